@@ -67,7 +67,7 @@ static uint32_t frames_of(unsigned order)
     return UINT32_C(1) << order;
 }
 
-/* ------------------------------------------------------------------------------------------------- lists */
+/* -------------------------------------------------------------------------------------------------- lists */
 
 static void push(struct buddy *buddy, uint32_t block, unsigned order)
 {
@@ -90,7 +90,7 @@ static void unlink_block(struct buddy *buddy, uint32_t block, unsigned order)
         buddy->links[links.next].previous = links.previous;
 }
 
-/* --------------------------------------------------------------------------------------- life and death */
+/* ----------------------------------------------------------------------------------------- life and death */
 
 /* The largest order of a block that begins at `first` and ends in the set. */
 static unsigned order_at(uint32_t first, uint32_t frames)
@@ -153,7 +153,7 @@ size_t buddy_bytes(const struct buddy *buddy)
     return sizeof(*buddy) + buddy->frames * (sizeof(*buddy->links) + sizeof(*buddy->begins));
 }
 
-/* ----------------------------------------------------------------------------------------- take and give */
+/* ------------------------------------------------------------------------------------------ take and give */
 
 /* NONE: there is no such block. */
 static uint32_t take(struct buddy *buddy, unsigned order)

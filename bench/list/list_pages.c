@@ -41,7 +41,7 @@ struct list_pages {
     struct list_walk *maps;
 };
 
-/* --------------------------------------------------------------------------------------- life and death */
+/* ----------------------------------------------------------------------------------------- life and death */
 
 static uint64_t frames_first(const struct list_pages *list)
 {
@@ -108,7 +108,7 @@ void list_pages_range(const struct list_pages *list, uint64_t *first, uint64_t *
     *last = frames_first(list) - 1;
 }
 
-/* --------------------------------------------------------------------------------------- private areas */
+/* ------------------------------------------------------------------------------------------ private areas */
 
 /* Sizes in whole pages; false past 2^64 - 1, the guard page included. */
 static bool to_pages(const struct list_pages *list, uint64_t *size)
@@ -197,7 +197,7 @@ enum kva_status list_pages_congruent(struct list_pages *list, const struct kva_p
     return status;
 }
 
-/* ------------------------------------------------------------------------------------------------ frames */
+/* ------------------------------------------------------------------------------------------------- frames */
 
 enum kva_status list_pages_pool(struct list_pages *list, uint64_t count, void **frame_set)
 {

@@ -138,7 +138,7 @@ static void enter_area(struct list_walk *walk, struct area *area)
     kva_rb_insert(&walk->tree, &area->node, parent, side);
 }
 
-/* ------------------------------------------------------------------------------------------ life and death */
+/* ----------------------------------------------------------------------------------------- life and death */
 
 enum kva_status list_walk_create(uint64_t first, uint64_t last, uint64_t quantum, struct list_walk **walk)
 {
@@ -288,7 +288,7 @@ enum kva_status list_walk_free(struct list_walk *walk, uint64_t start)
     return KVA_OK;
 }
 
-/* -------------------------------------------------------------------------------------------- congruent areas */
+/* ---------------------------------------------------------------------------------------- congruent areas */
 
 /* One part of a congruent request at work: its area, and the busy area that its descent has come to. */
 struct descent {

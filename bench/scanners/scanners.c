@@ -65,7 +65,7 @@ enum kva_status scanners_init(struct scanners *scanners, struct kva_frames *fram
     return KVA_EINVAL;
 }
 
-/* ------------------------------------------------------------------------------------------- headers */
+/* ------------------------------------------------------------------------------------------------ headers */
 
 /** Whether a scanner looks at a block at all. */
 static bool is_suitable(uint64_t h)
@@ -214,7 +214,7 @@ static void move_some(struct scanners *scanners, struct kva_frames_compacted *do
     }
 }
 
-/* ------------------------------------------------------------------------------------------- the whole */
+/* ---------------------------------------------------------------------------------------------- the whole */
 
 static void scan(struct scanners *scanners, uint64_t most, struct kva_frames_compacted *done)
 {

@@ -12,7 +12,7 @@
 
 enum { PAGE_SHIFT = 12, PAGE = 1 << PAGE_SHIFT, MEGABYTE = 1 << 20, HUGE_PAGE = 4 * MEGABYTE };
 
-/* ------------------------------------------------------------------------------------------- the machine */
+/* -------------------------------------------------------------------------------------------- the machine */
 
 enum { COM1 = 0x3f8, EXIT_PORT = 0xf4 };     /* EXIT_PORT: QEMU's device isa-debug-exit ... */
 enum outcome { WELL = 0x10, FAILED = 0x11 }; /* ... makes 2n + 1 of these: 33 or 35 is the exit status */

@@ -39,7 +39,7 @@
 #include "system.h"
 #include "userfault.h"
 
-/* ---------------------------------------------------------------------------------------------- its life */
+/* ----------------------------------------------------------------------------------------------- its life */
 
 static int gate_file(const struct gate *gate)
 {
@@ -120,7 +120,7 @@ enum kva_status kva_port_gate_open(struct gate *gate, uint64_t *calls)
     return gate->refused ? KVA_ENOENT : KVA_ENOMEM;
 }
 
-/* ------------------------------------------------------------------------------------------ what it does */
+/* ------------------------------------------------------------------------------------------- what it does */
 
 /** Ask until the kernel does not put it off any longer, as it does while the process' mappings change. The
  *  bound is for a kernel that is out of order. */

@@ -68,7 +68,7 @@ struct course {
     bool is_begun;        /* a map shows the new place */
 };
 
-/* ---------------------------------------------------------------------------------------------- the maps */
+/* ----------------------------------------------------------------------------------------------- the maps */
 
 /** Maps by their numbers, in the order in which they are named: [first, end). */
 struct window {
@@ -165,7 +165,7 @@ static bool each_union(struct course *course, map_step *step, struct window wind
     return true;
 }
 
-/* --------------------------------------------------------------------------------------------- the steps */
+/* ---------------------------------------------------------------------------------------------- the steps */
 
 /** Each map may become a mapping of its own. A frame is shown twice if a map begins before the end of one
  *  that was named before it. (In another order of names than that of the frames, it may not be, which is no
@@ -298,7 +298,7 @@ static bool mend(struct course *course, struct run run, uint64_t frame)
     return keep_from_child(course, run, frame);
 }
 
-/* ----------------------------------------------------------------------------------------------- copying */
+/* ------------------------------------------------------------------------------------------------ copying */
 
 /** Bytes of a file, and where they are to be. */
 struct copy {
@@ -382,7 +382,7 @@ static void drain(struct course *course, uint64_t from)
     kva_port_discard_frames(NULL, course->reservation, course->move->frame_set, from, course->move->count);
 }
 
-/* ---------------------------------------------------------------------------------------------- the move */
+/* ----------------------------------------------------------------------------------------------- the move */
 
 static bool copy_there(struct course *course)
 {

@@ -52,7 +52,7 @@ static bool must_fail(struct kva_failing_pages *pages)
     return fails;
 }
 
-/* ----------------------------------------------------------------------------------------------- reservations */
+/* ------------------------------------------------------------------------------------------- reservations */
 
 static enum kva_status reserve(void *context, struct kva_reservation *spec)
 {
@@ -112,7 +112,7 @@ static void release(void *context, void *handle)
     free(reservation);
 }
 
-/* ------------------------------------------------------------------------------------------------- pages */
+/* -------------------------------------------------------------------------------------------------- pages */
 
 /** The pages of a range, which must lie in one part of the reservation: *from is the number of the first. */
 static uint64_t pages_of(const struct kva_failing_reservation *reservation, uint64_t start, uint64_t bytes,
@@ -326,7 +326,7 @@ static void collapse(void *context, void *handle, uint64_t start, uint64_t bytes
     pages->inner.collapse(pages->inner.context, reservation->inner, start, bytes);
 }
 
-/* ------------------------------------------------------------------------------------------------- moves */
+/* -------------------------------------------------------------------------------------------------- moves */
 
 static void expect_places(const struct kva_failing_pages *pages, const struct kva_pages_move *move)
 {
@@ -463,7 +463,7 @@ void *kva_failing_pages_frames(const struct kva_failing_pages *pages)
     return pages->frame_set ? pages->frame_set->frame_set : NULL;
 }
 
-/* ---------------------------------------------------------------------------------------- pools and tables */
+/* --------------------------------------------------------------------------------------- pools and tables */
 
 static enum kva_status create_frames(void *context, void *handle, uint64_t count, bool movable,
                                      void **frame_set)
@@ -577,7 +577,7 @@ static void free_zeroed(void *context, void *table, uint64_t bytes)
     pages->tables--;
 }
 
-/* -------------------------------------------------------------------------------------------- the source */
+/* --------------------------------------------------------------------------------------------- the source */
 
 static unsigned this_cpu(void *context)
 {

@@ -145,7 +145,7 @@ static void *take_turns(void *context)
     }
 }
 
-/* ----------------------------------------------------------------------------------------- the table */
+/* ---------------------------------------------------------------------------------------------- the table */
 
 static void turns_point(void *context)
 {
@@ -196,7 +196,7 @@ struct kva_threads kva_turns_threads(struct kva_turns *turns)
     return threads;
 }
 
-/* ----------------------------------------------------------------------------------------------- runs */
+/* --------------------------------------------------------------------------------------------------- runs */
 
 /** Threads of which one runs at a time hand over several times as fast if they share a CPU. Whether the system lets us or not. */
 static void stay_on_this_cpu(cpu_set_t *before)

@@ -51,7 +51,7 @@ static size_t trimmed(size_t bytes)
     return header + (bytes - header) / 64 * 64;
 }
 
-/* ------------------------------------------------------------------------------------------- counting */
+/* ----------------------------------------------------------------------------------------------- counting */
 
 static void nothing_is_taken_before_it_is_needed(void **state)
 {
@@ -93,7 +93,7 @@ static void pops_and_pushes_are_counted(void **state)
     tear_down(&fixture);
 }
 
-/* ----------------------------------------------------------------------------------- what a node is */
+/* ----------------------------------------------------------------------------------------- what a node is */
 
 /** Ensure `count` nodes, fill each one to its last byte, and see that no other one was hit by that. */
 static void use_all(struct fixture *fixture, size_t count)
@@ -167,7 +167,7 @@ static void crooked_blocks_make_straight_nodes(void **state)
     }
 }
 
-/* ---------------------------------------------------------------------------------------------- growth */
+/* ------------------------------------------------------------------------------------------------- growth */
 
 static void slabs_grow_with_the_space(void **state)
 {
@@ -193,7 +193,7 @@ static void slabs_grow_with_the_space(void **state)
     tear_down(&fixture);
 }
 
-/* --------------------------------------------------------------------------------------------- refusal */
+/* ------------------------------------------------------------------------------------------------ refusal */
 
 static void a_refused_slab_is_halved(void **state)
 {

@@ -39,7 +39,7 @@ static struct item *item_of(const struct kva_rb_node *node)
     return kva_container_of(node, struct item, rb);
 }
 
-/* ------------------------------------------------------------------------------------- augmentation */
+/* ------------------------------------------------------------------------------------------- augmentation */
 
 static struct {
     unsigned propagations; /* calls of propagate */
@@ -90,7 +90,7 @@ static void rotated(struct kva_rb_node *down, struct kva_rb_node *up)
 
 static const struct kva_rb_augment augment = {propagate, copy, rotated};
 
-/* ------------------------------------------------------------------------- the independent checker */
+/* -------------------------------------------------------------------------------- the independent checker */
 
 enum { BROKEN_T1 = 1, BROKEN_T2 = 2, BROKEN_T3 = 4, BROKEN_MAX = 8 };
 
@@ -153,7 +153,7 @@ static void expect_tree(const struct kva_rb_tree *tree, struct item *const *orde
     assert_null(back);
 }
 
-/* ------------------------------------------------------------------------------- shapes and their codes */
+/* --------------------------------------------------------------------------------- shapes and their codes */
 
 struct fixture {
     struct kva_rb_tree tree;
@@ -236,7 +236,7 @@ static void make(struct fixture *fixture, const char *code, size_t pattern, size
     memset(&counted, 0, sizeof(counted));
 }
 
-/* ------------------------------------------------------------------------------ one case, and all cases */
+/* -------------------------------------------------------------------------------- one case, and all cases */
 
 /** Insert a new item so that it becomes number `place` in order. */
 static void insert_at(struct fixture *fixture, struct item *item, size_t place)
@@ -386,7 +386,7 @@ static void every_change_of_every_small_shape(void **state)
         assert_int_equal(by_size[i], sound_trees_of_any_height(i));
 }
 
-/* ----------------------------------------------------------------------------------------- large trees */
+/* -------------------------------------------------------------------------------------------- large trees */
 
 #define LARGE 3000
 
@@ -517,7 +517,7 @@ static void propagation_stops_where_nothing_changes(void **state)
     expect_forest(&forest);
 }
 
-/* ---------------------------------------------------------------------------- the checker, put to the test */
+/* --------------------------------------------------------------------------- the checker, put to the test */
 
 #define SOUND "brbr...b.r..br..r.."
 #define SOUND_NODES 9 /* nine nodes: both colours inside and at the rim */

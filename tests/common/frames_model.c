@@ -36,7 +36,7 @@ fail_call(const struct frames_model *model, int line, const char *condition, con
               r->min, r->max, r->node, (int)r->type, r->flags, text);
 }
 
-/* ---------------------------------------------------------------------------------------- create and destroy */
+/* ------------------------------------------------------------------------------------- create and destroy */
 
 static void note_misuse(void *context, const struct kva_fault *fault)
 {
@@ -118,7 +118,7 @@ void frames_model_destroy(struct frames_model *model)
     model->frames = NULL;
 }
 
-/* -------------------------------------------------------------------------------------- frames and entries */
+/* ------------------------------------------------------------------------------------- frames and entries */
 
 size_t frames_model_entry_of(const struct frames_model *model, uint64_t frame, size_t *zone)
 {
@@ -320,7 +320,7 @@ static void expect_nearest(const struct frames_model *model, size_t zone,
     }
 }
 
-/* ------------------------------------------------------------------------------------------ around each call */
+/* --------------------------------------------------------------------------------------- around each call */
 
 static void begin(struct frames_model *model, const char *name, uint64_t first, uint64_t count)
 {
@@ -356,7 +356,7 @@ static void expect_status(const struct frames_model *model, enum kva_status stat
     }
 }
 
-/* -------------------------------------------------------------------------------------------------- blocks */
+/* ------------------------------------------------------------------------------------------------- blocks */
 
 static uint64_t block_of(const struct frames_model *model, uint64_t frame)
 {
@@ -436,7 +436,7 @@ void frames_model_doubt(struct frames_model *model)
     model->lost_some = true;
 }
 
-/* ------------------------------------------------------------------------------------------------ allocate */
+/* ----------------------------------------------------------------------------------------------- allocate */
 
 enum kva_frames_type frames_model_type(unsigned number)
 {
@@ -570,7 +570,7 @@ enum kva_status frames_model_alloc_many(struct frames_model *model, const struct
     return status;
 }
 
-/* ------------------------------------------------------------------------------------------------- compaction */
+/* --------------------------------------------------------------------------------------------- compaction */
 
 /** How many frames a range begins with that are in a state. */
 static uint64_t length_of_state(const struct frames_model *model, size_t at, uint64_t count,
@@ -696,7 +696,7 @@ enum kva_status frames_model_compact(struct frames_model *model, size_t zone, un
     return status;
 }
 
-/* ----------------------------------------------------------------------------------------------- given ranges */
+/* ------------------------------------------------------------------------------------------- given ranges */
 
 /** What is wrong with a range that must lie in one zone; if nothing is, its first entry. */
 static uint64_t wrongs_of_range(const struct frames_model *model, uint64_t first, uint64_t count, size_t *at)
@@ -823,7 +823,7 @@ void frames_model_drain(struct frames_model *model)
     expect_status(model, kva_frames_drain(model->frames), ONE(KVA_OK), "kva_frames_drain");
 }
 
-/* ---------------------------------------------------------------------------------------------------- free */
+/* --------------------------------------------------------------------------------------------------- free */
 
 /** What a free of a frame returns. */
 static enum kva_status status_of_free(const struct frames_model *model, uint64_t first)
@@ -1012,7 +1012,7 @@ static void compare_frames(struct frames_model *model, size_t zone)
     }
 }
 
-/* ------------------------------------------------------------------------------------------------- statistics */
+/* --------------------------------------------------------------------------------------------- statistics */
 
 /** What the model says of a zone. A block that an end of the zone cuts is never free from end to end. */
 static void add_stats_of(const struct frames_model *model, size_t zone, struct kva_frames_stats *stats)
@@ -1127,7 +1127,7 @@ static void compare_orders(struct frames_model *model, size_t zone, const struct
     }
 }
 
-/* -------------------------------------------------------------------------------------------------- picture */
+/* ------------------------------------------------------------------------------------------------ picture */
 
 /** The characters of a picture, as its lines come. */
 struct picture {

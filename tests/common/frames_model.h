@@ -92,7 +92,7 @@ void frames_model_create(struct frames_model *model, const struct kva_frames_con
 /** End it. */
 void frames_model_destroy(struct frames_model *model);
 
-/* -------------------------------------------------------------------------------------- frames and entries */
+/* ------------------------------------------------------------------------------------- frames and entries */
 
 /** The entry of a frame; SIZE_MAX where no zone holds it. `zone` may be NULL. */
 size_t frames_model_entry_of(const struct frames_model *model, uint64_t frame, size_t *zone);
@@ -117,7 +117,7 @@ void frames_model_doubt(struct frames_model *model);
 uint64_t frames_model_tally_of(const struct frames_model *model, size_t zone, enum frames_model_state state);
 uint64_t frames_model_tally(const struct frames_model *model, enum frames_model_state state);
 
-/* ------------------------------------------------------------------------------------------------ the calls */
+/* ---------------------------------------------------------------------------------------------- the calls */
 
 /** A request whose `type` may be none: as a number, so that no compiler believes to know it. */
 enum kva_frames_type frames_model_type(unsigned number);

@@ -35,7 +35,7 @@ static bool one_in(uint64_t n)
     return below(n) == 0;
 }
 
-/* ------------------------------------------------------------------------------------------- a set is drawn */
+/* ----------------------------------------------------------------------------------------- a set is drawn */
 
 /* One thread plays: no lock is ever taken. */
 static void wait_for_word(void *context, const uint32_t *word, uint32_t value)

@@ -66,7 +66,7 @@ static bool is_power(uint64_t value)
     return value == 1;
 }
 
-/* ---------------------------------------------------------------------------------------------- segments */
+/* ----------------------------------------------------------------------------------------------- segments */
 
 /** Whether two neighbours belong to one segment, or to one absent range. */
 static bool goes_on(const struct model_unit *unit)
@@ -454,7 +454,7 @@ enum kva_status model_alloc_congruent(struct model *model, const struct kva_requ
     return take(model, &full, parts, count, base);
 }
 
-/* ------------------------------------------------------------------------------------------ given ranges */
+/* ------------------------------------------------------------------------------------------- given ranges */
 
 /** Whether a unit of [from, to] is in `state`; the lowest such unit. */
 static bool has_state(const struct model *model, size_t from, size_t to, enum kva_state state, size_t *unit)
@@ -625,7 +625,7 @@ enum kva_status model_grow(struct model *model, uint64_t first, uint64_t last)
     return KVA_OK;
 }
 
-/* ---------------------------------------------------------------------------------- what a manager does */
+/* ------------------------------------------------------------------------------------ what a manager does */
 
 /** Let things be divided at a unit: a busy or deferred segment that goes on there begins anew. */
 static void divide_at(struct model *model, size_t unit)

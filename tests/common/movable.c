@@ -99,7 +99,7 @@ void test_put_word(void *memory, uint64_t word)
     memcpy(memory, &word, sizeof word);
 }
 
-/* ------------------------------------------------------------------------------------------ scattered sets */
+/* ----------------------------------------------------------------------------------------- scattered sets */
 
 /** All frames, mapped in the order of their places. */
 static unsigned char *map_all(struct test_movable *movable, uint64_t *by_place)

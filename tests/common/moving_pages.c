@@ -158,7 +158,7 @@ static intptr_t descriptor(void *context, void *frame_set)
     return pages->inner.descriptor(pages->inner.context, frame_set);
 }
 
-/* --------------------------------------------------------------------------------------------- by hand */
+/* ------------------------------------------------------------------------------------------------ by hand */
 
 static bool is_zero(const unsigned char *bytes, size_t count)
 {

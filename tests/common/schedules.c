@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-/* ------------------------------------------------------------------------------------------------ schedules */
+/* ---------------------------------------------------------------------------------------------- schedules */
 
 uint64_t schedules_run(const struct schedules *schedules)
 {
@@ -29,7 +29,7 @@ uint64_t schedules_run(const struct schedules *schedules)
     return count;
 }
 
-/* ---------------------------------------------------------------------------------------------- serial orders */
+/* ------------------------------------------------------------------------------------------ serial orders */
 
 unsigned schedules_begin(struct schedules_history *history)
 {
@@ -108,7 +108,7 @@ void schedules_expect_order(const struct schedules_history *history, const char 
     check_that(explained, "%s, schedule %" PRIu64 ": no serial order explains it", name, schedule);
 }
 
-/* -------------------------------------------------------------------------------------------------- the map */
+/* ------------------------------------------------------------------------------------------------ the map */
 
 unsigned map_run(const char *at)
 {

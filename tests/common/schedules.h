@@ -23,7 +23,7 @@
 /** Letters suffice for that many operations. */
 enum { SCHEDULES_OPS = 24, SCHEDULES_UNITS = 40 };
 
-/* ------------------------------------------------------------------------------------------------ schedules */
+/* ---------------------------------------------------------------------------------------------- schedules */
 
 /** What is run on each schedule. */
 struct schedules {
@@ -39,7 +39,7 @@ struct schedules {
 /** Run all schedules at scale 1; below, as many as the scale lets. Says how many, and returns that. */
 uint64_t schedules_run(const struct schedules *schedules);
 
-/* ---------------------------------------------------------------------------------------------- serial orders */
+/* ------------------------------------------------------------------------------------------ serial orders */
 
 /** What has happened on one schedule. The first part begins empty, and the functions below fill it; the test
  *  sets the rest. */
@@ -75,7 +75,7 @@ bool schedules_overlap(const struct schedules_history *history, unsigned one, un
 /** Fail the test, and print the history, unless some serial order explains it. */
 void schedules_expect_order(const struct schedules_history *history, const char *name, uint64_t schedule);
 
-/* -------------------------------------------------------------------------------------------------- the map */
+/* ------------------------------------------------------------------------------------------------ the map */
 
 static inline bool map_is_used(char c)
 {

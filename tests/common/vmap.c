@@ -232,7 +232,7 @@ char *test_vm_report(const struct kva_vm *vm)
     return text.bytes;
 }
 
-/* ------------------------------------------------------------------------------------------------ the host */
+/* ----------------------------------------------------------------------------------------------- the host */
 
 size_t test_mappings(void)
 {
@@ -335,7 +335,7 @@ uint64_t test_data(void)
     return statm(5);
 }
 
-/* ------------------------------------------------------------------------------------------------ children */
+/* ----------------------------------------------------------------------------------------------- children */
 
 __attribute__((noinline, no_sanitize("address", "undefined"))) unsigned char
 test_try_lookup(const void *address)
@@ -426,7 +426,7 @@ void test_locking_on_each_mechanism(test_child_work *work)
     }
 }
 
-/* ------------------------------------------------------------------------------------------------ mappings */
+/* ----------------------------------------------------------------------------------------------- mappings */
 
 struct test_crowd test_crowd_in(uint64_t left)
 {

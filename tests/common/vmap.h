@@ -98,7 +98,7 @@ struct kva_vm_stats test_vm_stats(const struct kva_vm *vm);
 /** The report of an instance as one text, to be freed. */
 char *test_vm_report(const struct kva_vm *vm);
 
-/* ------------------------------------------------------------------------------------------------ the host */
+/* ----------------------------------------------------------------------------------------------- the host */
 
 /** How many mappings the process has. */
 size_t test_mappings(void);
@@ -136,7 +136,7 @@ struct test_crowd test_crowd_in(uint64_t left);
 
 void test_leave(const struct test_crowd *crowd);
 
-/* ------------------------------------------------------------------------------------------------ children */
+/* ----------------------------------------------------------------------------------------------- children */
 
 /** Touch a byte behind the back of every sanitizer. */
 unsigned char test_try_lookup(const void *address);

@@ -91,7 +91,7 @@ static void give(uint64_t first)
     assert_int_equal(kva_frames_free(frames, first), KVA_OK);
 }
 
-/* ------------------------------------------------------------------------------------------------ sets */
+/* --------------------------------------------------------------------------------------------------- sets */
 
 static void many_blocks(uint64_t size)
 {
@@ -182,7 +182,7 @@ static void a_long_run_in_use(uint64_t size)
     hold(run, length_of_run());
 }
 
-/* ----------------------------------------------------------------------------------------- allocations */
+/* -------------------------------------------------------------------------------------------- allocations */
 
 static void allocate(struct kva_frames_request request)
 {
@@ -278,7 +278,7 @@ static void free_many(uint64_t round)
     assert_int_equal(status, KVA_OK);
 }
 
-/* ------------------------------------------------------------------------------------- frees and ranges */
+/* --------------------------------------------------------------------------------------- frees and ranges */
 
 static void free_a_block(uint64_t round)
 {
@@ -366,7 +366,7 @@ static void reserve_a_long_run(uint64_t round)
     reserve(run, length_of_run());
 }
 
-/* ------------------------------------------------------------------------------------------- evacuation */
+/* --------------------------------------------------------------------------------------------- evacuation */
 
 static uint64_t moved_to;
 
@@ -449,7 +449,7 @@ static void many_runs_to_move(uint64_t size)
     make();
 }
 
-/* ------------------------------------------------------------------------------------------- compaction */
+/* --------------------------------------------------------------------------------------------- compaction */
 
 static void hold_movable(uint64_t first, uint64_t count)
 {
@@ -549,7 +549,7 @@ static void compact_all_in_vain(uint64_t round)
     assert_int_equal(done.moved_runs, 0);
 }
 
-/* ------------------------------------------------------------------------------ memory that comes and goes */
+/* ----------------------------------------------------------------------------- memory that comes and goes */
 
 static void hide(uint64_t first, uint64_t count)
 {
@@ -602,7 +602,7 @@ static void drain(uint64_t round)
     assert_int_equal(status, KVA_OK);
 }
 
-/* ------------------------------------------------------------------------------------- looks and counts */
+/* --------------------------------------------------------------------------------------- looks and counts */
 
 static void find(uint64_t frame, uint64_t count)
 {
@@ -834,7 +834,7 @@ static void fork_child(uint64_t round)
     assert_int_equal(status, KVA_OK);
 }
 
-/* --------------------------------------------------------------------------------------------------- lines */
+/* -------------------------------------------------------------------------------------------------- lines */
 
 /* The designated fields of a line that are not usual. */
 #define CPUS .few = 16, .many = 512

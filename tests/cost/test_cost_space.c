@@ -360,7 +360,7 @@ static void abandon(uint64_t round)
     assert_int_equal(status, KVA_OK);
 }
 
-/* ------------------------------------------------------------------------------ m, d: deferred segments */
+/* -------------------------------------------------------------------------------- m, d: deferred segments */
 
 static void begin_deferring(uint64_t size)
 {
@@ -524,7 +524,7 @@ static void reserve_over_deferred(uint64_t round)
     assert_int_equal(status, KVA_OK);
 }
 
-/* ---------------------------------------------------------------------------- k, count, s: of a request */
+/* ------------------------------------------------------------------------------ k, count, s: of a request */
 
 /** Holes of twice DECLARED less one page: long enough for it, and too short wherever it is not at their
  *  start. */

@@ -109,7 +109,7 @@ static void fill_hole(uint64_t at)
     assert_non_null(held[at]);
 }
 
-/* ------------------------------------------------------------------------------------ n: number of areas */
+/* ------------------------------------------------------------------------------------- n: number of areas */
 
 static void many_areas(uint64_t size)
 {
@@ -457,7 +457,7 @@ static void allocate_at_a_huge_page(uint64_t round)
                      kva_pages_host(mechanism).huge != 0 ? (size_t)kva_pages_host(mechanism).huge : page);
 }
 
-/* --------------------------------------------------------------------------------- m: areas that are parked */
+/* ------------------------------------------------------------------------------- m: areas that are parked */
 
 /** Neighbours of each other: one run. */
 static void many_parked(uint64_t size)
@@ -514,7 +514,7 @@ static void flush_a_marked_one(uint64_t round)
     flush_one(round);
 }
 
-/* ------------------------------------------------------------------------------------- congruent areas */
+/* ---------------------------------------------------------------------------------------- congruent areas */
 
 static void many_parts(uint64_t size)
 {
@@ -865,7 +865,7 @@ static void map_three_runs(uint64_t round)
     assert_non_null(map);
 }
 
-/* -------------------------------------------------------------------------------------- short-lived maps */
+/* --------------------------------------------------------------------------------------- short-lived maps */
 
 /** Live maps, of as many frames as such a map may have. */
 static void many_short_maps(uint64_t size)
@@ -1019,7 +1019,7 @@ static void map_again(uint64_t round)
     assert_int_equal(kva_unmap_ram(vm, map), KVA_OK);
 }
 
-/* --------------------------------------------------------------------------------------- per-CPU objects */
+/* ---------------------------------------------------------------------------------------- per-CPU objects */
 
 static void begin_pcpu(uint64_t size, unsigned cpus)
 {
@@ -1198,7 +1198,7 @@ static void allocate_at_32(uint64_t round)
     allocate_object_at(32);
 }
 
-/* --------------------------------------------------------------------------------------- lists and threads */
+/* -------------------------------------------------------------------------------------- lists and threads */
 
 static bool give_nothing(void *context, struct kva_vm *of, size_t size)
 {
@@ -1397,7 +1397,7 @@ static void remove_reporter(uint64_t round)
     assert_int_equal(status, KVA_OK);
 }
 
-/* --------------------------------------------------------------------------------------------------- lines */
+/* -------------------------------------------------------------------------------------------------- lines */
 
 #define CPUS .few = 4, .many = 128
 #define SELDOM .rounds = 2

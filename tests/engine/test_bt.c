@@ -117,7 +117,7 @@ static void expect_same(const struct fixture *a, const struct fixture *b, const 
     for_each_engine (engine, index)                                                                          \
         if (test_engine_is_bt(engine))
 
-/* --------------------------------------------------------------------------------------------- classes */
+/* ------------------------------------------------------------------------------------------------ classes */
 
 /* Wrong ones are refused by every engine; the quantum itself, less than it, and one twice count as one, or none. */
 static void classes_are_powers_of_two(void **state)
@@ -245,7 +245,7 @@ static void the_needle_at_a_declared_class(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------------------ owners */
+/* ------------------------------------------------------------------------------------------------- owners */
 
 static void without_owners_they_read_back_as_null(void **state)
 {
@@ -273,7 +273,7 @@ static void without_owners_they_read_back_as_null(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------------- leaf forms */
+/* --------------------------------------------------------------------------------------------- leaf forms */
 
 /* Entries that lie 2^32 quanta apart, or are longer, need the wide form; with the far one gone, the next rewriting
  * finds the compact one again. Nothing of that shows. */
@@ -417,7 +417,7 @@ static void a_fill_downwards_stays_compact(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------ where leaves meet */
+/* -------------------------------------------------------------------------------------- where leaves meet */
 
 /** Remove the `count` ranges of `size` at every `pitch` in this order, compared with scan after each. */
 static void remove_in_order(const struct kva_engine *engine, const unsigned *order, unsigned count,
@@ -512,7 +512,7 @@ static void long_orders_of_removal(void **state)
     }
 }
 
-/* ---------------------------------------------------------------------------------------- up and down */
+/* -------------------------------------------------------------------------------------------- up and down */
 
 /* Without the space, and so without its checks after each change: the tree has many nodes. */
 static void take_at(const struct kva_engine *engine, struct kva_address_map *map, uint64_t start,
@@ -605,7 +605,7 @@ static void deferred_ranges_drain_the_tree(void **state)
     }
 }
 
-/* -------------------------------------------------------------------------------------------- preload */
+/* ------------------------------------------------------------------------------------------------ preload */
 
 /** An operation that adds entries, at a place chosen to split what is fullest: in one spot, at either end, anywhere, or
  *  a cut in two places. False when there is no such place. */
@@ -694,7 +694,7 @@ static void preload_covers_a_change_of_form(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------------- memory */
+/* ------------------------------------------------------------------------------------------------- memory */
 
 /* 10,000 ranges that come and go at random, three times over: what is held for each. */
 static void bytes_per_range_in_steady_churn(void **state)

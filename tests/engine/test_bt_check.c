@@ -98,7 +98,7 @@ static void expect_named_near(const struct fixture *f, uint64_t near, const char
                broken != NULL ? broken : "nothing found", name);
 }
 
-/* ------------------------------------------------------------------------------------------ every node */
+/* --------------------------------------------------------------------------------------------- every node */
 
 typedef void visit_inner(struct fixture *f, struct bt_inner *inner, unsigned level);
 typedef void visit_leaf(struct fixture *f, struct bt_leaf *leaf, uint64_t low);
@@ -249,7 +249,7 @@ static void a_child_in_the_place_of_another(void **state)
     in_every_inner_node(swap_children);
 }
 
-/* -------------------------------------------------------------------------------------------- every leaf */
+/* --------------------------------------------------------------------------------------------- every leaf */
 
 static void spoil_entries(struct fixture *f, struct bt_leaf *leaf, uint64_t low)
 {
@@ -329,7 +329,7 @@ static void a_wrong_leaf(void **state)
     in_every_leaf(spoil_leaf);
 }
 
-/* ----------------------------------------------------------------------------------------- what is above */
+/* ------------------------------------------------------------------------------------------ what is above */
 
 static void a_wrong_summary_of_the_root(void **state)
 {

@@ -61,7 +61,7 @@ static void release(struct fixture *f, uint64_t start)
     assert_int_equal(kva_free(&f->space, start), KVA_OK);
 }
 
-/* ------------------------------------------------------------------------------------------------ nodes */
+/* -------------------------------------------------------------------------------------------------- nodes */
 
 /** `used` nodes have left the cache, one for each segment but the first. */
 static void expect_nodes(struct fixture *f, size_t before, int used)
@@ -122,7 +122,7 @@ static void a_node_fills_one_cache_line_at_most(void **state)
     tear_down(&f);
 }
 
-/* ------------------------------------------------------------------------------------------ propagation */
+/* -------------------------------------------------------------------------------------------- propagation */
 
 /** 64 holes of 64 bytes, alternating with busy segments of 64; one large hole at the end. */
 #define PAIRS 64

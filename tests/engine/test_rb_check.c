@@ -69,7 +69,7 @@ static void tear_down(struct fixture *fixture)
     kva_engine_rb.destroy(fixture->map);
 }
 
-/* ------------------------------------------------------------------------------------ what is expected */
+/* --------------------------------------------------------------------------------------- what is expected */
 
 /** The whole check names this invariant, at this address. */
 static void expect_named(const struct fixture *fixture, const char *name, uint64_t at)
@@ -93,7 +93,7 @@ static void expect_named_near(const struct fixture *fixture, uint64_t near, cons
     check_that(address == at, "%s, broken at %#" PRIx64 ", found at %#" PRIx64, broken, at, address);
 }
 
-/* ---------------------------------------------------------------------------------------- I1, I2, I3 */
+/* --------------------------------------------------------------------------------------------- I1, I2, I3 */
 
 static void a_gap(void **state)
 {
@@ -174,7 +174,7 @@ static void adjacent_holes(void **state)
     tear_down(&fixture);
 }
 
-/* --------------------------------------------------------------------------------------------- I4, I5 */
+/* ------------------------------------------------------------------------------------------------- I4, I5 */
 
 static void every_wrong_maximum(void **state)
 {
@@ -211,7 +211,7 @@ static void every_wrong_count(void **state)
     }
 }
 
-/* --------------------------------------------------------------------------------------------- I6, I7 */
+/* ------------------------------------------------------------------------------------------------- I6, I7 */
 
 static void a_hole_that_is_not_listed(void **state)
 {

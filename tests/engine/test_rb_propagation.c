@@ -73,7 +73,7 @@ static void tear_down(struct fixture *fixture)
     kva_engine_rb.destroy(fixture->map);
 }
 
-/* ---------------------------------------------------------------------------------------- propagation */
+/* -------------------------------------------------------------------------------------------- propagation */
 
 /** All cached maxima, by address. */
 struct maxima {
@@ -257,7 +257,7 @@ static void a_small_allocation_stays_local(void **state)
     tear_down(&fixture);
 }
 
-/* --------------------------------------------------------------------------------------------- search */
+/* ------------------------------------------------------------------------------------------------- search */
 
 /** Make a hole that no search may look at an answer to every search. */
 static void lure(struct rb_segment *hole, const struct kva_demand *demand)

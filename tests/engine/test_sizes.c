@@ -376,7 +376,7 @@ static void what_is_not_there_is_reported(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------------------ memory */
+/* ------------------------------------------------------------------------------------------------- memory */
 
 /** Change holes within `most` of them and without memory, so that nodes are as empty as they can be: with `greedy`, holes go
  *  where a leaf is fuller than it must be, and come where one is full. */
@@ -489,7 +489,7 @@ static void a_refusal_changes_nothing(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------------------ checks */
+/* ------------------------------------------------------------------------------------------------- checks */
 
 static void expect_broken(const struct fixture *f, const char *what)
 {

@@ -61,7 +61,7 @@ static void set_up(void)
     assert_int_equal(frames_model_reserve(&model, B, 24, KVA_UNMOVABLE), KVA_OK);
 }
 
-/* --------------------------------------------------------------------------------------------------- calls */
+/* -------------------------------------------------------------------------------------------------- calls */
 
 #define CALL(name, expression)                                                                               \
     static enum kva_status name(void)                                                                        \
@@ -268,7 +268,7 @@ CALL(fork_prepare, kva_frames_fork_prepare(model.frames))
 CALL(fork_parent, kva_frames_fork_parent(model.frames))
 CALL(fork_child, kva_frames_fork_child(model.frames))
 
-/* --------------------------------------------------------------------------------------------------- table */
+/* -------------------------------------------------------------------------------------------------- table */
 
 #define NONE UINT64_MAX
 
@@ -544,7 +544,7 @@ static void no_set(void **state)
     assert_int_equal(first, UNTOUCHED);
 }
 
-/* --------------------------------------------------------------------------------------- a free in a row */
+/* ---------------------------------------------------------------------------------------- a free in a row */
 
 /* Of a row with a wrong number, the runs before it are free, and it and all after it are as they were. */
 static void free_many_stops_at_the_wrong_one(void **state)

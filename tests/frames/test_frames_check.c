@@ -93,7 +93,7 @@ static void expect_header_broken(uint32_t block, uint64_t h, const char *name)
     expect_broken_at(block, h, name, block);
 }
 
-/* ------------------------------------------------------------------------------------------------- tests */
+/* -------------------------------------------------------------------------------------------------- tests */
 
 static void counts(void **state)
 {

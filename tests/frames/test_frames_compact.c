@@ -185,7 +185,7 @@ static unsigned skipped_blocks(void)
     return set;
 }
 
-/* ---------------------------------------------------------------------------------------- the fewest moves */
+/* --------------------------------------------------------------------------------------- the fewest moves */
 
 enum { BLOCKS = 24 };
 
@@ -400,7 +400,7 @@ static void pinned_frames_keep_their_blocks_alone(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------------- the rule, as a whole */
+/* ----------------------------------------------------------------------------------- the rule, as a whole */
 
 /* What cannot be moved and what crosses the end of its block stays; runs keep their alignment. */
 static void some_runs_stay(void **state)
@@ -498,7 +498,7 @@ static void a_run_that_stays_ends_it(void **state)
     destroy();
 }
 
-/* ---------------------------------------------------------------------------------------- what the owner may do */
+/* ---------------------------------------------------------------------------------- what the owner may do */
 
 /** A block with one run that is to go to the other block. */
 static void create_one_to_move(void)
@@ -644,7 +644,7 @@ static void the_owner_calls_the_set(void **state)
     destroy();
 }
 
-/* ------------------------------------------------------------------------------------------ the call itself */
+/* ---------------------------------------------------------------------------------------- the call itself */
 
 static void without_a_function(void **state)
 {
@@ -785,7 +785,7 @@ static void room_that_is_smaller_than_it_seemed(void **state)
     destroy();
 }
 
-/* ---------------------------------------------------------------------------------------- for a request */
+/* ------------------------------------------------------------------------------------------ for a request */
 
 static enum kva_status request(unsigned order, uint64_t count, unsigned flags, uint64_t *first)
 {
@@ -951,7 +951,7 @@ static void requests_try_again_after_a_success(void **state)
     destroy();
 }
 
-/* ------------------------------------------------------------------------------------------ every layout */
+/* ------------------------------------------------------------------------------------------- every layout */
 
 static enum kva_frames_moved moved_by_the_model(void *context, uint64_t from, uint64_t to, uint64_t count)
 {

@@ -34,7 +34,7 @@ static void expect_hook(const char *name, enum kva_status status, const char *fi
     assert_string_equal(fault->what, kva_status_text(status));
 }
 
-/* ------------------------------------------------------------------------------------------- configurations */
+/* ----------------------------------------------------------------------------------------- configurations */
 
 static struct kva_threads no_threads; /* filled in set_up_config */
 

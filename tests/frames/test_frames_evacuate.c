@@ -164,7 +164,7 @@ static enum kva_frames_moved move_run(void *context, uint64_t from, uint64_t to,
     return KVA_FRAMES_MOVED;
 }
 
-/* ------------------------------------------------------------------------------------------- the set */
+/* ------------------------------------------------------------------------------------------------ the set */
 
 static void create(uint64_t offset, uint64_t count, bool may_move)
 {
@@ -367,7 +367,7 @@ static void large_blocks_at_random(void **state)
     check_that(seen[KVA_OK] > 0 && seen[KVA_EBUSY] > 0, "a status is missing");
 }
 
-/* -------------------------------------------------------------------------------------------- one by one */
+/* --------------------------------------------------------------------------------------------- one by one */
 
 /* What the header says of each wrong argument. */
 static void wrong_arguments(void **state)
@@ -516,7 +516,7 @@ static void sides_are_counted(void **state)
     end();
 }
 
-/* ------------------------------------------------------------------------------------------- for a request */
+/* ------------------------------------------------------------------------------------------ for a request */
 
 static enum kva_status request_run(struct kva_frames_request request)
 {

@@ -271,7 +271,7 @@ static void every_part_of_every_range(void **state)
     end_visit("parts of ranges");
 }
 
-/* ---------------------------------------------------------------------------------------------- compaction */
+/* --------------------------------------------------------------------------------------------- compaction */
 
 static enum kva_frames_moved moved_by_the_model(void *context, uint64_t from, uint64_t to, uint64_t count)
 {

@@ -49,7 +49,7 @@ static enum kva_frames_moved move_nothing(void *context, uint64_t from, uint64_t
     return KVA_FRAMES_PINNED;
 }
 
-/* --------------------------------------------------------------------------------------------- what lies around */
+/* --------------------------------------------------------------------------------------- what lies around */
 
 static uint64_t noise_word(unsigned noise, bool first)
 {
@@ -96,7 +96,7 @@ static void tear_down(void)
     assert_int_equal(kva_frames_destroy(frames), KVA_OK);
 }
 
-/* ---------------------------------------------------------------------------------------------- pictures */
+/* ----------------------------------------------------------------------------------------------- pictures */
 
 static bool is_run(char c)
 {
@@ -176,7 +176,7 @@ static void expect_untouched(uint32_t block, struct frames_work work)
     }
 }
 
-/* ----------------------------------------------------------------------------------------------- runs */
+/* --------------------------------------------------------------------------------------------------- runs */
 
 /** Mark a run of the batch in a picture. It lies in the zone and in the block, and was not marked before. */
 static void mark_isolated(char *picture, const struct frames_move *move, uint64_t begin,
@@ -247,7 +247,7 @@ static void isolate(const struct scene *scene, const char *before, uint32_t shor
         isolate_with(scene, before, shortest, after, noise);
 }
 
-/* ----------------------------------------------------------------------------------------------- room */
+/* --------------------------------------------------------------------------------------------------- room */
 
 /** A run for which room is looked for: it begins at frame `from`. */
 struct wanted {
@@ -320,7 +320,7 @@ static void room(const struct scene *scene, const char *before, const struct wan
         room(scene, before, wanted_, sizeof(wanted_) / sizeof(wanted_[0]), after);                           \
     } while (0)
 
-/* --------------------------------------------------------------------------------------------- the rule */
+/* ----------------------------------------------------------------------------------------------- the rule */
 
 /* A zone in blocks of 8 whose ends both miss a block's: frames [0x1003, 0x101d). */
 static const struct scene first_block = {0x1003, 0x101d, 3, 0x1003};

@@ -250,7 +250,7 @@ static void a_hole_in_the_middle(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------- two zones in one block */
+/* --------------------------------------------------------------------------------- two zones in one block */
 
 struct view {
     struct kva_frames_found found[16];
@@ -406,7 +406,7 @@ static void totals_are_conserved(void **state)
     frames_model_destroy(&model);
 }
 
-/* ------------------------------------------------------------------------------------------- zones in order */
+/* ----------------------------------------------------------------------------------------- zones in order */
 
 /** Take single frames until none is left: each zone is empty before the next one in `order` is begun. */
 static void expect_zones_in_order(unsigned node, const size_t *order, size_t count)
@@ -450,7 +450,7 @@ static void zones_are_used_in_order(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------------- blocks kept free */
+/* --------------------------------------------------------------------------------------- blocks kept free */
 
 static struct kva_frames_stats stats_of_all(void)
 {

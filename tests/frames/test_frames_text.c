@@ -137,7 +137,7 @@ static void indices_at_their_ends(void **state)
     expect_near(kva_frames_fragmentation(&orders, 9), 996, "fragmentation of order 9");
 }
 
-/* ------------------------------------------------------------------------------------------ text for people */
+/* ---------------------------------------------------------------------------------------- text for people */
 
 enum { TEXT = 8192 };
 

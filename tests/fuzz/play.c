@@ -118,7 +118,7 @@ __attribute__((noreturn, format(__printf__, 2, 3))) static void differ(const str
     abort();
 }
 
-/* ------------------------------------------------------------------------------------------- reading */
+/* ------------------------------------------------------------------------------------------------ reading */
 
 static unsigned byte(struct play *play)
 {
@@ -475,7 +475,7 @@ static void read_call(struct play *play, struct call *call, enum kind kind)
     }
 }
 
-/* ------------------------------------------------------------------------------------------- playing */
+/* ------------------------------------------------------------------------------------------------ playing */
 
 static void tell(struct answer *answer, uint64_t what)
 {
@@ -913,7 +913,7 @@ static void instruction(struct play *play)
         play_call(play, &call);
 }
 
-/* ------------------------------------------------------------------------------------------- a space */
+/* ------------------------------------------------------------------------------------------------ a space */
 
 /** Whether a node of an engine takes some dozens of bytes; those of an index by size do not. */
 static bool nodes_are_small(const char *name)

@@ -66,7 +66,7 @@ static void note(const char *name)
     (void)atomic_compare_exchange_strong(&notes->first, &none, name);
 }
 
-/* ------------------------------------------------------------------------------------------------ the heap */
+/* ----------------------------------------------------------------------------------------------- the heap */
 
 /** The size of a block stands in front of it. */
 static void *take(size_t bytes, size_t align)
@@ -140,7 +140,7 @@ int posix_memalign(void **block, size_t align, size_t bytes)
     return *block ? 0 : ENOMEM;
 }
 
-/* -------------------------------------------------------------- what takes memory, or locks, behind its back */
+/* ----------------------------------------------------------- what takes memory, or locks, behind its back */
 
 int dladdr(const void *address, Dl_info *info)
 {

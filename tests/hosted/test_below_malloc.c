@@ -102,7 +102,7 @@ static void note_unmet(int line, const char *text)
     } while (0)
 #define EXPECT_OK(call) EXPECT((call) == KVA_OK)
 
-/* -------------------------------------------------------------------------------------------- the surroundings */
+/* --------------------------------------------------------------------------------------- the surroundings */
 
 /** Memory straight from the system, and how much of it is out. */
 static _Atomic size_t bytes_out;
@@ -602,7 +602,7 @@ static void play_instances(const struct stage *stage)
     EXPECT_OK(CALL(kva_vm_abandon)(vm, NULL, NULL));
 }
 
-/* --------------------------------------------------------------------------------------------- page frames */
+/* -------------------------------------------------------------------------------------------- page frames */
 
 static void play_runs(struct kva_frames *frames)
 {
@@ -715,7 +715,7 @@ static void play_page_frames(const struct stage *stage)
     EXPECT_OK(CALL(kva_frames_destroy)(frames));
 }
 
-/* ----------------------------------------------------------------------------------------------- the scenes */
+/* --------------------------------------------------------------------------------------------- the scenes */
 
 static void play_words(void)
 {
@@ -785,7 +785,7 @@ static void expect_no_heap(void)
     assert_int_equal(bytes_out, 0);
 }
 
-/* ------------------------------------------------------------------------------------------------- the tests */
+/* ---------------------------------------------------------------------------------------------- the tests */
 
 /** Without a memory source of the caller's own the library does use the heap, and is seen to do so. */
 static void test_the_watch_sees_the_library(void **state)

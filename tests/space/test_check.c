@@ -106,7 +106,7 @@ static void a_sound_space_has_no_fault(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------------- any engine */
+/* --------------------------------------------------------------------------------------------- any engine */
 
 /** Overwrite a 64-bit word in node memory, where it must stand once. Returns where that is. */
 static unsigned char *overwrite(struct fixture *f, uint64_t from, uint64_t to)
@@ -206,7 +206,7 @@ static void a_wrong_range_to_flush_is_found(void **state)
     }
 }
 
-/* ----------------------------------------------------------------------------------------- the rb engine */
+/* ------------------------------------------------------------------------------------------ the rb engine */
 
 static struct rb_map *rb_of(struct fixture *f)
 {
@@ -363,7 +363,7 @@ static void t1_t2_t3_the_shape_of_either_tree(void **state)
     }
 }
 
-/* -------------------------------------------------------------------------------------------- the hook */
+/* ----------------------------------------------------------------------------------------------- the hook */
 
 /* B no longer begins where A ends; freeing A makes the neighbourhood of that place change. */
 static void a_change_beside_the_damage_calls_the_hook(void **state)

@@ -101,7 +101,7 @@ static void expect_flush(const struct fixture *fixture, unsigned flushes, uint64
     assert_int_equal(fixture->flush_last, last);
 }
 
-/* ------------------------------------------------------------------------------------------------- flush */
+/* -------------------------------------------------------------------------------------------------- flush */
 
 static void one_callback_with_the_covering_range(void **state)
 {
@@ -233,7 +233,7 @@ static void deferred_segments_are_seen_and_not_handed_out(void **state)
     }
 }
 
-/* ----------------------------------------------------------------------------------------------- the limit */
+/* ---------------------------------------------------------------------------------------------- the limit */
 
 /** The largest number of bytes that may wait: found by deferring more and more until it flushes. */
 static void expect_limit(struct fixture *f, uint64_t limit)
@@ -350,7 +350,7 @@ static void the_limit_holds_when_all_addresses_wait(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------- before "no space" is said */
+/* ------------------------------------------------------------------------------ before "no space" is said */
 
 static void a_failing_allocation_flushes_and_tries_again(void **state)
 {
@@ -681,7 +681,7 @@ static void inside_the_callback_queries_are_answered(void **state)
     }
 }
 
-/* ----------------------------------------------------------------------------------------------- reclaim */
+/* ------------------------------------------------------------------------------------------------ reclaim */
 
 struct reclaimer {
     struct kva_reclaim registration;

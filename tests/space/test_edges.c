@@ -83,7 +83,7 @@ static struct kva_stats stats_of(const struct fixture *f)
     return stats;
 }
 
-/* ------------------------------------------------------------------------------------ all 2^64 addresses */
+/* ------------------------------------------------------------------------------------- all 2^64 addresses */
 
 static void the_space_of_all_addresses(void **state)
 {
@@ -191,7 +191,7 @@ static void a_space_of_one_address(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------------- alignment */
+/* ---------------------------------------------------------------------------------------------- alignment */
 
 static void the_largest_alignment(void **state)
 {
@@ -276,7 +276,7 @@ static void the_needle(void **state)
     }
 }
 
-/* ---------------------------------------------------------------------------------------------- windows */
+/* ------------------------------------------------------------------------------------------------ windows */
 
 static void window_edges(void **state)
 {
@@ -301,7 +301,7 @@ static void window_edges(void **state)
     }
 }
 
-/* ---------------------------------------------------------------------------------------- the quantum */
+/* -------------------------------------------------------------------------------------------- the quantum */
 
 static void sizes_are_rounded_up_to_the_quantum(void **state)
 {
@@ -363,7 +363,7 @@ static void quantum_0_stands_for_1(void **state)
     tear_down(&f);
 }
 
-/* ------------------------------------------------------------------------------------------- the space */
+/* ---------------------------------------------------------------------------------------------- the space */
 
 static void growth_at_both_ends(void **state)
 {
@@ -522,7 +522,7 @@ static void fini_and_abandon(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------------------ arena */
+/* -------------------------------------------------------------------------------------------------- arena */
 
 static void a_fixed_arena_until_it_is_full(void **state)
 {
@@ -579,7 +579,7 @@ static void an_arena_that_is_too_small(void **state)
     }
 }
 
-/* ----------------------------------------------------------------------------------- dump and iteration */
+/* ------------------------------------------------------------------------------------- dump and iteration */
 
 struct lines {
     char text[8][128];
@@ -663,7 +663,7 @@ static void iteration_while_the_space_changes(void **state)
     }
 }
 
-/* -------------------------------------------------------------------------------------------- congruent */
+/* ---------------------------------------------------------------------------------------------- congruent */
 
 static void expect_base(struct fixture *f, struct kva_request request, const struct kva_part *parts,
                         size_t count, uint64_t want)

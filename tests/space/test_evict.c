@@ -115,7 +115,7 @@ static void release(struct fixture *f, unsigned unit)
     assert_int_equal(kva_free(&f->space, address_of(f, unit)), KVA_OK);
 }
 
-/* --------------------------------------------------------------------------------------------- the model */
+/* ---------------------------------------------------------------------------------------------- the model */
 
 static void look(struct fixture *f)
 {
@@ -369,7 +369,7 @@ static void evict_once(struct fixture *f, struct test_rng *rng, const struct kva
     expect_finished(f, request, start);
 }
 
-/* ----------------------------------------------------------------------------------------- random spaces */
+/* ------------------------------------------------------------------------------------------ random spaces */
 
 /** Keeps a quantum free beside what has an owner of the other kind, and refuses holes behind some owners. */
 static bool filter_by_owner(void *context, struct kva_hole *hole)
@@ -499,7 +499,7 @@ static void test_random_spaces_with_pools(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------ changes in between */
+/* ------------------------------------------------------------------------------------- changes in between */
 
 /** Whether all that is to be cleared is free, or a candidate as it was fed. */
 static bool is_clear(const struct fixture *f)
@@ -945,7 +945,7 @@ ON_EACH_ENGINE(no_question_about_runs_without_room)
     expect_done(f);
 }
 
-/* --------------------------------------------------------------------------------------------- no memory */
+/* ---------------------------------------------------------------------------------------------- no memory */
 
 /** What is busy is the same as in the picture; what was pooled may be free. */
 static void expect_same_busy(const struct fixture *f)
@@ -1057,7 +1057,7 @@ static void test_no_memory_with_pools(void **state)
     assert_true(failures > 0);
 }
 
-/* ---------------------------------------------------------------------------------------------- statuses */
+/* ----------------------------------------------------------------------------------------------- statuses */
 
 static void expect_misuse(struct fixture *f, enum kva_status got, enum kva_status want, const char *where,
                           const char *field)

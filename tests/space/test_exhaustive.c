@@ -73,7 +73,7 @@ static void *owner_of(unsigned unit)
     return (void *)(uintptr_t)(0x100 + unit);
 }
 
-/* -------------------------------------------------------------------------------------------- layouts */
+/* ------------------------------------------------------------------------------------------------ layouts */
 
 /** The last unit of the run of equal units that begins at `unit`. */
 static unsigned end_of_run(const struct world *world, unsigned unit)
@@ -136,7 +136,7 @@ static void tear_down(struct world *world)
     assert_int_equal(world->memory.blocks, 0);
 }
 
-/* ------------------------------------------------------------------------------------------- allocation */
+/* --------------------------------------------------------------------------------------------- allocation */
 
 /** The units at which `size` units are free: bit u is set if u .. u + size - 1 are. */
 static unsigned places_that_fit(const struct world *world, unsigned size)
@@ -429,7 +429,7 @@ static void try_plain_requests(struct world *world)
     }
 }
 
-/* ---------------------------------------------------------------------------------------------- shapes */
+/* ------------------------------------------------------------------------------------------------- shapes */
 
 /** What is asked of the start, in units; 0: nothing. */
 struct shape {
@@ -516,7 +516,7 @@ static void try_all_three(struct world *world)
     try_boundaries(world, try_phases, true);
 }
 
-/* -------------------------------------------------------------------------------- policies and filters */
+/* ----------------------------------------------------------------------------------- policies and filters */
 
 /** The hole from unit `begin` on, as a filter is to be told it. */
 static struct kva_hole hole_at(const struct world *world, unsigned begin, struct kva_segment *before,
@@ -628,7 +628,7 @@ static void try_choices_in_full(struct world *world)
     try_shape(world, &aligned, false);
 }
 
-/* ---------------------------------------------------------------------------------------- given ranges */
+/* ------------------------------------------------------------------------------------------- given ranges */
 
 static unsigned mask_of(unsigned from, unsigned size)
 {
@@ -758,7 +758,7 @@ static void try_all_ranges(struct world *world)
     }
 }
 
-/* ---------------------------------------------------------------------------------------------- the test */
+/* ----------------------------------------------------------------------------------------------- the test */
 
 static void try_plain(struct world *world)
 {
@@ -887,7 +887,7 @@ static void choices_in_full(void **state)
         visit(&places[i], try_choices_in_full);
 }
 
-/* --------------------------------------------------------------------------------- boundaries, one hole */
+/* ----------------------------------------------------------------------------------- boundaries, one hole */
 
 enum { HOLE = 2048 };
 

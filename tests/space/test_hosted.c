@@ -161,7 +161,7 @@ static void absurd_sizes_are_refused(void **state)
     assert_null(memory.take(memory.context, SIZE_MAX / huge_page * huge_page - 2 * huge_page));
 }
 
-/* ------------------------------------------------------------------------------------------- the environment */
+/* ---------------------------------------------------------------------------------------- the environment */
 
 /** The form of a hosted space with the given engine, which may be NULL, where the environment asks for one. */
 static const char *form_chosen(const struct kva_engine *engine, const char *asked)

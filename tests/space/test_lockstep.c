@@ -57,7 +57,7 @@ struct geometry {
     uint64_t operations;
 };
 
-/* ---------------------------------------------------------------------------------------- operations */
+/* --------------------------------------------------------------------------------------------- operations */
 
 enum kind {
     ALLOC,
@@ -554,7 +554,7 @@ static void apply_to_model(struct model *model, const struct operation *op, stru
         apply_one_to_model(model, op, out);
 }
 
-/* --------------------------------------------------------------------------------------------- the team */
+/* ----------------------------------------------------------------------------------------------- the team */
 
 /** What the flush callback of one space was told. */
 struct flush_log {
@@ -648,7 +648,7 @@ static void disband(struct team *team)
     }
 }
 
-/* ------------------------------------------------------------------------------------------- comparisons */
+/* -------------------------------------------------------------------------------------------- comparisons */
 
 static void compare_outcomes(const struct team *team, size_t number, const struct operation *op,
                              const struct outcome *a, const char *name_a, const struct outcome *b,
@@ -726,7 +726,7 @@ static void compare_listings(struct team *team)
     test_picture_drop(&other);
 }
 
-/* ------------------------------------------------------------------------------------------- generation */
+/* --------------------------------------------------------------------------------------------- generation */
 
 static void *owner_of(uint64_t value)
 {
@@ -1350,7 +1350,7 @@ static void generate(struct team *team, struct operation *op)
         disturb(team, op);
 }
 
-/* --------------------------------------------------------------------------------------------- the runs */
+/* ----------------------------------------------------------------------------------------------- the runs */
 
 static void count(struct team *team, const struct operation *op, const struct outcome *outcome)
 {

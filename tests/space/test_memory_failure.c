@@ -141,7 +141,7 @@ static void tear_down(struct stage *stage)
     assert_int_equal(stage->memory.bytes, 0);
 }
 
-/* ----------------------------------------------------------------------------------------- operations */
+/* --------------------------------------------------------------------------------------------- operations */
 
 typedef enum kva_status operation(struct stage *stage);
 
@@ -642,7 +642,7 @@ static const struct {
 
 #define OPERATIONS (sizeof(operations) / sizeof(operations[0]))
 
-/* ------------------------------------------------------------------------------------------ one failure */
+/* -------------------------------------------------------------------------------------------- one failure */
 
 /** KVA_ENOMEM after a flush that was on the way to success leaves the deferred segments free; take them as
  *  the state to compare with. */
@@ -755,7 +755,7 @@ static void every_take_of_every_operation(void **state)
     assert_true(failures > 0);
 }
 
-/* ------------------------------------------------------------------------------------------------- init */
+/* --------------------------------------------------------------------------------------------------- init */
 
 static void every_take_of_init(void **state)
 {
@@ -818,7 +818,7 @@ static void single_failures_of_init(void **state)
     }
 }
 
-/* ---------------------------------------------------------------------------------------------- preload */
+/* ------------------------------------------------------------------------------------------------ preload */
 
 /** One operation that needs as much memory as any: number `i` of those that follow a preload. */
 static enum kva_status needy(struct stage *stage, uint64_t i)

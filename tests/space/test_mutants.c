@@ -64,7 +64,7 @@ static bool use_up(struct fixture *fixture, size_t count)
     return true;
 }
 
-/* ------------------------------------------------------------------------------------- the operations */
+/* ----------------------------------------------------------------------------------------- the operations */
 
 static enum kva_status grow_both_ends(struct kva_space *space)
 {
@@ -204,7 +204,7 @@ static void few_nodes(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------------ and besides */
+/* -------------------------------------------------------------------------------------------- and besides */
 
 /* E3: KVA_ENOMEM only if the change at hand needs more than there is. Blocks of 1700 bytes hold 70 entries of
  * the scan engine's array, which would rather double from 64 to 128; and a chunk of the rb engine's nodes. The bt

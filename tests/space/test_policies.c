@@ -210,7 +210,7 @@ static void fill(struct fixture *f, uint64_t start, uint64_t last)
     }                                                                                                        \
     static void name##_on(struct fixture *f, const struct kva_engine *engine)
 
-/* -------------------------------------------------------------------------------------------- nearest */
+/* ------------------------------------------------------------------------------------------------ nearest */
 
 /* Free are [10, 19] and [40, 49]. */
 ON_EACH_ENGINE(targets_in_and_beside_holes)
@@ -405,7 +405,7 @@ ON_EACH_ENGINE(trampolines_beside_a_function)
     tear_down(f);
 }
 
-/* ---------------------------------------------------------------------------------------------- best */
+/* --------------------------------------------------------------------------------------------------- best */
 
 /* Holes of 8, 4, 6 and 4 units. */
 static void holes_of_several_sizes(struct fixture *f, const struct kva_engine *engine)
@@ -526,7 +526,7 @@ ON_EACH_ENGINE(best_at_both_ends_of_64_bits)
     tear_down(f);
 }
 
-/* -------------------------------------------------------------------------------------------- random */
+/* ------------------------------------------------------------------------------------------------- random */
 
 enum { DRAWS = 4096 };
 
@@ -687,7 +687,7 @@ ON_EACH_ENGINE(no_start_at_all)
     tear_down(f);
 }
 
-/* ------------------------------------------------------------------------------------------- filters */
+/* ------------------------------------------------------------------------------------------------ filters */
 
 static bool log_and_refuse(void *context, struct kva_hole *hole)
 {
@@ -1075,7 +1075,7 @@ ON_EACH_ENGINE(guard_gaps_between_owners)
     tear_down(f);
 }
 
-/* ------------------------------------------------------------------------- without blocking, searching */
+/* ---------------------------------------------------------------------------- without blocking, searching */
 
 static bool count_reclaims(void *context, struct kva_space *space, const struct kva_request *request)
 {
@@ -1217,7 +1217,7 @@ ON_EACH_ENGINE(searches_from_callbacks)
     tear_down(f);
 }
 
-/* ------------------------------------------------------------------------------------------- reclaim */
+/* ------------------------------------------------------------------------------------------------ reclaim */
 
 static void expect_told(const struct fixture *f, const struct kva_request *request, uint64_t size)
 {

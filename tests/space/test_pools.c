@@ -288,7 +288,7 @@ static void punch(struct rig *rig, uint32_t i)
     memset(rig->map + range.at + 2, '.', range.quanta - 2);
 }
 
-/* --------------------------------------------------------------------------------------- what it looks like */
+/* ------------------------------------------------------------------------------------- what it looks like */
 
 static void objects_are_segments_of_their_own(void **state)
 {
@@ -501,7 +501,7 @@ static void small_spaces_have_small_spans_or_none(void **state)
     }
 }
 
-/* -------------------------------------------------------------------------------------------- completeness */
+/* ------------------------------------------------------------------------------------------- completeness */
 
 enum { ACTS = 11 };
 
@@ -624,7 +624,7 @@ static void long_random_programs(void **state)
     }
 }
 
-/* ---------------------------------------------------------------------------------------------- memory */
+/* ------------------------------------------------------------------------------------------------- memory */
 
 /** Whatever take fails: each call says KVA_OK or KVA_ENOMEM, giving back never fails, and the space stays sound. */
 static void without_memory_nothing_breaks(void **state)
@@ -697,7 +697,7 @@ static void preload_holds_with_pools(void **state)
     }
 }
 
-/* -------------------------------------------------------------------------------------- several CPUs, bounds */
+/* ----------------------------------------------------------------------------------- several CPUs, bounds */
 
 static void no_wait(void *context, const uint32_t *word, uint32_t value)
 {
@@ -938,7 +938,7 @@ static void what_is_live_keeps_its_piece(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------------- all addresses */
+/* ------------------------------------------------------------------------------------------ all addresses */
 
 /** All 2^64 addresses, in `quanta`, a power of two. The pools hold whatever their magazines hold. */
 static void set_up_everywhere(struct rig *rig, const struct kva_engine *engine, uint32_t quanta,

@@ -71,7 +71,7 @@ static void log_misuse(void *context, const struct kva_fault *fault)
     world->fault = *fault;
 }
 
-/* -------------------------------------------------------------------------------------------- the array */
+/* ---------------------------------------------------------------------------------------------- the array */
 
 /** The last unit of the segment that holds a unit, free ones too. */
 static unsigned end_of(const struct unit *units, unsigned unit)
@@ -410,7 +410,7 @@ static void try_all(struct world *world)
     }
 }
 
-/* ---------------------------------------------------------------------------------------------- the test */
+/* ----------------------------------------------------------------------------------------------- the test */
 
 static void begin_world(struct world *world, const struct kva_engine *engine, uint64_t place)
 {

@@ -65,7 +65,7 @@ static void end(struct fixture *fixture)
     assert_int_equal(fixture->memory.blocks, 0);
 }
 
-/* ------------------------------------------------------------------------------------------- bad inputs */
+/* --------------------------------------------------------------------------------------------- bad inputs */
 
 enum call { CLEAR, OVER, SPLIT, JOIN, OWNER, MOVE, SIZED };
 
@@ -259,7 +259,7 @@ static void a_flush_callback_may_call_none(void **state)
     }
 }
 
-/* ---------------------------------------------------------------------------------------- what it is for */
+/* ----------------------------------------------------------------------------------------- what it is for */
 
 static void expect_segment(const struct kva_space *space, uint64_t start, uint64_t last, enum kva_state state,
                            const char *owner)
@@ -353,7 +353,7 @@ static void a_segment_of_all_addresses(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------------------ memory */
+/* ------------------------------------------------------------------------------------------------- memory */
 
 enum { HELD = 16 };
 
@@ -411,7 +411,7 @@ static void a_middle_is_taken_over_with_all_memory_or_not(void **state)
     print_message("%u taken over, %u refused\n", taken, refused);
 }
 
-/* ------------------------------------------------------------------------------------------------- pools */
+/* -------------------------------------------------------------------------------------------------- pools */
 
 enum { QUANTA = 64 };
 

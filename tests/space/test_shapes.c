@@ -113,7 +113,7 @@ static void reserve(struct fixture *f, uint64_t start, uint64_t size)
     }                                                                                                        \
     static void name##_on(struct fixture *f, const struct kva_engine *engine)
 
-/* ------------------------------------------------------------------------------------ one word at a time */
+/* ------------------------------------------------------------------------------------- one word at a time */
 
 /* Vertices of 12 bytes: what is drawn counts in vertices from the start of the buffer. */
 ON_EACH_ENGINE(vertices_of_12_bytes)
@@ -187,7 +187,7 @@ ON_EACH_ENGINE(a_hole_of_one_phase)
     tear_down(f);
 }
 
-/* ---------------------------------------------------------------------------------------- from practice */
+/* ------------------------------------------------------------------------------------------ from practice */
 
 /* A base address register decodes a power of two at a multiple of it. A boundary of that size says it too. */
 ON_EACH_ENGINE(registers_of_devices)
@@ -294,7 +294,7 @@ ON_EACH_ENGINE(textures_of_odd_rows)
     tear_down(f);
 }
 
-/* ------------------------------------------------------------------------------------- ends, quanta */
+/* ------------------------------------------------------------------------------------------- ends, quanta */
 
 ON_EACH_ENGINE(both_ends_of_64_bits)
 {

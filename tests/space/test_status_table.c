@@ -136,7 +136,7 @@ static void tear_down(struct fixture *fixture)
     assert_int_equal(fixture->memory.blocks, 0);
 }
 
-/* ------------------------------------------------------------------------------------ requests and parts */
+/* ------------------------------------------------------------------------------------- requests and parts */
 
 /** A good request, to be spoiled by a case. */
 static struct kva_request good(void)
@@ -394,7 +394,7 @@ static enum kva_status congruent_descending(struct fixture *f)
     return kva_alloc_congruent(&f->space, &request, parts, 3, &f->start);
 }
 
-/* ------------------------------------------------------------------------------- reserve, free, resize */
+/* ---------------------------------------------------------------------------------- reserve, free, resize */
 
 static enum kva_status reserve(struct fixture *f, uint64_t start, uint64_t size)
 {
@@ -459,7 +459,7 @@ CALL(resize_into_busy, kva_resize(&f->space, A, B - A + 1))
 CALL(resize_beyond_the_end, kva_resize(&f->space, Z, PAGE + 1))
 CALL(resize_to_the_same, kva_resize(&f->space, B, 3 * PAGE + 1))
 
-/* ----------------------------------------------------------------------------------- the space, looking */
+/* ------------------------------------------------------------------------------------- the space, looking */
 
 CALL(grow_first_misses_quantum, kva_space_grow(&f->space, FIRST - 1, LAST))
 CALL(grow_last_misses_quantum, kva_space_grow(&f->space, FIRST, LAST + 1))
@@ -501,7 +501,7 @@ static enum kva_status reclaim_add_without_callback(struct fixture *f)
     return status;
 }
 
-/* ------------------------------------------------------------------------- ranges.h: changes of segments */
+/* -------------------------------------------------------------------------- ranges.h: changes of segments */
 
 CALL(clear_size_0, kva_clear(&f->space, B, 0, &f->start))
 CALL(clear_misses_quantum, kva_clear(&f->space, B + 1, PAGE, &f->start))
@@ -583,7 +583,7 @@ CALL(free_sized_too_short, kva_free_sized(&f->space, B, 3 * PAGE))
 CALL(free_sized_too_long, kva_free_sized(&f->space, B, 4 * PAGE + 1))
 CALL(free_sized_wraps, kva_free_sized(&f->space, B, TOP))
 
-/* -------------------------------------------------------------------------------------- ranges.h: spans */
+/* ---------------------------------------------------------------------------------------- ranges.h: spans */
 
 CALL(add_size_0, kva_space_add(&f->space, ABSENT, 0))
 CALL(add_misses_quantum, kva_space_add(&f->space, LAST + 2, PAGE))
@@ -618,7 +618,7 @@ CALL(shrink_over_busy_above, kva_space_shrink(&f->space, FIRST, LAST - PAGE))
 CALL(shrink_to_what_is_absent, kva_space_shrink(&f->space, ABSENT + PAGE, ABSENT + 2 * PAGE - 1))
 CALL(shrink_not_at_all, kva_space_shrink(&f->space, FIRST, LAST))
 
-/* ----------------------------------------------------------------------------------- walks, and what waits */
+/* ---------------------------------------------------------------------------------- walks, and what waits */
 
 /** A step from the segment that holds an address. */
 static enum kva_status step_from(struct fixture *f, uint64_t address,
@@ -687,7 +687,7 @@ CALL(flush_next_elsewhere, step_from(f, A, step_to_next_range))
 CALL(flush_first_null, kva_flush_first(&f->space, NULL))
 CALL(flush_next_null, kva_flush_next(&f->space, NULL))
 
-/* --------------------------------------------------------------------------------------------- evictions */
+/* ---------------------------------------------------------------------------------------------- evictions */
 
 CALL(evict_null_eviction, kva_evict_begin(&f->space, &(struct kva_request){.size = PAGE}, NULL))
 
@@ -744,7 +744,7 @@ CALL(feed_when_it_fits, feed(f, 1, B))
 CALL(finish_not_yet, finish(f, 64, &f->start))
 CALL(finish_null_start, finish(f, 1, NULL))
 
-/* ------------------------------------------------------------------------- what is absent, other calls */
+/* ---------------------------------------------------------------------------- what is absent, other calls */
 
 CALL(reserve_absent, reserve(f, ABSENT, PAGE))
 CALL(reserve_into_absent, reserve(f, ABSENT - PAGE, 2 * PAGE))
@@ -1192,7 +1192,7 @@ static void every_row(void **state)
     print_message("%zu rows, with and without pools, with and without memory\n", ROWS);
 }
 
-/* ------------------------------------------------------------------------------- where no memory is needed */
+/* ------------------------------------------------------------------------------ where no memory is needed */
 
 /** A space in which the next change of the tree that needs a node finds none. Its segment R, 4 pages, lies between free pages;
  *  with pools it is an object of one. */
@@ -1461,7 +1461,7 @@ static void no_hook_is_needed(void **state)
     assert_int_equal(kva_space_fini(&fixture.space), KVA_OK);
 }
 
-/* ------------------------------------------------------------------------------------------ reserve over */
+/* ------------------------------------------------------------------------------------------- reserve over */
 
 /* The one output that is written on failure. */
 static void reserve_reports_the_lowest_conflict(void **state)
@@ -1501,7 +1501,7 @@ static void reserve_reports_the_lowest_conflict(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------ NULL and uninitialised */
+/* --------------------------------------------------------------------------------- NULL and uninitialised */
 
 static void dump_nothing(void *context, const char *text, size_t length)
 {
@@ -1603,7 +1603,7 @@ static void a_space_after_its_end(void **state)
     }
 }
 
-/* -------------------------------------------------------------------------------------------------- init */
+/* --------------------------------------------------------------------------------------------------- init */
 
 typedef void spoil_config(struct kva_config *config, struct kva_range *busy);
 

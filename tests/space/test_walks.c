@@ -352,7 +352,7 @@ static void every_layout(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------ changes in between */
+/* ------------------------------------------------------------------------------------- changes in between */
 
 /** Give back what is at a random unit, or take a random range. */
 static void change(struct world *world, struct test_rng *rng)
@@ -652,7 +652,7 @@ static void statuses(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------------------- pools */
+/* -------------------------------------------------------------------------------------------------- pools */
 
 enum { LISTED = 4096 };
 

@@ -21,7 +21,7 @@
 #define PAGE UINT64_C(0x1000)
 #define MIB (UINT64_C(1) << 20)
 
-/* -------------------------------------------------------------------------- inside and beside a callback */
+/* --------------------------------------------------------------------------- inside and beside a callback */
 
 /** A call from inside a callback is refused; one from another thread meanwhile is served, if threads are told
  *  apart. */

@@ -113,7 +113,7 @@ static void *flush(void *context)
     return NULL;
 }
 
-/* ------------------------------------------------------------------------------------ while a flush calls back */
+/* ------------------------------------------------------------------------------- while a flush calls back */
 
 static void what_is_parked_during_a_callback_waits_for_the_next(void **state)
 {
@@ -191,7 +191,7 @@ static void an_allocation_waits_for_the_flush_of_another(void **state)
     }
 }
 
-/* -------------------------------------------------------------------------------------------- known failures */
+/* ----------------------------------------------------------------------------------------- known failures */
 
 static bool flush_and_give(void *context, struct kva_space *space, const struct kva_request *request)
 {
@@ -336,7 +336,7 @@ static void what_is_deferred_is_found_as_deferred(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------------------------ fork */
+/* --------------------------------------------------------------------------------------------------- fork */
 
 static void *flush_again_and_again(void *context)
 {

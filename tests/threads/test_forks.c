@@ -83,7 +83,7 @@ static void tear_down(struct stage *stage)
     assert_int_equal(stage->memory.blocks, 0);
 }
 
-/* ------------------------------------------------------------------------------------------------ the child */
+/* ---------------------------------------------------------------------------------------------- the child */
 
 static void free_all(struct kva_space *space)
 {
@@ -185,7 +185,7 @@ static void trim(void *context)
     must(kva_pools_drain(&stage->space) == KVA_OK);
 }
 
-/* --------------------------------------------------------------------------------------------------- tests */
+/* -------------------------------------------------------------------------------------------------- tests */
 
 static void expect_clean_child(struct stage *stage, const char *name, unsigned n)
 {

@@ -310,7 +310,7 @@ static void traffic_beside_compaction(void **state)
         check_that(all.moved > 0 && all.refused > 0, "%" PRIu64 ", %" PRIu64, all.moved, all.refused);
 }
 
-/* ------------------------------------------------------------------------------------------------ schedules */
+/* ---------------------------------------------------------------------------------------------- schedules */
 
 enum { UNITS_MOST = 16, RUNS_MOST = 12, BLOCK_ORDER = 2 };
 

@@ -101,7 +101,7 @@ static bool fork_is_clean(struct kva_frames *frames)
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-/* --------------------------------------------------------------------------------------------- the calls */
+/* ---------------------------------------------------------------------------------------------- the calls */
 
 struct stage {
     struct stepper worker;
@@ -228,7 +228,7 @@ static void a_child_starts_clean_whatever_was_under_way(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------------ busy threads */
+/* ------------------------------------------------------------------------------------------- busy threads */
 
 enum { WORKERS = 3 };
 

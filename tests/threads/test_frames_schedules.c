@@ -67,7 +67,7 @@ static char letter_of(const struct play *play, const struct op *op)
     return (char)('A' + (op - play->op));
 }
 
-/* ------------------------------------------------------------------------------------------ what happens */
+/* ------------------------------------------------------------------------------------------- what happens */
 
 static bool takes(char what)
 {
@@ -202,7 +202,7 @@ static void picture(struct play *play)
     play->history.found[play->scenario->frames] = '\0';
 }
 
-/* ---------------------------------------------------------------------------------------- serial orders */
+/* ------------------------------------------------------------------------------------------ serial orders */
 
 static bool is_all(const char *at, unsigned n, char letter)
 {
@@ -416,7 +416,7 @@ static void show(const void *context, unsigned number)
                   (int)op->found.state);
 }
 
-/* ------------------------------------------------------------------------------------------------ scenarios */
+/* ---------------------------------------------------------------------------------------------- scenarios */
 
 static const struct scenario scenarios[] = {
     {.name = "the last frame, wanted by two",

@@ -81,7 +81,7 @@ static void gave(struct crowd *crowd, struct held *held)
     held->stamp = 0;
 }
 
-/* -------------------------------------------------------------------------------------------------- taking */
+/* ------------------------------------------------------------------------------------------------- taking */
 
 /** The zone of a frame. */
 static const struct kva_frames_zone *zone_at(const struct crowd *crowd, uint64_t frame)
@@ -256,7 +256,7 @@ static void give_part(struct worker *worker, struct held *held)
     counted(crowd, FREE_RANGE);
 }
 
-/* ------------------------------------------------------------------------------------------ looking, and worse */
+/* ------------------------------------------------------------------------------------- looking, and worse */
 
 /** What is held must look so, whatever the others do. */
 static void look_at(struct worker *worker, const struct held *held)
@@ -366,7 +366,7 @@ static void *work(void *context)
     return NULL;
 }
 
-/* ---------------------------------------------------------------------------------------------------- runs */
+/* --------------------------------------------------------------------------------------------------- runs */
 
 /** Zones [EDGE, 1000), [1000, 2100) on node 1, [2100, FRAMES), and holes, one of which lies in two zones. */
 static void make_set(struct crowd *crowd, unsigned block_order)

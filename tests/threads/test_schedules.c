@@ -94,7 +94,7 @@ static char letter_found(const struct play *play, const struct kva_segment *segm
     return letter_of(play, segment->owner);
 }
 
-/* ------------------------------------------------------------------------------------------ what happens */
+/* ------------------------------------------------------------------------------------------- what happens */
 
 /** Busy: all of the segment is compared, not its owner alone. */
 static void perform_find(struct play *play, struct op *op)
@@ -266,7 +266,7 @@ static void picture(struct play *play)
     play->history.found[play->scenario->quanta] = '\0';
 }
 
-/* ---------------------------------------------------------------------------------------- serial orders */
+/* ------------------------------------------------------------------------------------------ serial orders */
 
 /** Lowest fit, after any part of what is deferred has become free. */
 static bool could_be_lowest(char *map, const struct op *op)

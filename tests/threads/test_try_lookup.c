@@ -62,7 +62,7 @@ static void *owner_of_cell(uint64_t cell)
     return (void *)(uintptr_t)(0x1000 + cell);
 }
 
-/* ------------------------------------------------------------------------------------------- who looks */
+/* ---------------------------------------------------------------------------------------------- who looks */
 
 static void must_be_possible(const struct stage *stage, uint64_t address, const struct kva_segment *segment)
 {
@@ -111,7 +111,7 @@ static void *look_around(void *argument)
     return NULL;
 }
 
-/* ---------------------------------------------------------------------------------------- who changes */
+/* -------------------------------------------------------------------------------------------- who changes */
 
 /** Any change of a cell: whatever the space says to it. */
 static void change(struct stage *stage, struct test_rng *rng)
@@ -204,7 +204,7 @@ static void what_is_seen_was_there(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------------- with pools */
+/* --------------------------------------------------------------------------------------------- with pools */
 
 /** The owner is the size, in quanta: a piece of a span, which is no user's, has none. */
 static void *look_at_sizes(void *argument)

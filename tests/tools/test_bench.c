@@ -27,7 +27,7 @@ static struct kva_stats stats_of(const struct subject *subject)
     return stats;
 }
 
-/* ---------------------------------------------------------------------------------------- command line */
+/* ------------------------------------------------------------------------------------------- command line */
 
 static void numbers_are_read(void **state)
 {
@@ -54,7 +54,7 @@ static void wrong_numbers_are_refused(void **state)
     assert_true(value == 7); /* untouched */
 }
 
-/* ------------------------------------------------------------------------------------------- workloads */
+/* ---------------------------------------------------------------------------------------------- workloads */
 
 static void every_engine_does_the_same(void **state)
 {
@@ -363,7 +363,7 @@ static void batches_do_not_matter(void **state)
     assert_true(ones.fingerprint != churn_in_batches(1280, BATCH).fingerprint);
 }
 
-/* ---------------------------------------------------------------------------------------- wrong answers */
+/* ------------------------------------------------------------------------------------------ wrong answers */
 
 /** Run `body` in a child, without its messages. Returns the exit code, or -1 when it was killed. */
 static int exit_code_of(void (*body)(void))

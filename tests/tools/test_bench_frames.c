@@ -25,7 +25,7 @@
 #define SEED 5
 #define SMALL UINT64_C(16384)
 
-/* ------------------------------------------------------------------------------------------- a whole run */
+/* -------------------------------------------------------------------------------------------- a whole run */
 
 static const struct frames_row *row_of(const struct frames_results *results, const char *what, unsigned order,
                                        unsigned percent, const char *who)
@@ -230,7 +230,7 @@ static void sizes_are_whole_blocks(void **state)
     assert_true(frames_of_size(FRAMES_USUAL) == FRAMES_USUAL);
 }
 
-/* ------------------------------------------------------------------------------------------------- sets */
+/* --------------------------------------------------------------------------------------------------- sets */
 
 static uint64_t frames_in_table(const struct frames_set *set)
 {
@@ -342,7 +342,7 @@ static void many_are_taken_at_once(void **state)
     }
 }
 
-/* ---------------------------------------------------------------------------------------- wrong answers */
+/* ------------------------------------------------------------------------------------------ wrong answers */
 
 /** Run `body` in a child, without its messages. Returns the exit code, or -1 when it was killed. */
 static int exit_code_of(void (*body)(void))
@@ -454,7 +454,7 @@ static void wrong_answers_end_the_program(void **state)
     assert_int_equal(exit_code_of(have_no_memory_for_a_set), TOOL_REFUSED);
 }
 
-/* ------------------------------------------------------------------------------------------ conclusions */
+/* -------------------------------------------------------------------------------------------- conclusions */
 
 static struct frames_row rows[10];
 static struct frames_crew crews[3];

@@ -19,7 +19,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-/* ------------------------------------------------------------------------------------------------ crews */
+/* -------------------------------------------------------------------------------------------------- crews */
 
 static _Atomic uint64_t worked;
 static _Atomic uint64_t workers_seen;
@@ -109,7 +109,7 @@ static void threads_are_bound_in_turn(void **state)
     assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
 }
 
-/* --------------------------------------------------------------------------------------------- a whole run */
+/* -------------------------------------------------------------------------------------------- a whole run */
 
 static const struct threads_row *row_of(const struct threads_results *results, const char *what,
                                         const char *who, size_t threads)
@@ -172,7 +172,7 @@ static void all_rows_are_measured(void **state)
     threads_results_destroy(&results);
 }
 
-/* ------------------------------------------------------------------------------------------ conclusions */
+/* -------------------------------------------------------------------------------------------- conclusions */
 
 static struct threads_row made_up(const char *what, const char *who, size_t threads, double a, double b,
                                   double c)

@@ -25,7 +25,7 @@
 #include "../../tools/test/params.h"
 #include "../../tools/test/runner.h"
 
-/* -------------------------------------------------------------------------------------- random numbers */
+/* ----------------------------------------------------------------------------------------- random numbers */
 
 /* The first outputs of splitmix64 from 0, published with the algorithm. */
 static void test_splitmix_is_the_published_one(void **state)
@@ -88,7 +88,7 @@ static void test_streams_differ(void **state)
     assert_true(first == rng_next(&again));
 }
 
-/* --------------------------------------------------------------------------------------------- tables */
+/* ------------------------------------------------------------------------------------------------- tables */
 
 static void test_numbers_are_grouped(void **state)
 {
@@ -142,7 +142,7 @@ static void test_table_without_memory(void **state)
     table_destroy(NULL);
 }
 
-/* ----------------------------------------------------------------------------------------- parameters */
+/* --------------------------------------------------------------------------------------------- parameters */
 
 #define PARSE(params, message, ...)                                                                          \
     params_parse(&(params), (char *const[]){__VA_ARGS__}, sizeof((char *[]){__VA_ARGS__}) / sizeof(char *),  \
@@ -318,7 +318,7 @@ static void test_abilities_are_real(void **state)
     }
 }
 
-/* ---------------------------------------------------------------- an allocator that fails or lies on purpose */
+/* ------------------------------------------------------------- an allocator that fails or lies on purpose */
 
 enum vice { HONEST, REFUSES, REFUSES_SHIFT, OFF_ALIGNMENT, OUTSIDE, REFUSES_FREE, LOSES_CONTENTS };
 
@@ -454,7 +454,7 @@ static enum kva_status crook_congruent(void *state, const struct kva_part *parts
     return status;
 }
 
-/* ------------------------------------------------------- the same on pages: what tests 1024 to 4096 ask for */
+/* ----------------------------------------------------- the same on pages: what tests 1024 to 4096 ask for */
 
 static enum kva_status crook_resize(void *state, uint64_t addr, uint64_t from, uint64_t to, uint64_t *moved)
 {
@@ -813,7 +813,7 @@ static void test_another_worker_may_hold_all_places(void **state)
     assert_int_equal(shift_failures(false, 2, 31), 2);
 }
 
-/* ------------------------------------------------------------------------------------------- the runner */
+/* --------------------------------------------------------------------------------------------- the runner */
 
 static uint64_t hash_of_run(uint64_t seed)
 {

@@ -14,7 +14,7 @@
 
 #define SECOND_NS UINT64_C(1000000000)
 
-/* ------------------------------------------------------------------------------------------ durations */
+/* ---------------------------------------------------------------------------------------------- durations */
 
 static void durations_are_read(void **state)
 {
@@ -41,7 +41,7 @@ static void durations_are_read(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------- timed runs */
+/* --------------------------------------------------------------------------------------------- timed runs */
 
 static struct plan plan_of(uint64_t mask, uint64_t loops, uint64_t time_ns)
 {
@@ -142,7 +142,7 @@ static void rounds_are_shuffled_anew(void **state)
     assert_true(orders > 0); /* six tests: one in 720 would be the same */
 }
 
-/* -------------------------------------------------------------------- spaces that lock for themselves */
+/* ------------------------------------------------------------------------ spaces that lock for themselves */
 
 static void spaces_for_threads_are_what_they_say(void **state)
 {
@@ -183,7 +183,7 @@ static void many_workers_pass_on_them(void **state)
     }
 }
 
-/* ----------------------------------------------------------------------------------- the progress line */
+/* -------------------------------------------------------------------------------------- the progress line */
 
 static void the_line_tells_who_does_what(void **state)
 {

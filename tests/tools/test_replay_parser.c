@@ -817,7 +817,7 @@ static void test_nothing_understood(void **state)
     assert_true(log.count == 0 && log.ops == NULL && strace_skipped_lines(&log) == 0);
 }
 
-/* ------------------------------------------------------------------------------------- files of other kinds */
+/* ----------------------------------------------------------------------------------- files of other kinds */
 
 static const struct {
     const char *text;
@@ -889,7 +889,7 @@ static void test_calls_of_libraries(void **state)
     strace_log_fini(&log);
 }
 
-/* ------------------------------------------------------------------------------------------- compressed logs */
+/* ---------------------------------------------------------------------------------------- compressed logs */
 
 /** A log compressed by gzip; the caller frees *bytes. */
 static void compress_log(const char *text, size_t length, char **bytes, size_t *compressed)
@@ -1013,7 +1013,7 @@ static void test_cut_between_lines(void **state)
     free(bytes);
 }
 
-/* ------------------------------------------------------------------------------------ the log as a whole */
+/* ------------------------------------------------------------------------------------- the log as a whole */
 
 /** No byte sequence but a log is one; zero bytes are shown as '?'. */
 static void test_binary(void **state)

@@ -94,7 +94,7 @@ static bool is_filled(const unsigned char *bytes, size_t count, unsigned char va
     return true;
 }
 
-/* ------------------------------------------------------------------------------------------ vmalloc and vfree */
+/* -------------------------------------------------------------------------------------- vmalloc and vfree */
 
 static void an_area_goes_from_live_to_cached_to_free(struct bench *bench)
 {
@@ -371,7 +371,7 @@ static void parts_that_fit_no_reservation_are_no_misuse(struct bench *bench)
     assert_int_equal(bench->fault.status, KVA_EWRAP);
 }
 
-/* --------------------------------------------------------------------------------------------------- realloc */
+/* ------------------------------------------------------------------------------------------------ realloc */
 
 static void sizes_change_and_contents_stay(struct bench *bench)
 {
@@ -447,7 +447,7 @@ static void shrinking_purges_for_a_node(enum kva_mechanism mechanism)
     end(&bench);
 }
 
-/* ------------------------------------------------------------------------------------------------ frames */
+/* ------------------------------------------------------------------------------------------------- frames */
 
 static void maps_of_a_frame_agree(struct bench *bench)
 {
@@ -520,7 +520,7 @@ static void short_lived_maps_are_flushed_in_batches(struct bench *bench)
     assert_int_equal(kva_vm_frames_destroy(frames), KVA_OK);
 }
 
-/* ------------------------------------------------------------------------------------------------- per CPU */
+/* ------------------------------------------------------------------------------------------------ per CPU */
 
 static void copies_lie_at_fixed_distances(struct bench *bench)
 {
@@ -615,7 +615,7 @@ static void objects_may_be_taken_while_reclaiming(struct bench *bench)
     assert_int_equal(kva_vm_reclaim_remove(bench->vm, &reclaim), KVA_OK);
 }
 
-/* -------------------------------------------------------------------------------------------- grace periods */
+/* ------------------------------------------------------------------------------------------ grace periods */
 
 struct waiting {
     struct kva_later *record[4];
@@ -655,7 +655,7 @@ static void later_areas_stay_until_they_are_ready(enum kva_mechanism mechanism)
     end(&bench);
 }
 
-/* ------------------------------------------------------------------------------------- hardened, reports */
+/* -------------------------------------------------------------------------------------- hardened, reports */
 
 static void hardened_areas_are_unmapped_at_once(enum kva_mechanism mechanism)
 {
@@ -797,7 +797,7 @@ static void leaks_are_reported(enum kva_mechanism mechanism)
     expect_nothing_outstanding(&bench);
 }
 
-/* ------------------------------------------------------------------------------------------- promises kept */
+/* ------------------------------------------------------------------------------------------ promises kept */
 
 /** An area whose grace period is over, and one that moves, are freed; but not by a call that must not block, since that
  *  would purge them here at once. */
@@ -1018,7 +1018,7 @@ static void an_empty_allocator_is_no_leak(enum kva_mechanism mechanism)
     expect_nothing_outstanding(&bench);
 }
 
-/* --------------------------------------------------------------------------------------- every call in turn */
+/* ------------------------------------------------------------------------------------- every call in turn */
 
 /** A little of everything; the first status that is not KVA_OK. What was taken is given back. */
 static enum kva_status do_everything(struct bench *bench)
@@ -1109,7 +1109,7 @@ static void every_failure_leaves_nothing_behind(enum kva_mechanism mechanism)
     fail_everything(mechanism, true, false);
 }
 
-/* ------------------------------------------------------------------------------------------------ the tests */
+/* ---------------------------------------------------------------------------------------------- the tests */
 
 typedef void scenario(struct bench *bench);
 typedef void whole_scenario(enum kva_mechanism mechanism);

@@ -60,7 +60,7 @@ struct stage {
     uint64_t refusals; /* that an operation told of */
 };
 
-/* --------------------------------------------------------------------------------------------------- pictures */
+/* ----------------------------------------------------------------------------------------------- pictures */
 
 static bool is_kept(const struct kva_vm_area *area)
 {
@@ -151,7 +151,7 @@ static void expect_all_well(const struct stage *stage, const char *what)
     check_that(stage->test.hooks.misuses == 0, "%s: %s", what, stage->test.hooks.last.what);
 }
 
-/* ------------------------------------------------------------------------------------------------- operations */
+/* --------------------------------------------------------------------------------------------- operations */
 
 /** One operation. What is random about it comes from a generator of its own, so that it can be tried again. */
 typedef enum kva_status operation(struct stage *stage, struct test_rng rng);
@@ -438,7 +438,7 @@ static const struct act acts[] = {
     {"ready", do_ready},
 };
 
-/* ------------------------------------------------------------------------------------------------------ rounds */
+/* ------------------------------------------------------------------------------------------------- rounds */
 
 enum source { MEMORY, PAGES };
 
@@ -681,7 +681,7 @@ static void test_creation_refused(void **state)
     free(stage);
 }
 
-/* -------------------------------------------------------------------------------- what is tried before giving up */
+/* ------------------------------------------------------------------------- what is tried before giving up */
 
 /** A reclaim callback that notes when it was asked, and gives an area back if it has one. */
 struct giver {

@@ -24,7 +24,7 @@
 
 static size_t page; /* bytes */
 
-/* ----------------------------------------------------------------------------------------------------- scenes */
+/* ------------------------------------------------------------------------------------------------- scenes */
 
 /** Set up something and return the address to touch. It runs in a child. */
 typedef unsigned char *scene(struct kva_vm *vm);
@@ -394,7 +394,7 @@ static const struct entry not_faulting[] = {
     ENTRY(freed),     ENTRY(unmapped),           ENTRY(unmapped_ram),
 };
 
-/* -------------------------------------------------------------------------------------------------- playing */
+/* ------------------------------------------------------------------------------------------------ playing */
 
 struct playing {
     struct kva_vm_config config;
@@ -530,7 +530,7 @@ static void test_without_guards_the_rest_still_faults(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------------------- sentences */
+/* ---------------------------------------------------------------------------------------------- sentences */
 
 /** Names every address alike: the tests say what code there is, not where the linker put it. */
 static size_t symbol(void *context, const void *address, char *text, size_t bytes)
@@ -827,7 +827,7 @@ static void test_sentences_and_room(void **state)
     assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_OK);
 }
 
-/* ------------------------------------------------------------------------------------------------ the reporter */
+/* ------------------------------------------------------------------------------------------- the reporter */
 
 /** What a child does about the reporter besides. */
 enum twist { PLAIN, OWN_HANDLER, REMOVED, SECOND_INSTANCE, OUTSIDE };

@@ -32,7 +32,7 @@ struct stage {
 
 static size_t page;
 
-/* ------------------------------------------------------------------------------------------ the instance */
+/* ------------------------------------------------------------------------------------------- the instance */
 
 /** What one part of the reserve is full of. Small areas come first, and what stays live lies between them: so each is a slice of
  *  its own, and only after the last of them is there room for something larger.
@@ -115,7 +115,7 @@ static void tear_down(struct stage *stage)
     test_vm_expect_nothing_lost(&stage->test, "in the parent");
 }
 
-/* ------------------------------------------------------------------------------------------------ the child */
+/* ---------------------------------------------------------------------------------------------- the child */
 
 /** Free whatever is live but per-CPU areas; how many of these there are. */
 static size_t free_all(struct kva_vm *vm)
@@ -259,7 +259,7 @@ static void end_a_pool(void *context)
     must(kva_vm_frames_destroy(frames) == KVA_OK);
 }
 
-/* --------------------------------------------------------------------------------------------------- tests */
+/* -------------------------------------------------------------------------------------------------- tests */
 
 /** Fork at the worker's n-th point; false if the call was over before. */
 static bool fork_at(const char *name, void (*call)(void *context), unsigned n)

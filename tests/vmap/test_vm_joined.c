@@ -24,9 +24,9 @@ static size_t page;      /* bytes */
 static uint64_t allowed; /* mappings of a process */
 static size_t many;      /* areas that most plays take: more than have mappings of their own */
 
-/* ------------------------------------------------------------------------------------------------- the crowd */
+/* ---------------------------------------------------------------------------------------------- the crowd */
 
-/* ------------------------------------------------------------------------------------------------- the areas */
+/* ---------------------------------------------------------------------------------------------- the areas */
 
 /** Areas of one to three pages, each with its number in each page. */
 enum { MOST = 3000 };
@@ -139,7 +139,7 @@ static void end(struct play *play)
     child_that(kva_vm_destroy(play->vm, NULL, NULL) == KVA_OK);
 }
 
-/* --------------------------------------------------------------------------------------------------- the plays */
+/* ---------------------------------------------------------------------------------------------- the plays */
 
 /** All areas there is room for fit, and the program keeps a quarter of all mappings. */
 static int take_more_than_fit(void *context)

@@ -56,7 +56,7 @@ static struct kva_vm *plain(const struct kva_vm_config *config)
     return vm;
 }
 
-/* ------------------------------------------------------------------------------------------------ many areas */
+/* --------------------------------------------------------------------------------------------- many areas */
 
 /** The areas of a child or of a test, each with its number as its stamp. */
 struct areas {
@@ -157,7 +157,7 @@ static void expect_fault(void *address, const char *what)
     check_that(child.signal == SIGSEGV, "%s: signal %d", what, child.signal);
 }
 
-/* --------------------------------------------------------------------------------------------------- mappings */
+/* ----------------------------------------------------------------------------------------------- mappings */
 
 /** How many single pages are live at once: as many as in the second test of the suite, which with their guards are more
  *  than a process may have mappings. Where each change takes long, fewer, and others have taken most mappings. */
@@ -489,7 +489,7 @@ static void test_limit_on_mappings(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------------------ the process */
+/* -------------------------------------------------------------------------------------------- the process */
 
 static bool limit(rlimit_kind resource, uint64_t bytes)
 {
@@ -694,7 +694,7 @@ static void test_overcommitment(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------------------------ space */
+/* -------------------------------------------------------------------------------------------------- space */
 
 /** Fill the private part to the last page; give back; and it is whole again. */
 static void test_space_to_the_last_page(void **state)
@@ -962,7 +962,7 @@ static void test_no_block_leaves_the_quarantine(void **state)
     }
 }
 
-/* ---------------------------------------------------------------------------------------------------- numbers */
+/* ------------------------------------------------------------------------------------------------ numbers */
 
 /** Sizes at the end of the numbers: refused, each with its status, and nothing is taken. */
 static void test_sizes_near_the_end(void **state)
@@ -1165,7 +1165,7 @@ static void test_reserves(void **state)
     assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_OK);
 }
 
-/* ---------------------------------------------------------------------------------------------------- the end */
+/* ------------------------------------------------------------------------------------------------ the end */
 
 /** What destroy has told of. */
 struct leaks {
@@ -1330,7 +1330,7 @@ static void test_memory_comes_back(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------------------------- fork */
+/* --------------------------------------------------------------------------------------------------- fork */
 
 struct forked {
     struct kva_vm *vm;
@@ -1446,7 +1446,7 @@ static void test_too_many_cpus(void **state)
     }
 }
 
-/* --------------------------------------------------------------------- without /proc, or without a descriptor */
+/* ----------------------------------------------------------------- without /proc, or without a descriptor */
 
 /** A place for an instance of `bytes`, which is free. */
 static uintptr_t free_place(size_t bytes)

@@ -28,7 +28,7 @@ static size_t page; /* bytes */
 static int file;    /* some file, of at least as many bytes as the areas here */
 enum { MOST_PAGES = 300 };
 
-/* -------------------------------------------------------------------------------------------------- tampering */
+/* ---------------------------------------------------------------------------------------------- tampering */
 
 /** Something that owners do; false where the system does not allow it. */
 typedef bool tamper(unsigned char *memory, size_t bytes);
@@ -163,7 +163,7 @@ enum { DEEDS = sizeof(deeds) / sizeof(deeds[0]) };
 /** The pages of the areas that are tampered with: small, and large enough for mappings of their own. */
 static const size_t lengths[] = {1, 16, MOST_PAGES};
 
-/* --------------------------------------------------------------------------------------------------- the check */
+/* ---------------------------------------------------------------------------------------------- the check */
 
 static void expect_sound(const struct kva_vm *vm, const char *what)
 {
@@ -246,7 +246,7 @@ static void test_what_owners_leave_is_named(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------------------- the next owner */
+/* ----------------------------------------------------------------------------------------- the next owner */
 
 /** The protection of the mapping that an address lies in, its file's number, and whether it has any of these attributes, read in
  *  another way than the library does it. */
@@ -469,7 +469,7 @@ static void test_marked_areas_and_forks(void **state)
     }
 }
 
-/* ---------------------------------------------------------------------------------------- what is no area's pages */
+/* -------------------------------------------------------------------------------- what is no area's pages */
 
 /** Guards and what is free are nobody's at any time. */
 static void test_guards_and_holes(void **state)
@@ -504,7 +504,7 @@ static void test_guards_and_holes(void **state)
     }
 }
 
-/* -------------------------------------------------------------------------------------------------------- frames */
+/* ------------------------------------------------------------------------------------------------- frames */
 
 struct maps {
     struct test_vm test;
@@ -616,7 +616,7 @@ static void test_a_purge_that_stands_still(void **state)
     free(numbers);
 }
 
-/* ------------------------------------------------------------------------------------- what passes, and must pass */
+/* ----------------------------------------------------------------------------- what passes, and must pass */
 
 /** An instance with something in every state; in huge pages, too, where there are any. */
 static int be_busy(void *context)

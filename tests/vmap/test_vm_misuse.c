@@ -65,7 +65,7 @@ struct stage {
     void *out[4]; /* where calls put what they make */
 };
 
-/* ------------------------------------------------------------------------------------------------- the stage */
+/* ---------------------------------------------------------------------------------------------- the stage */
 
 static void hold_record(void *context, struct kva_later *record)
 {
@@ -228,7 +228,7 @@ static void tear_down(struct stage *stage)
     free(stage);
 }
 
-/* -------------------------------------------------------------------------------------------- before and after */
+/* --------------------------------------------------------------------------------------- before and after */
 
 struct before {
     char *report;
@@ -277,7 +277,7 @@ static void expect_unchanged(struct stage *stage, const struct before *before, e
     free(after.report);
 }
 
-/* ------------------------------------------------------------------------------------------------ giving back */
+/* -------------------------------------------------------------------------------------------- giving back */
 
 /** What an address points at, and so what the answer is. */
 enum target {
@@ -499,7 +499,7 @@ static void find_all(struct stage *stage)
     assert_int_equal(stage->test.hooks.misuses, 0);
 }
 
-/* -------------------------------------------------------------------------------------------------- arguments */
+/* ---------------------------------------------------------------------------------------------- arguments */
 
 typedef enum kva_status bad_call(struct stage *s);
 
@@ -1103,7 +1103,7 @@ static void give_null_back(struct stage *stage)
     free(before.report);
 }
 
-/* ------------------------------------------------------------------------------------------------- the tests */
+/* ---------------------------------------------------------------------------------------------- the tests */
 
 static void play_on_each_mechanism(void (*play)(struct stage *stage))
 {
@@ -1247,7 +1247,7 @@ static void test_what_is_left_out(void **state)
     }
 }
 
-/* -------------------------------------------------------------------------------------------------- creation */
+/* ----------------------------------------------------------------------------------------------- creation */
 
 /** What is wrong with a config. */
 typedef void spoil(struct kva_vm_config *config);
@@ -1412,7 +1412,7 @@ static void test_descriptors_are_optional(void **state)
     test_vm_destroy(&test);
 }
 
-/* ------------------------------------------------------------------------------------- offsets that are broken */
+/* -------------------------------------------------------------------------------- offsets that are broken */
 
 static bool forgets; /* the engine knows no busy segment when it is asked to free one, */
 static bool objects; /* and its checks find something */

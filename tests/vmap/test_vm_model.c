@@ -94,7 +94,7 @@ struct world {
     uint64_t refused;
 };
 
-/* ---------------------------------------------------------------------------------------------------- stamps */
+/* ------------------------------------------------------------------------------------------------- stamps */
 
 static uint64_t stamp_of(uint64_t id, size_t offset)
 {
@@ -156,7 +156,7 @@ static void expect_zero(const struct world *world, const unsigned char *memory, 
     check_that(zero, "%s: %zu bytes at %p", world->name, bytes, (const void *)memory);
 }
 
-/* ------------------------------------------------------------------------------------------- one in and out */
+/* ----------------------------------------------------------------------------------------- one in and out */
 
 static size_t pages_of(const struct world *world, size_t size)
 {
@@ -298,7 +298,7 @@ static void expect_full(struct world *world, size_t size)
     }
 }
 
-/* --------------------------------------------------------------------------------------------- private areas */
+/* ------------------------------------------------------------------------------------------ private areas */
 
 static size_t random_size(struct world *world)
 {
@@ -545,7 +545,7 @@ static void end_grace(struct world *world)
         adopt(world, one, 1, 1);
 }
 
-/* --------------------------------------------------------------------------------------------------- frames */
+/* ------------------------------------------------------------------------------------------------- frames */
 
 /** Take frames, or give some back that nobody maps. */
 static void play_frames(struct world *world)
@@ -663,7 +663,7 @@ static void play_write(struct world *world)
     put_word(map->memory + i * world->page, word);
 }
 
-/* -------------------------------------------------------------------------------------------- per-CPU objects */
+/* ---------------------------------------------------------------------------------------- per-CPU objects */
 
 static void expect_object(struct world *world, const struct object *object)
 {
@@ -708,7 +708,7 @@ static void play_object_free(struct world *world)
     *object = world->objects[--world->object_count];
 }
 
-/* ---------------------------------------------------------------------------------------------------- all of it */
+/* ---------------------------------------------------------------------------------------------- all of it */
 
 /** What iteration finds. */
 struct sums {
@@ -866,7 +866,7 @@ static void play_one(struct world *world)
         play_flush(world);
 }
 
-/* --------------------------------------------------------------------------------------------- begin and end */
+/* ------------------------------------------------------------------------------------------ begin and end */
 
 static void begin(struct world *world, enum kva_mechanism mechanism, const struct kva_engine *engine,
                   const struct mode *mode)

@@ -58,7 +58,7 @@ static void end(void)
     test_movable_destroy(&stage);
 }
 
-/* ----------------------------------------------------------------------------------------------- compaction */
+/* --------------------------------------------------------------------------------------------- compaction */
 
 /** Five of 64 in each block. */
 static bool keep_few(uint64_t place, uint64_t block)
@@ -346,7 +346,7 @@ static void test_others_come_in_between(void **state)
     end();
 }
 
-/* ------------------------------------------------------------------------------------------------ many maps */
+/* ---------------------------------------------------------------------------------------------- many maps */
 
 /** Two blocks with a frame each, which is in so many maps: one of the frames moves, or neither. */
 static void play_many_maps(size_t count)
@@ -427,7 +427,7 @@ static void test_a_frame_many_times_in_a_map(void **state)
     end();
 }
 
-/* ------------------------------------------------------------------------------------------------- map_ram */
+/* ------------------------------------------------------------------------------------------------ map_ram */
 
 /** Whether two maps show the same frames: what is written through one is read through the other. */
 static void expect_same(unsigned char *a, unsigned char *b, size_t count, uint64_t word)
@@ -603,7 +603,7 @@ static void test_maps_in_place_of_ended_ones(void **state)
     end();
 }
 
-/* ---------------------------------------------------------------------------------------------------- runs */
+/* --------------------------------------------------------------------------------------------------- runs */
 
 static struct kva_vm_frames *unmovable_set(uint64_t count)
 {
@@ -777,7 +777,7 @@ static void test_huge_maps(void **state)
     end();
 }
 
-/* ---------------------------------------------------------------------------------------------------- pins */
+/* --------------------------------------------------------------------------------------------------- pins */
 
 static void expect_pin(const void *memory, size_t bytes, enum kva_status status)
 {
@@ -1030,7 +1030,7 @@ static void test_frames_at_borders_move(void **state)
     end();
 }
 
-/* ------------------------------------------------------------------------------------------- sets and figures */
+/* --------------------------------------------------------------------------------------- sets and figures */
 
 static void test_bad_sets(void **state)
 {
@@ -1127,7 +1127,7 @@ static void test_picture(void **state)
     end();
 }
 
-/* ------------------------------------------------------------------------------------------ where sets divide */
+/* -------------------------------------------------------------------------------------- where sets divide */
 
 static uint64_t *many(size_t count)
 {
@@ -1259,7 +1259,7 @@ static void test_large_sets(void **state)
     end();
 }
 
-/* --------------------------------------------------------------------------------------------------- forks */
+/* -------------------------------------------------------------------------------------------------- forks */
 
 struct family {
     size_t count; /* of kept frames */
@@ -1478,7 +1478,7 @@ static void test_maps_in_place_of_lost_ones(void **state)
     end();
 }
 
-/* ---------------------------------------------------------------------------- what a child has at the same pages */
+/* --------------------------------------------------------------------- what a child has at the same pages */
 
 enum { SAME = 8 };
 

@@ -60,7 +60,7 @@ static bool is_lock_free(void)
     return stage.worker.points == points && !stage.worker.is_done;
 }
 
-/* ---------------------------------------------------------------------------------------- between two slices */
+/* ------------------------------------------------------------------------------------- between two slices */
 
 static void compact(void *context)
 {
@@ -147,7 +147,7 @@ static void test_ended_maps_of_what_is_given_back(void **state)
     print_message("%u points\n", n - 1);
 }
 
-/* --------------------------------------------------------------------------------- a set that is about to end */
+/* ----------------------------------------------------------------------------- a set that is about to end */
 
 static void destroy(void *context)
 {

@@ -120,7 +120,7 @@ static unsigned block_order(void)
     return order;
 }
 
-/* -------------------------------------------------------------------------------------------------- slices */
+/* ------------------------------------------------------------------------------------------------- slices */
 
 static enum kva_status (*inner_moves)(void *context, void *reservation, const struct kva_pages_move *move);
 static uint64_t refusals;
@@ -166,7 +166,7 @@ static void test_refused_runs_add_up(void **state)
     end();
 }
 
-/* -------------------------------------------------------------------------------------------------- ranges */
+/* ------------------------------------------------------------------------------------------------- ranges */
 
 /** A run lies in a block of its own, and another block, which is fuller, has just enough room for it. It is
  *  shown by `maps` maps, forwards or backwards: whether it moves is up to the ranges of pages, not to how
@@ -231,7 +231,7 @@ static void test_ranges_pin_a_run(void **state)
     play_ranges(3, 65, false);
 }
 
-/* -------------------------------------------------------------------------------------------- single frames */
+/* ------------------------------------------------------------------------------------------ single frames */
 
 static void shuffle(struct test_rng *rng, uint64_t *numbers, size_t count)
 {
@@ -295,7 +295,7 @@ static void test_blocks_apart_move_frame_by_frame(void **state)
     end();
 }
 
-/* ------------------------------------------------------------------------------------------ where sets divide */
+/* -------------------------------------------------------------------------------------- where sets divide */
 
 /** Whether large movable sets are played: their tables take much of a small machine's memory. */
 static bool has_large_movable_sets(void)
@@ -437,7 +437,7 @@ static void test_a_group_in_another_part(void **state)
     end();
 }
 
-/* ----------------------------------------------------------------------------------------------- any parts */
+/* ---------------------------------------------------------------------------------------------- any parts */
 
 /** A set of which all but the last frames of its first part are taken, and a model of the rest: which frames
  *  are held. */

@@ -70,7 +70,7 @@ static uint64_t refused(void)
     return stage.test.memory.refused + stage.test.pages.refused;
 }
 
-/* --------------------------------------------------------------------------------------------------- calls */
+/* -------------------------------------------------------------------------------------------------- calls */
 
 static enum kva_status create(void)
 {
@@ -164,7 +164,7 @@ static const struct call calls[] = {
     {"compact", compact, true},
 };
 
-/* -------------------------------------------------------------------------------------------------- rounds */
+/* ------------------------------------------------------------------------------------------------- rounds */
 
 struct picture {
     struct kva_frames_stats frames;
@@ -269,7 +269,7 @@ static void test_each_refusal(void **state)
     }
 }
 
-/* -------------------------------------------------------------------------------------------------- growth */
+/* ------------------------------------------------------------------------------------------------- growth */
 
 /** Beyond 2^20 frames a set needs more bookkeeping: while it is refused, there are no more frames; and none is lost. Some of
  *  those asked for are there already, unless it is a run. All bookkeeping of frames comes from the page source. */
@@ -321,7 +321,7 @@ static void test_growth(void **state)
     play_growth(false, true, false);
 }
 
-/* ---------------------------------------------------------------------------------------------- compaction */
+/* --------------------------------------------------------------------------------------------- compaction */
 
 /** Move after move refused at random, for a long time: all that is there stays there, and when there is peace, it is finished. */
 static void test_refused_moves(void **state)

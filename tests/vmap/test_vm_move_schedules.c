@@ -68,7 +68,7 @@ static void expect(const struct play *play, bool is_so, const struct step *step,
     check_that(is_so, "%s: step %c of slot %u: %s", play->scenario->name, step->what, step->slot, what);
 }
 
-/* ----------------------------------------------------------------------------------------------- the steps */
+/* ---------------------------------------------------------------------------------------------- the steps */
 
 static uint64_t *word_of(struct play *play, const struct step *step)
 {
@@ -205,7 +205,7 @@ static void body(void *context, unsigned thread)
         do_step(play, &step[i]);
 }
 
-/* ------------------------------------------------------------------------------------------------ scenarios */
+/* ---------------------------------------------------------------------------------------------- scenarios */
 
 static const struct scenario scenarios[] = {
     {.name = "an ended map of what is given back between two slices",

@@ -116,7 +116,7 @@ static bool compact(struct stage *stage, unsigned order, uint64_t most, struct k
     return status == KVA_OK;
 }
 
-/* --------------------------------------------------------------------------------------------- mixed traffic */
+/* ------------------------------------------------------------------------------------------ mixed traffic */
 
 struct held {
     uint64_t number[FRAMES_MOST];

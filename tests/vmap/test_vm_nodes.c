@@ -28,7 +28,7 @@ static const struct kva_vm_nodes preferred_0 = {KVA_VM_NODES_PREFERRED, 1};
 static const struct kva_vm_nodes bound_0 = {KVA_VM_NODES_BOUND, 1};
 static const struct kva_vm_nodes interleaved_0 = {KVA_VM_NODES_INTERLEAVED, 1};
 
-/* ----------------------------------------------------------------------------------------- the kernel's word */
+/* -------------------------------------------------------------------------------------- the kernel's word */
 
 enum { MEMS_ALLOWED = 4, OF_ADDRESS = 2, MOST_NODES = 1024 };
 
@@ -80,7 +80,7 @@ static int node_of(const void *address)
     return node;
 }
 
-/* --------------------------------------------------------------------------------------------- what is asked */
+/* ------------------------------------------------------------------------------------------ what is asked */
 
 static struct kva_vm_request request_of(size_t bytes, struct kva_vm_nodes nodes)
 {
@@ -121,7 +121,7 @@ static struct kva_vm_area area_of(struct kva_vm *vm, const void *memory)
     return area;
 }
 
-/* ---------------------------------------------------------------------------------- on any machine: statuses */
+/* ------------------------------------------------------------------------------- on any machine: statuses */
 
 /** To ask for node 0 is harmless, whatever the machine and the kernel; what is missing is refused, and leaves nothing. */
 static void test_node_0_is_everywhere(void **state)
@@ -376,7 +376,7 @@ static void test_missing_nodes_come_first(void **state)
     test_vm_destroy(&test);
 }
 
-/* ------------------------------------------------------------------------------------------- districts */
+/* ---------------------------------------------------------------------------------------------- districts */
 
 /** Areas of the same nodes lie together, whatever is allocated in between, and other areas do not lie among them. */
 static void test_areas_lie_together(void **state)
@@ -771,7 +771,7 @@ static void test_report_names_nodes(void **state)
     test_vm_destroy(&test);
 }
 
-/* -------------------------------------------------------------------------------------- the kernel's policies */
+/* ---------------------------------------------------------------------------------- the kernel's policies */
 
 /** What is allocated, freed, purged and allocated again has its policy at any time. So has all of a reserve that is bound, and
  *  what a district was bound to ends with it. */
@@ -896,7 +896,7 @@ static void test_foreign_policy_ends_with_the_area(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------------------- per CPU */
+/* ------------------------------------------------------------------------------------------------ per CPU */
 
 /** Groups with nodes keep their distances in all chunks, and each has its policy. */
 static void test_groups_have_nodes(void **state)
@@ -971,7 +971,7 @@ static void test_congruent_areas_have_nodes(void **state)
     test_vm_destroy(&test);
 }
 
-/* --------------------------------------------------------------------------------------------- with two nodes */
+/* ----------------------------------------------------------------------------------------- with two nodes */
 
 /** Two nodes of the machine; false, which is said, where there is one. */
 static bool two_nodes(int *a, int *b)

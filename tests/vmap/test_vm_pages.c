@@ -359,7 +359,7 @@ static bool refuse_replacing(enum call call, void *at, int what, int flags)
     return refuse_closing(call, at, what, flags) && call != MPROTECT;
 }
 
-/* ----------------------------------------------------------------------------------------- strange pages */
+/* ------------------------------------------------------------------------------------------ strange pages */
 
 static bool refuse_mmap(enum call call, void *at, int what, int flags)
 {
@@ -460,7 +460,7 @@ static void test_dismissals_leave_no_mappings(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------------------- nodes */
+/* -------------------------------------------------------------------------------------------------- nodes */
 
 static bool refuse_mbind(enum call call, void *at, int what, int flags)
 {

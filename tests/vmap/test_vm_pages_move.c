@@ -36,7 +36,7 @@
 
 static size_t page; /* bytes */
 
-/* ------------------------------------------------------------------------- the system calls of the mover */
+/* -------------------------------------------------------------------------- the system calls of the mover */
 
 enum call { MMAP, MADVISE, READ, WRITE, SEEK, PUNCH, NEW_GATE, CONTROL };
 
@@ -201,7 +201,7 @@ static bool has_gate(void)
     return has;
 }
 
-/* -------------------------------------------------------------------------------------------- the frames */
+/* --------------------------------------------------------------------------------------------- the frames */
 
 enum { PLACES = 256, PAGES = 64, MAPS = 8 };
 
@@ -355,7 +355,7 @@ static struct kva_pages_stats stats_of(const struct world *world)
     return stats;
 }
 
-/* ------------------------------------------------------------------------------------- the kernel's word */
+/* -------------------------------------------------------------------------------------- the kernel's word */
 
 /** The mappings that lie in the stretch. */
 static uint64_t mappings_in(const struct world *world)
@@ -466,7 +466,7 @@ static void expect_contents(const struct world *world, const char *what)
     check_that(load(world, 40, 0) == 1001, "%s: %" PRIu64, what, load(world, 40, 0));
 }
 
-/* ------------------------------------------------------------------------------------------------ moving */
+/* ------------------------------------------------------------------------------------------------- moving */
 
 /** Contents and holes get to the new place, all maps show it, the old one is drained; and a store through one
  *  map is read through the others. Without a gate nothing happens. */
@@ -783,7 +783,7 @@ static void test_huge_maps_move(void **state)
     finish(&huge.world);
 }
 
-/* ---------------------------------------------------------------------------------------- beside threads */
+/* ----------------------------------------------------------------------------------------- beside threads */
 
 enum { THREADS = 4 };
 
@@ -1172,7 +1172,7 @@ static void test_refusals_that_leave_holes(void **state)
     }
 }
 
-/* --------------------------------------------------------------------------------- signals, system calls */
+/* ---------------------------------------------------------------------------------- signals, system calls */
 
 static const struct world *signalled;
 static volatile sig_atomic_t signals;
@@ -1490,7 +1490,7 @@ static void test_the_limit_on_files(void **state)
     }
 }
 
-/* ----------------------------------------------------------------------------------------- forks, limits */
+/* ------------------------------------------------------------------------------------------ forks, limits */
 
 static void refuse_first_advice(enum call call)
 {

@@ -93,7 +93,7 @@ static void expect_fresh(const uint64_t *which, size_t count)
     unmap(memory);
 }
 
-/* ------------------------------------------------------------------------------------------- which is found */
+/* ----------------------------------------------------------------------------------------- which is found */
 
 /** The same frames in the same order, of the same pool: nothing less, nothing more, nothing else. */
 static void test_exact_match(void **state)
@@ -224,7 +224,7 @@ static void test_what_is_told(void **state)
     end();
 }
 
-/* ------------------------------------------------------------------------------------------ how many are kept */
+/* -------------------------------------------------------------------------------------- how many are kept */
 
 /** The pages that are mapped for no live map. */
 static uint64_t idle_pages(uint64_t live)
@@ -464,7 +464,7 @@ static void test_eager(void **state)
     end();
 }
 
-/* ------------------------------------------------------------------------------------------------- what is idle */
+/* ------------------------------------------------------------------------------------------- what is idle */
 
 /** A map that was found again is nobody's to purge; one that was purged is not found. */
 static void test_purge(void **state)
@@ -611,7 +611,7 @@ static void test_memory_of_the_index(void **state)
     end();
 }
 
-/* -------------------------------------------------------------------------------------- guards, large maps */
+/* ------------------------------------------------------------------------------------- guards, large maps */
 
 /** Where maps are full, a touch after the last one still faults: the reserve's last page is nobody's. */
 static void play_last_page(bool without_guards)

@@ -98,7 +98,7 @@ static char letter_of(const struct kva_vm_area *area)
     return (char)('A' + (area->pages * PAGE - area->size));
 }
 
-/* ------------------------------------------------------------------------------------------ what happens */
+/* ------------------------------------------------------------------------------------------- what happens */
 
 static void stamp(const struct play *play, const struct op *op, unsigned char *memory)
 {
@@ -237,7 +237,7 @@ static void picture(struct play *play)
     play->history.found[play->scenario->pages] = '\0';
 }
 
-/* ---------------------------------------------------------------------------------------- serial orders */
+/* ------------------------------------------------------------------------------------------ serial orders */
 
 /** Whether an area that is used begins at a page, and how many pages it has, its guard included. */
 static unsigned area_from(const char *map, unsigned at)
@@ -389,7 +389,7 @@ static void show(const void *context, unsigned number)
                   op->usable, (int)op->area.state);
 }
 
-/* ------------------------------------------------------------------------------------------------ scenarios */
+/* ---------------------------------------------------------------------------------------------- scenarios */
 
 static const struct scenario scenarios[] = {
     {.name = "two threads take and give, through their caches",

@@ -54,7 +54,7 @@ static enum kva_status take_at(struct kva_vm *vm, uint64_t offset, size_t size, 
     return status;
 }
 
-/* ------------------------------------------------------------------------------------------------- rows of bits */
+/* ------------------------------------------------------------------------------------------- rows of bits */
 
 enum { TEST_BITS = 3 * ROW_PART_BITS + 100, PIECES = 6 };
 
@@ -207,7 +207,7 @@ static void test_sparse_table(void **state)
     free(model);
 }
 
-/* --------------------------------------------------------------------------------------------- the host's pieces */
+/* -------------------------------------------------------------------------------------- the host's pieces */
 
 static int poke(void *address)
 {
@@ -351,7 +351,7 @@ static size_t strew(struct kva_vm *vm, uint64_t step, unsigned char **areas, siz
     return count;
 }
 
-/* ------------------------------------------------------------------------------------------------ what they cost */
+/* ----------------------------------------------------------------------------------------- what they cost */
 
 static int lock_all(void *context)
 {
@@ -545,7 +545,7 @@ static void test_core_file(void **state)
     (void)rmdir(folder);
 }
 
-/* ---------------------------------------------------------------------------------------------- where they lie */
+/* ----------------------------------------------------------------------------------------- where they lie */
 
 /** How many mappings the process has that are not the reserve's. */
 static size_t mappings_elsewhere(const struct kva_vm *vm)
@@ -767,7 +767,7 @@ static void test_many_numbers(void **state)
     test_vm_destroy(&test);
 }
 
-/* ------------------------------------------------------------------------------------------------- refusals */
+/* ----------------------------------------------------------------------------------------------- refusals */
 
 /** Areas that each want pieces, while call n of the source is refused. What is refused leaves nothing, and can be had at once
  *  afterwards. False when there were fewer than n calls. */
@@ -839,7 +839,7 @@ static void test_each_piece_refused(void **state)
     }
 }
 
-/* ---------------------------------------------------------------------------------------------- what is in front */
+/* --------------------------------------------------------------------------------------- what is in front */
 
 static void expect_closed_front(const struct kva_vm *vm, unsigned char *first, const char *what)
 {

@@ -521,7 +521,7 @@ static void test_idle_areas_are_found_before_anyone_hears_no_space(void **state)
     run_crowd(crowd, "just enough", threads, 20000);
 }
 
-/* --------------------------------------------------------------------------------- known failures of others */
+/* ------------------------------------------------------------------------------- known failures of others */
 
 struct lookup {
     struct stage stage;

@@ -50,7 +50,7 @@ struct pool {
     uint64_t scanned_ticks;
 };
 
-/* ------------------------------------------------------------------------------------------------ list */
+/* --------------------------------------------------------------------------------------------------- list */
 
 static void add_newest(struct pool *pool, struct texture *texture)
 {
@@ -66,7 +66,7 @@ static void drop(struct texture *texture)
     texture->newer->older = texture->older;
 }
 
-/* --------------------------------------------------------------------------------------------- set-up */
+/* ------------------------------------------------------------------------------------------------- set-up */
 
 /** All sizes, and how many bytes the space has. The largest texture alone must fit, and not all must. */
 static uint64_t draw_sizes(struct pool *pool, struct rng *rng)
@@ -105,7 +105,7 @@ static void close_pool(struct pool *pool)
     free(pool->textures);
 }
 
-/* ------------------------------------------------------------------------------------------ to give up */
+/* --------------------------------------------------------------------------------------------- to give up */
 
 static void give_up(struct texture *texture, struct evicted *row)
 {
@@ -185,7 +185,7 @@ static uint64_t bind(struct pool *pool, struct texture *texture, struct evicted 
     return ticks;
 }
 
-/* ----------------------------------------------------------------------------------------------- turns */
+/* -------------------------------------------------------------------------------------------------- turns */
 
 /** So many successes; returns their ticks. */
 static uint64_t run(struct pool *pool, uint64_t successes, struct evicted *row)
@@ -302,7 +302,7 @@ static void run_size(size_t n, const struct bench_options *options, struct evict
     }
 }
 
-/* ------------------------------------------------------------------------------------------------ aims */
+/* --------------------------------------------------------------------------------------------------- aims */
 
 /** The longest time of a candidate of the scan, over all sizes; negative: the engine did not run. */
 static double worst_candidate(const struct evictions_results *results, const char *engine)
@@ -331,7 +331,7 @@ void evictions_run(const struct bench_options *options, struct evictions_results
              worst_candidate(results, "rb"));
 }
 
-/* ---------------------------------------------------------------------------------------------- report */
+/* ------------------------------------------------------------------------------------------------- report */
 
 static void describe_evicted(struct sheet *sheet, const void *item)
 {

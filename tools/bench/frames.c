@@ -71,7 +71,7 @@ struct frames_case {
     void (*finish)(struct frames_set *set, size_t steps);     /* NULL: nothing to do */
 };
 
-/* -------------------------------------------------------------------------------------------- operations */
+/* --------------------------------------------------------------------------------------------- operations */
 
 static size_t prepare_calls(struct frames_set *set)
 {
@@ -151,7 +151,7 @@ static const struct frames_case churns[] = {
      frames_mixed_finish},
 };
 
-/* ------------------------------------------------------------------------------------------------- races */
+/* -------------------------------------------------------------------------------------------------- races */
 
 /* Those who are compared, side by side; the last one is the base. */
 struct line_up {
@@ -228,7 +228,7 @@ static double turn_of(const struct race *race)
     return (double)race->options->turn_ns / SHORTER;
 }
 
-/* ------------------------------------------------------------------------------------- most of the cases */
+/* -------------------------------------------------------------------------------------- most of the cases */
 
 /* Batches until `budget_ns` are spent, at least one; returns the nanoseconds of an operation. */
 static double take_turn(const struct frames_case *test, struct frames_set *set, double budget_ns,
@@ -279,7 +279,7 @@ static void run_case(const struct frames_case *test, const struct line_up *line_
     summarize(line_up, rows);
 }
 
-/* -------------------------------------------------------------------------------------- filling and freeing */
+/* ------------------------------------------------------------------------------------ filling and freeing */
 
 struct fill_turn {
     struct tally fill;
@@ -381,7 +381,7 @@ static void run_fill(unsigned order, const struct line_up *line_up, uint64_t fra
     summarize(line_up, free_rows);
 }
 
-/* ------------------------------------------------------------------------------------------------ the whole */
+/* ---------------------------------------------------------------------------------------------- the whole */
 
 static void measure_memory(uint64_t frames, const struct bench_options *options,
                            struct frames_results *results)

@@ -43,7 +43,7 @@ static const struct compaction_case cases[] = {
 
 #define CASES (sizeof(cases) / sizeof(cases[0]))
 
-/* -------------------------------------------------------------------------------------------- the owners */
+/* --------------------------------------------------------------------------------------------- the owners */
 
 struct moved {
     uint32_t from;
@@ -153,7 +153,7 @@ static void tear_down(struct frames_set *set)
     frames_set_destroy(set);
 }
 
-/* ------------------------------------------------------------------------------------------- the fewest moves */
+/* --------------------------------------------------------------------------------------- the fewest moves */
 
 static int by_value(const void *a, const void *b)
 {
@@ -254,7 +254,7 @@ static void take_turn(const struct compaction_case *test, const struct frames_co
     tear_down(set);
 }
 
-/* ------------------------------------------------------------------------------------ one block for a request */
+/* -------------------------------------------------------------------------------- one block for a request */
 
 /* Take what is free without compaction, then what is not. Returns the nanoseconds of a request that was served by a compaction;
  * negative: none was. */
@@ -287,7 +287,7 @@ static void take_turn_of_one(const struct compaction_case *test, const struct fr
     tear_down(set);
 }
 
-/* ------------------------------------------------------------------------------------------------ the whole */
+/* ---------------------------------------------------------------------------------------------- the whole */
 
 static void summarize(struct compaction_row *row)
 {

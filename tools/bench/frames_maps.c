@@ -22,7 +22,7 @@
 static const unsigned shares[] = {25, 50};
 #define SHARES (sizeof(shares) / sizeof(shares[0]))
 
-/* ---------------------------------------------------------------------------------------- stretches of time */
+/* -------------------------------------------------------------------------------------- stretches of time */
 
 struct reservation {
     uint64_t begin; /* ticks */
@@ -56,7 +56,7 @@ static bool meets_one(const struct reservations *reservations, const struct rese
     return false;
 }
 
-/* ---------------------------------------------------------------------------------------- a thread that stores */
+/* ----------------------------------------------------------------------------------- a thread that stores */
 
 /* A shorter time between two stores is not looked at; and as many longer ones are kept. */
 #define GAP_NS 5000
@@ -135,7 +135,7 @@ static double longest_gap(const struct reservations *gaps, const struct reservat
     return longest;
 }
 
-/* ------------------------------------------------------------------------------------------------ to compact */
+/* --------------------------------------------------------------------------------------------- to compact */
 
 /* Returns the nanoseconds of a moved frame; negative: none was moved. Slices in which the system took the CPU away are noted. */
 static double compact(struct maps_set *set, struct maps_row *row, struct reservations *spoilt,

@@ -35,7 +35,7 @@ void *maps_memory(size_t count, size_t bytes)
     return memory;
 }
 
-/* ------------------------------------------------------------------------------------------------- /proc */
+/* -------------------------------------------------------------------------------------------------- /proc */
 
 /* The range of a line of /proc/self/maps, or of the first line of a mapping in /proc/self/smaps. */
 static bool read_range(const char *line, uintptr_t *start, uintptr_t *end)
@@ -108,7 +108,7 @@ uint64_t maps_file_bytes(void)
     return sum;
 }
 
-/* --------------------------------------------------------------------------------------------- the set */
+/* ------------------------------------------------------------------------------------------------ the set */
 
 struct kva_vm *maps_vm(void)
 {

@@ -11,7 +11,7 @@
 /* A turn is the options' over this. */
 #define SHORTER 3
 
-/* ------------------------------------------------------------------------------------------------- views */
+/* -------------------------------------------------------------------------------------------------- views */
 
 /* Pages of a view: what one page table maps, and so many that their translations fill the processor's buffers several times. */
 static const size_t view_pages[] = {FRAMES_BLOCK, 16 * FRAMES_BLOCK};
@@ -153,7 +153,7 @@ void frames_maps_view(struct maps_set *set, const struct bench_options *options,
             set->page[i]->number = set->number[i];
 }
 
-/* ------------------------------------------------------------------------------------------------- costs */
+/* -------------------------------------------------------------------------------------------------- costs */
 
 /* More pages than ended maps are kept. */
 #define CYCLE 8192u

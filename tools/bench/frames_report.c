@@ -10,7 +10,7 @@
 /* A crew that got less than this of its CPUs shared them with other programs. */
 #define SHARE_LEAST 0.9
 
-/* ------------------------------------------------------------------------------------------- one thread */
+/* --------------------------------------------------------------------------------------------- one thread */
 
 static bool is_mixed(const struct frames_row *row)
 {
@@ -125,7 +125,7 @@ static void report_rows(const struct frames_row *rows, size_t count, FILE *out)
     }
 }
 
-/* ------------------------------------------------------------------------------------------ many threads */
+/* ------------------------------------------------------------------------------------------- many threads */
 
 static void describe_crew(struct sheet *sheet, const void *item)
 {
@@ -179,7 +179,7 @@ static void report_crews(const struct frames_results *results, FILE *out)
     note_on_others(results, out);
 }
 
-/* -------------------------------------------------------------------------------------------- compaction */
+/* --------------------------------------------------------------------------------------------- compaction */
 
 static double ns_of(const struct times *times)
 {
@@ -237,7 +237,7 @@ static void report_compaction(const struct compaction_results *results, FILE *ou
           out);
 }
 
-/* -------------------------------------------------------------------------------------------------- maps */
+/* --------------------------------------------------------------------------------------------------- maps */
 
 #define MEBIBYTE 1048576.0
 
@@ -347,7 +347,7 @@ static json_t *maps_to_json(const struct maps_results *maps, bool *good)
     return object;
 }
 
-/* ------------------------------------------------------------------------------------------------ memory */
+/* ------------------------------------------------------------------------------------------------- memory */
 
 static void describe_memory(struct sheet *sheet, const void *item)
 {
@@ -359,7 +359,7 @@ static void describe_memory(struct sheet *sheet, const void *item)
                   1, 2);
 }
 
-/* ------------------------------------------------------------------------------------------- the whole */
+/* ---------------------------------------------------------------------------------------------- the whole */
 
 void frames_report(const struct frames_results *results, const struct bench_options *options)
 {

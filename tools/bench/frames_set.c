@@ -16,7 +16,7 @@
 
 #define ORDERS (FRAMES_BLOCK_ORDER + 1)
 
-/* ------------------------------------------------------------------------------------------ life and death */
+/* ----------------------------------------------------------------------------------------- life and death */
 
 void frames_must(const struct frames_set *set, enum kva_status status, const char *what)
 {
@@ -176,7 +176,7 @@ void frames_set_mixed(struct frames_set *set, unsigned percent)
     churn_mixed(set, ROUNDS * set->count);
 }
 
-/* ------------------------------------------------------------------------------------------------- shape */
+/* -------------------------------------------------------------------------------------------------- shape */
 
 /* Count the blocks in which nothing lives. Two runs over one frame end the program. */
 static uint64_t count_huge(const struct frames_set *set)
@@ -226,7 +226,7 @@ struct frames_shape frames_set_shape(struct frames_set *set)
     return shape;
 }
 
-/* -------------------------------------------------------------------------------------- single frames */
+/* ------------------------------------------------------------------------------------------ single frames */
 
 size_t frames_steps(size_t count, size_t most)
 {
@@ -277,7 +277,7 @@ void frames_churn_finish(struct frames_set *set, size_t steps)
     frames_enter(set->held, set->count, steps, set->batch.first);
 }
 
-/* ------------------------------------------------------------------------------------------ mixed orders */
+/* ------------------------------------------------------------------------------------------- mixed orders */
 
 /* A step takes a run of the order that was drawn if the quota has room for it; until it has, steps give. What is chosen to be
  * given back has lived before the batch. */

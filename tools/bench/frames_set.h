@@ -29,7 +29,7 @@
 /** Frames of a call that takes many. */
 #define FRAMES_BULK_RUNS 64u
 
-/* ------------------------------------------------------------------------------------------- contenders */
+/* --------------------------------------------------------------------------------------------- contenders */
 
 struct frames_set;
 
@@ -63,7 +63,7 @@ extern const struct frames_contender frames_places[FRAMES_PLACES];
 /** kva's configuration for one zone, which must live as long as what is returned. */
 struct kva_frames_config frames_kva_config(const struct kva_frames_zone *zone);
 
-/* ------------------------------------------------------------------------------------------------- sets */
+/* --------------------------------------------------------------------------------------------------- sets */
 
 /** A live run. No set has more than 2^32 frames. */
 struct frames_held {
@@ -129,7 +129,7 @@ void frames_set_thinned(struct frames_set *set, unsigned percent, bool mixed);
 /** Look at it. */
 struct frames_shape frames_set_shape(struct frames_set *set);
 
-/* ----------------------------------------------------------------------------------------------- batches */
+/* ------------------------------------------------------------------------------------------------ batches */
 
 /** Choose `steps` of `count` live runs, and move them to the end of the table. At most `count`. */
 void frames_choose(struct frames_held *held, size_t count, size_t steps, uint64_t *first, struct rng *rng);

@@ -48,7 +48,7 @@ static const size_t crews[] = {1, 2, 4, 8, 16};
 #define BELT_FRAMES 256u
 #define BELT_PLACES 4u
 
-/* ------------------------------------------------------------------------------------------- the workers */
+/* -------------------------------------------------------------------------------------------- the workers */
 
 /* One thread of a crew; on lines of its own. */
 struct hand {
@@ -130,7 +130,7 @@ static uint64_t free_for_the_other(void *argument)
     return BELT_FRAMES;
 }
 
-/* ----------------------------------------------------------------------------------------- a contender */
+/* -------------------------------------------------------------------------------------------- a contender */
 
 /* A contender at work. */
 struct runner {
@@ -171,7 +171,7 @@ static void share_out(struct runner *runner, size_t threads)
     }
 }
 
-/* -------------------------------------------------------------------------------------------------- rows */
+/* --------------------------------------------------------------------------------------------------- rows */
 
 static struct frames_crew *add_crew(struct frames_results *results, const char *what, const char *who,
                                     uint64_t frames, size_t threads, bool alone)
@@ -215,7 +215,7 @@ static void relate(const struct frames_results *results, struct frames_crew *cre
     crew->over_one_cpu = one == NULL ? -1 : at_work * times_quotient(&one->cpu, &crew->cpu);
 }
 
-/* ------------------------------------------------------------------------------------------------- turns */
+/* -------------------------------------------------------------------------------------------------- turns */
 
 static void book(struct frames_crew *crew, double ns, double cpu_ns, double cpu_ns_all, uint64_t operations,
                  size_t cpus)
@@ -288,7 +288,7 @@ static void run_turns(struct runner *const runners[FRAMES_CONTENDERS], size_t fi
     }
 }
 
-/* ------------------------------------------------------------------------------------------- the whole */
+/* ---------------------------------------------------------------------------------------------- the whole */
 
 void frames_run_alone(uint64_t frames, const struct bench_options *options, struct frames_results *results)
 {

@@ -11,7 +11,7 @@ static void take_all(struct subject *subject, uint64_t pages)
         subject->live[i] = subject_take(subject, &request);
 }
 
-/* ----------------------------------------------------------------------------------------------- holes */
+/* -------------------------------------------------------------------------------------------------- holes */
 
 /* n single pages side by side, then every other one is given back:
  *
@@ -45,7 +45,7 @@ const struct workload workload_holes = {
     .phase_count = 1,
 };
 
-/* ------------------------------------------------------------------------------------------------- hot */
+/* ---------------------------------------------------------------------------------------------------- hot */
 
 /* Any size would do, so long as it is one; 16 pages are a kernel stack's. */
 #define HOT_PAGES 16

@@ -62,7 +62,7 @@ static const struct argp_option argp_options[] = {
     {0},
 };
 
-/* ----------------------------------------------------------------------------------------------- lists */
+/* -------------------------------------------------------------------------------------------------- lists */
 
 /** Call `each` for the parts of a list with commas in between. */
 static void for_each_part(const char *list, void (*each)(const struct argp_state *, const char *),
@@ -150,7 +150,7 @@ static void add_workload(const struct argp_state *state, const char *text)
                text, names);
 }
 
-/* ------------------------------------------------------------------------------------------------ argp */
+/* --------------------------------------------------------------------------------------------------- argp */
 
 static void choose_defaults(struct bench_options *options)
 {

@@ -3,7 +3,7 @@
 /** Workloads that replace random live ranges, and differ in what they ask for. */
 #include "workload.h"
 
-/* ----------------------------------------------------------------------------------------------- churn */
+/* -------------------------------------------------------------------------------------------------- churn */
 
 /* Sizes are uniform in 1 .. 64 pages: small ranges as a kernel's stacks, modules and buffers take them, and
  * the mix for which figures of other allocators have been published. */
@@ -57,7 +57,7 @@ const struct workload workload_longest = {
     .phase_count = 1,
 };
 
-/* --------------------------------------------------------------------------------------------- aligned */
+/* ------------------------------------------------------------------------------------------------ aligned */
 
 /* 4 KiB, 8 KiB, ... 2 MiB: from a page to what a huge page needs. */
 #define ALIGNMENTS 10
@@ -83,7 +83,7 @@ const struct workload workload_aligned = {
     .phase_count = 1,
 };
 
-/* --------------------------------------------------------------------------------------------- windows */
+/* ------------------------------------------------------------------------------------------------ windows */
 
 #define PAGES_MAX 64
 

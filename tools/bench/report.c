@@ -7,7 +7,7 @@
 
 #include <inttypes.h>
 
-/* --------------------------------------------------------------------------------------------- machine */
+/* ------------------------------------------------------------------------------------------------ machine */
 
 void bench_report_machine(const struct machine *machine, const struct bench_options *options)
 {
@@ -69,7 +69,7 @@ static json_t *json_of_clock(const struct bench_clock *clock, bool *good)
     return object;
 }
 
-/* ------------------------------------------------------------------------------------------------ rows */
+/* --------------------------------------------------------------------------------------------------- rows */
 
 /** The stretch that the ranges take, over their bytes; unknown where they are scattered on purpose. */
 static double fragmentation(const struct sample *sample, bool scattered)
@@ -148,7 +148,7 @@ void bench_report_rows(const struct row *rows, size_t count, const struct bench_
     fflush(options->out);
 }
 
-/* --------------------------------------------------------------------------------------------- longest */
+/* ------------------------------------------------------------------------------------------------ longest */
 
 /** A count that was cut has a mark in the table. */
 static void describe_cut(struct sheet *sheet, const char *name, uint64_t count, bool cut)
@@ -204,7 +204,7 @@ void bench_report_longest(const struct longest *longest, size_t count, const str
     fflush(options->out);
 }
 
-/* ------------------------------------------------------------------------------------------- the whole */
+/* ---------------------------------------------------------------------------------------------- the whole */
 
 bool bench_report_json(const struct results *results, const struct evictions_results *evictions,
                        const struct vmalloc_results *vmalloc, const struct threads_results *threads,

@@ -51,7 +51,7 @@ uint64_t bench_engine_operations_cap(const char *engine)
     return cap == NULL ? UINT64_MAX : cap->operations;
 }
 
-/* ----------------------------------------------------------------------------------------------- turns */
+/* -------------------------------------------------------------------------------------------------- turns */
 
 struct turn {
     uint64_t operations;
@@ -150,7 +150,7 @@ static double take_turn(struct subject *subject, const struct phase *phase, uint
     return (double)turn.ticks * ns_of_part(subject, phase, ns_per_tick) / (double)turn.operations;
 }
 
-/* --------------------------------------------------------------------------------------- one workload, one n */
+/* ------------------------------------------------------------------------------------ one workload, one n */
 
 /** The engines of one measurement, side by side; a NULL subject is skipped. */
 struct bout {

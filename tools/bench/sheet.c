@@ -31,7 +31,7 @@ struct sheet {
     json_t *object;
 };
 
-/* ---------------------------------------------------------------------------------------------- figures */
+/* ------------------------------------------------------------------------------------------------ figures */
 
 static void add_head(struct sheet *sheet, char side, const char *head)
 {
@@ -167,7 +167,7 @@ void sheet_absent(struct sheet *sheet, bool absent)
     sheet->absent = absent;
 }
 
-/* ----------------------------------------------------------------------------------------------- sheets */
+/* ------------------------------------------------------------------------------------------------- sheets */
 
 static const void *row_at(const void *rows, size_t index, size_t bytes)
 {

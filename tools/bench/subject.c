@@ -24,7 +24,7 @@ _Noreturn void subject_misplaced(const struct subject *subject, uint64_t expecte
                 subject->engine, subject->n, expected, got);
 }
 
-/* ------------------------------------------------------------------------------------- life and death */
+/* ----------------------------------------------------------------------------------------- life and death */
 
 static uint64_t *table_of(size_t n)
 {
@@ -104,7 +104,7 @@ void subject_need_order(struct subject *subject)
     subject->order = table_of(subject->n);
 }
 
-/* -------------------------------------------------------------------------------------------- samples */
+/* ------------------------------------------------------------------------------------------------ samples */
 
 /** FNV-1a over 64-bit words: order matters, and every bit of every address counts. */
 static uint64_t fingerprint_of(const struct subject *subject)
@@ -147,7 +147,7 @@ void subject_sample(const struct subject *subject, struct sample *sample)
     sample->no_fit = subject->no_fit;
 }
 
-/* --------------------------------------------------------------------------------- dense copies of victims */
+/* -------------------------------------------------------------------------------- dense copies of victims */
 
 /** The dense entry of live range `home`: the one it has got in this batch already, or a new one.
  *  Open addressing; the multiplier is 2^32 / golden ratio, and its high bits are the well-mixed ones. */
@@ -166,7 +166,7 @@ static uint32_t dense_entry(struct subject *subject, uint32_t home)
     return entry;
 }
 
-/* ---------------------------------------------------------------------------- replacing random live ranges */
+/* --------------------------------------------------------------------------- replacing random live ranges */
 
 void subject_replace_prepare(struct subject *subject, size_t count)
 {
@@ -239,7 +239,7 @@ void subject_replace_setup(struct subject *subject)
     subject_replace_settle(subject);
 }
 
-/* ------------------------------------------------------------------------------------------ LIFO pairs */
+/* --------------------------------------------------------------------------------------------- LIFO pairs */
 
 void subject_lifo_prepare(struct subject *subject, size_t count)
 {

@@ -108,7 +108,7 @@ static uint64_t allocate_and_free(void *argument)
     return ROUND;
 }
 
-/* ---------------------------------------------------------------------------------------- the contenders */
+/* ----------------------------------------------------------------------------------------- the contenders */
 
 struct contender {
     const char *name;

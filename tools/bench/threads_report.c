@@ -11,7 +11,7 @@
 /* A crew that hardly ever sleeps and got less than this of its CPUs shared them with other programs. */
 #define SHARE_LEAST 0.9
 
-/* ------------------------------------------------------------------------------------------------- rows */
+/* --------------------------------------------------------------------------------------------------- rows */
 
 static bool is_find(const struct threads_row *row)
 {
@@ -83,7 +83,7 @@ static void note_on_others(const struct threads_results *results, FILE *out)
             100 * (1 - least));
 }
 
-/* ------------------------------------------------------------------------------------------------ waits */
+/* -------------------------------------------------------------------------------------------------- waits */
 
 #define US 1e3
 #define MS 1e6
@@ -115,7 +115,7 @@ static void report_waits(const struct threads_wait *waits, size_t count, FILE *o
               out);
 }
 
-/* ------------------------------------------------------------------------------------------- the whole */
+/* ---------------------------------------------------------------------------------------------- the whole */
 
 void threads_report(const struct threads_results *results, const struct bench_options *options)
 {

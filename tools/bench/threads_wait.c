@@ -49,7 +49,7 @@
 /* More than this has no place in the limits, whatever the unit. */
 #define NO_LIMIT (UINT64_C(1) << 60)
 
-/* -------------------------------------------------------------------------------------- what is measured */
+/* --------------------------------------------------------------------------------------- what is measured */
 
 /* A space or an instance, behind the same four calls. */
 struct subject_of_wait {

@@ -96,7 +96,7 @@ struct vmalloc_case {
     void (*finish)(struct racer *racer, size_t count);
 };
 
-/* -------------------------------------------------------------------------------------------- operations */
+/* --------------------------------------------------------------------------------------------- operations */
 
 /* What is refused is noted, and the row says so. What no allocator may answer ends the program. */
 static bool refused(struct racer *racer, enum kva_status status)
@@ -331,7 +331,7 @@ static bool takes_part(const struct vmalloc_case *test, const struct target_kind
     return !test->cold || target_can(kind, TARGET_CAN_MAP);
 }
 
-/* ------------------------------------------------------------------------------------------------- turns */
+/* -------------------------------------------------------------------------------------------------- turns */
 
 /* What is counted around a turn. */
 struct counts {
@@ -427,7 +427,7 @@ static void throughput_turn(struct racer *racer, const struct vmalloc_case *test
     add_counts(row, &before, &after);
 }
 
-/* ------------------------------------------------------------------------------------------ one case, one size */
+/* ------------------------------------------------------------------------------------- one case, one size */
 
 struct race {
     const struct vmalloc_case *test;

@@ -10,7 +10,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* ------------------------------------------------------------------------------------------------ rows */
+/* --------------------------------------------------------------------------------------------------- rows */
 
 static bool is_of(const struct vmalloc_row *row, const char *what)
 {
@@ -97,7 +97,7 @@ static void report_rows(const struct vmalloc_row *rows, size_t count, FILE *out)
     }
 }
 
-/* ------------------------------------------------------------------------------------------- the suite */
+/* ---------------------------------------------------------------------------------------------- the suite */
 
 /* A line of the suite's table. */
 struct sum_line {
@@ -149,7 +149,7 @@ static json_t *json_of_suite(const struct vmalloc_suite *suite, bool *good)
     return object;
 }
 
-/* ------------------------------------------------------------------------------------------- the whole */
+/* ---------------------------------------------------------------------------------------------- the whole */
 
 static void report_resident(const struct vmalloc_resident *resident, FILE *out)
 {

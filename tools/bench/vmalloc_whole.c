@@ -21,7 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* -------------------------------------------------------------------------------------- resident memory */
+/* ---------------------------------------------------------------------------------------- resident memory */
 
 /* 1, 2, 4 ... 2048 pages are 16 MiB together; 16 rounds of them, 256 MiB, are more than an instance parks or caches on a
  * small machine. */
@@ -79,7 +79,7 @@ static void measure_resident(const struct bench_options *options, struct vmalloc
     kind.destroy(vm);
 }
 
-/* --------------------------------------------------------------------------------------------- the suite */
+/* ---------------------------------------------------------------------------------------------- the suite */
 
 /* Each test may take so many turns: 3 seconds with the usual 150 ms. */
 #define TURNS_PER_TEST 20

@@ -62,7 +62,7 @@ struct kva_grace grace_of_host(void)
     return (struct kva_grace){.after = after, .wait = wait_for_readers};
 }
 
-/* ------------------------------------------------------------------------------------------ for the others */
+/* ----------------------------------------------------------------------------------------- for the others */
 
 struct late {
     struct rcu_head head;

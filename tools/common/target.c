@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ------------------------------------------------------------------------------------------------ kinds */
+/* -------------------------------------------------------------------------------------------------- kinds */
 
 typedef void make_kind(struct target_kind *kind);
 typedef void make_engine(struct target_kind *kind, const char *engine);
@@ -90,7 +90,7 @@ const char *target_kinds_parse(const char *text, enum target_memory memory,
     return NULL;
 }
 
-/* ---------------------------------------------------------------------------------------------- targets */
+/* ------------------------------------------------------------------------------------------------ targets */
 
 enum kva_status target_create(struct target *target, const struct target_kind *kind,
                               const struct target_range *range, bool shared)
@@ -189,7 +189,7 @@ enum kva_status target_free_later(struct target *target, uint64_t addr, uint64_t
     return leave(target, target->kind.free_later(target->state, addr, record));
 }
 
-/* ------------------------------------------------------------------------------------- frames, per CPU */
+/* ---------------------------------------------------------------------------------------- frames, per CPU */
 
 enum kva_status target_frames_take(struct target *target, uint64_t count, void **frames)
 {

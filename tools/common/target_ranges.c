@@ -17,7 +17,7 @@
 /* What ranges are without. */
 static const char no_memory_behind[] = "the tests from 256 on: no memory stands behind ranges";
 
-/* ------------------------------------------------------------------------------------- kva's engines */
+/* ------------------------------------------------------------------------------------------ kva's engines */
 
 /* The space lies in memory of our own, so that a target can be ended whatever it still holds. */
 static enum kva_status space_create(const struct target_kind *kind, struct target_range *range, void **state)
@@ -100,7 +100,7 @@ void target_kind_of_space(struct target_kind *kind, const char *engine)
     };
 }
 
-/* ------------------------------------------------------------------------------- spaces that lock for themselves */
+/* ------------------------------------------------------------------------ spaces that lock for themselves */
 
 void target_kind_of_lock(struct target_kind *kind)
 {
@@ -125,7 +125,7 @@ void target_kind_of_pools(struct target_kind *kind)
     kind->space.pool_bytes = kind->space.cpus * POOL_BYTES_OF_CPU;
 }
 
-/* ------------------------------------------------------------------------------------- the list walk */
+/* ------------------------------------------------------------------------------------------ the list walk */
 
 static enum kva_status walk_create(const struct target_kind *kind, struct target_range *range, void **state)
 {

@@ -104,7 +104,7 @@ static enum kva_status vm_free_later(void *state, uint64_t addr, struct kva_late
     return kva_vfree_later(state, pointer_of(addr), record);
 }
 
-/* --------------------------------------------------------------------------------------------- frames */
+/* ------------------------------------------------------------------------------------------------- frames */
 
 struct vm_frames {
     struct kva_vm_frames *pool;
@@ -164,7 +164,7 @@ static enum kva_status vm_unmap(void *state, uint64_t addr, uint64_t count)
     return kva_unmap_ram(state, pointer_of(addr));
 }
 
-/* --------------------------------------------------------------------------------------------- per CPU */
+/* ------------------------------------------------------------------------------------------------ per CPU */
 
 static enum kva_status vm_pcpu_create(void *state, void **pcpu)
 {
@@ -199,7 +199,7 @@ static enum kva_status vm_pcpu_free(void *pcpu, uint64_t addr)
     return kva_pcpu_free(pcpu, pointer_of(addr));
 }
 
-/* --------------------------------------------------------------------------------------------- the kind */
+/* ----------------------------------------------------------------------------------------------- the kind */
 
 static enum kva_status vm_flush(void *state)
 {

@@ -31,7 +31,7 @@
 /** The page of the logged system, at least: larger pages are multiples of it. */
 #define PAGE ((uint64_t)4096)
 
-/* ------------------------------------------------------------------------------------------------ names */
+/* -------------------------------------------------------------------------------------------------- names */
 
 static const struct {
     const char *name;
@@ -128,7 +128,7 @@ bool strace_parse_name(struct cursor *cursor, enum strace_call *call)
     return read_name(cursor, call, &flags);
 }
 
-/* -------------------------------------------------------------------------------------------- arguments */
+/* ---------------------------------------------------------------------------------------------- arguments */
 
 static bool read_address(struct cursor *cursor, uint64_t *address)
 {
@@ -377,7 +377,7 @@ static bool read_arguments(struct cursor *cursor, bool is_clone, struct strace_o
     return skip_arguments(cursor);
 }
 
-/* ----------------------------------------------------------------------------------------------- result */
+/* ------------------------------------------------------------------------------------------------- result */
 
 /** " ENAME (what it means)", the parenthesis if it is there; " (errno 512)" where strace has no name. */
 static bool read_error_name(struct cursor *cursor)

@@ -50,7 +50,7 @@ struct command {
     bool json;
 };
 
-/* ------------------------------------------------------------------------------------------ command line */
+/* ------------------------------------------------------------------------------------------- command line */
 
 static const struct argp_option options[] = {
     {"engine", 'e', "LIST", 0,
@@ -135,7 +135,7 @@ static const struct argp parser = {
            "command line; 3 the system refused.",
 };
 
-/* --------------------------------------------------------------------------------------------- measuring */
+/* ---------------------------------------------------------------------------------------------- measuring */
 
 static int compare_ns(const void *a, const void *b)
 {

@@ -9,7 +9,7 @@
 /** No more lines than this are looked at: the forms below show in the first few. */
 #define LINES 40
 
-/* ------------------------------------------------------------------------------------------- by first bytes */
+/* ----------------------------------------------------------------------------------------- by first bytes */
 
 static const struct {
     const char *bytes;
@@ -41,7 +41,7 @@ const char *format_of_bytes(const char *head, size_t length)
     return NULL;
 }
 
-/* ------------------------------------------------------------------------------------------------- by lines */
+/* ----------------------------------------------------------------------------------------------- by lines */
 
 /** Part of the text: [at, end). The functions below step over what they find, and tell whether they did. */
 struct scan {

@@ -12,7 +12,7 @@
 /** How a refill went. */
 enum refilled { REFILLED, REFILLED_END, REFILLED_BROKEN, REFILLED_FAILED };
 
-/* -------------------------------------------------------------------------------------------- the file */
+/* ----------------------------------------------------------------------------------------------- the file */
 
 /** Read a block of the file. *count is 0 at its end. */
 static enum refilled read_raw(struct input *input, size_t *count)
@@ -87,7 +87,7 @@ static enum refilled refill(struct input *input)
     return read_raw(input, &input->end);
 }
 
-/* ------------------------------------------------------------------------------------------- beginning */
+/* ---------------------------------------------------------------------------------------------- beginning */
 
 /** The file begins as gzip does: decompress it into a block of its own. */
 static bool begin_compressed(struct input *input, size_t count)
@@ -147,7 +147,7 @@ void input_fini(struct input *input)
     *input = (struct input){0};
 }
 
-/* ----------------------------------------------------------------------------------------------- lines */
+/* -------------------------------------------------------------------------------------------------- lines */
 
 /** Append to the line what fits of `count` bytes from the block, and step over all of them. */
 static void take(struct input *input, size_t count, char *buffer, size_t room, size_t *length, bool *fits)

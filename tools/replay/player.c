@@ -153,7 +153,7 @@ static enum played live(struct player *player, const struct step *step, char mes
     return status == KVA_ENOMEM ? PLAYED_REFUSED : PLAYED_WRONG;
 }
 
-/* --------------------------------------------------------------------------------------------- measuring */
+/* ---------------------------------------------------------------------------------------------- measuring */
 
 /** Play the calls from step *at on, up to the next one that is no call, with the clock running. False: the
  *  call at *at disagrees. */
@@ -188,7 +188,7 @@ enum played player_measure(struct player *player, uint64_t *ns, char message[PLA
     return played;
 }
 
-/* ----------------------------------------------------------------------------------------------- looking */
+/* ------------------------------------------------------------------------------------------------ looking */
 
 static void raise_to(uint64_t *peak, uint64_t value)
 {

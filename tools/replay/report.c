@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-/* ----------------------------------------------------------------------------------------------- figures */
+/* ------------------------------------------------------------------------------------------------ figures */
 
 /** Nanoseconds per call in a round: `which` 0 the fastest, 0.5 the median, 1 the slowest. */
 static double ns_per_call(const struct report *report, const struct engine_report *engine, double which)
@@ -34,7 +34,7 @@ static double crumb_share(const struct sample *sample)
     return extent == 0 ? 0 : (double)sample->crumb_bytes / (double)extent;
 }
 
-/* -------------------------------------------------------------------------------------------------- text */
+/* --------------------------------------------------------------------------------------------------- text */
 
 /** A number of bytes in the largest unit of which there is at least one: "127.9 TiB". */
 static const char *format_bytes(char text[NUMBER_ROOM], uint64_t bytes)
@@ -202,7 +202,7 @@ bool report_text(const struct report *report)
     return true;
 }
 
-/* -------------------------------------------------------------------------------------------------- JSON */
+/* --------------------------------------------------------------------------------------------------- JSON */
 
 /** The lines that were skipped, by kind: all kinds, for those who add up. */
 static json_t *skipped_json(const struct strace_log *log, bool *good)

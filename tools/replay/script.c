@@ -66,7 +66,7 @@ struct resolver {
     char *message;
 };
 
-/* ----------------------------------------------------------------------------------------------- failure */
+/* ------------------------------------------------------------------------------------------------ failure */
 
 static bool no_memory(struct resolver *r)
 {
@@ -106,7 +106,7 @@ static bool note(struct resolver *r, enum script_note_kind kind, uint64_t times)
     return true;
 }
 
-/* ------------------------------------------------------------------------------------------------- steps */
+/* -------------------------------------------------------------------------------------------------- steps */
 
 /** Add a step; `op` is filled in. */
 static bool add_step(struct resolver *r, struct step step)
@@ -795,7 +795,7 @@ static bool begin_under_way(struct resolver *r, struct task *task, const struct 
     return true;
 }
 
-/* ---------------------------------------------------------------------------------------- the next operation */
+/* ------------------------------------------------------------------------------------- the next operation */
 
 static bool play_op(struct resolver *r, const struct strace_op *op)
 {

@@ -89,7 +89,7 @@ struct reader {
     struct prefixes prefix;
 };
 
-/* ----------------------------------------------------------------------------------------------- helpers */
+/* ------------------------------------------------------------------------------------------------ helpers */
 
 /** The environment refused. */
 static bool refuse(struct strace_error *error, const char *what)
@@ -163,7 +163,7 @@ static bool introduce(struct reader *reader, uint64_t pid)
     return true;
 }
 
-/* ---------------------------------------------------------------------------------------------- prefixes */
+/* ----------------------------------------------------------------------------------------------- prefixes */
 
 /** Blanks in front of a number: strace -r fills up its times. Returns whether there were any. */
 static bool skip_padding(struct cursor *cursor)
@@ -317,7 +317,7 @@ static void skip_fields(struct cursor *cursor)
     }
 }
 
-/* -------------------------------------------------------------------------------------------- operations */
+/* --------------------------------------------------------------------------------------------- operations */
 
 /** The number of a line, as operations have it. */
 static uint32_t line_of(uint64_t line)
@@ -736,7 +736,7 @@ static bool read_line(struct reader *reader)
     return read_body(reader, &body);
 }
 
-/* ----------------------------------------------------------------------------------------------- odd lines */
+/* ---------------------------------------------------------------------------------------------- odd lines */
 
 /** "  0.00 " or "100.00 ": what a row of the table begins with; the times of calls have other numbers of digits. */
 static bool is_share(const struct cursor *cursor)

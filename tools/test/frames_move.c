@@ -22,7 +22,7 @@
 #include <inttypes.h>
 #include <sched.h>
 
-/* ------------------------------------------------------------------------------------------- records */
+/* ------------------------------------------------------------------------------------------------ records */
 
 void traffic_hold(struct traffic_held *held)
 {
@@ -67,7 +67,7 @@ bool traffic_verify_contents(struct traffic *traffic, const struct traffic_held 
     return true;
 }
 
-/* ------------------------------------------------------------------------------------------- moves */
+/* -------------------------------------------------------------------------------------------------- moves */
 
 static bool change(struct traffic *traffic, uint64_t first, uint64_t count, uint32_t from, uint32_t to)
 {

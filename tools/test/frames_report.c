@@ -63,7 +63,7 @@ int traffic_report_fault(const struct traffic_report *report)
     return TOOL_WRONG;
 }
 
-/* --------------------------------------------------------------------------------------------- JSON */
+/* --------------------------------------------------------------------------------------------------- JSON */
 
 static json_t *json_operations(const struct traffic_report *report, bool *good)
 {

@@ -56,7 +56,7 @@ struct duty {
     struct traffic_worker *worker;
 };
 
-/* ------------------------------------------------------------------------------------------- one worker */
+/* --------------------------------------------------------------------------------------------- one worker */
 
 static void give_all(struct traffic_worker *worker)
 {
@@ -86,7 +86,7 @@ static void *duty_main(void *argument)
     return NULL;
 }
 
-/* ------------------------------------------------------------------------------------------- the helper */
+/* --------------------------------------------------------------------------------------------- the helper */
 
 static void *helper_main(void *argument)
 {
@@ -103,7 +103,7 @@ static void *helper_main(void *argument)
     return NULL;
 }
 
-/* ------------------------------------------------------------------------------------------- all workers */
+/* -------------------------------------------------------------------------------------------- all workers */
 
 static bool run_workers(struct crew *crew)
 {
@@ -203,7 +203,7 @@ static const char *empty(struct crew *crew)
     return has_memory ? NULL : no_memory;
 }
 
-/* -------------------------------------------------------------------------------------------- what it needs */
+/* ------------------------------------------------------------------------------------------ what it needs */
 
 /* Requests take 16 frames on the average, of which parts are given back, and workers that fill have seven eighths of their slots
  * in use: so the set is full when most of them do. */

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ------------------------------------------------------------------------------------------- shapes */
+/* ------------------------------------------------------------------------------------------------- shapes */
 
 static void add_zone(struct traffic_shape *shape, unsigned node, uint64_t start, uint64_t end)
 {
@@ -67,7 +67,7 @@ void traffic_shape_make(struct traffic_shape *shape, size_t index, uint64_t fram
         add_zones(shape, frames);
 }
 
-/* -------------------------------------------------------------------------------------------- words */
+/* -------------------------------------------------------------------------------------------------- words */
 
 size_t traffic_table_zone(const struct traffic_table *table, uint64_t frame)
 {
@@ -194,7 +194,7 @@ bool traffic_table_change(struct traffic_table *table, uint64_t first, uint64_t 
     return true;
 }
 
-/* ------------------------------------------------------------------------------------------- counts */
+/* ------------------------------------------------------------------------------------------------- counts */
 
 /* Whether all of [first, first + 2^order) is free. If not, its free halves, quarters ... are counted. Frames of a block that lie
  * outside the zone are not free. */

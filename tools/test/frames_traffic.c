@@ -28,7 +28,7 @@
 /* Some runs of a call for many. */
 #define MANY 32
 
-/* --------------------------------------------------------------------------------------------- faults */
+/* ------------------------------------------------------------------------------------------------- faults */
 
 bool traffic_fail(struct traffic *traffic, const char *format, ...)
 {
@@ -77,7 +77,7 @@ static bool refuse(struct traffic_worker *worker, enum traffic_kind kind)
     return true;
 }
 
-/* ------------------------------------------------------------------------------------------- requests */
+/* ----------------------------------------------------------------------------------------------- requests */
 
 static bool one_in(struct rng *rng, uint64_t n)
 {
@@ -478,7 +478,7 @@ static bool swap(struct traffic_worker *worker, struct traffic_held *held)
     return true;
 }
 
-/* ------------------------------------------------------------------------------------------ look and count */
+/* ----------------------------------------------------------------------------------------- look and count */
 
 static bool look(struct traffic_worker *worker, struct traffic_held *held)
 {
@@ -612,7 +612,7 @@ static bool do_wrong(struct traffic_worker *worker, struct traffic_held *held)
     return wrong_nowhere(worker, hole->first + rng_below(&worker->rng, hole->count));
 }
 
-/* ------------------------------------------------------------------------------------------- the operations */
+/* ----------------------------------------------------------------------------------------- the operations */
 
 enum situation { EMPTY, RUN, OFFLINE, SITUATIONS };
 

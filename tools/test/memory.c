@@ -59,7 +59,7 @@ enum outcome kvfree_rcu_2_arg_vmalloc_test(struct trial *trial)
     return free_after_grace(trial, true);
 }
 
-/* ------------------------------------------------------------------------------------------------ frames */
+/* ------------------------------------------------------------------------------------------------- frames */
 
 static bool map_and_unmap(struct trial *trial, void *frames, uint64_t count)
 {

@@ -203,7 +203,7 @@ static void run_on_chunks(struct trial *trial, struct object *objects)
         give_object(trial, &objects[i]);
 }
 
-/* ---------------------------------------------------------------------- objects of the target's own making */
+/* --------------------------------------------------------------------- objects of the target's own making */
 
 static bool take_own_object(struct trial *trial, void *pcpu, struct object *object)
 {

@@ -21,7 +21,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ------------------------------------------------------------------------------------------- sums */
+/* --------------------------------------------------------------------------------------------------- sums */
 
 static bool is_chosen(const struct plan *plan, size_t test)
 {
@@ -130,7 +130,7 @@ static size_t reference_index(const struct report *reports, size_t count)
     return 0;
 }
 
-/* --------------------------------------------------------------------------------------------- text */
+/* --------------------------------------------------------------------------------------------------- text */
 
 void suite_report_plan(const struct plan *plan)
 {
@@ -293,7 +293,7 @@ int suite_report_failures(const struct report *report)
     return code;
 }
 
-/* --------------------------------------------------------------------------------------------- JSON */
+/* --------------------------------------------------------------------------------------------------- JSON */
 
 static json_t *json_parameters(const struct params *params, bool *good)
 {

@@ -54,7 +54,7 @@ struct worker {
     pthread_t thread;
 };
 
-/* -------------------------------------------------------------------------------------------- one worker */
+/* --------------------------------------------------------------------------------------------- one worker */
 
 /* The tests of the mask that the kind can run, by ascending id, shuffled (Fisher and Yates) unless the order is to be sequential. */
 static void choose_order(const struct plan *plan, const struct target_kind *kind, uint64_t worker,
@@ -197,7 +197,7 @@ static void *worker_main(void *argument)
     return NULL;
 }
 
-/* ------------------------------------------------------------------------------------------ all workers */
+/* -------------------------------------------------------------------------------------------- all workers */
 
 /* A worker's stack holds a few small frames. The default of 8 MiB each would forbid thousands of workers. */
 #define STACK_BYTES (256 * 1024)
@@ -375,7 +375,7 @@ void report_fini(struct report *report)
     report->worker = NULL;
 }
 
-/* ---------------------------------------------------------------------------------------------- results */
+/* ------------------------------------------------------------------------------------------------ results */
 
 uint64_t result_repeats(const struct result *result)
 {

@@ -28,7 +28,7 @@
 
 #include <stdlib.h>
 
-/* ---------------------------------------------------------------------------------------------- trials */
+/* ------------------------------------------------------------------------------------------------- trials */
 
 enum outcome trial_fail(struct trial *trial, const char *what, enum kva_status status)
 {
@@ -133,7 +133,7 @@ enum outcome trial_outcome(const struct trial *trial)
     return trial->failure.what == NULL ? OUTCOME_PASSED : OUTCOME_FAILED;
 }
 
-/* ------------------------------------------------------------------------------- tests that hold nothing */
+/* -------------------------------------------------------------------------------- tests that hold nothing */
 
 /* A huge page on x86-64: 512 entries of a page table, mapped at once where the range is aligned to it. */
 #define HUGE_PAGE (512 * SUITE_PAGE)
@@ -232,7 +232,7 @@ static enum outcome align_shift_alloc_test(struct trial *trial)
     return OUTCOME_PASSED;
 }
 
-/* -------------------------------------------------------------------------------- tests among busy pages */
+/* --------------------------------------------------------------------------------- tests among busy pages */
 
 /* Single pages that a test holds meanwhile. */
 struct pages {
