@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A cache whose memory can be moved. Objects of 1 to 8 pages come and go until free memory lies in pieces, and a large
- * contiguous buffer cannot be had. kva_vm_frames_compact moves frames together while they are mapped: the objects keep their
- * addresses and their contents, and the buffer is one mapping, on huge pages where the system lets it.
+ * A cache whose memory can be moved. Objects of 1 to 8 pages come and go until free memory lies in pieces,
+ * and a large contiguous buffer cannot be had. kva_vm_frames_compact moves frames together while they are
+ * mapped: the objects keep their addresses and their contents, and the buffer is one mapping, on huge pages
+ * where the system lets it.
  *
  *      addresses   |A A|g|B|g|C C C|g|          the same before and after: pointers stay valid
  *      places      |A.B..CA.|..C..C..|   before: scattered
  *      places      |ACBC.CA.|........|   after: a block is free
  *
- * In the pictures that it prints, each character is a block: . is free, 0 to 8 is how many tenths of it are used, m and M are
- * nearly full and full.
+ * In the pictures that it prints, each character is a block: . is free, 0 to 8 is how many tenths of it are
+ * used, m and M are nearly full and full.
  */
 #include <fcntl.h>
 #include <kva/vmap.h>
@@ -75,7 +76,8 @@ static size_t count_intact(void)
     return intact;
 }
 
-/* The kernel stores to the buffer, and does not wait for a frame that is under way: so it is pinned as long. */
+/* The kernel stores to the buffer, and does not wait for a frame that is under way: so it is pinned as
+ * long. */
 static int load(struct kva_vm *vm, unsigned char *buffer, size_t bytes)
 {
     int file = open("/proc/self/exe", O_RDONLY);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The mirrored ring buffer: the same frames mapped twice in a row, so that what wraps around lies in one piece.
+ * The mirrored ring buffer: the same frames mapped twice in a row, so that what wraps around lies in one
+ * piece.
  *
  *      frames      0 1 2 3
  *      addresses   0 1 2 3 0 1 2 3
@@ -53,7 +54,8 @@ static void ring_read(struct ring *ring, void *bytes, size_t count)
     ring->tail += count;
 }
 
-/* Send messages of 100 bytes through the ring until it has gone round ten times. Returns how many lay across its end. */
+/* Send messages of 100 bytes through the ring until it has gone round ten times. Returns how many lay
+ * across its end. */
 static int send_messages(struct ring *ring)
 {
     unsigned char sent[100], received[sizeof(sent)];

@@ -3,14 +3,15 @@
 /**
  * What a port owes the library: node memory, threads, pages, and what it knows of CPUs and chance.
  *
- * The floors 0-2 call no port by name. They are handed what they need: a kva_memory, a kva_threads and a CPU count in
- * kva_config. So a kernel needs no port at all; a hosted build has one, which fills those fields in for
- * kva_space_create.
+ * The floors 0-2 call no port by name. They are handed what they need: a kva_memory, a kva_threads and a CPU
+ * count in kva_config. So a kernel needs no port at all; a hosted build has one, which fills those fields in
+ * for kva_space_create.
  *
  *   kva_memory_host   (declared in kva/memory.h) blocks aligned for any object, from any thread; NULL when
  *                     there are none; a block of 2 MiB or more is worth a huge page
  *   kva_threads_host  (declared in kva/threads.h) how threads wait, and which CPU they run on
- *   kva_corruption_host  (declared in kva/status.h) says where an invariant is broken, without heap or stdio, and stops
+ *   kva_corruption_host  (declared in kva/status.h) says where an invariant is broken, without heap or stdio,
+ *                        and stops
  *                     the program
  *   kva_engine_host   (declared in kva/engine.h) the engine of a space that names none
  *   kva_port_engine   the engine that was named; kva_engine_host's if that is NULL, or bt without a form

@@ -2,37 +2,39 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * THEORY
- *   A BLOCK is 2^order frames, and begins at a multiple of 2^order. Its BUDDY is the other half of the block of twice the
- *   size that it lies in: the number that differs in the bit 2^order alone.
+ *   A BLOCK is 2^order frames, and begins at a multiple of 2^order. Its BUDDY is the other half of the block
+ *   of twice the size that it lies in: the number that differs in the bit 2^order alone.
  *
  *      order 2    |               0               |               4               |
  *      order 1    |       0       |       2       |       4       |       6       |
  *      order 0    |   0   |   1   |   2   |   3   |   4   |   5   |   6   |   7   |
  *
- *   Free blocks are kept on doubly linked lists, one for each order. A request takes the first block of the lowest order
- *   that has one, and halves it until it has the size asked for; the upper halves go onto their lists. A free block whose
- *   buddy is free as well is merged with it, and what comes out is looked at again.
+ *   Free blocks are kept on doubly linked lists, one for each order. A request takes the first block of the
+ *   lowest order that has one, and halves it until it has the size asked for; the upper halves go onto their
+ *   lists. A free block whose buddy is free as well is merged with it, and what comes out is looked at again.
  *
  * BOOKKEEPING
- *   lies outside the frames: for each frame two links, used if a free block begins there, and a byte that tells what begins
- *   there. So a free needs the number alone.
+ *   lies outside the frames: for each frame two links, used if a free block begins there, and a byte that
+ *   tells what begins there. So a free needs the number alone.
  *
  *      order        a block in use
  *      order | 64   a free block
  *      INSIDE       nothing
  *
  * INVARIANTS
- *   (Y1) Each frame lies in one block; its first frame's byte tells its order, and the bytes of the others are INSIDE.
+ *   (Y1) Each frame lies in one block; its first frame's byte tells its order, and the bytes of the others
+ *   are INSIDE.
  *   (Y2) A block is on the list of its order if and only if it is free.
  *   (Y3) No two free buddies stand side by side, but at the largest order.
- *   By (Y3) an aligned group of frames that are all free lies in one block: a request fails only when there is no such group.
+ *   By (Y3) an aligned group of frames that are all free lies in one block: a request fails only when there
+ *   is no such group.
  *
  * NOT DONE
  *   Types of frames, lists for each CPU, and everything else that was added to buddy systems later.
  *
  * SOURCE
- *   K. C. Knowlton, "A fast storage allocator", CACM 8 (10), 1965; D. E. Knuth, The Art of Computer Programming, volume 1,
- *   section 2.5, algorithms R and S.
+ *   K. C. Knowlton, "A fast storage allocator", CACM 8 (10), 1965; D. E. Knuth, The Art of Computer
+ *   Programming, volume 1, section 2.5, algorithms R and S.
  */
 #define _GNU_SOURCE
 #include "buddy.h"
@@ -189,8 +191,8 @@ enum kva_status buddy_alloc(struct buddy *buddy, unsigned order, uint64_t *first
 /*      |  block  |  buddy, free |          |  buddy, free |  block  |
  *      |         block          |          |         block          |
  *
- * Where the upper half began, nothing does any more. A buddy may reach beyond the end of the set: it then does not begin as a
- * free block of this order. */
+ * Where the upper half began, nothing does any more. A buddy may reach beyond the end of the set: it then
+ * does not begin as a free block of this order. */
 static void give(struct buddy *buddy, uint32_t block, unsigned order)
 {
     while (order < BUDDY_ORDER_MAX) {

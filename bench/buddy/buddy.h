@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The binary buddy system for page frames, as textbooks have it. A peer to measure kva against, not a part of it. See
- * buddy.c for the design.
+ * The binary buddy system for page frames, as textbooks have it. A peer to measure kva against, not a part of
+ * it. See buddy.c for the design.
  *
  * Statuses are kva's. One lock is taken for each call: any thread may call at any time.
  */
@@ -16,18 +16,20 @@
 
 struct buddy;
 
-/** Begin with the frames [0, frames), all of them free. KVA_EINVAL: no frame, or more than 2^32 - 2; KVA_ENOMEM. */
+/** Begin with the frames [0, frames), all of them free. KVA_EINVAL: no frame, or more than 2^32 - 2;
+ *  KVA_ENOMEM. */
 enum kva_status buddy_create(uint64_t frames, struct buddy **buddy);
 
 /** End it, whatever frames are in use. No other call may run. */
 void buddy_destroy(struct buddy *buddy);
 
-/** Take 2^order frames, the first a multiple of 2^order. KVA_ENOSPC; KVA_EINVAL: the order is above BUDDY_ORDER_MAX.
+/** Take 2^order frames, the first a multiple of 2^order. KVA_ENOSPC; KVA_EINVAL: the order is above
+ *  BUDDY_ORDER_MAX.
  *  Cost: O(orders). */
 enum kva_status buddy_alloc(struct buddy *buddy, unsigned order, uint64_t *first);
 
-/** Give back what was taken at `first`. KVA_EUNKNOWN: there is no such frame; KVA_EDOUBLE: a free block begins there;
- *  KVA_EINTERIOR: nothing begins there. Cost: O(orders). */
+/** Give back what was taken at `first`. KVA_EUNKNOWN: there is no such frame; KVA_EDOUBLE: a free block
+ *  begins there; KVA_EINTERIOR: nothing begins there. Cost: O(orders). */
 enum kva_status buddy_free(struct buddy *buddy, uint64_t first);
 
 /** Memory that the bookkeeping takes. */

@@ -7,18 +7,18 @@
  *      |  area  |g| area |g|       free             ||  map  |g|     free      |
  *       private areas                                frames
  *
- *   An allocation walks, then opens the pages; a free closes them, which flushes TLBs, and then makes the addresses
- *   free. Nothing is kept for later, so a page is either in use or with the system.
+ *   An allocation walks, then opens the pages; a free closes them, which flushes TLBs, and then makes the
+ *   addresses free. Nothing is kept for later, so a page is either in use or with the system.
  *
- *   The pages come from the library's own source (kva_pages_host), by the mechanism that it finds best. So the
- *   peer pays for a page exactly what kva pays for one, and what a comparison shows is the search and the laziness,
- *   not who knows the better system call. It also leaves this peer room for more areas than vm.max_map_count where
- *   the kernel has guard regions: with a mapping for each area and each guard, the suite's second test could not be
- *   run at all.
+ *   The pages come from the library's own source (kva_pages_host), by the mechanism that it finds best. So
+ *   the peer pays for a page exactly what kva pays for one, and what a comparison shows is the search and the
+ *   laziness, not who knows the better system call. It also leaves this peer room for more areas than
+ *   vm.max_map_count where the kernel has guard regions: with a mapping for each area and each guard, the
+ *   suite's second test could not be run at all.
  *
  * PREPARE, THEN COMMIT
- *   Addresses first: they can be given back without fail. Then the pages. A free asks the walk first, which knows the
- *   starts of areas; how large they were, only the caller knows.
+ *   Addresses first: they can be given back without fail. Then the pages. A free asks the walk first, which
+ *   knows the starts of areas; how large they were, only the caller knows.
  */
 #include "list_pages.h"
 
@@ -26,8 +26,9 @@
 
 #include <stdlib.h>
 
-/* As kva's default: 1 TiB, of which a quarter is for frames; no less than 16 MiB. On a 32-bit host 1 GiB, twice kva's: the
- * list walk has no per-CPU objects of its own, and the driver's need 484 MiB of addresses (tools/test/pcpu.c). */
+/* As kva's default: 1 TiB, of which a quarter is for frames; no less than 16 MiB. On a 32-bit host 1 GiB,
+ * twice kva's: the list walk has no per-CPU objects of its own, and the driver's need 484 MiB of addresses
+ * (tools/test/pcpu.c). */
 #define RESERVATION_BYTES (UINT64_C(1) << (sizeof(void *) < 8 ? 30 : 40))
 #define RESERVATION_LEAST (UINT64_C(16) << 20)
 

@@ -2,33 +2,37 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * THEORY
- *   Two scanners walk through the blocks of a zone. The MIGRATE SCANNER climbs from the first block and collects movable runs in
- *   use; the FREE SCANNER descends from the last one and collects free frames, to which those runs are moved. When both stand in
- *   the same block, all that could be moved up has been.
+ *   Two scanners walk through the blocks of a zone. The MIGRATE SCANNER climbs from the first block and
+ *   collects movable runs in use; the FREE SCANNER descends from the last one and collects free frames, to
+ *   which those runs are moved. When both stand in the same block, all that could be moved up has been.
  *
  *      zone    | 3 | 9 | . | 5 | 8 | 2 | . | 7 |     used frames of blocks of ten
  *                ->                          <-
  *
  *              | . | . | . | . | 4 |10 | . |10 |     afterwards: 17 moves, and 10 was filled in order to empty 9
  *
- *   No count is looked at. So a block that is nearly full is emptied if it stands low, and one with a single frame is filled if it
- *   stands high: that is what compaction by counts saves.
+ *   No count is looked at. So a block that is nearly full is emptied if it stands low, and one with a single
+ *   frame is filled if it stands high: that is what compaction by counts saves.
  *
  * WHAT IS SKIPPED
- *   Blocks with unmovable frames, blocks that a CPU holds, and blocks that one run covers. A block that is free from end to end is
- *   no target: such blocks are what compaction is for. A block with the skip hint: a scanner has looked at all of its
- *   work range in vain. When the scanners have met, the hints are cleared, and the next scan begins at the zone's ends.
+ *   Blocks with unmovable frames, blocks that a CPU holds, and blocks that one run covers. A block that is
+ *   free from end to end is no target: such blocks are what compaction is for. A block with the skip hint: a
+ *   scanner has looked at all of its work range in vain. When the scanners have met, the hints are cleared,
+ *   and the next scan begins at the zone's ends.
  *
  * RUNS OF SEVERAL FRAMES
- *   need room of their length. The free scanner stays where it is as long as that block has free frames, and looks
- *   further down for what does not fit there. A run that fits nowhere above the migrate scanner stays where it is.
+ *   need room of their length. The free scanner stays where it is as long as that block has free frames, and
+ *   looks further down for what does not fit there. A run that fits nowhere above the migrate scanner stays
+ *   where it is.
  *
  * POSITIONS
- *   are frame numbers and lie in the zone, whatever its ends: the migrate scanner's is a frame of the block that it is in, the
- *   free scanner's the last frame of its block that lies in the zone. They are compared by block.
+ *   are frame numbers and lie in the zone, whatever its ends: the migrate scanner's is a frame of the block
+ *   that it is in, the free scanner's the last frame of its block that lies in the zone. They are compared by
+ *   block.
  *
  * NOT DONE
- *   Targets from free lists in place of a scan. Migration for one order's sake: a scan that ends when there is a free group.
+ *   Targets from free lists in place of a scan. Migration for one order's sake: a scan that ends when there
+ *   is a free group.
  */
 #include "scanners.h"
 
@@ -151,7 +155,8 @@ static bool isolate_some(struct scanners *scanners)
     return at_end;
 }
 
-/** Let the runs of the batch from `next` on stay where they are. Those that were given back meanwhile are free. */
+/** Let the runs of the batch from `next` on stay where they are. Those that were given back meanwhile are
+ *  free. */
 static void let_go(const struct scanners *scanners, unsigned next)
 {
     const struct kva_frames *frames = scanners->frames;

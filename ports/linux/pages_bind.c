@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Binding private pages of a reservation to nodes: bindings (pages_nodes.c), and what they make of the count of
- *  mappings. */
+/** Binding private pages of a reservation to nodes: bindings (pages_nodes.c), and what they make of the
+ *  count of mappings. */
 #include "gnu.h"
 
 #include "pages_bind.h"

@@ -74,7 +74,8 @@ static bool is_fresh(const struct look *look, struct sizes sizes)
            sizes.data == look->sizes.data && milliseconds() - look->time <= lifetime(look);
 }
 
-/** How many mappings the process has, or had when they could be counted last, and the reservation's own since. */
+/** How many mappings the process has, or had when they could be counted last, and the reservation's own
+ *  since. */
 static uint64_t mappings_now(struct budget *budget)
 {
     struct look *look = &budget->look;

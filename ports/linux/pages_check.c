@@ -39,8 +39,8 @@ static bool is_locked(void *page, uint64_t bytes)
     return msync(page, (size_t)bytes, MS_INVALIDATE) != 0 && errno == EBUSY;
 }
 
-/** Whether the program has locked all that it has (mlockall), which is not about the reservation: then our own
- *  bookkeeping is locked, or what is mapped from now on. */
+/** Whether the program has locked all that it has (mlockall), which is not about the reservation: then our
+ *  own bookkeeping is locked, or what is mapped from now on. */
 static bool locks_all(const struct reservation *reservation)
 {
     uint64_t calls = 0; /* a check is none of the reservation's calls */
@@ -203,8 +203,8 @@ static const char *compare(struct comparison *comparison, uint64_t end, const st
     return wrong;
 }
 
-/** Compare the reservation with the list of mappings. A list that ends early, or is empty, tells nothing of what
- *  is missing. */
+/** Compare the reservation with the list of mappings. A list that ends early, or is empty, tells nothing
+ *  of what is missing. */
 static const char *compare_with(struct comparison *comparison, uint64_t end, struct kva_maps *maps)
 {
     struct kva_mapping mapping;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Pools of frames and their maps: kva_pages.create_frames, .drop, .drain, .descriptor, .map, .unmap and .collapse. */
+/** Pools of frames and their maps: kva_pages.create_frames, .drop, .drain, .descriptor, .map, .unmap and
+ *  .collapse. */
 #ifndef KVA_PORTS_LINUX_PAGES_FRAMES_H
 #define KVA_PORTS_LINUX_PAGES_FRAMES_H
 

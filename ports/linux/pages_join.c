@@ -14,14 +14,14 @@
  *
  * Nothing is in the gap, but a touch of it does not fault: its pages are WEAK, a debt like any other
  * (pages_debts.h). It is paid, by shutting the gap, when there is plenty again. Closing a part of a joined
- * mapping would split it, so that is a weak close for as long (pages_close.c). A strict reservation does neither:
- * it takes mappings up to the limit, and then refuses.
+ * mapping would split it, so that is a weak close for as long (pages_close.c). A strict reservation does
+ * neither: it takes mappings up to the limit, and then refuses.
  *
- * WHAT IS FAR, a 4096th of the reservation, is worth mappings up to the limit: an area that is farther than that
- * from all others, and a closed run that is longer. So no weak run is much longer, and to look along one takes
- * no more than a thousand words. Between plenty and the limit there are 3/16 of vm.max_map_count: 12,287 of
- * the usual 65,530; for 4,096 runs that are so far from each other 8,192 are enough. Where even they are
- * spent, an area is joined over up to a 64th of the reservation.
+ * WHAT IS FAR, a 4096th of the reservation, is worth mappings up to the limit: an area that is farther than
+ * that from all others, and a closed run that is longer. So no weak run is much longer, and to look along one
+ * takes no more than a thousand words. Between plenty and the limit there are 3/16 of vm.max_map_count:
+ * 12,287 of the usual 65,530; for 4,096 runs that are so far from each other 8,192 are enough. Where even
+ * they are spent, an area is joined over up to a 64th of the reservation.
  */
 #include "gnu.h"
 
@@ -94,8 +94,8 @@ static enum kva_status join_with_gap(struct reservation *reservation, struct run
     return KVA_OK;
 }
 
-/** The way that the budget calls for, and where that is refused the others: a gap takes memory of the process'
- *  allowance, too, and a limit that is not known shows only by a refusal. */
+/** The way that the budget calls for, and where that is refused the others: a gap takes memory of the
+ *  process' allowance, too, and a limit that is not known shows only by a refusal. */
 enum kva_status kva_port_map_shut(struct reservation *reservation, struct run run)
 {
     if (!may_join(reservation))

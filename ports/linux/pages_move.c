@@ -248,8 +248,9 @@ static bool show_new(struct course *course, struct run run, uint64_t frame)
     return done;
 }
 
-/** Unlock the pages of a map, if that is why it was refused: the kernel counts what a locked mapping will lock
- *  before it drops what the old one has. (A new one is locked again, if the program locks all that it maps.) */
+/** Unlock the pages of a map, if that is why it was refused: the kernel counts what a locked mapping will
+ *  lock before it drops what the old one has. (A new one is locked again, if the program locks all that it
+ *  maps.) */
 static void unlock(struct course *course, struct run run)
 {
     struct reservation *reservation = course->reservation;

@@ -9,8 +9,8 @@
  * A page is SHUT, which means that it lies in an inaccessible mapping, or OPEN: a private page in a mapping
  * that is readable and writable, a frames' page in a mapping of a pool.
  *
- * THE CLOSED PAGE IN FRONT is a part of the reservation's mapping, so that nothing else can come to lie there.
- * Where a window has no room for it, page 0 of the reservation stays shut instead.
+ * THE CLOSED PAGE IN FRONT is a part of the reservation's mapping, so that nothing else can come to lie
+ * there. Where a window has no room for it, page 0 of the reservation stays shut instead.
  */
 #ifndef KVA_PORTS_LINUX_PAGES_RESERVATION_H
 #define KVA_PORTS_LINUX_PAGES_RESERVATION_H

@@ -70,8 +70,8 @@ void kva_port_pay(struct reservation *reservation)
     }
 }
 
-/** The first page from `from` on whose debt may be paid: none of the private ones that take mappings when there
- *  are not plenty of them. */
+/** The first page from `from` on whose debt may be paid: none of the private ones that take mappings when
+ *  there are not plenty of them. */
 static uint64_t first_to_try(struct reservation *reservation, uint64_t from)
 {
     if (!may_join(reservation) || reservation->owed_count > 0 || kva_port_has_plenty(&reservation->budget, 2))

@@ -4,8 +4,8 @@
  * The spare: a mapping in hand, for the time when a process has one more than it may.
  *
  * Then nothing that is replaced makes the mappings fewer, since nothing can be replaced; and to unmap a part
- * of the reservation would let another thread's mmap take its place. So each reservation keeps two pages elsewhere
- * that are two mappings, by their protection:
+ * of the reservation would let another thread's mmap take its place. So each reservation keeps two pages
+ * elsewhere that are two mappings, by their protection:
  *
  *      up    | PROT_NONE | PROT_READ |         down   |      PROT_NONE      |
  *

@@ -96,8 +96,8 @@ bool kva_port_mark(struct reservation *reservation, struct run run)
            (kva_port_renew(reservation, run, calls) && advise(reservation, run, MADV_GUARD_INSTALL, calls));
 }
 
-/** MADV_DONTNEED is refused to locked pages, MADV_DONTNEED_LOCKED before Linux 5.18. Fresh pages come last: where
- *  the program locks all that it maps, the kernel puts memory into them at once. */
+/** MADV_DONTNEED is refused to locked pages, MADV_DONTNEED_LOCKED before Linux 5.18. Fresh pages come
+ *  last: where the program locks all that it maps, the kernel puts memory into them at once. */
 bool kva_port_discard(struct reservation *reservation, struct run run, uint64_t *calls)
 {
     return drop_memory(run_address(reservation, run), run_bytes(reservation, run), calls) ||

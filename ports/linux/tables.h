@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Where a reservation and its instance keep what they know of pages: one mapping, which begins and ends with a
- * closed page, and of which as much is open as is in use.
+ * Where a reservation and its instance keep what they know of pages: one mapping, which begins and ends with
+ * a closed page, and of which as much is open as is in use.
  *
  *      | closed | words| own  | zero |  1  |  2  |  3  |  4  | closed ...                  | closed |
  *                 (1)    (2)    (3)    \____ pieces ___/  \_ the rest of the pieces _/

@@ -5,8 +5,9 @@
  *
  *      | size, mark, next, previous (padded to the strictest alignment) | the caller's bytes ... |
  *
- * and hangs on a list, so that tests can look at all that is outstanding. All blocks lie alike relative to a cache
- * line, whatever malloc is in use: how many nodes a block holds must not differ from one round of a test to the next.
+ * and hangs on a list, so that tests can look at all that is outstanding. All blocks lie alike relative to a
+ * cache line, whatever malloc is in use: how many nodes a block holds must not differ from one round of a
+ * test to the next.
  */
 #include "failing_memory.h"
 

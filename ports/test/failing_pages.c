@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The page source of failing_pages.h: a byte for each page of a reservation says what state the page is in. */
+/** The page source of failing_pages.h: a byte for each page of a reservation says what state the page is
+ *  in. */
 #include "failing_pages.h"
 
 #include <kva/vm.h>
@@ -348,7 +349,8 @@ static uint64_t pages_of_map(const struct kva_failing_reservation *reservation,
     return pages_of(reservation, map->start, map->count * reservation->pages->inner.page, true, from);
 }
 
-/** A map of frames that move shows what was mapped there, and no other map has named it. Returns how many pages it has. */
+/** A map of frames that move shows what was mapped there, and no other map has named it. Returns how many
+ *  pages it has. */
 static uint64_t expect_shown(struct kva_failing_reservation *reservation, const struct kva_pages_move *move,
                              const struct kva_pages_map *map)
 {

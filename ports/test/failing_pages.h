@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A page source for tests: it wraps another one, fails where it is told to, counts what is outstanding, and holds its
- * caller to the contract in kva/vm.h.
+ * A page source for tests: it wraps another one, fails where it is told to, counts what is outstanding, and
+ * holds its caller to the contract in kva/vm.h.
  *
- * The calls that may fail are reserve, open, bind, map, move, pool, piece and table; the n-th of them from now can be made to fail,
- * once or from then on. For each page the source knows whether it is closed, open or mapped. To open a page that is not
- * closed, to bind one that is not, to map over one, to close a range of frames or unmap a private one, to reach outside the reservation, or to give back
- * what was never taken, stops the program. So does a move that does not name all pages that show its frames, each once, and in the
+ * The calls that may fail are reserve, open, bind, map, move, pool, piece and table; the n-th of them from
+ * now can be made to fail, once or from then on. For each page the source knows whether it is closed, open or
+ * mapped. To open a page that is not closed, to bind one that is not, to map over one, to close a range of
+ * frames or unmap a private one, to reach outside the reservation, or to give back what was never taken,
+ * stops the program. So does a move that does not name all pages that show its frames, each once, and in the
  * same order whenever it is asked; or that goes to where it comes from, or to a place that a page shows.
  */
 #ifndef KVA_PORTS_TEST_FAILING_PAGES_H
@@ -49,11 +50,12 @@ struct kva_failing_pages {
 /** Reset the counters and return the source, which wraps `inner`. Nothing may be outstanding. */
 struct kva_pages kva_failing_pages_init(struct kva_failing_pages *pages, const struct kva_pages *inner);
 
-/** The n-th call that may fail from now (1: the next) fails; so do all after it if `from_then_on`. n = 0: none does. */
+/** The n-th call that may fail from now (1: the next) fails; so do all after it if `from_then_on`. n = 0:
+ *  none does. */
 void kva_failing_pages_fail(struct kva_failing_pages *pages, uint64_t n, bool from_then_on);
 
-/** The place of the frame that an address shows, where it is known: from the first map of a movable pool on. UINT64_MAX: it is
- *  not, or the page shows none. */
+/** The place of the frame that an address shows, where it is known: from the first map of a movable pool
+ *  on. UINT64_MAX: it is not, or the page shows none. */
 uint64_t kva_failing_pages_place(const struct kva_failing_pages *pages, const void *address);
 
 /** The pool that was made last, of those that are outstanding; NULL: there is none. */

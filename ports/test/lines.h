@@ -6,8 +6,8 @@
 
 #include <stddef.h>
 
-/** Any number of bytes, with nothing after the last, so that a sanitizer sees an access past it. NULL when there
- *  is no memory. */
+/** Any number of bytes, with nothing after the last, so that a sanitizer sees an access past it. NULL when
+ *  there is no memory. */
 void *lines_take(size_t bytes);
 void lines_give(void *lines);
 

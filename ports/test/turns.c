@@ -3,9 +3,10 @@
 /**
  * The scheduler of turns.h.
  *
- * The order of a run is its list of choices. Where only one thread can run there is nothing to choose, and nothing is listed.
- * A run repeats the choices of the run before it up to the one that is changed, and takes the first option from there on;
- * the first option is to go on with the same thread, so that changes of threads are as few as they can be.
+ * The order of a run is its list of choices. Where only one thread can run there is nothing to choose, and
+ * nothing is listed. A run repeats the choices of the run before it up to the one that is changed, and takes
+ * the first option from there on; the first option is to go on with the same thread, so that changes of
+ * threads are as few as they can be.
  */
 #define _GNU_SOURCE
 #include "turns.h"
@@ -198,7 +199,8 @@ struct kva_threads kva_turns_threads(struct kva_turns *turns)
 
 /* --------------------------------------------------------------------------------------------------- runs */
 
-/** Threads of which one runs at a time hand over several times as fast if they share a CPU. Whether the system lets us or not. */
+/** Threads of which one runs at a time hand over several times as fast if they share a CPU. Whether the
+ *  system lets us or not. */
 static void stay_on_this_cpu(cpu_set_t *before)
 {
     int cpu = sched_getcpu();

@@ -57,7 +57,8 @@ static void sums_that_fit_and_sums_that_wrap(void **state)
     assert_int_equal(sum, UNTOUCHED);
 }
 
-/** Products of sizes, around the root and the end of what they can be on this host; then of arrays behind a header. */
+/** Products of sizes, around the root and the end of what they can be on this host; then of arrays behind
+ *  a header. */
 static void products_that_fit_and_products_that_wrap(void **state)
 {
     const size_t root = (size_t)1 << (sizeof(size_t) * 4);

@@ -5,10 +5,10 @@
  *
  * EXHAUSTIVE PART   Starting from the empty tree, every insertion and every removal is applied to every
  *   shape found, until no new shape of up to 10 nodes turns up. By then every sound tree of up to 8 nodes
- *   has been visited: their number is computed in another way and compared. A shape is written as its nodes in preorder,
- *   'r' or 'b' for a node and '.' for a missing child, so "br..r.." is a tree again, not only a name: it
- *   can be built anew for each case. Each case runs with many assignments of values to nodes, because what
- *   a cached maximum does depends on where the large values stand.
+ *   has been visited: their number is computed in another way and compared. A shape is written as its nodes
+ *   in preorder, 'r' or 'b' for a node and '.' for a missing child, so "br..r.." is a tree again, not only a
+ *   name: it can be built anew for each case. Each case runs with many assignments of values to nodes,
+ *   because what a cached maximum does depends on where the large values stand.
  *
  * THE CHECKER HERE is independent of kva_rb_check: it recurses, counts black nodes on every path, and
  *   recomputes each cached maximum from the values.

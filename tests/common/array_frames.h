@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * array_pages.h, and frames that can be moved. Two pages of an array cannot show one frame: so what a frame holds, one word, lies
- * beside the array, and is read and written by kva_array_frames_word, through the page that shows it.
+ * array_pages.h, and frames that can be moved. Two pages of an array cannot show one frame: so what a frame
+ * holds, one word, lies beside the array, and is read and written by kva_array_frames_word, through the page
+ * that shows it.
  *
  *      pages    | private ...        | 3 | . | 3 | 0 | . |        the frame that each shows
  *      words    | 17 |  0 |  0 | 42 |                             of each frame

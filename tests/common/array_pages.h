@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A page source for tests of very many very small instances: its pages are 64 bytes each, in an array. No system is called, and
- * nothing faults; but what closed pages hold is overwritten. There are no frames.
+ * A page source for tests of very many very small instances: its pages are 64 bytes each, in an array. No
+ * system is called, and nothing faults; but what closed pages hold is overwritten. There are no frames.
  */
 #ifndef KVA_TESTS_COMMON_ARRAY_PAGES_H
 #define KVA_TESTS_COMMON_ARRAY_PAGES_H

@@ -216,8 +216,8 @@ static bool may_take_from(const struct frames_model *model, size_t zone,
     return (request->flags & KVA_FRAMES_THIS_NODE) == 0 || model->zones[zone].node == request->node;
 }
 
-/** How many runs of a shape fit into a zone beside one another, but no more than `enough`: each is put as low as it can
- *  be, which leaves no fewer places than any other choice. */
+/** How many runs of a shape fit into a zone beside one another, but no more than `enough`: each is put as
+ *  low as it can be, which leaves no fewer places than any other choice. */
 static uint64_t places_in(const struct frames_model *model, size_t zone,
                           const struct kva_frames_request *request, uint64_t enough)
 {
@@ -307,9 +307,9 @@ static bool holds_no_block(const struct frames_model *model, size_t zone)
     return stats.held_blocks == 0;
 }
 
-/** A run was taken from `zone`. That has changed nothing in the zones that come first: none of them has an unused block for it,
- *  unless CPUs hold blocks there. (What else they have free, they keep until there is nothing in any zone's blocks of
- *  the run's kind.) */
+/** A run was taken from `zone`. That has changed nothing in the zones that come first: none of them has an
+ *  unused block for it, unless CPUs hold blocks there. (What else they have free, they keep until there is
+ *  nothing in any zone's blocks of the run's kind.) */
 static void expect_nearest(const struct frames_model *model, size_t zone,
                            const struct kva_frames_request *request)
 {
@@ -541,8 +541,8 @@ enum kva_status frames_model_alloc(struct frames_model *model, const struct kva_
     return status;
 }
 
-/** Each run that is put somewhere keeps at most two out of the best arrangement, and none but itself if places do not
- *  overlap. So one after the other, at least so many find a place, wherever each is put. */
+/** Each run that is put somewhere keeps at most two out of the best arrangement, and none but itself if
+ *  places do not overlap. So one after the other, at least so many find a place, wherever each is put. */
 static uint64_t surely(const struct frames_model *model, const struct kva_frames_request *request)
 {
     uint64_t most = frames_model_most(model, request);
@@ -720,7 +720,8 @@ struct range_case {
     size_t at;
 };
 
-/** All of the range has to be free. A hole in it is a bug of the caller, a frame in use an obstacle: of both, either is told. */
+/** All of the range has to be free. A hole in it is a bug of the caller, a frame in use an obstacle: of
+ *  both, either is told. */
 static struct range_case case_of_free_range(const struct frames_model *model, uint64_t first, uint64_t count,
                                             enum kva_status if_used)
 {
@@ -950,7 +951,8 @@ static enum kva_frames_type type_of_piece(const struct frames_model *model, stru
     return found.type;
 }
 
-/** The entries [low, high) that kva_frames_find has to return for an entry: of its run, or of its gap in the piece. */
+/** The entries [low, high) that kva_frames_find has to return for an entry: of its run, or of its gap in
+ *  the piece. */
 static struct piece extent_of(const struct frames_model *model, size_t at, struct piece piece)
 {
     struct piece extent = {at, at + 1};
@@ -1137,7 +1139,8 @@ struct picture {
     char blocks[FRAMES_MODEL_FRAMES];
 };
 
-/** A line: the number of a block's first frame, and 64 characters, but for the last one. It may not call the set. */
+/** A line: the number of a block's first frame, and 64 characters, but for the last one. It may not call
+ *  the set. */
 static void take_line(void *context, const char *text, size_t length)
 {
     struct picture *picture = context;

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The model of a frame set: an array with an entry for each frame of all zones. It has no block, no bitmap, no count that
- * is kept, and finds a place by looking at every frame. It is written from the documentation of kva/frames.h alone.
+ * The model of a frame set: an array with an entry for each frame of all zones. It has no block, no bitmap,
+ * no count that is kept, and finds a place by looking at every frame. It is written from the documentation of
+ * kva/frames.h alone.
  *
  * Each frames_model_... call makes the call of the same name on the set as well, and fails the test unless
  *   - the status is one that the documentation allows. Where several of its rows apply, any of them is right:
  *     the header promises no order;
- *   - what was taken was free, lies in one zone, in the window, on the node, is aligned, and no nearer zone had a block for it;
+ *   - what was taken was free, lies in one zone, in the window, on the node, is aligned, and no nearer zone
+ *   had a block for it;
  *   - "no space" was returned only where no place exists;
  *   - outputs were written on KVA_OK only, but for the obstacle;
  *   - the misuse hook was called once for a bug of the caller, with status and function, and else not at all.
@@ -85,7 +87,8 @@ struct frames_model {
     struct frames_model_entry entries[FRAMES_MODEL_FRAMES];
 };
 
-/** Make the set. The configuration's memory, hooks and, if it has one, function that moves are replaced; it needs no other. */
+/** Make the set. The configuration's memory, hooks and, if it has one, function that moves are replaced;
+ *  it needs no other. */
 void frames_model_create(struct frames_model *model, const struct kva_frames_config *config,
                          const char *name);
 
@@ -136,15 +139,15 @@ enum kva_status frames_model_offline(struct frames_model *model, uint64_t first,
 enum kva_status frames_model_online(struct frames_model *model, uint64_t first, uint64_t count);
 void frames_model_drain(struct frames_model *model);
 
-/** Compact. Each run that is moved, here or by a request, was movable, lies in one block, and goes to free frames of its zone, with
- *  the alignment that it had. */
+/** Compact. Each run that is moved, here or by a request, was movable, lies in one block, and goes to free
+ *  frames of its zone, with the alignment that it had. */
 enum kva_status frames_model_compact(struct frames_model *model, size_t zone, unsigned order, uint64_t most);
 
 /** Fail unless kva_frames_find returns what the model knows of a frame. */
 void frames_model_find(struct frames_model *model, uint64_t frame);
 
-/** Fail unless all of the set is as the model has it: every run, every gap, the statistics, orders and picture of each
- *  zone; and kva_frames_check is satisfied. */
+/** Fail unless all of the set is as the model has it: every run, every gap, the statistics, orders and
+ *  picture of each zone; and kva_frames_check is satisfied. */
 void frames_model_compare(struct frames_model *model);
 
 #endif

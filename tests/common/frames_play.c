@@ -79,8 +79,8 @@ static void draw_threads(struct kva_frames_config *config)
     config->cpus = one_in(2) ? 0 : 1 + (unsigned)below(3);
 }
 
-/** How large a zone is at most: a few blocks, mostly. The set's rows of bits have a second level from 65 blocks on, a third one
- *  from 4097 on (of 32 bits: from 33 on, 1025 on). */
+/** How large a zone is at most: a few blocks, mostly. The set's rows of bits have a second level from 65
+ *  blocks on, a third one from 4097 on (of 32 bits: from 33 on, 1025 on). */
 static uint64_t draw_most(unsigned order)
 {
     uint64_t block = UINT64_C(1) << order;
@@ -462,7 +462,8 @@ static void call_split(void)
     (void)frames_model_split(&play.model, one_in(8) ? any_frame() : any_run());
 }
 
-/** A range: of any length, or just what is at a frame; now and then of no frames, or past the end of all numbers. */
+/** A range: of any length, or just what is at a frame; now and then of no frames, or past the end of all
+ *  numbers. */
 static void draw_range(uint64_t *first, uint64_t *count)
 {
     struct kva_frames_found found;

@@ -113,8 +113,8 @@ bool test_one_in(struct test_rng *rng, uint64_t n)
 
 #define ENGINES_MOST 12
 
-/** The engines that are tested, in order; the rest is NULL. kva_engine_bt itself only creates: its forms stand in its
- *  place, so that each is tested by its own. */
+/** The engines that are tested, in order; the rest is NULL. kva_engine_bt itself only creates: its forms
+ *  stand in its place, so that each is tested by its own. */
 static void list_engines(const struct kva_engine **list)
 {
     static const char *const forms[] = {"bt-scalar", "bt-avx2", "bt-avx512", "bt-neon"};

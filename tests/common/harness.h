@@ -31,14 +31,15 @@ test_fail(const char *file, int line, const char *condition, const char *format,
 /** How often to do what is done `count` times at scale 1; at least once. KVA_TEST_SCALE may be a fraction. */
 uint64_t test_scaled(uint64_t count);
 
-/** After how many seconds to give up on what takes far less than `seconds`. KVA_TEST_PATIENCE multiplies it: an emulator
- *  is slow. */
+/** After how many seconds to give up on what takes far less than `seconds`. KVA_TEST_PATIENCE multiplies
+ *  it: an emulator is slow. */
 unsigned test_patience(unsigned seconds);
 
 /** At scale 1 or more: 1. Below: every how manieth case of an exhaustive test to visit. */
 uint64_t test_stride(void);
 
-/** Whether the scale is below 0.1: as in emulators. What has no scale of its own may then visit fewer cases. */
+/** Whether the scale is below 0.1: as in emulators. What has no scale of its own may then visit fewer
+ *  cases. */
 bool test_is_brief(void);
 
 /** The seed: KVA_TEST_SEED if set ("random": from the clock), else the same in every run. Printed once. */
@@ -59,13 +60,13 @@ uint64_t test_below(struct test_rng *rng, uint64_t bound);
 /** True once in `n` times. */
 bool test_one_in(struct test_rng *rng, uint64_t n);
 
-/** The bt engine with nodes so small that splits and merges of every level happen within 12 units: leaves of 3 and
- *  of 5 entries (2 and 3 in their wide form), inner nodes of up to 4 and 3 children. */
+/** The bt engine with nodes so small that splits and merges of every level happen within 12 units: leaves
+ *  of 3 and of 5 entries (2 and 3 in their wide form), inner nodes of up to 4 and 3 children. */
 extern const struct kva_engine test_engine_bt_tiny;
 extern const struct kva_engine test_engine_bt_small;
 
-/** What is tested, one by one: the public engines, with every form of bt that this machine can run in the place of
- *  bt, and the two small ones above; NULL past the last. */
+/** What is tested, one by one: the public engines, with every form of bt that this machine can run in the
+ *  place of bt, and the two small ones above; NULL past the last. */
 const struct kva_engine *test_engine(size_t index);
 
 /** Its name, for messages: not all are known to kva_engine_by_name. */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What the tests of movable frames share: an instance with such a set, whose page source moves frames on any host
- * (moving_pages.h) and is watched (failing_pages.h); where frames lie; and sets in which free places are scattered.
+ * What the tests of movable frames share: an instance with such a set, whose page source moves frames on any
+ * host
+ * (moving_pages.h) and is watched (failing_pages.h); where frames lie; and sets in which free places are
+ * scattered.
  */
 #ifndef KVA_TESTS_COMMON_MOVABLE_H
 #define KVA_TESTS_COMMON_MOVABLE_H
@@ -48,8 +50,9 @@ struct kva_frames_stats test_frames_stats(const struct kva_vm_frames *frames);
 uint64_t test_word(const void *memory);
 void test_put_word(void *memory, uint64_t word);
 
-/** Take all frames of the set, write number + 1 at the beginning and at the end of each, and give those back for whose place
- *  `keep` returns false. Returns how many are left; their numbers are in `kept`, in the order of their places. */
+/** Take all frames of the set, write number + 1 at the beginning and at the end of each, and give those
+ *  back for whose place `keep` returns false. Returns how many are left; their numbers are in `kept`, in
+ *  the order of their places. */
 size_t test_movable_scatter(struct test_movable *movable, bool (*keep)(uint64_t place, uint64_t block),
                             uint64_t *kept);
 

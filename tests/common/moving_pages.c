@@ -204,7 +204,8 @@ static enum kva_status show(const struct kva_moving_pages *pages, void *reservat
     return KVA_OK;
 }
 
-/** The old place is shown again where the new one was; mapping that cannot take more than there was before. */
+/** The old place is shown again where the new one was; mapping that cannot take more than there was
+ *  before. */
 static void undo(const struct kva_moving_pages *pages, void *reservation, const struct kva_pages_move *move,
                  uint64_t maps)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A page source that moves frames on any host, in programs of one thread: nobody stores to a frame while it is under way, so
- * nothing need be held back. It wraps another source, and lets that one move what it can.
+ * A page source that moves frames on any host, in programs of one thread: nobody stores to a frame while it
+ * is under way, so nothing need be held back. It wraps another source, and lets that one move what it can.
  *
  *      the other source has a `move`, and it does not return KVA_ENOENT   that is what happens
  *      else                                                               by hand: copy, map the new place, drain the old one

@@ -36,8 +36,8 @@ void test_expect_same(const struct test_picture *before, const struct kva_space 
 void test_expect_untouched(const struct test_picture *before, const struct kva_space *space,
                            const char *what);
 
-/** Fail unless kva_space_check is satisfied, the address map has no gap but what is absent, no overlap and no two
- *  adjacent holes, and the statistics are what the listing adds up to. */
+/** Fail unless kva_space_check is satisfied, the address map has no gap but what is absent, no overlap and
+ *  no two adjacent holes, and the statistics are what the listing adds up to. */
 void test_expect_sound(const struct kva_space *space, uint64_t first, uint64_t last);
 
 /** Whether two segments are the same. (Never memcmp: the structure has padding.) */

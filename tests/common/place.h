@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Where a space lies and what its quantum is. A test whose answers do not depend on either draws them from its seed, so that
- * comparisons and sums that are right in the middle of pages alone do not pass:
+ * Where a space lies and what its quantum is. A test whose answers do not depend on either draws them from
+ * its seed, so that comparisons and sums that are right in the middle of pages alone do not pass:
  *
  *      quantum   1, 2, a page, or the largest with which the space fits 64 bits (2^60 for 16 quanta)
  *      first     0; as high as the space goes, so that it ends at 2^64 - 1; or in between. A power of two of the largest

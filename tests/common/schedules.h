@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * All schedules of a few threads with a few operations each, and the serial orders that may explain what they answered
- * (linearizability): some order of the operations that keeps those apart that do not overlap in time, in which each, done alone,
- * answers as it has.
+ * All schedules of a few threads with a few operations each, and the serial orders that may explain what they
+ * answered
+ * (linearizability): some order of the operations that keeps those apart that do not overlap in time, in
+ * which each, done alone, answers as it has.
  *
  * WHAT IT IS ABOUT is a string, the MAP, with a letter for each unit of addresses:
  *
  *      .         free
  *      A B ...   in use: by the operation of that number, 0 for A, which has taken it
- *      a b ...   given back by the operation of that number, and not free yet: deferred, cached, parked. That it becomes free is no
+ *      a b ...   given back by the operation of that number, and not free yet: deferred, cached, parked. That
+ *      it becomes free is no
  *                operation but something that may happen at any moment
  *      #         absent: it does not belong to the space
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A thread that makes one call and stops at the n-th of its points (kva_threads.point), and at each after it. The test's thread
- * steps it on:
+ * A thread that makes one call and stops at the n-th of its points (kva_threads.point), and at each after it.
+ * The test's thread steps it on:
  *
  *      struct stepper stepper;
  *      stepper_init(&stepper);                     ... a space or an instance with stepper.threads ...

@@ -296,8 +296,8 @@ static uint64_t statm(unsigned index)
     return test_number_in("/proc/self/statm", index) * test_page();
 }
 
-/** As the page tables have it. Before Linux 6.2 the kernel's counters, in statm, lag by up to 64 pages for each kind of
- *  page and thread. Where the file is missing they have to do. */
+/** As the page tables have it. Before Linux 6.2 the kernel's counters, in statm, lag by up to 64 pages for
+ *  each kind of page and thread. Where the file is missing they have to do. */
 static uint64_t resident_now(void)
 {
     FILE *file = fopen("/proc/self/smaps_rollup", "r");
@@ -311,8 +311,8 @@ static uint64_t resident_now(void)
     return kib != 0 ? kib * TEST_KIB : statm(1);
 }
 
-/** What two readings in a row agree on: while the kernel's thread for huge pages waits for the process' mappings, a reading
- *  begins anew in their middle, and may leave some out (seen on Linux 6.1). */
+/** What two readings in a row agree on: while the kernel's thread for huge pages waits for the process'
+ *  mappings, a reading begins anew in their middle, and may leave some out (seen on Linux 6.1). */
 uint64_t test_resident(void)
 {
     uint64_t before = resident_now();
@@ -356,7 +356,8 @@ void test_child_fail(const char *file, int line, const char *condition)
     _exit(99);
 }
 
-/** cmocka answers some signals itself, and a sanitizer may: the child dies of them as a plain program does. */
+/** cmocka answers some signals itself, and a sanitizer may: the child dies of them as a plain program
+ *  does. */
 static _Noreturn void be_child(test_child_work *work, void *context, int out)
 {
     static const int deadly[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What the tests of vmap share: instances of a modest size on each mechanism that the kernel has, what they look like
- * from outside, children that are expected to die, and the kernel's own word on mappings and resident memory.
+ * What the tests of vmap share: instances of a modest size on each mechanism that the kernel has, what they
+ * look like from outside, children that are expected to die, and the kernel's own word on mappings and
+ * resident memory.
  */
 #ifndef KVA_TESTS_COMMON_VMAP_H
 #define KVA_TESTS_COMMON_VMAP_H
@@ -37,12 +38,13 @@ bool test_under_valgrind(void);
 /** Whether the kernel is another program, which may not do all that a kernel does (qemu-user). */
 bool test_is_emulated(void);
 
-/** Whether what the kernel says of the process' mappings and memory is about the test alone, and its limits are kept. If
- *  not, `what` is said to be left out, and why; NULL: nothing is said. */
+/** Whether what the kernel says of the process' mappings and memory is about the test alone, and its
+ *  limits are kept. If not, `what` is said to be left out, and why; NULL: nothing is said. */
 bool test_is_on_its_own(const char *what);
 
-/** Whether a test can bring a process to its limit on mappings: it is on its own, and the limit is not so low that there is no
- *  room for the test, nor so high that it takes for ever. If not, `what` is said to be left out. */
+/** Whether a test can bring a process to its limit on mappings: it is on its own, and the limit is not so
+ *  low that there is no room for the test, nor so high that it takes for ever. If not, `what` is said to
+ *  be left out. */
 bool test_can_reach_map_limit(const char *what);
 
 size_t test_page(void);
@@ -81,7 +83,8 @@ struct kva_vm_config test_vm_config(struct test_vm *test, enum kva_mechanism mec
 /** Make the instance; fails the test if it cannot be. */
 void test_vm_create(struct test_vm *test, const struct kva_vm_config *config);
 
-/** End it. Fails the test if areas are left, a hook was called since test_vm_forgive, or something was lost. */
+/** End it. Fails the test if areas are left, a hook was called since test_vm_forgive, or something was
+ *  lost. */
 void test_vm_destroy(struct test_vm *test);
 
 /** Fail unless all that an instance took from its sources has been given back. */
@@ -120,7 +123,8 @@ void test_mapping_details(FILE *smaps, struct test_mapping *mapping);
 /** Number `index`, from 0, of a file's first line; 0 if there is none. */
 uint64_t test_number_in(const char *path, unsigned index);
 
-/** Bytes of memory that are resident, of addresses that are taken, and of those that count as data (RLIMIT_DATA). */
+/** Bytes of memory that are resident, of addresses that are taken, and of those that count as data
+ *  (RLIMIT_DATA). */
 uint64_t test_resident(void);
 uint64_t test_addresses(void);
 uint64_t test_data(void);
@@ -152,8 +156,8 @@ struct test_child {
 /** What a child does; it ends with the answer as its code. Checks of cmocka's have no place here. */
 typedef int test_child_work(void *context);
 
-/** Fork a child that does the work, with the usual answers to all signals, and see how it ends. It is killed after 60
- *  seconds. */
+/** Fork a child that does the work, with the usual answers to all signals, and see how it ends. It is
+ *  killed after 60 seconds. */
 struct test_child test_in_child(test_child_work *work, void *context);
 
 /** In a child: say what is wrong and where, and end with code 99. */
@@ -171,8 +175,8 @@ bool test_is_closed(const void *address);
 /** Fail unless a child ended by itself with code 0. */
 void test_expect_success(const struct test_child *child, const char *what);
 
-/** Have work that locks pages done by a child on each mechanism, which `context` points to. It ends with 77 where the system does
- *  not allow that, which is then said. */
+/** Have work that locks pages done by a child on each mechanism, which `context` points to. It ends with
+ *  77 where the system does not allow that, which is then said. */
 void test_locking_on_each_mechanism(test_child_work *work);
 
 #endif

@@ -111,8 +111,9 @@ int __wrap_open64(const char *path, int flags, ...)
 long __real_syscall(long number, ...);
 long __wrap_syscall(long number, ...);
 
-/** What the C library has no function for: policies of memory, waits for a lock. None has more arguments than six; of a call with
- *  fewer, the rest is as the caller has left it, and the kernel does not look at that. */
+/** What the C library has no function for: policies of memory, waits for a lock. None has more arguments
+ *  than six; of a call with fewer, the rest is as the caller has left it, and the kernel does not look at
+ *  that. */
 long __wrap_syscall(long number, ...)
 {
     long arguments[6];

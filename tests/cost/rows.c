@@ -72,7 +72,8 @@ static bool complain(const struct cost_line *line, const char *label, const char
     return false;
 }
 
-/** Trees grow by whole levels, loops begin and end; but what is linear where a logarithm is promised has grown 32-fold. */
+/** Trees grow by whole levels, loops begin and end; but what is linear where a logarithm is promised has
+ *  grown 32-fold. */
 static bool keeps_its_word(const struct cost_line *line, const char *label, void (*tear_down)(void))
 {
     const uint64_t few = line->few != 0 ? line->few : COST_FEW;
@@ -157,7 +158,8 @@ static void cost_row_of(const char *comment, const char *end, char *row, size_t 
     row[length] = '\0';
 }
 
-/** Whether a row says how a cost grows, of how many of something it is, or how many system calls there are. */
+/** Whether a row says how a cost grows, of how many of something it is, or how many system calls there
+ *  are. */
 static bool makes_claim(const char *row)
 {
     for (const char *at = row; (at = strstr(at, "O(")) != NULL; at += 2) {

@@ -757,7 +757,8 @@ static void plan_blocks(uint64_t size)
     plan(size, 1, size);
 }
 
-/** `size` is the square of how many zones there are; they are given downwards, which is the worst order to sort. */
+/** `size` is the square of how many zones there are; they are given downwards, which is the worst order to
+ *  sort. */
 static void plan_pairs_of_zones(uint64_t size)
 {
     size_t count = 1;

@@ -96,7 +96,8 @@ static void hold_areas(uint64_t count)
     }
 }
 
-/** One that is freed, with its neighbours live, when `size` of them are; the place is then purged, so that it is free. */
+/** One that is freed, with its neighbours live, when `size` of them are; the place is then purged, so that
+ *  it is free. */
 static void make_hole(uint64_t at)
 {
     assert_int_equal(kva_vfree(vm, held[at]), KVA_OK);
@@ -993,7 +994,8 @@ static uint64_t count_kept(void)
     return stats.ram_parked;
 }
 
-/** Live maps of two frames, and as many ended ones as are kept: for each that ends, another has to make way. */
+/** Live maps of two frames, and as many ended ones as are kept: for each that ends, another has to make
+ *  way. */
 static void many_short_maps_and_all_kept(uint64_t size)
 {
     many_ended_maps(KEPT / 2);

@@ -314,9 +314,9 @@ static void narrow_stops_at_what_is_parked(void **state)
     }
 }
 
-/** The lowest of many segments go, one after the other, until the address map begins right at the next one: in bt
- *  this leaves a first leaf without entries, whose addresses are then all gone. From every start, filled in
- *  either direction. */
+/** The lowest of many segments go, one after the other, until the address map begins right at the next
+ *  one: in bt this leaves a first leaf without entries, whose addresses are then all gone. From every
+ *  start, filled in either direction. */
 static void narrow_up_to_any_segment(void **state)
 {
     enum { SEGMENTS = 70 };

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The bt engine from inside: alignment classes, owners, the two forms of a leaf, what happens where leaves meet, trees
- * that grow and shrink, memory. What it answers is compared with the scan engine; how its tree looks, with what
- * bt.h says.
+ * The bt engine from inside: alignment classes, owners, the two forms of a leaf, what happens where leaves
+ * meet, trees that grow and shrink, memory. What it answers is compared with the scan engine; how its tree
+ * looks, with what bt.h says.
  */
 #include "../common/harness.h"
 #include "../common/picture.h"
@@ -119,7 +119,8 @@ static void expect_same(const struct fixture *a, const struct fixture *b, const 
 
 /* ------------------------------------------------------------------------------------------------ classes */
 
-/* Wrong ones are refused by every engine; the quantum itself, less than it, and one twice count as one, or none. */
+/* Wrong ones are refused by every engine; the quantum itself, less than it, and one twice count as one, or
+ * none. */
 static void classes_are_powers_of_two(void **state)
 {
     static const struct {
@@ -162,7 +163,8 @@ static void classes_are_powers_of_two(void **state)
     }
 }
 
-/* What is declared changes no answer, be the alignment that of a class, below it, between two, or above all. */
+/* What is declared changes no answer, be the alignment that of a class, below it, between two, or above
+ * all. */
 static void classes_change_no_answer(void **state)
 {
     const struct kva_engine *engine;
@@ -209,7 +211,8 @@ static void classes_change_no_answer(void **state)
     }
 }
 
-/* Many holes are long enough and none but one is aligned well enough; it is known by its class at the root. */
+/* Many holes are long enough and none but one is aligned well enough; it is known by its class at the
+ * root. */
 static void the_needle_at_a_declared_class(void **state)
 {
     const struct kva_engine *engine;
@@ -275,8 +278,8 @@ static void without_owners_they_read_back_as_null(void **state)
 
 /* --------------------------------------------------------------------------------------------- leaf forms */
 
-/* Entries that lie 2^32 quanta apart, or are longer, need the wide form; with the far one gone, the next rewriting
- * finds the compact one again. Nothing of that shows. */
+/* Entries that lie 2^32 quanta apart, or are longer, need the wide form; with the far one gone, the next
+ * rewriting finds the compact one again. Nothing of that shows. */
 static void a_leaf_changes_its_form(void **state)
 {
     const struct kva_engine *engine;
@@ -321,7 +324,8 @@ static void a_leaf_changes_its_form(void **state)
     }
 }
 
-/* A range that grows beyond what the compact form can say, in a leaf that is full in that form: the leaf divides. */
+/* A range that grows beyond what the compact form can say, in a leaf that is full in that form: the leaf
+ * divides. */
 static void a_resize_overflows_the_compact_form(void **state)
 {
     const struct kva_engine *engine;
@@ -531,8 +535,8 @@ static void expect_sound(const struct kva_engine *engine, const struct kva_addre
     check_that(broken == NULL, "%s at %#" PRIx64, broken, address);
 }
 
-/* Filled to `count` ranges in one order and drained in another: the tree is one leaf again, and draining took no
- * memory. The second time round takes none at all. */
+/* Filled to `count` ranges in one order and drained in another: the tree is one leaf again, and draining
+ * took no memory. The second time round takes none at all. */
 static void the_tree_grows_and_shrinks(void **state)
 {
     static const uint64_t strides[] = {1, 4999, 2503}; /* upwards, downwards, all over; prime to the count */
@@ -607,8 +611,8 @@ static void deferred_ranges_drain_the_tree(void **state)
 
 /* ------------------------------------------------------------------------------------------------ preload */
 
-/** An operation that adds entries, at a place chosen to split what is fullest: in one spot, at either end, anywhere, or
- *  a cut in two places. False when there is no such place. */
+/** An operation that adds entries, at a place chosen to split what is fullest: in one spot, at either end,
+ *  anywhere, or a cut in two places. False when there is no such place. */
 static enum kva_status adversary(struct fixture *f, struct test_rng *rng, int kind, uint64_t units)
 {
     struct kva_segment segment;
@@ -743,8 +747,8 @@ static void bytes_per_range_in_steady_churn(void **state)
     }
 }
 
-/** Two neighbours under one parent that would fit into one merge as soon as one of them shrinks. Returns the inner
- *  nodes and leaves below a node. */
+/** Two neighbours under one parent that would fit into one merge as soon as one of them shrinks. Returns
+ *  the inner nodes and leaves below a node. */
 static size_t expect_no_mergeable_pair(const struct bt_map *bt, const void *node, unsigned level)
 {
     const struct bt_inner *inner = node;
@@ -799,8 +803,8 @@ static void a_thinned_tree_gives_its_nodes_back(void **state)
     }
 }
 
-/* While a tree is drained from below, its first leaf never stays empty beside a full one: else each further entry would
- * be the first of its leaf, and take the leaf's separator with it. */
+/* While a tree is drained from below, its first leaf never stays empty beside a full one: else each
+ * further entry would be the first of its leaf, and take the leaf's separator with it. */
 static void the_first_leaf_takes_over_the_next(void **state)
 {
     static struct fixture f;

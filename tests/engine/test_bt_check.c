@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The bt engine's own checks, put to the test: each thing that a node claims is made wrong, one at a time, in every
- * node of a tree of several levels, and the check must name the invariant.
+ * The bt engine's own checks, put to the test: each thing that a node claims is made wrong, one at a time, in
+ * every node of a tree of several levels, and the check must name the invariant.
  *
  * The tree is that of the tiny nodes (harness.h), so that 40 ranges make several levels of inner nodes:
  *

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The inner loops of the bt engine, in each form that this machine can run, against plain loops: every count that a node
- * can have, every position, and values at the edges where a signed comparison, or one of half the width, goes wrong.
+ * The inner loops of the bt engine, in each form that this machine can run, against plain loops: every count
+ * that a node can have, every position, and values at the edges where a signed comparison, or one of half the
+ * width, goes wrong.
  *
- * Each array is as long as a node's, and ends where its memory ends, so that a sanitizer sees a vector that reaches
- * beyond it. What lies behind the elements in use is filled with what would be the answer, if it were looked at.
+ * Each array is as long as a node's, and ends where its memory ends, so that a sanitizer sees a vector that
+ * reaches beyond it. What lies behind the elements in use is filled with what would be the answer, if it were
+ * looked at.
  */
 #include "../common/bt_kernels.h"
 #include "../common/harness.h"
@@ -249,8 +251,8 @@ static uint64_t plain_run(const struct gaps *gaps, unsigned i, const struct bt_f
     return aligned < end ? end - aligned : 0;
 }
 
-/** Gap i is `gap` quanta where i is `position`, and no more than `usual` elsewhere; they begin at all kinds of places. What
- *  lies behind the last entry would be large gaps. */
+/** Gap i is `gap` quanta where i is `position`, and no more than `usual` elsewhere; they begin at all
+ *  kinds of places. What lies behind the last entry would be large gaps. */
 static void make_gaps(struct gaps *gaps, unsigned position, uint32_t gap, uint32_t usual)
 {
     memset(gaps->start, 0xff, BT_SLOTS * sizeof(*gaps->start));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * clear, of each engine, against a release of each segment by the linear engine: the same address map, at every
- * step.
+ * clear, of each engine, against a release of each segment by the linear engine: the same address map, at
+ * every step.
  */
 #include "../common/harness.h"
 
@@ -217,7 +217,8 @@ static bool are_leaves_short(const struct kva_engine *engine)
     return strcmp(engine->name, "bt-tiny") == 0 || strcmp(engine->name, "bt-small") == 0;
 }
 
-/* What runs leave over is packed together: rounds that leave a sixteenth take little more memory than the first. */
+/* What runs leave over is packed together: rounds that leave a sixteenth take little more memory than the
+ * first. */
 static void what_is_left_is_packed(void **state)
 {
     const struct kva_engine *engine;

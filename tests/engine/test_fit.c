@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Where a demand fits into one hole: against trying every address, for all small numbers, at both ends of 64 bits; and at large
- * numbers, where only what makes a start right can be tried.
+ * Where a demand fits into one hole: against trying every address, for all small numbers, at both ends of 64
+ * bits; and at large numbers, where only what makes a start right can be tried.
  */
 #include "../common/harness.h"
 

@@ -149,8 +149,8 @@ static uint64_t largest_at_root(struct fixture *f)
     return segment_of_link(rb_of(f)->holes.root)->largest;
 }
 
-/** The start of a leaf whose parent, which is not the root, does not owe its maximum to the leaf: the parent's
- *  own span, or another child's, is as large. */
+/** The start of a leaf whose parent, which is not the root, does not owe its maximum to the leaf: the
+ *  parent's own span, or another child's, is as large. */
 static uint64_t hole_in_the_shade(struct fixture *f)
 {
     for (uint64_t i = 0; i < PAIRS; i++) {

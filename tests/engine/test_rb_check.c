@@ -255,7 +255,8 @@ static void a_listed_hole_that_is_in_no_tree(void **state)
     tear_down(&fixture);
 }
 
-/* Both trees: a red node turned black makes paths uneven, a black one turned red two reds, or uneven paths. */
+/* Both trees: a red node turned black makes paths uneven, a black one turned red two reds, or uneven
+ * paths. */
 static void a_wrong_colour(void **state)
 {
     struct fixture fixture;

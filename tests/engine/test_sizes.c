@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The index of holes by size (sizes.h), against a plain array: as it is, and with nodes so small that those of every level are
- * spread, divided and merged all the time.
+ * The index of holes by size (sizes.h), against a plain array: as it is, and with nodes so small that those
+ * of every level are spread, divided and merged all the time.
  */
 #include "../common/harness.h"
 
@@ -262,7 +262,8 @@ static void holes_come_and_go(void **state)
     }
 }
 
-/* Every order in which up to two levels fill: upwards, downwards, from the middle; and are emptied in each. */
+/* Every order in which up to two levels fill: upwards, downwards, from the middle; and are emptied in
+ * each. */
 static void all_ends_fill_and_empty(void **state)
 {
     enum { HOLES = 1300 };
@@ -378,8 +379,8 @@ static void what_is_not_there_is_reported(void **state)
 
 /* ------------------------------------------------------------------------------------------------- memory */
 
-/** Change holes within `most` of them and without memory, so that nodes are as empty as they can be: with `greedy`, holes go
- *  where a leaf is fuller than it must be, and come where one is full. */
+/** Change holes within `most` of them and without memory, so that nodes are as empty as they can be: with
+ *  `greedy`, holes go where a leaf is fuller than it must be, and come where one is full. */
 static void hug_the_limit(struct fixture *f, size_t most, struct test_rng *rng, bool greedy)
 {
     uint64_t steps = test_scaled(300) + 30;

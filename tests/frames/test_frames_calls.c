@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The status table of kva/frames.h: every row of every Returns block that a caller can provoke on a set, with the field that
- * the misuse hook is told; and that nothing has changed, outputs included. test_frames_config.c has those of a configuration.
+ * The status table of kva/frames.h: every row of every Returns block that a caller can provoke on a set, with
+ * the field that the misuse hook is told; and that nothing has changed, outputs included.
+ * test_frames_config.c has those of a configuration.
  *
  * Each row is one call on the same small set, of blocks of 16 frames:
  *

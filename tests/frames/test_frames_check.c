@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The checker, put to the test: broken on purpose, a set must say which invariant is broken, and in which block. Each one is
- * broken through the set's own structures, one at a time, leaving the others as they were as far as that can be done.
+ * The checker, put to the test: broken on purpose, a set must say which invariant is broken, and in which
+ * block. Each one is broken through the set's own structures, one at a time, leaving the others as they were
+ * as far as that can be done.
  *
  *      blocks of 16 frames, a zone of frames 10 to 95; of each test the first call makes it
  *
@@ -77,7 +78,8 @@ static struct frames_word *words_at(uint32_t block)
     return words_of(set.frames, set.zone, block);
 }
 
-/** With another header of a block, an invariant is broken, which is found in block `where`; with the old one, all is well. */
+/** With another header of a block, an invariant is broken, which is found in block `where`; with the old
+ *  one, all is well. */
 static void expect_broken_at(uint32_t block, uint64_t h, const char *name, uint32_t where)
 {
     uint64_t before = header_of(block);

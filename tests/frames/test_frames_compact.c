@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Compaction by one thread: how few moves it takes, what the owner of a run may do meanwhile, when a request compacts. Every
- * frame has a tag, its contents; the function that moves runs moves the tags.
+ * Compaction by one thread: how few moves it takes, what the owner of a run may do meanwhile, when a request
+ * compacts. Every frame has a tag, its contents; the function that moves runs moves the tags.
  */
 #include "../../ports/test/failing_memory.h"
 #include "../common/frames_model.h"
@@ -202,7 +202,8 @@ struct best {
     uint64_t free_blocks;
 };
 
-/** Use frames at random, some blocks more, some less. The fullest blocks keep theirs: as many as it takes to hold all. */
+/** Use frames at random, some blocks more, some less. The fullest blocks keep theirs: as many as it takes
+ *  to hold all. */
 static struct best use_some(unsigned block_order)
 {
     unsigned used[BLOCKS] = {0}, size = 1U << block_order, sum = 0;
@@ -483,7 +484,8 @@ static void hints_wait_for_the_whole_block(void **state)
     destroy();
 }
 
-/* Where a run stays, its block stays in use: the others would leave in vain. Those of the same batch have been asked for. */
+/* Where a run stays, its block stays in use: the others would leave in vain. Those of the same batch have
+ * been asked for. */
 static void a_run_that_stays_ends_it(void **state)
 {
     (void)state;
@@ -519,7 +521,8 @@ static enum kva_frames_moved stay_gone(uint64_t from, uint64_t to, uint64_t coun
     return KVA_FRAMES_GONE;
 }
 
-/* Runs that stay are as they were; those that are busy count as asked for in vain, those that are gone do not. */
+/* Runs that stay are as they were; those that are busy count as asked for in vain, those that are gone do
+ * not. */
 static void runs_that_stay(void **state)
 {
     (void)state;
@@ -908,7 +911,8 @@ static uint64_t who_compacts(unsigned order, unsigned requests)
     return set;
 }
 
-/* After compaction that did not help, the next 1, 3, 7, ... 63 requests of that order or a larger one do not compact. */
+/* After compaction that did not help, the next 1, 3, 7, ... 63 requests of that order or a larger one do
+ * not compact. */
 static void requests_give_up_for_a_while(void **state)
 {
     uint64_t first;

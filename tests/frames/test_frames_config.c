@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Configurations: every row of the status table of kva_frames_create with the field that the misuse hook is told, and the limits
- * of each number from within: one frame, the last frame of all, 1024 zones, 4095 CPUs, blocks of 8192 frames, the most blocks.
+ * Configurations: every row of the status table of kva_frames_create with the field that the misuse hook is
+ * told, and the limits of each number from within: one frame, the last frame of all, 1024 zones, 4095 CPUs,
+ * blocks of 8192 frames, the most blocks.
  */
 #include "../common/frames_model.h"
 
@@ -463,7 +464,8 @@ static void bookkeeping_is_small(void **state)
     assert_true((uint64_t)kva_frames_bytes(&config) * 8 >= 2 * frames);
 }
 
-/* The most blocks that a zone may have: their bookkeeping fits into a size_t or it does not, but nothing wraps. */
+/* The most blocks that a zone may have: their bookkeeping fits into a size_t or it does not, but nothing
+ * wraps. */
 static void the_largest_zone(void **state)
 {
     (void)state;

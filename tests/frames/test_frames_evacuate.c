@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Evacuation in zones of three to five blocks of 4 frames: every offset of the zone to the block, every one or two runs of 1 to 6
- * frames at every place, and every range; and layouts of many runs at random. The zone beside has frames in the last block.
+ * Evacuation in zones of three to five blocks of 4 frames: every offset of the zone to the block, every one
+ * or two runs of 1 to 6 frames at every place, and every range; and layouts of many runs at random. The zone
+ * beside has frames in the last block.
  *
  *      blocks     .   |   |   |   |
  *      zone        **************++          ++ another zone
  *      runs          aaaaaa  bbb
  *      range           [----)
  *
- * The model is a list of runs, which the function that moves them changes. After each call every frame is looked at.
+ * The model is a list of runs, which the function that moves them changes. After each call every frame is
+ * looked at.
  */
 #include "../../ports/test/failing_memory.h"
 #include "../common/harness.h"
@@ -285,7 +287,8 @@ static void visit_ranges(uint64_t offset, uint64_t count, const struct run *pair
     }
 }
 
-/* One or two runs anywhere, and every range. Of two runs every 7th layout, others at each offset; the second is unmovable in some. */
+/* One or two runs anywhere, and every range. Of two runs every 7th layout, others at each offset; the
+ * second is unmovable in some. */
 static void every_layout_of_two_runs(void **state)
 {
     uint64_t pairs = 0;
@@ -353,7 +356,8 @@ static void layouts_at_random(void **state)
     check_that(seen[KVA_OK] > 0 && seen[KVA_EBUSY] > 0 && seen[KVA_ENOSPC] > 0, "a status is missing");
 }
 
-/* The same in blocks whose states take two words, with runs of up to 300 frames: some cover blocks from end to end. */
+/* The same in blocks whose states take two words, with runs of up to 300 frames: some cover blocks from
+ * end to end. */
 static void large_blocks_at_random(void **state)
 {
     struct test_rng rng = test_rng_of(0x65766164);
@@ -555,7 +559,8 @@ static void a_large_request(void **state)
     }
 }
 
-/* Its window and its alignment hold; a pinned run is gone round; where too little is free nothing is moved. */
+/* Its window and its alignment hold; a pinned run is gone round; where too little is free nothing is
+ * moved. */
 static void a_large_request_with_a_place(void **state)
 {
     (void)state;

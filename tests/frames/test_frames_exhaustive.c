@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Every layout of 8 to 10 frames in blocks of 4: every offset of the zone to the block, one hole of every length
- * anywhere, two zones that share a block at every cut. In each, every set of frames in use (2^8 to 2^10), and in each of those
- * every request: orders 0 to 3, counts 1 to 10, alignments 1 to 8, every window. The model judges each.
+ * Every layout of 8 to 10 frames in blocks of 4: every offset of the zone to the block, one hole of every
+ * length anywhere, two zones that share a block at every cut. In each, every set of frames in use (2^8 to
+ * 2^10), and in each of those every request: orders 0 to 3, counts 1 to 10, alignments 1 to 8, every window.
+ * The model judges each.
  *
  *      zone       o = 1, 8 frames           two zones cut at 3             a hole of 2 at 4
  *      blocks     .   |   |   |             .   |   |   |                  .   |   |   |
  *      frames      ********                  aaabbbbb                       ****  **
  *
- * The layouts with holes, and those of 9 and 10 frames, are so many that only every so manieth request is made; which ones
- * moves on from state to state, so that each is made in many states.
+ * The layouts with holes, and those of 9 and 10 frames, are so many that only every so manieth request is
+ * made; which ones moves on from state to state, so that each is made in many states.
  */
 #include "../common/frames_model.h"
 
@@ -280,8 +281,8 @@ static enum kva_frames_moved moved_by_the_model(void *context, uint64_t from, ui
     return KVA_FRAMES_PINNED;
 }
 
-/** How many blocks of a zone can be free from end to end, with so many single frames in use: those fill the blocks first that its
- *  ends cut, as far as they are in use already. */
+/** How many blocks of a zone can be free from end to end, with so many single frames in use: those fill
+ *  the blocks first that its ends cut, as far as they are in use already. */
 static uint64_t most_free_blocks(uint64_t start, uint64_t end, unsigned set)
 {
     uint64_t free_blocks = 0;
@@ -303,7 +304,8 @@ static uint64_t most_free_blocks(uint64_t start, uint64_t end, unsigned set)
     return used > free_blocks * 4 ? 0 : free_blocks - (used + 3) / 4;
 }
 
-/* Every set of single frames in 14 frames of blocks of 4, compacted: as many blocks become free as there can be. */
+/* Every set of single frames in 14 frames of blocks of 4, compacted: as many blocks become free as there
+ * can be. */
 static void every_state_compacted(void **state)
 {
     (void)state;

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The step that isolates, by itself: on one block, whose frames are drawn. The picture shows the work range and nothing else, a
- * character for each frame:
+ * The step that isolates, by itself: on one block, whose frames are drawn. The picture shows the work range
+ * and nothing else, a character for each frame:
  *
  *      .   free             R r   a run: its first frame, its others     I i   the same, isolated
  *      #   in a hole        T t   room for a run, isolated               >     the last run goes on in the next block
  *
  * A picture that begins with r begins inside a run of the block before.
  *
- * WHAT LIES OUTSIDE THE WORK RANGE (the rest of the block, the blocks before and after it, and what comes after the zone's last
- * block) has each state in turn, and then states at random. The step has to do the same whatever stands there, and has to
- * leave it as it is: so nothing outside matters. In a last turn the states of the zone's blocks are a piece of memory of their own,
- * with nothing after it: AddressSanitizer and Valgrind see one read beyond.
+ * WHAT LIES OUTSIDE THE WORK RANGE (the rest of the block, the blocks before and after it, and what comes
+ * after the zone's last block) has each state in turn, and then states at random. The step has to do the same
+ * whatever stands there, and has to leave it as it is: so nothing outside matters. In a last turn the states
+ * of the zone's blocks are a piece of memory of their own, with nothing after it: AddressSanitizer and
+ * Valgrind see one read beyond.
  */
 #include "../../ports/test/failing_memory.h"
 #include "../common/harness.h"
@@ -512,7 +513,8 @@ static uint32_t random_scene(struct scene *scene)
     return (uint32_t)(last - begin) + 1;
 }
 
-/** Runs, free frames and holes. The first run may come from the block before, the last one go on in the next. */
+/** Runs, free frames and holes. The first run may come from the block before, the last one go on in the
+ *  next. */
 static void random_picture(const struct scene *scene, char *picture, uint32_t count)
 {
     uint64_t size = UINT64_C(1) << scene->block_order;

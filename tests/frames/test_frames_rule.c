@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The boundary rule: a step that works on a block of a zone works on the frames that the block and the zone share, all of
- * them, and on no others. So the last frame of every block is handed out, a run ends where it ends, and of two zones in one
- * block neither sees the other's frames. Zones here begin and end inside blocks.
+ * The boundary rule: a step that works on a block of a zone works on the frames that the block and the zone
+ * share, all of them, and on no others. So the last frame of every block is handed out, a run ends where it
+ * ends, and of two zones in one block neither sees the other's frames. Zones here begin and end inside
+ * blocks.
  */
 #include "../common/frames_model.h"
 
@@ -11,8 +12,8 @@
 
 static struct frames_model model;
 
-/** Zones of blocks of 8 frames. The first two share the block 16-23, the second one has a hole in the middle of a
- *  block and one over the end of a block; the last two lie beside one another at the end of all numbers.
+/** Zones of blocks of 8 frames. The first two share the block 16-23, the second one has a hole in the middle
+ *  of a block and one over the end of a block; the last two lie beside one another at the end of all numbers.
  *
  *      block   8       16      24      32      40            ..f0    ..f8    ..ff
  *      zone      000000000011111111111111                    222222333333333
@@ -56,7 +57,8 @@ static bool is_among(const uint64_t *firsts, size_t count, uint64_t frame)
     return false;
 }
 
-/* Every frame that is not in a hole is handed out, once; the last one of each block is among them; and all come back. */
+/* Every frame that is not in a hole is handed out, once; the last one of each block is among them; and all
+ * come back. */
 static void every_frame_is_handed_out(void **state)
 {
     uint64_t firsts[FRAMES];
@@ -106,8 +108,8 @@ static void the_last_frame_of_a_block_alone(void **state)
     frames_model_destroy(&model);
 }
 
-/* Of a block that is full, one frame at a time is given back, here and there: it is found again, whether a CPU holds the block or
- * not, by itself and in a list. */
+/* Of a block that is full, one frame at a time is given back, here and there: it is found again, whether a
+ * CPU holds the block or not, by itself and in a list. */
 static void a_frame_anywhere_in_a_full_block(void **state)
 {
     static uint64_t firsts[1 << KVA_FRAMES_BLOCK_ORDER];
@@ -137,9 +139,9 @@ static void a_frame_anywhere_in_a_full_block(void **state)
     }
 }
 
-/* A window that begins and ends with the zone, or a frame before or after that: the block at hand serves it only if all the zone
- * lies inside. `before`: how many frames were taken without a window, so that each block is the one at hand in turn; the first of
- * them is free again. */
+/* A window that begins and ends with the zone, or a frame before or after that: the block at hand serves
+ * it only if all the zone lies inside. `before`: how many frames were taken without a window, so that each
+ * block is the one at hand in turn; the first of them is free again. */
 static void windows_about_as_long_as_the_zone(void **state)
 {
     uint64_t firsts[FRAMES];
@@ -166,8 +168,8 @@ static void windows_about_as_long_as_the_zone(void **state)
     }
 }
 
-/* A run that ends exactly at the end of a block, one that crosses it, and one that begins there: each place by itself, asked
- * for by its window, and freed again. */
+/* A run that ends exactly at the end of a block, one that crosses it, and one that begins there: each
+ * place by itself, asked for by its window, and freed again. */
 static void runs_at_the_end_of_a_block(void **state)
 {
     uint64_t first = 0;
@@ -199,8 +201,8 @@ static void runs_at_the_end_of_a_block(void **state)
     }
 }
 
-/* The largest run of each zone is taken and no larger one: it may cross blocks, but not the end of the zone, not even where
- * the next zone's frames are free and follow at once. */
+/* The largest run of each zone is taken and no larger one: it may cross blocks, but not the end of the
+ * zone, not even where the next zone's frames are free and follow at once. */
 static void no_run_crosses_a_zone(void **state)
 {
     static const uint64_t largest[ZONES] = {10, 6, 6, 9};
@@ -426,8 +428,8 @@ static void expect_zones_in_order(unsigned node, const size_t *order, size_t cou
     frames_model_compare(&model);
 }
 
-/* A request looks on its own node first, even if the distances say that it is far; then on the nearer ones first; of those that
- * are equally near, in the order of the configuration. */
+/* A request looks on its own node first, even if the distances say that it is far; then on the nearer ones
+ * first; of those that are equally near, in the order of the configuration. */
 static void zones_are_used_in_order(void **state)
 {
     static const struct kva_frames_zone four[] = {{100, 130, 2}, {0, 30, 0}, {40, 70, 1}, {30, 40, 0}};
@@ -460,7 +462,8 @@ static struct kva_frames_stats stats_of_all(void)
     return stats;
 }
 
-/* Small requests fill the blocks that are in use already: with one CPU, no more blocks are begun than have to be. */
+/* Small requests fill the blocks that are in use already: with one CPU, no more blocks are begun than have
+ * to be. */
 static void small_requests_fill_blocks_in_use(void **state)
 {
     static const struct kva_frames_zone zone = {0, 16 * 64, 0};
@@ -481,7 +484,8 @@ static void small_requests_fill_blocks_in_use(void **state)
     }
 }
 
-/* What has become free in blocks in use is used again before another block is begun: half of the runs of eight full blocks. */
+/* What has become free in blocks in use is used again before another block is begun: half of the runs of
+ * eight full blocks. */
 static void freed_room_is_used_again(void **state)
 {
     static const struct kva_frames_zone zone = {0, 16 * 64, 0};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What is counted and written for people, on layouts that are small enough to work out by hand: the two indices of
- * fragmentation, the dump, and the picture.
+ * What is counted and written for people, on layouts that are small enough to work out by hand: the two
+ * indices of fragmentation, the dump, and the picture.
  */
 #include "../common/frames_model.h"
 
@@ -83,8 +83,8 @@ static void indices_of_a_comb(void **state)
     }
 }
 
-/* One group of order 2, one of order 1, two of order 0: F = 8. Unusable at order 1: 2 / 8, at order 2: 4 / 8, at order 3:
- * all. Fragmentation at order 3: 1 - (1 + 8 / 8) / 4 = 0.5. */
+/* One group of order 2, one of order 1, two of order 0: F = 8. Unusable at order 1: 2 / 8, at order 2: 4 /
+ * 8, at order 3: all. Fragmentation at order 3: 1 - (1 + 8 / 8) / 4 = 0.5. */
 static void indices_of_a_mixture(void **state)
 {
     (void)state;
@@ -116,8 +116,8 @@ static void indices_of_a_full_zone(void **state)
     frames_model_destroy(&model);
 }
 
-/* One frame only: 1 - (1 + 1 / 8) / 1 is below 0, where the index ends. And numbers so large that a thousand times as many
- * frames are more than 2^64. */
+/* One frame only: 1 - (1 + 1 / 8) / 1 is below 0, where the index ends. And numbers so large that a
+ * thousand times as many frames are more than 2^64. */
 static void indices_at_their_ends(void **state)
 {
     struct kva_frames_orders orders = {.block_order = 9};

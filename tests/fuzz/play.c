@@ -483,8 +483,8 @@ static void tell(struct answer *answer, uint64_t what)
     answer->told ^= answer->told >> 29;
 }
 
-/** All of an eviction. What it says on the way is told; its status is that of the last call, but "no space" if nothing that was
- *  fed has made any. */
+/** All of an eviction. What it says on the way is told; its status is that of the last call, but "no
+ *  space" if nothing that was fed has made any. */
 static void evict(struct kva_space *space, const struct call *call, struct answer *answer)
 {
     struct kva_candidate candidates[CANDIDATES];
@@ -708,8 +708,8 @@ static void compare_listing(const struct play *play, const struct player_member 
         differ(play, "%s: the statistics of what is free differ", member->name);
 }
 
-/** Let a member answer; without memory it may refuse, if nothing has changed by that, and is asked again. `member`
- *  goes before scan, whose listing is thus the one before the call. */
+/** Let a member answer; without memory it may refuse, if nothing has changed by that, and is asked again.
+ *  `member` goes before scan, whose listing is thus the one before the call. */
 static void answer_one(const struct play *play, struct player_member *member, const struct call *call,
                        struct answer *out)
 {
@@ -1012,7 +1012,8 @@ static uintptr_t self(void *context)
     return (uintptr_t)context;
 }
 
-/** Threads' tables, though one thread plays: which CPU it runs on, each instruction says. They are 3, and numbered 0 to 3. */
+/** Threads' tables, though one thread plays: which CPU it runs on, each instruction says. They are 3, and
+ *  numbered 0 to 3. */
 static void choose_threads(struct play *play, struct kva_config *config)
 {
     play->threads = (struct kva_threads){
@@ -1020,7 +1021,8 @@ static void choose_threads(struct play *play, struct kva_config *config)
     config->threads = &play->threads;
 }
 
-/** What pools may hold, from 16 quanta to all there is; what may be deferred, from nothing to all there is. */
+/** What pools may hold, from 16 quanta to all there is; what may be deferred, from nothing to all there
+ *  is. */
 static void choose_bounds(struct play *play, struct kva_config *config)
 {
     unsigned code = byte(play);

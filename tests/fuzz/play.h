@@ -27,8 +27,8 @@
  *   would go. Spaces may keep an index of holes by size.
  *
  * RANGES   If the header says so, a quarter of the instructions are the calls of ranges.h and evict.h; of an
- *   eviction, all calls at once. Then a space may have absent ranges, and shrink. With pools, there are no walks:
- *   they would show what is pooled.
+ *   eviction, all calls at once. Then a space may have absent ranges, and shrink. With pools, there are no
+ *   walks: they would show what is pooled.
  *
  * Any byte string is a program: what is missing at the end is 0, and each number is taken modulo what there
  * is.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The programs that fuzzing has found worth keeping are played again in each run of the tests, without a fuzzer;
- * and so are random ones. On spaces (play.h) and on frame sets (play_frames.h).
+ * The programs that fuzzing has found worth keeping are played again in each run of the tests, without a
+ * fuzzer; and so are random ones. On spaces (play.h) and on frame sets (play_frames.h).
  */
 #define _DEFAULT_SOURCE
 #include "../common/harness.h"
@@ -48,8 +48,8 @@ static void play_folder(player *play, const char *path)
     assert_true(files > 0);
 }
 
-/** Let the header of a program say that there are the calls of ranges.h and evict.h: without alignment classes, that is in the
- *  fourth byte or the fifth. */
+/** Let the header of a program say that there are the calls of ranges.h and evict.h: without alignment
+ *  classes, that is in the fourth byte or the fifth. */
 static void want_ranges(uint8_t *bytes)
 {
     bytes[2] &= 0xfd;

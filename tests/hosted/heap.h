@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A heap of the program's own, in the place of the C library's: every call of malloc and its kin, from wherever in the
- * process, arrives in heap.c. While a thread is WATCHED, such a call is noted; so is one of fopen, opendir or dladdr.
+ * A heap of the program's own, in the place of the C library's: every call of malloc and its kin, from
+ * wherever in the process, arrives in heap.c. While a thread is WATCHED, such a call is noted; so is one of
+ * fopen, opendir or dladdr.
  */
 #ifndef KVA_TESTS_HOSTED_HEAP_H
 #define KVA_TESTS_HOSTED_HEAP_H

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * kva below a malloc: with a memory source of the caller's own, no function calls the heap, stdio or the dynamic linker.
+ * kva below a malloc: with a memory source of the caller's own, no function calls the heap, stdio or the
+ * dynamic linker.
  *
- * The heap is this program's (heap.h), which notes who calls it. The library is the shared one, loaded by dlopen, so that its
- * thread-local data is not in every thread from the start. Each scene runs in the main thread, in a thread that is older than
- * the library, and in new threads. The last test reads the headers: every function that they name was called.
+ * The heap is this program's (heap.h), which notes who calls it. The library is the shared one, loaded by
+ * dlopen, so that its thread-local data is not in every thread from the start. Each scene runs in the main
+ * thread, in a thread that is older than the library, and in new threads. The last test reads the headers:
+ * every function that they name was called.
  */
 #define _GNU_SOURCE
 #include <setjmp.h>
@@ -43,7 +45,8 @@
 
 static void *library;
 
-/** What the scenes find out, for children to add to: texts are literals, which lie at the same place in each. */
+/** What the scenes find out, for children to add to: texts are literals, which lie at the same place in
+ *  each. */
 static struct found {
     /** What was looked up in the library: a function, in order to be called, or an engine. */
     struct symbol {
@@ -66,7 +69,8 @@ static struct symbol *find_symbol(const char *name)
     return i < found->symbol_count ? &found->symbols[i] : NULL;
 }
 
-/** The dynamic linker may use the heap: that is this program's doing, and not noted. Threads take turns here. */
+/** The dynamic linker may use the heap: that is this program's doing, and not noted. Threads take turns
+ *  here. */
 static void *symbol(const char *name)
 {
     const size_t most = sizeof found->symbols / sizeof found->symbols[0];

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A plug-in that contains kva: a shared object with the static library in it, and one function of its own. It uses
- * what the port for Linux brings: the system's memory, its threads (with data of each thread's own), and pages.
+ * A plug-in that contains kva: a shared object with the static library in it, and one function of its own. It
+ * uses what the port for Linux brings: the system's memory, its threads (with data of each thread's own), and
+ * pages.
  */
 #include <kva/kva.h>
 #include <kva/vm.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The edges: both ends of 64 bits, the largest sizes and alignments, rounding, and small promises of kva.h. */
+/** The edges: both ends of 64 bits, the largest sizes and alignments, rounding, and small promises of
+ *  kva.h. */
 #include "../common/harness.h"
 #include "../common/picture.h"
 

@@ -163,7 +163,8 @@ static void absurd_sizes_are_refused(void **state)
 
 /* ---------------------------------------------------------------------------------------- the environment */
 
-/** The form of a hosted space with the given engine, which may be NULL, where the environment asks for one. */
+/** The form of a hosted space with the given engine, which may be NULL, where the environment asks for
+ *  one. */
 static const char *form_chosen(const struct kva_engine *engine, const char *asked)
 {
     struct kva_config config = {.last = 99, .engine = engine};
@@ -298,7 +299,8 @@ static void a_hook_of_ones_own_is_called_instead(void **state)
     assert_string_equal(child.text, words);
 }
 
-/* A space of kva_space_init knows of no standard error: without a hook the program ends, and nothing is said. */
+/* A space of kva_space_init knows of no standard error: without a hook the program ends, and nothing is
+ * said. */
 static void without_a_hook_the_program_stops(void **state)
 {
     (void)state;

@@ -207,8 +207,8 @@ static void few_nodes(void **state)
 /* -------------------------------------------------------------------------------------------- and besides */
 
 /* E3: KVA_ENOMEM only if the change at hand needs more than there is. Blocks of 1700 bytes hold 70 entries of
- * the scan engine's array, which would rather double from 64 to 128; and a chunk of the rb engine's nodes. The bt
- * engine's inner node alone is 1664 bytes. */
+ * the scan engine's array, which would rather double from 64 to 128; and a chunk of the rb engine's nodes.
+ * The bt engine's inner node alone is 1664 bytes. */
 static void a_source_of_small_blocks_is_used_to_the_end(void **state)
 {
     enum { SEGMENTS = 69 };

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Pools, used by one thread. Answers are not the lowest, but all else holds: a request fails exactly when nothing fits,
- * whatever the pools keep. The oracle is a map of the space, a letter for each quantum, that knows nothing of pools. Every space
- * lies in another place than the one before (common/place.h).
+ * Pools, used by one thread. Answers are not the lowest, but all else holds: a request fails exactly when
+ * nothing fits, whatever the pools keep. The oracle is a map of the space, a letter for each quantum, that
+ * knows nothing of pools. Every space lies in another place than the one before (common/place.h).
  */
 #include "common/harness.h"
 #include "common/picture.h"
@@ -197,7 +197,8 @@ static void alloc(struct rig *rig, uint32_t quanta, enum kva_policy policy)
     assert_int_equal(kva_reserve(&rig->space, start, quanta * rig->quantum, owner_of(at), NULL), KVA_OK);
 }
 
-/** As above, without the detour: the owner is right if the next address was foreseen, so it is not set at all. */
+/** As above, without the detour: the owner is right if the next address was foreseen, so it is not set at
+ *  all. */
 static void alloc_plain(struct rig *rig, uint32_t quanta)
 {
     struct kva_request request = kva_request_of(quanta * rig->quantum);
@@ -429,7 +430,8 @@ static void shapes_get_the_lowest_address(void **state)
     }
 }
 
-/* A request as a designated initialiser leaves it has no window and no alignment: pools serve it as they serve any such. */
+/* A request as a designated initialiser leaves it has no window and no alignment: pools serve it as they
+ * serve any such. */
 static void what_is_left_out_is_no_window(void **state)
 {
     static const struct kva_request requests[] = {
@@ -626,7 +628,8 @@ static void long_random_programs(void **state)
 
 /* ------------------------------------------------------------------------------------------------- memory */
 
-/** Whatever take fails: each call says KVA_OK or KVA_ENOMEM, giving back never fails, and the space stays sound. */
+/** Whatever take fails: each call says KVA_OK or KVA_ENOMEM, giving back never fails, and the space stays
+ *  sound. */
 static void without_memory_nothing_breaks(void **state)
 {
     const struct kva_engine *engine;
@@ -759,7 +762,8 @@ static void pools_hold_no_more_than_they_may(void **state)
     }
 }
 
-/* A number of CPUs whose pools no memory holds: also where its product with their size, in the bits of a size, is small. */
+/* A number of CPUs whose pools no memory holds: also where its product with their size, in the bits of a
+ * size, is small. */
 static void too_many_cpus_are_a_want_of_memory(void **state)
 {
     enum { WRAPS = 24 };
@@ -821,7 +825,8 @@ static void each_cpu_has_its_own_spans(void **state)
     }
 }
 
-/* A CPU takes over a span that another one can spare, and where there is no room for a new one, even the last. */
+/* A CPU takes over a span that another one can spare, and where there is no room for a new one, even the
+ * last. */
 static void a_span_finds_a_new_home(void **state)
 {
     const struct kva_engine *engine;
@@ -879,7 +884,8 @@ static void an_idle_cpu_loses_its_pool(void **state)
     }
 }
 
-/* An object that leaves a span in which all others are free takes them along: nothing else would give them back. */
+/* An object that leaves a span in which all others are free takes them along: nothing else would give them
+ * back. */
 static void who_leaves_last_locks_up(void **state)
 {
     const struct kva_engine *engine;
@@ -908,8 +914,8 @@ static void who_leaves_last_locks_up(void **state)
     }
 }
 
-/* Of a span in two pieces, all objects but one are given back. That one stays, whichever it is: the last of its piece, of the span,
- * or of the space. */
+/* Of a span in two pieces, all objects but one are given back. That one stays, whichever it is: the last
+ * of its piece, of the span, or of the space. */
 static void what_is_live_keeps_its_piece(void **state)
 {
     enum { SPACE = 64, SPAN = SPACE / 4 };
@@ -974,8 +980,8 @@ static struct kva_stats stats_of(const struct rig *rig)
     return stats;
 }
 
-/* Everything is taken, in pieces of several sizes, and given back. What is pooled then is in nobody's way, though its bytes are
- * too many for 64 bits. */
+/* Everything is taken, in pieces of several sizes, and given back. What is pooled then is in nobody's way,
+ * though its bytes are too many for 64 bits. */
 static void all_addresses_may_be_pooled(void **state)
 {
     const struct kva_engine *engine;

@@ -915,7 +915,8 @@ static void all_or_nothing_without_memory(void **state)
             with_little_memory(&rig, false, unit + 1, unit + 3, &refusals);
             with_little_memory(&rig, true, from, from, &refusals);
         }
-        /* How often depends on how many nodes a block of memory holds; that it was refused at all does not. */
+        /* How often depends on how many nodes a block of memory holds; that it was refused at all does
+         * not. */
         check_that(refusals > 0, "%s: %u refusals", test_engine_name(e), refusals);
         tear_down(&rig);
     }

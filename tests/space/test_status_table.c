@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The status table: every row of every Returns block of kva.h, deferred.h, ranges.h and evict.h that a caller can provoke by bad
- * input.
+ * The status table: every row of every Returns block of kva.h, deferred.h, ranges.h and evict.h that a caller
+ * can provoke by bad input.
  *
  * Each case is one call on the same small space, and says what must come back. Around each:
  *   - struct kva_space is the same byte for byte, and so are the listing and the statistics;
@@ -1194,8 +1194,8 @@ static void every_row(void **state)
 
 /* ------------------------------------------------------------------------------ where no memory is needed */
 
-/** A space in which the next change of the tree that needs a node finds none. Its segment R, 4 pages, lies between free pages;
- *  with pools it is an object of one. */
+/** A space in which the next change of the tree that needs a node finds none. Its segment R, 4 pages, lies
+ *  between free pages; with pools it is an object of one. */
 struct dry {
     struct kva_space space;
     struct kva_failing_memory memory;
@@ -1320,7 +1320,8 @@ static enum kva_status evict_r(struct dry *d)
     return kva_evict_finish(&eviction, &start);
 }
 
-/** Each sentence "KVA_ENOMEM cannot happen" and "never takes memory" of kva.h, deferred.h, ranges.h and evict.h. */
+/** Each sentence "KVA_ENOMEM cannot happen" and "never takes memory" of kva.h, deferred.h, ranges.h and
+ *  evict.h. */
 static const struct dry_row {
     const char *name;
     enum kva_status (*call)(struct dry *d);
@@ -1376,7 +1377,8 @@ static void play_dry_row(const struct dry_row *row, const struct kva_engine *eng
     assert_int_equal(dry.memory.blocks, 0);
 }
 
-/* What kva.h says of KVA_ENOMEM holds when there is neither a node left nor memory for one, with pools and without. */
+/* What kva.h says of KVA_ENOMEM holds when there is neither a node left nor memory for one, with pools and
+ * without. */
 static void where_no_memory_is_needed(void **state)
 {
     const struct kva_engine *engine;

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Ownership stamps: a shadow of a space in which each quantum that a thread holds is stamped, by compare-and-swap, with
- * who holds it. A stamp where there should be none is a range handed out twice; one that is left over is a range lost.
+ * Ownership stamps: a shadow of a space in which each quantum that a thread holds is stamped, by
+ * compare-and-swap, with who holds it. A stamp where there should be none is a range handed out twice; one
+ * that is left over is a range lost.
  *
  *      0            nobody's
  *      1 ..         the thread's that took it
  *      PARKED       given back, deferred: nobody's from the flush callback on that covers it
  *
- * What fails here stops the program: the harness's checks jump, which is for the thread that runs the test alone.
+ * What fails here stops the program: the harness's checks jump, which is for the thread that runs the test
+ * alone.
  */
 #ifndef KVA_TESTS_THREADS_STAMPS_H
 #define KVA_TESTS_THREADS_STAMPS_H

@@ -137,7 +137,8 @@ static void end_parking(struct play *play)
     check_that(more <= 2, "%" PRIu64 " flushes", more);
 }
 
-/* Something deferred is in the way at each look. What was parked since the call began was busy while it ran: KVA_EEXIST. */
+/* Something deferred is in the way at each look. What was parked since the call began was busy while it
+ * ran: KVA_EEXIST. */
 static void reserve_all(struct play *play)
 {
     struct kva_segment conflict = {0};

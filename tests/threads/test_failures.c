@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Failures that allocators with per-CPU pools and lazy purges have had, each by its name; and what a flush promises to
- * threads. What a thread has to wait for is made to happen by handshakes, not by sleeping.
+ * Failures that allocators with per-CPU pools and lazy purges have had, each by its name; and what a flush
+ * promises to threads. What a thread has to wait for is made to happen by handshakes, not by sleeping.
  */
 #define _DEFAULT_SOURCE
 #include "stamps.h"
@@ -202,7 +202,8 @@ static bool flush_and_give(void *context, struct kva_space *space, const struct 
     return true;
 }
 
-/* A purge that waits for itself under memory pressure: the allocation that failed asks a callback, which purges. */
+/* A purge that waits for itself under memory pressure: the allocation that failed asks a callback, which
+ * purges. */
 static void a_purge_inside_a_reclaim_does_not_wait_for_itself(void **state)
 {
     const struct kva_engine *engine;
@@ -290,8 +291,8 @@ static void *free_what_is_not_there(void *context)
     return NULL;
 }
 
-/* A block that is published before it is initialised, an area that is seen half built: spans come and go while others look
- * for them by address. */
+/* A block that is published before it is initialised, an area that is seen half built: spans come and go
+ * while others look for them by address. */
 static void spans_are_whole_when_they_are_found(void **state)
 {
     const struct kva_engine *engine;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A fork at every point of every call on a space that another thread has under way (common/stepper.h). Where the worker holds a
- * lock that kva_space_fork_prepare wants, it goes on, point by point, until it has dropped it. The child finds the space whole:
- * it can flush, free whatever is busy, and end the space, and gets all of its memory back.
+ * A fork at every point of every call on a space that another thread has under way (common/stepper.h). Where
+ * the worker holds a lock that kva_space_fork_prepare wants, it goes on, point by point, until it has dropped
+ * it. The child finds the space whole: it can flush, free whatever is busy, and end the space, and gets all
+ * of its memory back.
  */
 #define _GNU_SOURCE
 #include "../common/harness.h"
@@ -48,7 +49,8 @@ static bool give_one(void *context, struct kva_space *space, const struct kva_re
     return kva_free(space, stage->held[1]) == KVA_OK;
 }
 
-/** All units but the last few are held, and many of them deferred: more than a flush gives back in a slice. */
+/** All units but the last few are held, and many of them deferred: more than a flush gives back in a
+ *  slice. */
 static void set_up(struct stage *stage, const struct kva_engine *engine, uint64_t pool_bytes)
 {
     memset(stage, 0, sizeof *stage);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Compaction beside other threads: random traffic, and all schedules of two threads on tiny sets. Owners keep a table of their
- * runs under a lock, as owners of memory do, and the function that moves runs changes it. Each frame has contents, which move
- * with its run.
+ * Compaction beside other threads: random traffic, and all schedules of two threads on tiny sets. Owners keep
+ * a table of their runs under a lock, as owners of memory do, and the function that moves runs changes it.
+ * Each frame has contents, which move with its run.
  */
 #include "common/schedules.h"
 #include "stamps.h"
@@ -288,7 +288,8 @@ static struct tally run(unsigned threads, unsigned compacting, unsigned block_or
     return (struct tally){crowd.moved, crowd.refused};
 }
 
-/** Which runs are moved depends on when threads run; that some are, at full scale, on all of them together. */
+/** Which runs are moved depends on when threads run; that some are, at full scale, on all of them
+ *  together. */
 static void traffic_beside_compaction(void **state)
 {
     (void)state;

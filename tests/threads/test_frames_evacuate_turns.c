@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * All schedules of a thread that evacuates a range and of another one that frees what is to be moved, allocates in the range, or
- * needs what is free elsewhere. Blocks of 4 frames:
+ * All schedules of a thread that evacuates a range and of another one that frees what is to be moved,
+ * allocates in the range, or needs what is free elsewhere. Blocks of 4 frames:
  *
  *      |.aa.|bbb.|c...|....|....|     b may begin at 3 and cross the border
  *      [ evacuated)                   one of the last two blocks stays free

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Forks of a program with a frame set. First, a fork at every point of every call that another thread has under way
- * (common/stepper.h): where the worker holds a lock that kva_frames_fork_prepare wants, it goes on, point by point, until it has
- * dropped it. Then forks while threads are busy. Parent and child both find the set whole, and both go on.
+ * Forks of a program with a frame set. First, a fork at every point of every call that another thread has
+ * under way
+ * (common/stepper.h): where the worker holds a lock that kva_frames_fork_prepare wants, it goes on, point by
+ * point, until it has dropped it. Then forks while threads are busy. Parent and child both find the set
+ * whole, and both go on.
  */
 #define _GNU_SOURCE
 #include "../common/harness.h"
@@ -45,7 +47,8 @@ static struct kva_frames *make_set(const struct kva_threads *threads)
     return frames;
 }
 
-/** Give back whatever is in use, as one who does not know whose it is, and bring back what a call has taken out of the set. */
+/** Give back whatever is in use, as one who does not know whose it is, and bring back what a call has
+ *  taken out of the set. */
 static void free_all(struct kva_frames *frames)
 {
     struct kva_frames_found found;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * All schedules of threads that set and clear bits of one row, with a point before each atomic step. In the end each summary has the
- * bits that it should have (F10); and a search that its counts call undisturbed finds a block that is in the row all the while.
+ * All schedules of threads that set and clear bits of one row, with a point before each atomic step. In the
+ * end each summary has the bits that it should have (F10); and a search that its counts call undisturbed
+ * finds a block that is in the row all the while.
  *
  * A row has three levels here, and blocks lie in two words of one summary, which is not the first one:
  *

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * All schedules of two or three threads of a few operations each, on a tiny frame set (common/schedules.h). A letter of the map is a
- * frame; '#' is one in a hole. What each call returns must be what it would return alone at some moment between its beginning
- * and its end. kva_frames_alloc_many is as many requests at moments of their own; where it fails, fewer were free at some moment.
+ * All schedules of two or three threads of a few operations each, on a tiny frame set (common/schedules.h). A
+ * letter of the map is a frame; '#' is one in a hole. What each call returns must be what it would return
+ * alone at some moment between its beginning and its end. kva_frames_alloc_many is as many requests at
+ * moments of their own; where it fails, fewer were free at some moment.
  */
 #include "common/schedules.h"
 
@@ -90,8 +91,8 @@ static struct kva_frames_request request_of(const struct step *step)
     return request;
 }
 
-/** On the frames of a set, an operation of any kind but N. A slot is filled as soon as its run is there, and keeps its number:
- *  others may free it twice. */
+/** On the frames of a set, an operation of any kind but N. A slot is filled as soon as its run is there,
+ *  and keeps its number: others may free it twice. */
 static void perform(struct play *play, struct op *op)
 {
     const struct step *step = &op->step;
@@ -728,7 +729,8 @@ static void every_schedule_has_a_serial_order(void **state)
     run_all(0x1000);
 }
 
-/** The same again where neither end of the zone is the end of a block, and the last frame is the last of all. */
+/** The same again where neither end of the zone is the end of a block, and the last frame is the last of
+ *  all. */
 static void frames_at_the_top_have_one_too(void **state)
 {
     (void)state;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Mixed traffic from 2 to 16 threads on one frame set, under random yields, watched by ownership stamps (stamps.h). Runs wander:
- * most are given back by another thread than took them. The set is small enough to be full now and then. Zones begin and end
- * inside blocks, two of them share a block, and there are holes. `kva test frames` does the same at its own scale.
+ * Mixed traffic from 2 to 16 threads on one frame set, under random yields, watched by ownership stamps
+ * (stamps.h). Runs wander: most are given back by another thread than took them. The set is small enough to
+ * be full now and then. Zones begin and end inside blocks, two of them share a block, and there are holes.
+ * `kva test frames` does the same at its own scale.
  */
 #include "stamps.h"
 

@@ -19,10 +19,10 @@ _Static_assert(THREADS_MOST *STEPS_MOST + BEFORE_MOST <= SCHEDULES_OPS, "each ha
 
 /** What a thread does: one letter, and what it is about. `slot` is where an allocation's start is kept. */
 struct step {
-    /** A allocate, C allocate a quantum and the next but one, R reserve at x, F free, D defer, L flush, S resize
-     *  to n, X find at quantum x, T trim, P let others come; M move to x, W set the owner, K clear n quanta at x,
-     *  O reserve over n quanta at x, J join with the next, G take n quanta at x away, H add n quanta at x, e feed
-     *  an eviction for n quanta, E end it; 0: end */
+    /** A allocate, C allocate a quantum and the next but one, R reserve at x, F free, D defer, L flush, S
+     *  resize to n, X find at quantum x, T trim, P let others come; M move to x, W set the owner, K clear
+     *  n quanta at x, O reserve over n quanta at x, J join with the next, G take n quanta at x away, H add
+     *  n quanta at x, e feed an eviction for n quanta, E end it; 0: end */
     char what;
     unsigned slot;
     unsigned n;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Mixed traffic from 2 to 64 threads on one space, under random yields, watched by ownership stamps. Ranges wander: most are
- * given back by another thread than took them. Small ranges leave the space and come back. The space is small enough to be full now and then, and lies in another place in
- * each run (common/place.h).
+ * Mixed traffic from 2 to 64 threads on one space, under random yields, watched by ownership stamps. Ranges
+ * wander: most are given back by another thread than took them. Small ranges leave the space and come back.
+ * The space is small enough to be full now and then, and lies in another place in each run (common/place.h).
  */
 #include "stamps.h"
 
@@ -254,7 +254,8 @@ static void rename_range(struct worker *worker, struct held *held)
     look_at(crowd, held);
 }
 
-/** A few quanta up or down, or anywhere. What is not ours yet has no stamp, nor has what is not ours any more. */
+/** A few quanta up or down, or anywhere. What is not ours yet has no stamp, nor has what is not ours any
+ *  more. */
 static void move(struct worker *worker, struct held *held)
 {
     struct crowd *crowd = worker->crowd;

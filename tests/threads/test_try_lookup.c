@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Lookups that take no lock, beside a thread that changes the space without pause. What they say must have been true at one
- * moment; so the space is built such that every answer that never was true shows by itself:
+ * Lookups that take no lock, beside a thread that changes the space without pause. What they say must have
+ * been true at one moment; so the space is built such that every answer that never was true shows by itself:
  *
  *      cell 0                      cell 1                      cell 2
  *      | pin |..=A=..=B====......| | pin |=C=.........=D=....| | pin | ...
  *
- * A pin, the first quantum of each cell, stays busy for ever. All else that is busy lies within one cell, and its owner is the
- * cell's number. So a hole never reaches over a pin, and an answer that mixes two moments, two leaves or two nodes has
- * another cell's owner, or ends elsewhere. The trees with tiny nodes split and merge all the time.
+ * A pin, the first quantum of each cell, stays busy for ever. All else that is busy lies within one cell, and
+ * its owner is the cell's number. So a hole never reaches over a pin, and an answer that mixes two moments,
+ * two leaves or two nodes has another cell's owner, or ends elsewhere. The trees with tiny nodes split and
+ * merge all the time.
  */
 #include "common/place.h"
 
@@ -225,7 +226,8 @@ static void *look_at_sizes(void *argument)
     return NULL;
 }
 
-/** Ranges that pools serve and others, up to 64 at a time; now and then everything goes, and the spans with it. */
+/** Ranges that pools serve and others, up to 64 at a time; now and then everything goes, and the spans
+ *  with it. */
 static void come_and_go(struct stage *stage)
 {
     struct test_rng rng = test_rng_of(3);

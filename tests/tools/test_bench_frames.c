@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * kva bench frames: what its sets are after their set-up, that a wrong contender ends the program, which rows there are, and
- * what is concluded from them. Nothing here depends on how fast the machine is.
+ * kva bench frames: what its sets are after their set-up, that a wrong contender ends the program, which rows
+ * there are, and what is concluded from them. Nothing here depends on how fast the machine is.
  */
 #define _GNU_SOURCE
 #include "common/harness.h"
@@ -50,7 +50,8 @@ static void check_shape(const struct frames_row *row)
     const struct frames_shape *shape = &row->shape;
     bool mixed = strcmp(row->what, FRAMES_MIXED) == 0;
     uint64_t possible = row->frames * (100 - row->percent) / 100 / FRAMES_BLOCK;
-    /* Single frames come to their share exactly. Where orders are mixed, there may be room for one more run. */
+    /* Single frames come to their share exactly. Where orders are mixed, there may be room for one more
+     * run. */
     assert_true(shape->huge_possible >= possible && (mixed || shape->huge_possible == possible));
     assert_true(shape->huge_free <= shape->huge_possible);
     assert_true(shape->huge_taken <= shape->huge_asked && shape->huge_taken <= shape->huge_free);
@@ -127,7 +128,8 @@ static void check_compaction(const struct compaction_results *results, const cha
     }
 }
 
-/* How many frames are moved depends on where the system lets mapped ones move; that none is lost, the benchmark verifies. */
+/* How many frames are moved depends on where the system lets mapped ones move; that none is lost, the
+ * benchmark verifies. */
 static void check_maps(const struct maps_results *maps)
 {
     assert_int_equal(maps->row_count, 2 * 2);

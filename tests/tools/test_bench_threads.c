@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * kva bench threads: what a crew counts, which rows there are, and what is concluded from them. Nothing here depends on how fast
- * the machine is.
+ * kva bench threads: what a crew counts, which rows there are, and what is concluded from them. Nothing here
+ * depends on how fast the machine is.
  */
 #define _GNU_SOURCE
 #include "common/harness.h"
@@ -60,7 +60,8 @@ static void crews_are_counted(void **state)
         for (size_t j = 0; j < crews[i]; j++)
             jobs[j] = (struct crew_job){work_slowly, &hands[j]};
         struct crew_turn turn = {.operations = 0};
-        /* On a slow machine nobody may get to the end of an operation in that time. Then there is more of it. */
+        /* On a slow machine nobody may get to the end of an operation in that time. Then there is more of
+         * it. */
         for (uint64_t ns = 20000000; turn.operations == 0 && ns < 100 * UINT64_C(1000000000); ns *= 2) {
             atomic_store(&worked, 0);
             atomic_store(&workers_seen, 0);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * kva bench vmalloc: what is counted around the turns, and what is concluded from the rows. Nothing here depends on how
- * fast the machine is.
+ * kva bench vmalloc: what is counted around the turns, and what is concluded from the rows. Nothing here
+ * depends on how fast the machine is.
  */
 #define _GNU_SOURCE
 #include "common/harness.h"
@@ -247,7 +247,8 @@ static bool close_to(double a, double b)
     return fabs(a - b) < 1e-9;
 }
 
-/* Turns that stood side by side are compared, and the median of the quotients counts: 300/3, 1000/2, 100/10. */
+/* Turns that stood side by side are compared, and the median of the quotients counts: 300/3, 1000/2,
+ * 100/10. */
 static void quotients_are_of_neighbours(void **state)
 {
     (void)state;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The buddy system of bench/buddy against a model that cannot be wrong: the owner of each frame, a byte. A request must get
- * aligned frames that nobody owns, and fail exactly when the model has no such group; a free must be known by its first
- * number alone, and a wrong one refused.
+ * The buddy system of bench/buddy against a model that cannot be wrong: the owner of each frame, a byte. A
+ * request must get aligned frames that nobody owns, and fail exactly when the model has no such group; a free
+ * must be known by its first number alone, and a wrong one refused.
  */
 #define _GNU_SOURCE
 #include "common/harness.h"
@@ -123,7 +123,8 @@ static void a_frame_has_one_owner(void **state)
     }
 }
 
-/* Single frames to the last, freed in random order: after that, the largest blocks are as many as in the beginning. */
+/* Single frames to the last, freed in random order: after that, the largest blocks are as many as in the
+ * beginning. */
 static void everything_merges_again(void **state)
 {
     (void)state;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The parts of `kva test`: random numbers, tables, the command line's words, and the suite itself, run over an
- * allocator that fails or lies on purpose. A suite that passes such an allocator would be worth nothing.
+ * The parts of `kva test`: random numbers, tables, the command line's words, and the suite itself, run over
+ * an allocator that fails or lies on purpose. A suite that passes such an allocator would be worth nothing.
  */
 #define _GNU_SOURCE
 #include <kva/engine.h>
@@ -250,7 +250,8 @@ static size_t kinds_of(enum target_memory memory)
     return count;
 }
 
-/* Both memories have the list walk and kva's engines, in that order; ranges have two kinds for threads behind them, pages one of kva and four others. */
+/* Both memories have the list walk and kva's engines, in that order; ranges have two kinds for threads
+ * behind them, pages one of kva and four others. */
 static void test_engine_lists(void **state)
 {
     (void)state;
@@ -322,8 +323,8 @@ static void test_abilities_are_real(void **state)
 
 enum vice { HONEST, REFUSES, REFUSES_SHIFT, OFF_ALIGNMENT, OUTSIDE, REFUSES_FREE, LOSES_CONTENTS };
 
-/* One at a time, with one worker. It counts what is taken, and hashes what it is asked for. On ranges an honest list walk
- * stands behind it, on pages the C library. */
+/* One at a time, with one worker. It counts what is taken, and hashes what it is asked for. On ranges an
+ * honest list walk stands behind it, on pages the C library. */
 static struct {
     enum vice vice;
     enum kva_status status; /* with which it refuses */
@@ -571,7 +572,8 @@ static struct plan short_plan(uint64_t mask)
 #define GRACE_TESTS (256U | 512U)
 #define SHIFT_TEST 64U
 
-/* Each test of the mask that the kind can do has run once, and was passed: but for the shift test, which must fail. */
+/* Each test of the mask that the kind can do has run once, and was passed: but for the shift test, which
+ * must fail. */
 static void check_all_passed(const struct report *report, unsigned mask)
 {
     assert_int_equal(report->ended, KVA_OK);
@@ -666,7 +668,8 @@ static void test_missing_grace_periods_are_told(void **state)
     report_fini(&report);
 }
 
-/* Each test of the mask notices the vice at this turn; if nothing was lied about, it gives everything back. */
+/* Each test of the mask notices the vice at this turn; if nothing was lied about, it gives everything
+ * back. */
 static void check_vice(const struct target_kind *kind, unsigned mask, enum kva_status status,
                        enum kva_status ended)
 {
@@ -696,7 +699,8 @@ static void check_ranges(enum vice vice, uint64_t turn, enum kva_status status, 
     check_vice(&crook_kind, SUITE_RANGES_MASK, status, ended);
 }
 
-/* The second allocation of test 64 stands for a place at 2^1, which there is: it must not count as expected. */
+/* The second allocation of test 64 stands for a place at 2^1, which there is: it must not count as
+ * expected. */
 static void test_refusals_are_noticed(void **state)
 {
     (void)state;
@@ -780,7 +784,8 @@ static void test_inexact_kinds_may_refuse_alignment(void **state)
     }
 }
 
-/* How many workers' test 64 fail if each is refused alignments from 2^shift on; for the others that was to be expected. */
+/* How many workers' test 64 fail if each is refused alignments from 2^shift on; for the others that was to
+ * be expected. */
 static uint64_t shift_failures(bool recycles, uint64_t workers, uint64_t shift)
 {
     struct target_kind kind = crook_kind;
@@ -802,8 +807,9 @@ static uint64_t shift_failures(bool recycles, uint64_t workers, uint64_t shift)
     return failed;
 }
 
-/* An aligned page that was freed may come to be held by another worker's test, where freed pages are handed out again: up to
- * 16,384 of them with one CPU. So many multiples of 2^31 the range has, but of 2^30 it has twice as many. */
+/* An aligned page that was freed may come to be held by another worker's test, where freed pages are
+ * handed out again: up to 16,384 of them with one CPU. So many multiples of 2^31 the range has, but of
+ * 2^30 it has twice as many. */
 static void test_another_worker_may_hold_all_places(void **state)
 {
     (void)state;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The list walk against a model that cannot be wrong: one byte for each quantum, searched one by one. Both get
- * the same random requests, with every alignment and with windows; they must give the same addresses, the
+ * The list walk against a model that cannot be wrong: one byte for each quantum, searched one by one. Both
+ * get the same random requests, with every alignment and with windows; they must give the same addresses, the
  * same refusals, and in the end the same picture.
  */
 #include <setjmp.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * kva test with many workers: spaces that lock for themselves, runs that last for a given time, and the line that says how
- * far they are.
+ * kva test with many workers: spaces that lock for themselves, runs that last for a given time, and the line
+ * that says how far they are.
  */
 #include "common/harness.h"
 

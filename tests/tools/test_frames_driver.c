@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * `kva test frames` on allocators that are wrong. The linker puts the functions below in the place of five of the set's
- * (--wrap), and one more between compaction and the owners of what it moves; each defect must be found out and be put into the right words, and without one nothing is found.
+ * `kva test frames` on allocators that are wrong. The linker puts the functions below in the place of five of
+ * the set's
+ * (--wrap), and one more between compaction and the owners of what it moves; each defect must be found out
+ * and be put into the right words, and without one nothing is found.
  */
 #include "common/harness.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The table of owners that `kva test frames` watches the allocator with: an allocator that is wrong must be found out, and the
- * message must name the frame and both workers.
+ * The table of owners that `kva test frames` watches the allocator with: an allocator that is wrong must be
+ * found out, and the message must name the frame and both workers.
  */
 #include "common/harness.h"
 

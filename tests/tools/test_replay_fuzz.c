@@ -3,9 +3,9 @@
 /**
  * Broken logs of all kinds: windows cut out of the shipped traces, with lines and bytes changed at random.
  * Whatever comes of it, reading strictly must end with a log or with an error that has a place, and reading
- * tolerantly with a log, as long as there is one line in it that is understood. The two make the same of a log that
- * both read. A log that was read must be played alike by every engine. What this cannot see by itself, the sanitizers
- * see.
+ * tolerantly with a log, as long as there is one line in it that is understood. The two make the same of a
+ * log that both read. A log that was read must be played alike by every engine. What this cannot see by
+ * itself, the sanitizers see.
  */
 #define _GNU_SOURCE /* fmemopen, memrchr */
 #include "common/harness.h"
@@ -152,8 +152,8 @@ static void check_same(const struct strace_log *strict, const struct strace_log 
         assert_memory_equal(strict->ops, tolerant->ops, strict->count * sizeof *strict->ops);
 }
 
-/** A strict reader has refused the log, at `place`: the other has skipped a line there, or one of the same kind
- *  before. */
+/** A strict reader has refused the log, at `place`: the other has skipped a line there, or one of the same
+ *  kind before. */
 static void check_skipped(const struct strace_log *log, const struct strace_error *place)
 {
     bool skipped_it = false;
@@ -262,8 +262,8 @@ static void test_noise(void **state)
     }
 }
 
-/** What a reader that is not strict makes of the beginning of a log: the operations of the whole, but for calls whose
- *  end is missing, and for one at most whose result, a number, may have been cut. */
+/** What a reader that is not strict makes of the beginning of a log: the operations of the whole, but for
+ *  calls whose end is missing, and for one at most whose result, a number, may have been cut. */
 static void check_beginning(const struct strace_log *log, const struct strace_log *whole)
 {
     unsigned cut = 0;
@@ -277,8 +277,8 @@ static void check_beginning(const struct strace_log *log, const struct strace_lo
     assert_true(cut <= 1);
 }
 
-/** Every beginning of a log is refused by a strict reader, or is a log: none is played half. Another reader takes all
- *  that is whole, and at most the last line is skipped, or a call that is under way. */
+/** Every beginning of a log is refused by a strict reader, or is a log: none is played half. Another
+ *  reader takes all that is whole, and at most the last line is skipped, or a call that is under way. */
 static void test_beginnings(void **state)
 {
     (void)state;

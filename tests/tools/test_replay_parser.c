@@ -2,8 +2,8 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * The reader of strace logs: every form of a line that it must understand, and for every way in which a log
- * can be broken, the line, the column and the words of the complaint. A strict reader refuses such a log; any other
- * skips the line, and counts it by kind.
+ * can be broken, the line, the column and the words of the complaint. A strict reader refuses such a log; any
+ * other skips the line, and counts it by kind.
  */
 #define _GNU_SOURCE /* fmemopen, fopencookie */
 #include "common/harness.h"
@@ -183,7 +183,8 @@ static void test_outcomes(void **state)
     strace_log_fini(&log);
 }
 
-/** munmap and fork stand where they began, all else where it ended; mremap and brk are announced where they began. */
+/** munmap and fork stand where they began, all else where it ended; mremap and brk are announced where
+ *  they began. */
 static void test_halves(void **state)
 {
     (void)state;
@@ -290,7 +291,8 @@ static void test_errors_without_words(void **state)
     strace_log_fini(&log);
 }
 
-/** Times in whole seconds: of a clock, since the line before, with a process and without. And two times in a line. */
+/** Times in whole seconds: of a clock, since the line before, with a process and without. And two times in
+ *  a line. */
 static void test_whole_seconds(void **state)
 {
     (void)state;
@@ -559,8 +561,8 @@ static const struct {
     {"brk(NULL) = 0xffffffffffffffff\n", 1, 13, "below the last page"},
 };
 
-/** A strict reader refuses each. Another one skips what it must, at the same place or before; where nothing is left, it
- *  shows the same. */
+/** A strict reader refuses each. Another one skips what it must, at the same place or before; where
+ *  nothing is left, it shows the same. */
 static void test_broken(void **state)
 {
     (void)state;
@@ -585,7 +587,8 @@ static void test_broken(void **state)
 
 #define MAP "1 mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, -1, 0) = 0x7f0000000000\n"
 
-/** Logs with odd lines of one kind; `kept` operations are delivered, and the first odd line stands where it is said. */
+/** Logs with odd lines of one kind; `kept` operations are delivered, and the first odd line stands where
+ *  it is said. */
 static const struct {
     const char *text;
     enum strace_odd odd;
@@ -619,8 +622,8 @@ static const struct {
     {MAP "1 munmap(0x7f0000000000, 4096) =", STRACE_ODD_CUT, 1, 2, 33, "cut off", 1},
 };
 
-/** The tolerant reader, and that the strict one refuses each of these logs at the same place: where the odd line
- *  that is a call never ends, it may have noticed later. */
+/** The tolerant reader, and that the strict one refuses each of these logs at the same place: where the
+ *  odd line that is a call never ends, it may have noticed later. */
 static void test_odd_lines(void **state)
 {
     (void)state;
@@ -660,8 +663,8 @@ static void test_no_trace(void **state)
     strace_log_fini(&log);
 }
 
-/** Output of the program between the halves of a call does not part them, though it looks like a line of the process
- *  that has no number. */
+/** Output of the program between the halves of a call does not part them, though it looks like a line of
+ *  the process that has no number. */
 static void test_text_between_halves(void **state)
 {
     (void)state;
@@ -678,8 +681,8 @@ static void test_text_between_halves(void **state)
     strace_log_fini(&log);
 }
 
-/** Output of the program right after a first half that looks like its rest, as with -z or after a note: the call waits
- *  all the same. */
+/** Output of the program right after a first half that looks like its rest, as with -z or after a note:
+ *  the call waits all the same. */
 static void test_text_like_a_rest(void **state)
 {
     (void)state;
@@ -704,7 +707,8 @@ static void test_text_like_a_rest(void **state)
     strace_log_fini(&log);
 }
 
-/** Calls that never return are delivered as such, and their processes' next calls as if nothing were amiss. */
+/** Calls that never return are delivered as such, and their processes' next calls as if nothing were
+ *  amiss. */
 static void test_unfinished(void **state)
 {
     (void)state;
@@ -781,8 +785,8 @@ static ssize_t write_odd_process(void *cookie, char *buffer, size_t room)
     return snprintf(buffer, room, pid <= ODD_PROCESSES ? "%u x\n" : "%u brk(NULL) = 0x1000\n", pid);
 }
 
-/** What odd lines name is not kept: no memory for each of their processes. (A heap that a sanitizer has replaced
- *  shows nothing here.) */
+/** What odd lines name is not kept: no memory for each of their processes. (A heap that a sanitizer has
+ *  replaced shows nothing here.) */
 static void test_odd_processes(void **state)
 {
     (void)state;
@@ -873,8 +877,8 @@ static void test_other_formats(void **state)
     }
 }
 
-/** The lines of ltrace look like calls; what they are counts only where there is nothing to play. A program that
- *  writes such lines does not make its log one of ltrace. */
+/** The lines of ltrace look like calls; what they are counts only where there is nothing to play. A
+ *  program that writes such lines does not make its log one of ltrace. */
 static void test_calls_of_libraries(void **state)
 {
     (void)state;

@@ -309,8 +309,8 @@ static void test_mremap_move(void **state)
     replay_fini(&replay);
 }
 
-/** A place that is insisted on is taken even where the mapping could grow, and a part of a mapping cannot grow
- *  into what is behind the whole. */
+/** A place that is insisted on is taken even where the mapping could grow, and a part of a mapping cannot
+ *  grow into what is behind the whole. */
 static void test_mremap_no_growth(void **state)
 {
     (void)state;
@@ -458,8 +458,8 @@ static void check_race(const char *text, const struct expected *steps, size_t co
     replay_fini(&replay);
 }
 
-/** An mremap in two halves whose old place another thread gets meanwhile: it took effect before that. The first
- *  mapping leaves no room to grow. */
+/** An mremap in two halves whose old place another thread gets meanwhile: it took effect before that. The
+ *  first mapping leaves no room to grow. */
 static void test_race_of_mremap(void **state)
 {
     (void)state;
@@ -533,8 +533,8 @@ static void test_race_of_three(void **state)
         steps, COUNT_OF(steps), 3);
 }
 
-/** What is no reason to play an mremap before its end: the same addresses in another address space, another place, a
- *  mapping that stays, a call that fails. */
+/** What is no reason to play an mremap before its end: the same addresses in another address space,
+ *  another place, a mapping that stays, a call that fails. */
 static void test_no_race(void **state)
 {
     (void)state;
@@ -565,8 +565,8 @@ static void test_no_race(void **state)
                steps, COUNT_OF(steps), 2 + 1 + 2 + 1 + 2);
 }
 
-/** Two calls that need each other's place: no kernel does that, but a damaged log may have it. It ends, and one of
- *  the places is implied to be free. */
+/** Two calls that need each other's place: no kernel does that, but a damaged log may have it. It ends,
+ *  and one of the places is implied to be free. */
 static void test_race_in_a_circle(void **state)
 {
     (void)state;
@@ -585,8 +585,8 @@ static void test_race_in_a_circle(void **state)
     replay_fini(&replay);
 }
 
-/** A chain: mapping i is at place i. Thread i moves it to place i + 1, which thread i + 1 gives up. All of these are
- *  under way when another thread gets place 0. */
+/** A chain: mapping i is at place i. Thread i moves it to place i + 1, which thread i + 1 gives up. All of
+ *  these are under way when another thread gets place 0. */
 static struct replay resolve_chain(unsigned links)
 {
     char *text;
@@ -608,8 +608,8 @@ static struct replay resolve_chain(unsigned links)
     return replay;
 }
 
-/** So many calls under way are played when their places are needed; of those beyond, a place is implied to be free.
- *  However many there are, the stack holds. */
+/** So many calls under way are played when their places are needed; of those beyond, a place is implied to
+ *  be free. However many there are, the stack holds. */
 static void test_race_of_many(void **state)
 {
     (void)state;

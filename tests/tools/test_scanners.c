@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The two scanners of bench/scanners against a table of owners that follows each move: nobody loses a frame, no two own the
- * same one, what is pinned stays, the scanners stay in their zone and meet.
+ * The two scanners of bench/scanners against a table of owners that follows each move: nobody loses a frame,
+ * no two own the same one, what is pinned stays, the scanners stay in their zone and meet.
  */
 #define _GNU_SOURCE
 #include "common/harness.h"
@@ -168,8 +168,8 @@ static struct kva_frames_compacted compact(size_t zone, uint64_t most)
     return sum;
 }
 
-/* With single frames, all that is in use ends up at the top: there is one block at most that is neither full nor free, but for
- * those with a hole and those that two zones share. */
+/* With single frames, all that is in use ends up at the top: there is one block at most that is neither
+ * full nor free, but for those with a hole and those that two zones share. */
 static void single_frames_end_up_on_top(void **state)
 {
     (void)state;

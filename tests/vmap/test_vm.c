@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The basic life of an instance: each kind of area once, under each mechanism, with every failure on the way. */
+/** The basic life of an instance: each kind of area once, under each mechanism, with every failure on the
+ *  way. */
 #include "../common/harness.h"
 
 #include <stdio.h>
@@ -417,8 +418,8 @@ static void moved_areas_end_in_zeroes(struct bench *bench)
     assert_int_equal(kva_vfree(bench->vm, wall), KVA_OK);
 }
 
-/** To shrink takes a node for the free range that it leaves; where there is none, a purge merges what is parked. (The
- *  engine is rb because each of its ranges takes a node.) */
+/** To shrink takes a node for the free range that it leaves; where there is none, a purge merges what is
+ *  parked. (The engine is rb because each of its ranges takes a node.) */
 static void shrinking_purges_for_a_node(enum kva_mechanism mechanism)
 {
     enum { AREAS = 1000 };
@@ -592,7 +593,8 @@ static bool take_another(void *context, struct kva_vm *vm, size_t size)
     return true;
 }
 
-/** Pages are short when a chunk is wanted, and who is asked for some takes an object of the same allocator. */
+/** Pages are short when a chunk is wanted, and who is asked for some takes an object of the same
+ *  allocator. */
 static void objects_may_be_taken_while_reclaiming(struct bench *bench)
 {
     struct taking_while_asked taking = {&bench->pages, NULL, NULL};
@@ -799,8 +801,8 @@ static void leaks_are_reported(enum kva_mechanism mechanism)
 
 /* ------------------------------------------------------------------------------------------ promises kept */
 
-/** An area whose grace period is over, and one that moves, are freed; but not by a call that must not block, since that
- *  would purge them here at once. */
+/** An area whose grace period is over, and one that moves, are freed; but not by a call that must not
+ *  block, since that would purge them here at once. */
 static void who_must_not_block_purges_nothing(enum kva_mechanism mechanism)
 {
     struct waiting waiting = {.count = 0};
@@ -1068,7 +1070,8 @@ static enum kva_status do_everything(struct bench *bench)
     return status;
 }
 
-/** Let the n-th call on one of the sources fail, and all after it, for every n until nothing fails any more. */
+/** Let the n-th call on one of the sources fail, and all after it, for every n until nothing fails any
+ *  more. */
 static void fail_everything(enum kva_mechanism mechanism, bool of_memory, bool from_then_on)
 {
     struct bench bench;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A request that finds no room while another thread frees and takes all the time: it ends after two purges, and what it returns
- * is true of one moment.
+ * A request that finds no room while another thread frees and takes all the time: it ends after two purges,
+ * and what it returns is true of one moment.
  *
  * The other thread is that of common/other.h: whenever no lock is held, it takes one area and gives one back.
  * So something of it is idle whenever the first thread looks, for as long as that thread tries.
@@ -157,8 +157,9 @@ static void reclaim_callbacks_do_not_prolong_it(void **state)
     tear_down(&play, mine, 4);
 }
 
-/* Of two places one is always idle, now this one and now that one: so there is room whenever the request looks, and it must not
- * hear that there is none. Its window leaves out the last byte, of a guard, lest the cache serves it. */
+/* Of two places one is always idle, now this one and now that one: so there is room whenever the request
+ * looks, and it must not hear that there is none. Its window leaves out the last byte, of a guard, lest
+ * the cache serves it. */
 static void what_is_idle_at_every_moment_is_found(void **state)
 {
     static struct play play;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Counts at their ends. What cannot be reached by calls in the time of a test is set by hand: to a state that many threads could
- * have brought about, so that all invariants hold.
+ * Counts at their ends. What cannot be reached by calls in the time of a test is set by hand: to a state that
+ * many threads could have brought about, so that all invariants hold.
  */
 #include "../common/harness.h"
 #include "../common/vmap.h"

@@ -4,18 +4,21 @@
  * Bad days: each call of the page source and each block of memory refused in turn.
  *
  * THE PLAY    A long row of operations, of every kind that can be refused and some that cannot, always the same. It is
- *   played again and again: the first time call 1 of a source is refused, the next time call 2, until the play ends
- *   without a refusal. Either that one call is refused, or all from there on.
+ *   played again and again: the first time call 1 of a source is refused, the next time call 2, until the
+ *   play ends without a refusal. Either that one call is refused, or all from there on.
  *
  *      operation     1    2  3     4        5  ...
  *      calls         |..| |. |.... |...     |
  *      refused            ^ in round 3      ^ in round 11
  *
- * AROUND A REFUSAL   What the operation says is the source's status. All that is live is as it was: areas, contents,
- *   counts; no page is open that no area has; the library's check is satisfied; giving back needs nothing from the
- *   sources. Then the same operation is tried again with the source at peace, must succeed, and the play goes on.
+ * AROUND A REFUSAL   What the operation says is the source's status. All that is live is as it was: areas,
+ * contents,
+ *   counts; no page is open that no area has; the library's check is satisfied; giving back needs nothing
+ *   from the sources. Then the same operation is tried again with the source at peace, must succeed, and the
+ *   play goes on.
  *
- * AT THE END  All is freed and flushed, the instance ends, and nothing is outstanding: no memory, no page, no table, no
+ * AT THE END  All is freed and flushed, the instance ends, and nothing is outstanding: no memory, no page, no
+ * table, no
  *   pool, and no mapping of the process.
  */
 #include "../common/harness.h"
@@ -153,7 +156,8 @@ static void expect_all_well(const struct stage *stage, const char *what)
 
 /* --------------------------------------------------------------------------------------------- operations */
 
-/** One operation. What is random about it comes from a generator of its own, so that it can be tried again. */
+/** One operation. What is random about it comes from a generator of its own, so that it can be tried
+ *  again. */
 typedef enum kva_status operation(struct stage *stage, struct test_rng rng);
 
 /** The fewest frames that a map has are one; a private area may be any size. */
@@ -565,8 +569,8 @@ static void free_everything(struct stage *stage)
     assert_int_equal(stage->test.pages.mapped_pages, 0);
 }
 
-/** One round; whether anything was refused. With `from_then_on`, all is given back while the source still refuses, if no
- *  operation has told of it. */
+/** One round; whether anything was refused. With `from_then_on`, all is given back while the source still
+ *  refuses, if no operation has told of it. */
 static bool play(const struct refusal *refusal, uint64_t *told)
 {
     struct stage *stage = malloc(sizeof(*stage));
@@ -830,7 +834,8 @@ static void test_callbacks_are_asked_in_order(void **state)
     }
 }
 
-/** Each call that takes addresses asks for help, for want of space as for want of memory; with KVA_VM_NO_BLOCK none does. */
+/** Each call that takes addresses asks for help, for want of space as for want of memory; with
+ *  KVA_VM_NO_BLOCK none does. */
 static void test_all_kinds_ask(void **state)
 {
     struct helped scene;

@@ -3,12 +3,12 @@
 /**
  * What faults, and what is said of it.
  *
- * A SCENE sets something up in a new instance and names an address. A child plays it and touches the address: with
- * guards and with freed memory it must die of it, on each mechanism, whether it reads or writes. What is live
- * must not kill it, and in an instance that is not hardened neither must what was freed and waits.
+ * A SCENE sets something up in a new instance and names an address. A child plays it and touches the address:
+ * with guards and with freed memory it must die of it, on each mechanism, whether it reads or writes. What is
+ * live must not kill it, and in an instance that is not hardened neither must what was freed and waits.
  *
- * The SENTENCE of kva_vm_fault_describe is written out here in full for each case, and the fault reporter must write
- * just that, once, before the child takes its usual end.
+ * The SENTENCE of kva_vm_fault_describe is written out here in full for each case, and the fault reporter
+ * must write just that, once, before the child takes its usual end.
  */
 #define _DEFAULT_SOURCE
 #include "../common/harness.h"
@@ -424,7 +424,8 @@ static int play(void *context)
     return 0;
 }
 
-/** Every how manieth of the reads and writes, which take turns, to try: valgrind takes seconds for each child. */
+/** Every how manieth of the reads and writes, which take turns, to try: valgrind takes seconds for each
+ *  child. */
 static size_t step(void)
 {
     return test_under_valgrind() ? 9 : 1;
@@ -566,7 +567,8 @@ static const char *about(char text[256], const char *format, const void *start)
     return text;
 }
 
-/** Fail unless an address is told of as so many bytes "past the end of" an area, "before" it, or "into" it. */
+/** Fail unless an address is told of as so many bytes "past the end of" an area, "before" it, or "into"
+ *  it. */
 static void expect_place(const struct kva_vm *vm, const unsigned char *address, size_t bytes,
                          const char *place, const void *start, size_t pages, bool freed)
 {
@@ -614,7 +616,8 @@ static void test_sentences_of_areas(void **state)
     assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_OK);
 }
 
-/** Of the areas on both sides of a guard page the nearer one is named, be they small or large, and whatever their kind. */
+/** Of the areas on both sides of a guard page the nearer one is named, be they small or large, and
+ *  whatever their kind. */
 static void test_sentences_of_neighbours(void **state)
 {
     struct kva_vm_config config = with_symbols(KVA_MECHANISM_BEST);
@@ -832,8 +835,8 @@ static void test_sentences_and_room(void **state)
 /** What a child does about the reporter besides. */
 enum twist { PLAIN, OWN_HANDLER, REMOVED, SECOND_INSTANCE, OUTSIDE };
 
-/** Whether a handler is told that it was a write; where it is not, the reporter says "read". An emulator of Arm's processors
- *  leaves out the record that says so. */
+/** Whether a handler is told that it was a write; where it is not, the reporter says "read". An emulator
+ *  of Arm's processors leaves out the record that says so. */
 static bool knows_writes(void)
 {
 #if defined(__x86_64__) || defined(__i386__)
@@ -919,7 +922,8 @@ static void cut_emulators_word(struct test_child *child)
         *word = '\0';
 }
 
-/** The child wrote the sentence, and the reporter wrote it once more; or, without one, neither wrote anything. */
+/** The child wrote the sentence, and the reporter wrote it once more; or, without one, neither wrote
+ *  anything. */
 static void expect_report(struct test_child *child, bool sentence, const char *name)
 {
     cut_emulators_word(child);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Marked areas, whose owners change how they are mapped: on each way on which an area ends, the page source is told to
- * dismiss its pages, and those of no other area. What it makes of that is tested in test_vm_pages.c, and against each deed of an
- * owner in test_vm_mappings.c.
+ * Marked areas, whose owners change how they are mapped: on each way on which an area ends, the page source
+ * is told to dismiss its pages, and those of no other area. What it makes of that is tested in
+ * test_vm_pages.c, and against each deed of an owner in test_vm_mappings.c.
  */
 #define _GNU_SOURCE
 #include "../common/harness.h"
@@ -40,7 +40,8 @@ static unsigned flags_at(struct kva_vm *vm, const void *memory)
     return area.flags;
 }
 
-/** By request or by call, small or large: parked, not cached; and purged by a call of its own kind, with its marked neighbours. */
+/** By request or by call, small or large: parked, not cached; and purged by a call of its own kind, with
+ *  its marked neighbours. */
 static void test_marked_areas_are_dismissed(void **state)
 {
     enum kva_mechanism mechanism;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A fork at every point of every call that another thread has under way. The child starts clean: what the call had begun is
- * undone or finished, and everything that the child knows of can be used and ended.
+ * A fork at every point of every call that another thread has under way. The child starts clean: what the
+ * call had begun is undone or finished, and everything that the child knows of can be used and ended.
  *
- * A worker makes one call. It stops at the n-th of its points (kva_threads.point), and there this thread forks. Where the
- * worker holds a lock that kva_vm_fork_prepare wants, it goes on, point by point, until it has dropped it. Then n + 1, until the
- * call is over before its n-th point.
+ * A worker makes one call. It stops at the n-th of its points (kva_threads.point), and there this thread
+ * forks. Where the worker holds a lock that kva_vm_fork_prepare wants, it goes on, point by point, until it
+ * has dropped it. Then n + 1, until the call is over before its n-th point.
  */
 #define _GNU_SOURCE
 #include "../common/harness.h"
@@ -34,8 +34,8 @@ static size_t page;
 
 /* ------------------------------------------------------------------------------------------- the instance */
 
-/** What one part of the reserve is full of. Small areas come first, and what stays live lies between them: so each is a slice of
- *  its own, and only after the last of them is there room for something larger.
+/** What one part of the reserve is full of. Small areas come first, and what stays live lies between them: so
+ *  each is a slice of its own, and only after the last of them is there room for something larger.
  *
  *      | small | held | small | held | ... | large | large | ...
  */
@@ -139,7 +139,8 @@ static size_t free_all(struct kva_vm *vm)
     return left;
 }
 
-/** Only the caller's object, which nobody in the child knows, may keep the allocator busy: it lies in a chunk of two areas. */
+/** Only the caller's object, which nobody in the child knows, may keep the allocator busy: it lies in a
+ *  chunk of two areas. */
 static void end_pcpu(struct stage *stage, size_t areas)
 {
     enum kva_status status = kva_pcpu_destroy(stage->pcpu);

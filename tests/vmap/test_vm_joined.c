@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Without guard regions, when mappings run short: areas share mappings with their neighbours. None is refused, whatever is done
- * in whatever order; each keeps its contents, and begins with zeroes; what cannot fault is counted and marked; it faults again
- * as soon as there are mappings; and a hardened instance refuses instead.
+ * Without guard regions, when mappings run short: areas share mappings with their neighbours. None is
+ * refused, whatever is done in whatever order; each keeps its contents, and begins with zeroes; what cannot
+ * fault is counted and marked; it faults again as soon as there are mappings; and a hardened instance refuses
+ * instead.
  *
  * All of it is done in children, whose other mappings (a crowd) leave the instance only some hundred.
  */
@@ -166,8 +167,8 @@ static int take_more_than_fit(void *context)
     return 0;
 }
 
-/** Frees and allocations in any order, for long: nothing is refused, nothing is lost, nothing is seen of an owner before. What
- *  was given back reads as zero as long as it can be read. */
+/** Frees and allocations in any order, for long: nothing is refused, nothing is lost, nothing is seen of
+ *  an owner before. What was given back reads as zero as long as it can be read. */
 static int go_on_for_long(void *context)
 {
     static struct play play;
@@ -205,7 +206,8 @@ static int go_on_for_long(void *context)
     return 0;
 }
 
-/** When others have gone, what could be touched is mended: by a flush all of it, and by other calls little by little. */
+/** When others have gone, what could be touched is mended: by a flush all of it, and by other calls little
+ *  by little. */
 static int mend_when_there_is_room(void *context)
 {
     static struct play play;
@@ -261,8 +263,8 @@ static int refuse_when_hardened(void *context)
     return 0;
 }
 
-/** An area far from all others takes mappings, as long as there are any; then it is joined all the same, but not over a 64th of
- *  the reserve. */
+/** An area far from all others takes mappings, as long as there are any; then it is joined all the same,
+ *  but not over a 64th of the reserve. */
 static int go_far_away(void *context)
 {
     static struct play play;
@@ -325,7 +327,8 @@ static int free_large_areas(void *context)
     return 0;
 }
 
-/** What the program may have of data is short, too: an area that fits by itself is not refused for its gap. */
+/** What the program may have of data is short, too: an area that fits by itself is not refused for its
+ *  gap. */
 static int join_in_little_data(void *context)
 {
     static struct play play;

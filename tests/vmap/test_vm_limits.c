@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Limits: of the process (addresses, data, descriptors, locked pages), of the kernel (mappings, overcommitment), of the
- * instance (space), and of the numbers. At each of them a call says which one it was, and everything that was there before
- * still is; when the limit has gone, so has the trouble.
+ * Limits: of the process (addresses, data, descriptors, locked pages), of the kernel (mappings,
+ * overcommitment), of the instance (space), and of the numbers. At each of them a call says which one it was,
+ * and everything that was there before still is; when the limit has gone, so has the trouble.
  *
- * What changes the process is done in a child. What needs the system's own word, on resident memory or on how many mappings
- * there are, is left out where that is another program's: under an emulator, valgrind, or a sanitizer, which all have
- * memory and mappings of their own. Each such test says so.
+ * What changes the process is done in a child. What needs the system's own word, on resident memory or on how
+ * many mappings there are, is left out where that is another program's: under an emulator, valgrind, or a
+ * sanitizer, which all have memory and mappings of their own. Each such test says so.
  */
 #define _GNU_SOURCE
 #include "../common/harness.h"
@@ -159,8 +159,9 @@ static void expect_fault(void *address, const char *what)
 
 /* ----------------------------------------------------------------------------------------------- mappings */
 
-/** How many single pages are live at once: as many as in the second test of the suite, which with their guards are more
- *  than a process may have mappings. Where each change takes long, fewer, and others have taken most mappings. */
+/** How many single pages are live at once: as many as in the second test of the suite, which with their
+ *  guards are more than a process may have mappings. Where each change takes long, fewer, and others have
+ *  taken most mappings. */
 static size_t very_many(void)
 {
     if (test_under_valgrind() || test_is_emulated())
@@ -186,7 +187,8 @@ static void expect_guard(const struct areas *areas, size_t i, const char *what)
         expect_fault(areas->memory[i] + page, what);
 }
 
-/** Guard regions take no mappings for them; the other mechanism does without guards when mappings run short. */
+/** Guard regions take no mappings for them; the other mechanism does without guards when mappings run
+ *  short. */
 static void test_32768_guarded_pages(void **state)
 {
     enum kva_mechanism mechanism;
@@ -230,8 +232,8 @@ static void test_32768_guarded_pages(void **state)
     }
 }
 
-/** At the limit on mappings: the areas of a hardened instance. The library says so before the kernel does: others can still
- *  map. */
+/** At the limit on mappings: the areas of a hardened instance. The library says so before the kernel does:
+ *  others can still map. */
 static int cross_with_areas(void *context)
 {
     struct kva_vm_config *config = context;
@@ -275,7 +277,8 @@ static int cross_with_areas(void *context)
     return 0;
 }
 
-/** With guard regions large areas may be mappings of their own, as long as those are many: they never are what is short. */
+/** With guard regions large areas may be mappings of their own, as long as those are many: they never are
+ *  what is short. */
 static int take_large_areas(void *context)
 {
     struct kva_vm_config *config = context;
@@ -330,7 +333,8 @@ static int be_crowded_out(void *context)
     return 0;
 }
 
-/** At the limit on mappings: maps of a frame each, and a map of many runs, of which the last ones are refused. */
+/** At the limit on mappings: maps of a frame each, and a map of many runs, of which the last ones are
+ *  refused. */
 static int cross_with_maps(void *context)
 {
     struct kva_vm_config *config = context;
@@ -374,8 +378,9 @@ static void *single(void)
     return mmap(NULL, page, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0); /* merges with nothing */
 }
 
-/** The program's mappings bring the process above the limit, while maps and areas are live. What ends then ends as anywhere: it
- *  faults after a flush, the mappings go, and there is room again, for the program and for the instance. */
+/** The program's mappings bring the process above the limit, while maps and areas are live. What ends then
+ *  ends as anywhere: it faults after a flush, the mappings go, and there is room again, for the program
+ *  and for the instance. */
 static int end_above_the_limit(void *context)
 {
     struct kva_vm_config *config = context;
@@ -425,7 +430,8 @@ static int end_above_the_limit(void *context)
     return 0;
 }
 
-/** The end of an area is given back above the limit, where only markers can close it. Else a flush closes it when there is room. */
+/** The end of an area is given back above the limit, where only markers can close it. Else a flush closes
+ *  it when there is room. */
 static int flush_failed_unmaps(void *context)
 {
     struct kva_vm_config *config = context;
@@ -663,7 +669,8 @@ static bool is_limited(rlimit_kind resource)
     return now.rlim_cur != RLIM_INFINITY;
 }
 
-/** Twice as much as the machine has: pages that nobody touches cost nothing, unless the system forbids to promise them. */
+/** Twice as much as the machine has: pages that nobody touches cost nothing, unless the system forbids to
+ *  promise them. */
 static void test_overcommitment(void **state)
 {
     enum kva_mechanism mechanism;
@@ -768,7 +775,8 @@ static void test_runs_end_where_the_frames_begin(void **state)
     }
 }
 
-/** The frames' part is full: maps are refused, private memory is not; ended maps give way to what needs their room. */
+/** The frames' part is full: maps are refused, private memory is not; ended maps give way to what needs
+ *  their room. */
 static void test_frames_part_is_full(void **state)
 {
     enum kva_mechanism mechanism;
@@ -1048,7 +1056,8 @@ static uint64_t lowest_multiple(uint64_t first, uint64_t last, uint64_t align, u
     return at >= first && at <= last && last - at >= bytes - 1 ? at : 0;
 }
 
-/** Alignments up to that of the space and beyond: what a multiple lies in is found, and what none lies in is not. */
+/** Alignments up to that of the space and beyond: what a multiple lies in is found, and what none lies in
+ *  is not. */
 static void test_alignments_up_to_the_space(void **state)
 {
     enum kva_mechanism mechanism;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What owners do to the pages of their areas, and do not undo: protection, other files mapped over them, holes, advice,
- * locks. While an area is live that is its owner's right; once it is given back, kva_vm_check names it (V10), until a purge
- * has replaced the pages or somebody has undone it. What the check lets pass is as good as new for the next owner.
+ * What owners do to the pages of their areas, and do not undo: protection, other files mapped over them,
+ * holes, advice, locks. While an area is live that is its owner's right; once it is given back, kva_vm_check
+ * names it (V10), until a purge has replaced the pages or somebody has undone it. What the check lets pass is
+ * as good as new for the next owner.
  *
  * What the library itself does to its pages must pass the check at any time.
  */
@@ -196,7 +197,8 @@ static const struct {
     uint64_t cache_bytes;
 } waits[] = {{"cached", 0}, {"parked", KVA_VM_NONE}};
 
-/** While the area is live, its owner may; when it has been freed and waits, the check names it; when it is undone, all is well. */
+/** While the area is live, its owner may; when it has been freed and waits, the check names it; when it is
+ *  undone, all is well. */
 static void tamper_and_undo(enum kva_mechanism mechanism, const struct deed *deed, size_t pages, size_t wait)
 {
     struct test_vm test;
@@ -248,8 +250,8 @@ static void test_what_owners_leave_is_named(void **state)
 
 /* ----------------------------------------------------------------------------------------- the next owner */
 
-/** The protection of the mapping that an address lies in, its file's number, and whether it has any of these attributes, read in
- *  another way than the library does it. */
+/** The protection of the mapping that an address lies in, its file's number, and whether it has any of
+ *  these attributes, read in another way than the library does it. */
 static bool is_as_new(const unsigned char *address)
 {
     static const char *const strange[] = {" lo", " dc", " dd", " wf", " mg", " hg", " nh", " rr", " sr"};
@@ -270,7 +272,8 @@ static bool is_as_new(const unsigned char *address)
     return as_new;
 }
 
-/** After a flush the check names what is still there; what it does not name is gone. At level 3 the flush itself reports it. */
+/** After a flush the check names what is still there; what it does not name is gone. At level 3 the flush
+ *  itself reports it. */
 static bool tamper_and_flush(enum kva_mechanism mechanism, const struct deed *deed, size_t pages,
                              bool hardened)
 {
@@ -330,8 +333,8 @@ static void test_what_is_not_named_is_as_new(void **state)
     }
 }
 
-/** Of a marked area nothing is left after a purge, whatever its owner has done; and before that the check does not mind. At level 3
- *  the flush looks, too. */
+/** Of a marked area nothing is left after a purge, whatever its owner has done; and before that the check
+ *  does not mind. At level 3 the flush looks, too. */
 static void tamper_with_marked(enum kva_mechanism mechanism, const struct deed *deed, size_t pages,
                                bool hardened)
 {
@@ -400,7 +403,8 @@ struct left_behind {
     const struct deed *deed;
 };
 
-/** What the child maps is its own: nothing that it does with the instance may end that. Here it asks for the very addresses. */
+/** What the child maps is its own: nothing that it does with the instance may end that. Here it asks for
+ *  the very addresses. */
 static int map_and_flush(void *context)
 {
     const struct left_behind *left = context;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Each public function with each kind of bad input: the status that kva/vm.h promises, one word to the misuse hook if it
- * is the caller's bug, and nothing else. Before and after, the report, the statistics and the contents are the same.
+ * Each public function with each kind of bad input: the status that kva/vm.h promises, one word to the misuse
+ * hook if it is the caller's bug, and nothing else. Before and after, the report, the statistics and the
+ * contents are the same.
  *
- *   A STAGE has one of everything that an address can point at: areas of each kind and in each state, their insides and
- *   guard pages, a block's unused pages, what was purged, what was never used, and what belongs to others.
+ *   A STAGE has one of everything that an address can point at: areas of each kind and in each state, their
+ *   insides and guard pages, a block's unused pages, what was purged, what was never used, and what belongs
+ *   to others.
  *
  *   GIVING BACK   each such address is handed to each function that takes an area
  *   ARGUMENTS     a table of single calls
@@ -1184,7 +1186,8 @@ static void test_quarantined_areas(void **state)
     }
 }
 
-/** An area is freed once, whatever becomes of it; and the next owner's cannot be freed by the last one's key twice. */
+/** An area is freed once, whatever becomes of it; and the next owner's cannot be freed by the last one's
+ *  key twice. */
 static void test_double_frees(void **state)
 {
     struct test_vm test;
@@ -1216,8 +1219,8 @@ static void test_double_frees(void **state)
     test_vm_destroy(&test);
 }
 
-/** Requests as a designated initialiser leaves them: no alignment, no window. They are those of kva_vm_request_of, from the cache
- *  and past it, in one piece and in several. */
+/** Requests as a designated initialiser leaves them: no alignment, no window. They are those of
+ *  kva_vm_request_of, from the cache and past it, in one piece and in several. */
 static void test_what_is_left_out(void **state)
 {
     struct test_vm test;
@@ -1433,8 +1436,8 @@ static const char *object_nearby(const struct kva_address_map *map, uint64_t at,
     return objects ? "I4: a test objects" : kva_engine_scan.check_near(map, at, address);
 }
 
-/** Per-CPU objects are ranges of offsets, and what keeps these is checked as what keeps addresses: an object that is there and
- *  cannot be freed is told, and from check level 2 on each change is checked. */
+/** Per-CPU objects are ranges of offsets, and what keeps these is checked as what keeps addresses: an
+ *  object that is there and cannot be freed is told, and from check level 2 on each change is checked. */
 static void test_broken_offsets(void **state)
 {
     struct kva_engine engine = kva_engine_scan;

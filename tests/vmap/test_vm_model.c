@@ -3,19 +3,21 @@
 /**
  * Contents: random traffic of every kind, against a model that knows whose each byte is.
  *
- * THE MODEL   A list of what is live: areas, maps, short-lived maps, and per-CPU objects. Each has an id, and each
- *   page of its memory holds a word made of that id and of the word's offset (its STAMP); so does the end of the bytes
- *   that were asked for. Frames have a word of their own, which whoever maps them writes and reads:
+ * THE MODEL   A list of what is live: areas, maps, short-lived maps, and per-CPU objects. Each has an id, and
+ *             each
+ *   page of its memory holds a word made of that id and of the word's offset (its STAMP); so does the end of
+ *   the bytes that were asked for. Frames have a word of their own, which whoever maps them writes and reads:
  *
  *      area 7, 2.5 pages   |7:0          |7:4096       |7:8192  7:end|
  *      frames 4, 9 mapped  |frame 4's    |frame 9's    |
  *
- *   Stamps are looked at before an area is freed, around each realloc, and at intervals all of them at once: whoever
- *   gets a page that is not his, loses one that is, or is shown another frame, finds a word that is not there.
+ *   Stamps are looked at before an area is freed, around each realloc, and at intervals all of them at once:
+ *   whoever gets a page that is not his, loses one that is, or is shown another frame, finds a word that is
+ *   not there.
  *
  * AND         Memory that is to be zero is, wherever it has been before; areas lie where they were asked to lie; any
- *   interior address finds its area; a refusal for want of space means that no hole is long enough; statistics and
- *   iteration agree with the model; and the library's own check is satisfied.
+ *   interior address finds its area; a refusal for want of space means that no hole is long enough;
+ *   statistics and iteration agree with the model; and the library's own check is satisfied.
  *
  * It is played with every engine, on every mechanism, with and without guards, cached, uncached and hardened.
  */
@@ -209,8 +211,8 @@ static void expect_found(struct world *world, const struct area *area)
     assert_int_equal(found.start, start);
 }
 
-/** A new private area, as a request with these nodes and this mark has made it: where it lies, how much of it may be used, and
- *  its stamps. */
+/** A new private area, as a request with these nodes and this mark has made it: where it lies, how much of
+ *  it may be used, and its stamps. */
 static void adopt_as(struct world *world, void *memory, size_t size, size_t align,
                      const struct kva_vm_request *request)
 {

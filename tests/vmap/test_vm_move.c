@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Movable frames, one promise of kva/vm.h at a time: what compaction gains and what it leaves alone, what maps show before and
- * after it, runs of frames, pins, statistics, and what a child of fork has of them. What random traffic finds is in
- * test_vm_move_model.c.
+ * Movable frames, one promise of kva/vm.h at a time: what compaction gains and what it leaves alone, what
+ * maps show before and after it, runs of frames, pins, statistics, and what a child of fork has of them. What
+ * random traffic finds is in test_vm_move_model.c.
  */
 #define _GNU_SOURCE /* SEEK_DATA */
 #define _FILE_OFFSET_BITS 64
@@ -476,8 +476,8 @@ static void test_ended_maps_after_compaction(void **state)
     end();
 }
 
-/** Numbers that are given back while an ended map shows them, and taken again, lie elsewhere; a map of them must not be found that
- *  shows what lies at the old places. */
+/** Numbers that are given back while an ended map shows them, and taken again, lie elsewhere; a map of
+ *  them must not be found that shows what lies at the old places. */
 static void play_reused_numbers(bool compacts, struct test_rng *rng)
 {
     enum { TAKEN = 120, LENGTH = 4 };
@@ -537,7 +537,8 @@ static uint64_t
     meanwhile[BLOCKS * BLOCK_MOST]; /* frames that were taken between two slices, and given back */
 static size_t meanwhile_count;
 
-/** Two short-lived maps of each second pair, which show what vmap shows; more than 2000 pages are not kept. */
+/** Two short-lived maps of each second pair, which show what vmap shows; more than 2000 pages are not
+ *  kept. */
 static void expect_pairs(uint64_t word)
 {
     for (size_t i = 0; i + 1 < meanwhile_count && i < 2000; i += 4) {
@@ -559,8 +560,8 @@ static void leave_ended_maps(void)
     give(meanwhile, meanwhile_count);
 }
 
-/** Frames move to places of frames that were given back, but which ended maps show still. When those frames are taken
- *  again they lie elsewhere, and no such map is found. */
+/** Frames move to places of frames that were given back, but which ended maps show still. When those
+ *  frames are taken again they lie elsewhere, and no such map is found. */
 static void test_ended_maps_of_free_frames(void **state)
 {
     (void)state;
@@ -573,7 +574,8 @@ static void test_ended_maps_of_free_frames(void **state)
     end();
 }
 
-/** More short-lived maps than are kept: where one takes the place of another, its pages show its own frames only. */
+/** More short-lived maps than are kept: where one takes the place of another, its pages show its own
+ *  frames only. */
 static void test_maps_in_place_of_ended_ones(void **state)
 {
     enum { LENGTH = 16, ROUNDS = 2 * 4096 / LENGTH };
@@ -1190,8 +1192,8 @@ static void leave_one_in_each_block(struct kva_vm_frames *frames, const uint64_t
         assert_int_equal(kva_vm_frames_free(frames, &numbers[i + 1], block - 1), KVA_OK);
 }
 
-/** A run is taken from a later part where the first has no such run, though frames enough. And where the first has a
- *  free block, the later ones are not compacted for another. */
+/** A run is taken from a later part where the first has no such run, though frames enough. And where the
+ *  first has a free block, the later ones are not compacted for another. */
 static void play_scattered_parts(bool movable)
 {
     const size_t part = (size_t)1 << 20;
@@ -1223,7 +1225,8 @@ static void play_scattered_parts(bool movable)
     free(numbers);
 }
 
-/** A run that only the last part has room for: the bookkeeping of those before is made, too, and all is counted. */
+/** A run that only the last part has room for: the bookkeeping of those before is made, too, and all is
+ *  counted. */
 static void play_run_in_last_part(void)
 {
     const size_t part = (size_t)1 << 21;
@@ -1436,8 +1439,8 @@ static void test_forks(void **state)
     }
 }
 
-/** What a child ends of a lost set's maps is no business of its own sets, whose maps lie where others of the lost
- *  set were. */
+/** What a child ends of a lost set's maps is no business of its own sets, whose maps lie where others of
+ *  the lost set were. */
 static int map_in_place_of_lost(void *context)
 {
     unsigned char *const *lost = context; /* maps of a frame, side by side; the first was made first */

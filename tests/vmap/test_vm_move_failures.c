@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Movable frames on bad days: each block of memory and each call of the page source refused in turn, once or from then on.
+ * Movable frames on bad days: each block of memory and each call of the page source refused in turn, once or
+ * from then on.
  *
- * For each call of the interface there is a stage on which it needs something. The first time, the first thing that it asks for is
- * refused, the next time the second one, until nothing more is. After each refusal all is as it was: frames, contents, figures.
- * Then the call is made again with the sources at peace, and succeeds.
+ * For each call of the interface there is a stage on which it needs something. The first time, the first
+ * thing that it asks for is refused, the next time the second one, until nothing more is. After each refusal
+ * all is as it was: frames, contents, figures. Then the call is made again with the sources at peace, and
+ * succeeds.
  */
 #include "../common/harness.h"
 #include "../common/movable.h"
@@ -271,8 +273,9 @@ static void test_each_refusal(void **state)
 
 /* ------------------------------------------------------------------------------------------------- growth */
 
-/** Beyond 2^20 frames a set needs more bookkeeping: while it is refused, there are no more frames; and none is lost. Some of
- *  those asked for are there already, unless it is a run. All bookkeeping of frames comes from the page source. */
+/** Beyond 2^20 frames a set needs more bookkeeping: while it is refused, there are no more frames; and
+ *  none is lost. Some of those asked for are there already, unless it is a run. All bookkeeping of frames
+ *  comes from the page source. */
 static void play_growth(bool movable, bool is_run, bool from_then_on)
 {
     const size_t first = (size_t)1 << 20; /* frames that need no more */
@@ -323,7 +326,8 @@ static void test_growth(void **state)
 
 /* --------------------------------------------------------------------------------------------- compaction */
 
-/** Move after move refused at random, for a long time: all that is there stays there, and when there is peace, it is finished. */
+/** Move after move refused at random, for a long time: all that is there stays there, and when there is
+ *  peace, it is finished. */
 static void test_refused_moves(void **state)
 {
     struct test_rng rng = test_rng_of(41);

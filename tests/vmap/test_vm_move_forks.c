@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A fork at every point of every call on a movable set that another thread has under way (as test_vm_forks.c does for the rest).
- * The set is lost to the child, which ends it and the instance; and whatever the child gives back, the parent's frames hold
- * what they held.
+ * A fork at every point of every call on a movable set that another thread has under way (as test_vm_forks.c
+ * does for the rest). The set is lost to the child, which ends it and the instance; and whatever the child
+ * gives back, the parent's frames hold what they held.
  */
 #define _GNU_SOURCE
 #include "../common/harness.h"

@@ -3,9 +3,11 @@
 /**
  * Random traffic on a movable set, in lock-step with a model that knows frames by their numbers alone.
  *
- * THE MODEL   Of each number: whether it is taken, what its first and its last word are, how many pins it has, and how many live
- *   maps show it. Of each live map: the numbers, in order. It knows nothing of places. So after each compaction, and now and
- *   then, every page of every live map is read: a frame that was lost, mixed up, or not copied shows.
+ * THE MODEL   Of each number: whether it is taken, what its first and its last word are, how many pins it
+ *             has, and how many live
+ *   maps show it. Of each live map: the numbers, in order. It knows nothing of places. So after each
+ *   compaction, and now and then, every page of every live map is read: a frame that was lost, mixed up, or
+ *   not copied shows.
  *
  *      number      0    1    2    3    4
  *      words      .    7,9   .   0,0   3,3        .  free
@@ -14,9 +16,9 @@
  *      map b          [1]              [0][2]
  *
  * AND         Fresh frames read as zero, though what was there was written to. A pinned frame is at the place where it was. A run
- *   lies at places in a row, aligned. "No space" is said of runs for which there is no gap, all places looked at. Statistics count
- *   as the model does, and the library's own check is satisfied, as is the page source (failing_pages.h), which knows what
- *   each page shows.
+ *   lies at places in a row, aligned. "No space" is said of runs for which there is no gap, all places looked
+ *   at. Statistics count as the model does, and the library's own check is satisfied, as is the page source
+ *   (failing_pages.h), which knows what each page shows.
  */
 #include "../common/harness.h"
 #include "../common/movable.h"
@@ -123,7 +125,8 @@ static void expect_figures(struct world *w)
     assert_int_equal(test_vm_stats(w->stage.vm).frames_taken, w->taken);
 }
 
-/** Which places are in use: all frames that are taken are mapped for a moment. False: there is no room for that. */
+/** Which places are in use: all frames that are taken are mapped for a moment. False: there is no room for
+ *  that. */
 static bool read_places(struct world *w, bool *is_used)
 {
     size_t count = 0;
@@ -236,7 +239,8 @@ static size_t some_taken(struct world *w, uint64_t *numbers, size_t most)
     uint64_t step = test_one_in(&w->rng, 2) ? 1 : 1 + 2 * below(w, w->stage.count / 2);
     size_t count = 0;
 
-    /* An odd step and a count that may not be a power of two: so no more steps than numbers, and a look for repetitions. */
+    /* An odd step and a count that may not be a power of two: so no more steps than numbers, and a look
+     * for repetitions. */
     for (uint64_t i = 0; i < w->stage.count && count < most; i++) {
         bool is_there = false;
         at = (at + step) % w->stage.count;

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * All schedules of a thread that compacts a movable set and one that uses it, on a set of a few blocks of four frames
- * (common/array_frames.h). Each frame has one owner, who knows what it holds; nothing that the other thread does may change that.
+ * All schedules of a thread that compacts a movable set and one that uses it, on a set of a few blocks of
+ * four frames
+ * (common/array_frames.h). Each frame has one owner, who knows what it holds; nothing that the other thread
+ * does may change that.
  *
  *   blocks   | 0 . . . | . 1 . . | . . 2 . |       to begin with: the frames of three slots, in a block each
  *
- * WHAT IS LOOKED AT   What each call returns; what a frame holds whenever it is mapped, and at the end; that a pinned one stays
- * where it is; what the set has in use in the end; and the checks of the library and of the page source (failing_pages.h).
+ * WHAT IS LOOKED AT   What each call returns; what a frame holds whenever it is mapped, and at the end; that
+ * a pinned one stays where it is; what the set has in use in the end; and the checks of the library and of
+ * the page source (failing_pages.h).
  */
 #include "common/schedules.h"
 
@@ -24,9 +27,11 @@
 enum { PAGE = KVA_ARRAY_PAGE, BLOCKS = 3, FRAMES = BLOCKS * KVA_ARRAY_BLOCK, SLOTS = 8, STEPS_MOST = 6 };
 
 /** What a thread does with the frame of a slot:
- *    A take it   F give it back   M map it   U end the map   R map it for a short time   V end that   W store to it   P pin   Q unpin
+ *    A take it   F give it back   M map it   U end the map   R map it for a short time   V end that   W store
+ *    to it   P pin   Q unpin
  *  and without one:
- *    C compact   S compact, a frame at a time   G compact until there is a group of `order`   L flush   K check   0 end */
+ *    C compact   S compact, a frame at a time   G compact until there is a group of `order`   L flush   K
+ *                check   0 end */
 struct step {
     char what;
     unsigned slot;
@@ -273,8 +278,8 @@ static unsigned frames_of(const struct play *play)
     return FRAMES + play->scenario->more * KVA_ARRAY_BLOCK;
 }
 
-/** Which slot the frame at a place is: those of places 0, 5 and 10; or, with more blocks, of places 0, 1 and 2, so that their block
- *  is the one that others move to. SLOTS: none. */
+/** Which slot the frame at a place is: those of places 0, 5 and 10; or, with more blocks, of places 0, 1
+ *  and 2, so that their block is the one that others move to. SLOTS: none. */
 static unsigned slot_at(const struct play *play, uint64_t place)
 {
     unsigned step = play->scenario->more > 0 ? 1 : KVA_ARRAY_BLOCK + 1;
@@ -282,7 +287,8 @@ static unsigned slot_at(const struct play *play, uint64_t place)
     return place % step == 0 && place / step < BLOCKS ? (unsigned)place / step : SLOTS;
 }
 
-/** What is kept of the frames of a block, which are mapped for a moment: the slots', and the first one of each further block. */
+/** What is kept of the frames of a block, which are mapped for a moment: the slots', and the first one of
+ *  each further block. */
 static void keep_some(struct play *play, const uint64_t *numbers, bool *is_kept)
 {
     void *map;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Movable frames and many threads: some allocate, map, store, load, pin, unmap and free, while others compact without a pause.
+ * Movable frames and many threads: some allocate, map, store, load, pin, unmap and free, while others compact
+ * without a pause.
  *
- * Every page carries its holder's stamp at both ends, and every holder changes it all the time. So a store that was lost while the
- * frame was moved, a load that saw another frame, or a frame that two have, shows. The page source is the host's (a program of
- * many threads needs one that holds stores back), in the one for tests, which knows what each page shows. Where the host cannot
- * hold stores back, only what is not mapped moves, and the test is about that.
+ * Every page carries its holder's stamp at both ends, and every holder changes it all the time. So a store
+ * that was lost while the frame was moved, a load that saw another frame, or a frame that two have, shows.
+ * The page source is the host's (a program of many threads needs one that holds stores back), in the one for
+ * tests, which knows what each page shows. Where the host cannot hold stores back, only what is not mapped
+ * moves, and the test is about that.
  */
 #define _GNU_SOURCE
 #include "common/harness.h"
@@ -144,8 +146,8 @@ struct worker {
     struct held held[HELD];
 };
 
-/** ThreadSanitizer takes the mmap that shows a frame at its new place for a store to all that it maps: so it does not see loads
- *  and stores of what may move meanwhile. */
+/** ThreadSanitizer takes the mmap that shows a frame at its new place for a store to all that it maps: so
+ *  it does not see loads and stores of what may move meanwhile. */
 #define UNSEEN __attribute__((no_sanitize_thread, noinline))
 
 UNSEEN static uint64_t load(const void *at)
@@ -341,8 +343,8 @@ static void *hammer(void *context)
     return NULL;
 }
 
-/** Takes many frames and gives most of them back, so that there is always something to compact, and what the others take lies
- *  in blocks that are nearly empty. Until all of them have ended. */
+/** Takes many frames and gives most of them back, so that there is always something to compact, and what
+ *  the others take lies in blocks that are nearly empty. Until all of them have ended. */
 static void *scatter_all_the_time(void *context)
 {
     struct worker *worker = context;
@@ -469,7 +471,8 @@ static void scatter(struct stage *stage)
     assert_int_equal(kva_vm_frames_free(stage->frames, freed, count), KVA_OK);
 }
 
-/** A set is not ended under a thread that compacts it. Once a move has begun, that thread is inside, or done. */
+/** A set is not ended under a thread that compacts it. Once a move has begun, that thread is inside, or
+ *  done. */
 static void test_a_set_ends_while_a_thread_compacts(void **state)
 {
     static struct ending ending;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Nodes: where pages come from. What can be asked on any machine whose kernel knows nodes is asked of mappings: which policy
- * the kernel has for an address, and how many mappings there are. Where there are two nodes, pages are touched, and the
- * kernel says on which node each of them is.
+ * Nodes: where pages come from. What can be asked on any machine whose kernel knows nodes is asked of
+ * mappings: which policy the kernel has for an address, and how many mappings there are. Where there are two
+ * nodes, pages are touched, and the kernel says on which node each of them is.
  */
 #define _GNU_SOURCE
 #include "../common/harness.h"
@@ -123,7 +123,8 @@ static struct kva_vm_area area_of(struct kva_vm *vm, const void *memory)
 
 /* ------------------------------------------------------------------------------- on any machine: statuses */
 
-/** To ask for node 0 is harmless, whatever the machine and the kernel; what is missing is refused, and leaves nothing. */
+/** To ask for node 0 is harmless, whatever the machine and the kernel; what is missing is refused, and
+ *  leaves nothing. */
 static void test_node_0_is_everywhere(void **state)
 {
     const struct kva_vm_nodes specs[] = {none, preferred_0, bound_0, interleaved_0};
@@ -236,8 +237,8 @@ static void test_as_many_values_as_fit(void **state)
     test_vm_destroy(&test);
 }
 
-/** Values count, not those that ask for them: more groups than there are values, which have two of them. A group too many is
- *  refused, and then spends no number. */
+/** Values count, not those that ask for them: more groups than there are values, which have two of them. A
+ *  group too many is refused, and then spends no number. */
 static void test_many_groups_with_few_values(void **state)
 {
     enum { GROUPS = 300 };
@@ -273,7 +274,8 @@ static void test_many_groups_with_few_values(void **state)
     test_vm_destroy(&test);
 }
 
-/** A request that is refused leaves no district, and spends no number: after a thousand of them, 255 values fit. */
+/** A request that is refused leaves no district, and spends no number: after a thousand of them, 255
+ *  values fit. */
 static void test_refusals_spend_nothing(void **state)
 {
     const struct kva_part parts[] = {{0, 2 * page}, {16 * page, page}};
@@ -330,8 +332,8 @@ static bool count_call(void *context, struct kva_vm *vm, size_t size)
     return false;
 }
 
-/** Where no address is left either, a missing node is what is said, at once: nothing is purged for it, and nobody asked. With
- *  groups that are too many as well. */
+/** Where no address is left either, a missing node is what is said, at once: nothing is purged for it, and
+ *  nobody asked. With groups that are too many as well. */
 static void test_missing_nodes_come_first(void **state)
 {
     static struct kva_vm_nodes nodes[300];
@@ -378,7 +380,8 @@ static void test_missing_nodes_come_first(void **state)
 
 /* ---------------------------------------------------------------------------------------------- districts */
 
-/** Areas of the same nodes lie together, whatever is allocated in between, and other areas do not lie among them. */
+/** Areas of the same nodes lie together, whatever is allocated in between, and other areas do not lie
+ *  among them. */
 static void test_areas_lie_together(void **state)
 {
     enum { AREAS = 200 };
@@ -564,8 +567,8 @@ static void expect_policy(const unsigned char *memory, size_t bytes, int policy)
                    policy_at(memory + at), policy);
 }
 
-/** A source that breaks its word, and refuses to undo what it has bound: these addresses are used by nobody until it gives
- *  in, and then they are as all others. */
+/** A source that breaks its word, and refuses to undo what it has bound: these addresses are used by
+ *  nobody until it gives in, and then they are as all others. */
 static void test_a_binding_that_cannot_be_undone(void **state)
 {
     const struct kva_vm_nodes nodes[] = {bound_0, interleaved_0};
@@ -610,8 +613,8 @@ static void test_a_binding_that_cannot_be_undone(void **state)
     }
 }
 
-/** What is freed and purged on the way, by nobody's flush, gives its districts back, but for one for each value: so that what comes
- *  and goes does not take and give districts all the time. */
+/** What is freed and purged on the way, by nobody's flush, gives its districts back, but for one for each
+ *  value: so that what comes and goes does not take and give districts all the time. */
 static void test_empty_districts_do_not_pile_up(void **state)
 {
     enum { AREAS = 12, ROUNDS = 40 };
@@ -655,7 +658,8 @@ static void test_empty_districts_do_not_pile_up(void **state)
     }
 }
 
-/** When plain addresses are short, districts in which nothing is left make room, and so do those for other nodes. */
+/** When plain addresses are short, districts in which nothing is left make room, and so do those for other
+ *  nodes. */
 static void test_empty_districts_make_room(void **state)
 {
     struct test_vm test;
@@ -773,8 +777,8 @@ static void test_report_names_nodes(void **state)
 
 /* ---------------------------------------------------------------------------------- the kernel's policies */
 
-/** What is allocated, freed, purged and allocated again has its policy at any time. So has all of a reserve that is bound, and
- *  what a district was bound to ends with it. */
+/** What is allocated, freed, purged and allocated again has its policy at any time. So has all of a
+ *  reserve that is bound, and what a district was bound to ends with it. */
 static void test_policy_stays(void **state)
 {
     static const size_t lengths[] = {1, 16, 300};
@@ -815,8 +819,8 @@ static void test_policy_stays(void **state)
     }
 }
 
-/** Large areas as one: ten thousand of a page at the default limit, whatever the mechanism; and bound they take no more than a few
- *  mappings more than without. */
+/** Large areas as one: ten thousand of a page at the default limit, whatever the mechanism; and bound they
+ *  take no more than a few mappings more than without. */
 static void test_ten_thousand_areas(void **state)
 {
     enum { AREAS = 10000, HEAP = 64 }; /* mappings that the C library's heap may take for the bookkeeping */

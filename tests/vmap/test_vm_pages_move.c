@@ -1573,8 +1573,8 @@ static rlim_t locked_bytes(void)
     return 1024 * kib;
 }
 
-/** A program that locks all that it maps, as far as an unprivileged one may. There is room for the first map to
- *  be mapped again, but not for the second one, whose old pages count until they are gone. */
+/** A program that locks all that it maps, as far as an unprivileged one may. There is room for the first
+ *  map to be mapped again, but not for the second one, whose old pages count until they are gone. */
 static int be_short_of_locked_memory(void *context)
 {
     struct world *world = context;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What the library poisons for AddressSanitizer: in a live area, the bytes after those that were asked for; all of an area that
- * was freed and is still mapped. Nothing of what is unmapped, where a touch faults anyway. In other builds: nothing.
+ * What the library poisons for AddressSanitizer: in a live area, the bytes after those that were asked for;
+ * all of an area that was freed and is still mapped. Nothing of what is unmapped, where a touch faults
+ * anyway. In other builds: nothing.
  */
 #include "../common/harness.h"
 #include "../common/vmap.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * map_ram as a cache: which ended map is found again, how many are kept, which makes way, and when it is unmapped.
+ * map_ram as a cache: which ended map is found again, how many are kept, which makes way, and when it is
+ * unmapped.
  */
 #include "../common/harness.h"
 #include "../common/vmap.h"
@@ -10,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/** Pages of ended maps that are kept; and of those that make way, parked, at which there is a purge: as kva/vm.h says. */
+/** Pages of ended maps that are kept; and of those that make way, parked, at which there is a purge: as
+ *  kva/vm.h says. */
 enum { KEPT = 3584, PARKED = 512 };
 
 enum { FRAMES = 8192 };
@@ -163,8 +165,8 @@ static void test_contents(void **state)
     end();
 }
 
-/** Two live maps of the same frames are two; both can be found again, and then no third. Their frames are counted while they live,
- *  and free for others when they have ended. */
+/** Two live maps of the same frames are two; both can be found again, and then no third. Their frames are
+ *  counted while they live, and free for others when they have ended. */
 static void test_same_frames_twice(void **state)
 {
     struct kva_vm_config config = plain();
@@ -195,7 +197,8 @@ static void test_same_frames_twice(void **state)
     end();
 }
 
-/** A live map is not found by another one; one that has ended is an area of the caller that mapped it, and parked. */
+/** A live map is not found by another one; one that has ended is an area of the caller that mapped it, and
+ *  parked. */
 static void test_what_is_told(void **state)
 {
     struct kva_vm_config config = plain();
@@ -314,7 +317,8 @@ static void remember(struct oracle *oracle, size_t key)
         (void)forget(oracle, oracle->list[0]);
 }
 
-/** A fresh map takes the place of the oldest, if both are of one length and as many pages are kept as can be. */
+/** A fresh map takes the place of the oldest, if both are of one length and as many pages are kept as can
+ *  be. */
 static void make_place(struct oracle *oracle, size_t key)
 {
     if (oracle->pages + length_of(key) > KEPT && length_of(oracle->list[0]) == length_of(key))
@@ -369,7 +373,8 @@ static void fill(void)
         unmap(maps[i]);
 }
 
-/** Where no more are kept, a fresh map of the oldest one's length takes its area: one call, and none to unmap. */
+/** Where no more are kept, a fresh map of the oldest one's length takes its area: one call, and none to
+ *  unmap. */
 static void test_reuse(void **state)
 {
     struct kva_vm_config config = plain();
@@ -416,8 +421,8 @@ static void test_no_reuse(void **state)
     end();
 }
 
-/** The page source refuses to map over the oldest, once or for good, at once or after the first run of two: then its area is gone,
- *  and the map lies elsewhere or is refused. */
+/** The page source refuses to map over the oldest, once or for good, at once or after the first run of
+ *  two: then its area is gone, and the map lies elsewhere or is refused. */
 static void test_refused_reuse(void **state)
 {
     struct kva_vm_config config = plain();
@@ -644,7 +649,8 @@ static void test_last_page(void **state)
     play_last_page(true);
 }
 
-/** Maps of more frames, and all those of a hardened instance, are as those of kva_vmap: they have guards, and are not found again. */
+/** Maps of more frames, and all those of a hardened instance, are as those of kva_vmap: they have guards,
+ *  and are not found again. */
 static void play_as_vmap(bool hardened, size_t length)
 {
     struct kva_vm_config config = plain();

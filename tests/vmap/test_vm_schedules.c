@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * All schedules of two or three threads of a few operations each, on a tiny instance (common/schedules.h). A unit of the map is a
- * page; an area's guard has its letter, too.
+ * All schedules of two or three threads of a few operations each, on a tiny instance (common/schedules.h). A
+ * unit of the map is a page; an area's guard has its letter, too.
  *
- * WHO IS WHO. Operation number i asks for so many pages less i bytes, and so an area's size says whose it is. Areas are stamped
- * with their letter: what is closed or handed out while somebody has it, shows. But where a scenario gives one area back
- * twice, a second free may hit what has come to lie there, as it may with any allocator; nothing is stamped then.
+ * WHO IS WHO. Operation number i asks for so many pages less i bytes, and so an area's size says whose it is.
+ * Areas are stamped with their letter: what is closed or handed out while somebody has it, shows. But where a
+ * scenario gives one area back twice, a second free may hit what has come to lie there, as it may with any
+ * allocator; nothing is stamped then.
  *
- * WHAT MAY BECOME FREE. Anything idle at any moment, and by the end of a flush all that was idle when that began. "No space" is
- * said only at a moment at which nothing fits even if all that is idle were free.
+ * WHAT MAY BECOME FREE. Anything idle at any moment, and by the end of a flush all that was idle when that
+ * began. "No space" is said only at a moment at which nothing fits even if all that is idle were free.
  */
 #include "common/schedules.h"
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The tables in which an instance and its page source keep what they know of pages. They take what areas need, wherever these lie: no
- * more locked memory, data, resident memory or core; and they go when the areas go. Nothing runs into them: the first area has
- * a closed page in front, and the tables themselves lie between closed pages.
+ * The tables in which an instance and its page source keep what they know of pages. They take what areas
+ * need, wherever these lie: no more locked memory, data, resident memory or core; and they go when the areas
+ * go. Nothing runs into them: the first area has a closed page in front, and the tables themselves lie
+ * between closed pages.
  *
- * What changes the process is done in a child. What needs the system's own word on memory is left out where that is
- * another program's (test_is_on_its_own).
+ * What changes the process is done in a child. What needs the system's own word on memory is left out where
+ * that is another program's (test_is_on_its_own).
  */
 #define _GNU_SOURCE
 #include "../common/harness.h"
@@ -128,7 +129,8 @@ static uint64_t some_bit(struct test_rng *rng)
     return at;
 }
 
-/** Rows against arrays of bool: ranges within a part, over one end and over two, where there are pieces and where there are none. */
+/** Rows against arrays of bool: ranges within a part, over one end and over two, where there are pieces
+ *  and where there are none. */
 static void test_rows(void **state)
 {
     struct test_rng rng = test_rng_of(7101);
@@ -168,7 +170,8 @@ static void test_rows(void **state)
     free(model);
 }
 
-/** A refused piece changes nothing but what came before it; what is counted as used stays when the rest goes. */
+/** A refused piece changes nothing but what came before it; what is counted as used stays when the rest
+ *  goes. */
 static void test_sparse_table(void **state)
 {
     struct row_model *model = calloc(1, sizeof *model);
@@ -240,7 +243,8 @@ static char *piece_at(const struct tables *tables, uint32_t piece)
     return tables->pieces + (size_t)piece * KVA_VM_PIECE;
 }
 
-/** Pieces: the lowest first, zero whatever was there before, closed when they are not in use; and both ends closed for ever. */
+/** Pieces: the lowest first, zero whatever was there before, closed when they are not in use; and both
+ *  ends closed for ever. */
 static void test_pieces(void **state)
 {
     const struct tables_spec spec = {.page = page, .pieces = 40, .given = 2, .own = 100};
@@ -295,7 +299,8 @@ static bool limit_data(uint64_t value)
     return setrlimit(RLIMIT_DATA, &was) == 0;
 }
 
-/** A piece that the system does not let us open is refused, and everything stays as it was; later there is one. */
+/** A piece that the system does not let us open is refused, and everything stays as it was; later there is
+ *  one. */
 static int be_refused_a_piece(void *context)
 {
     const struct tables_spec spec = {.page = page, .pieces = 100, .own = 100};
@@ -418,8 +423,8 @@ static void test_limited_data(void **state)
     }
 }
 
-/** Bytes of the mappings outside [first, last] that a core would hold: those in which some page was written to, unless they are
- *  left out ("dd"). */
+/** Bytes of the mappings outside [first, last] that a core would hold: those in which some page was
+ *  written to, unless they are left out ("dd"). */
 static uint64_t core_bytes(uint64_t first, uint64_t last)
 {
     FILE *smaps = fopen("/proc/self/smaps", "r");
@@ -578,8 +583,8 @@ static uint64_t calls_of(const struct kva_vm *vm)
     return calls.reserve + calls.open + calls.close + calls.map + calls.unmap + calls.frames + calls.tables;
 }
 
-/** The first area takes no call for tables: what it needs is open from the beginning. Later ones take one for each piece, at most,
- *  and a flush that gives nothing back takes none. */
+/** The first area takes no call for tables: what it needs is open from the beginning. Later ones take one
+ *  for each piece, at most, and a flush that gives nothing back takes none. */
 static void test_calls_for_tables(void **state)
 {
     enum kva_mechanism mechanism;
@@ -653,8 +658,9 @@ static void test_tables_of_a_child(void **state)
     }
 }
 
-/** Areas all over the reserve, in an order and at distances that leave the tables as scattered as can be: few mappings while they
- *  live, hardly any memory once they are gone; what is left of them is found all the time. */
+/** Areas all over the reserve, in an order and at distances that leave the tables as scattered as can be:
+ *  few mappings while they live, hardly any memory once they are gone; what is left of them is found all
+ *  the time. */
 static void test_strewn_areas(void **state)
 {
     static unsigned char *areas[STREWN];
@@ -769,8 +775,8 @@ static void test_many_numbers(void **state)
 
 /* ----------------------------------------------------------------------------------------------- refusals */
 
-/** Areas that each want pieces, while call n of the source is refused. What is refused leaves nothing, and can be had at once
- *  afterwards. False when there were fewer than n calls. */
+/** Areas that each want pieces, while call n of the source is refused. What is refused leaves nothing, and
+ *  can be had at once afterwards. False when there were fewer than n calls. */
 static bool refuse_one(enum kva_mechanism mechanism, uint64_t n)
 {
     const size_t step = (size_t)apart();
@@ -852,7 +858,8 @@ static void expect_closed_front(const struct kva_vm *vm, unsigned char *first, c
     check_that(write_faults((unsigned char *)(uintptr_t)stats.reservation_last), "%s: the last byte", what);
 }
 
-/** A touch in front of the first area faults, in large and small reserves, anywhere and in windows that leave room for nothing else. */
+/** A touch in front of the first area faults, in large and small reserves, anywhere and in windows that
+ *  leave room for nothing else. */
 static void test_in_front_of_the_first_area(void **state)
 {
     const uint64_t mib[] = {1, 16, 64, 1024};
@@ -885,8 +892,8 @@ static void test_in_front_of_the_first_area(void **state)
     }
 }
 
-/** Short-lived maps side by side, 512 pages in each group. 17 groups lie over the end of a piece of the table; 33, over one of the
- *  numbers'. */
+/** Short-lived maps side by side, 512 pages in each group. 17 groups lie over the end of a piece of the
+ *  table; 33, over one of the numbers'. */
 struct groups {
     size_t count;
     size_t maps;    /* in each */
@@ -914,7 +921,8 @@ static void map_and_unmap(struct kva_vm *vm, struct kva_vm_frames *frames, const
     }
 }
 
-/** With one map left in each group, the rest of the pieces goes back at a flush, and is there again when maps come. */
+/** With one map left in each group, the rest of the pieces goes back at a flush, and is there again when
+ *  maps come. */
 static void test_flush_between_maps(void **state)
 {
     const uint32_t pages = test_is_brief() ? 8 : 1;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * One instance and many threads. Every page of each live area carries its holder's stamp, in the memory itself: a page that two
- * areas share, or that is taken away too early, shows. Areas wander: most are freed by another thread than took them. The page
- * source and the memory source are those for tests, which stop the program when they are used wrongly, or by two threads at
- * once without the lock (ThreadSanitizer watches their counters).
+ * One instance and many threads. Every page of each live area carries its holder's stamp, in the memory
+ * itself: a page that two areas share, or that is taken away too early, shows. Areas wander: most are freed
+ * by another thread than took them. The page source and the memory source are those for tests, which stop the
+ * program when they are used wrongly, or by two threads at once without the lock (ThreadSanitizer watches
+ * their counters).
  */
 #define _GNU_SOURCE
 #include "common/harness.h"
@@ -506,8 +507,8 @@ static void test_threads_hardened(void **state)
     run_crowd(crowd, "hardened", 4, 10000);
 }
 
-/** As many areas of one page as the threads ever hold at once fit, and no more. So some are always free: idle in another
- *  CPU's bins, or parked. Nobody may be told that there is no space. */
+/** As many areas of one page as the threads ever hold at once fit, and no more. So some are always free:
+ *  idle in another CPU's bins, or parked. Nobody may be told that there is no space. */
 static void test_idle_areas_are_found_before_anyone_hears_no_space(void **state)
 {
     struct crowd *crowd = new_crowd();
@@ -623,7 +624,8 @@ static void *grow_objects(void *context)
     return NULL;
 }
 
-/** Each area of a chunk that is seen at all has all its pages, and its neighbours in the chunk are there, too. */
+/** Each area of a chunk that is seen at all has all its pages, and its neighbours in the chunk are there,
+ *  too. */
 static void *watch_chunks(void *context)
 {
     struct halves *halves = context;
@@ -765,7 +767,8 @@ static void *decay_at_once(void *context)
     return NULL;
 }
 
-/** Two flushes, which both empty all CPUs' bins and purge, each area given back once; what lives, lives on. */
+/** Two flushes, which both empty all CPUs' bins and purge, each area given back once; what lives, lives
+ *  on. */
 static void test_a_decay_that_runs_twice_at_once_loses_nothing(void **state)
 {
     enum { AREAS = 200, LIVE = 7 };
@@ -839,8 +842,8 @@ static void *press(void *context)
     return NULL;
 }
 
-/** The reserve is full, the memory source refuses, threads free and purge and ask callbacks that free and purge: each purge ends,
- *  because none takes memory, and none waits for another one's. */
+/** The reserve is full, the memory source refuses, threads free and purge and ask callbacks that free and
+ *  purge: each purge ends, because none takes memory, and none waits for another one's. */
 static void test_a_purge_does_not_wait_for_itself_under_memory_pressure(void **state)
 {
     static struct pressure pressure;

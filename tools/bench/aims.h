@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Aims: what figures should be, beside what they are. A run that misses one has not failed: its exit code says whether the
- * answers were right, not how fast they came.
+ * Aims: what figures should be, beside what they are. A run that misses one has not failed: its exit code
+ * says whether the answers were right, not how fast they came.
  */
 #ifndef KVA_TOOLS_BENCH_AIMS_H
 #define KVA_TOOLS_BENCH_AIMS_H

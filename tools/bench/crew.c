@@ -12,7 +12,8 @@
 #include <string.h>
 #include <time.h>
 
-/* Whoever reads all counters was interrupted when that took longer than this; then they are read again, some times. */
+/* Whoever reads all counters was interrupted when that took longer than this; then they are read again,
+ * some times. */
 #define READING_NS UINT64_C(20000)
 #define READINGS 50
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** How long a thread was ready to run and had no CPU: Linux keeps that for each. To ask takes a microsecond or two. */
+/** How long a thread was ready to run and had no CPU: Linux keeps that for each. To ask takes a
+ *  microsecond or two. */
 #ifndef KVA_TOOLS_BENCH_DELAYS_H
 #define KVA_TOOLS_BENCH_DELAYS_H
 

@@ -19,8 +19,8 @@ extern struct progress bench_progress;
 _Noreturn void bench_fatal(enum tool_exit code, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/** Add `more` rows of `bytes` each, all zero, to an array of *count; returns where it is now. Ends the program
- *  when there is no memory. */
+/** Add `more` rows of `bytes` each, all zero, to an array of *count; returns where it is now. Ends the
+ *  program when there is no memory. */
 void *bench_add_rows(void *rows, size_t *count, size_t more, size_t bytes);
 
 #endif

@@ -2,9 +2,9 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * THEORY
- *   Page frames, not addresses: a million of them in one zone, in blocks of 512. What matters is what a call costs, how many
- *   whole blocks stay free while small runs come and go, and whether two CPUs hinder each other. All requests are for movable
- *   frames, so that one type has the whole set.
+ *   Page frames, not addresses: a million of them in one zone, in blocks of 512. What matters is what a call
+ *   costs, how many whole blocks stay free while small runs come and go, and whether two CPUs hinder each
+ *   other. All requests are for movable frames, so that one type has the whole set.
  *
  * CASES WITH ONE THREAD
  *   hot      allocate and free again at once, in an empty set; orders 0, 3, 6 and 9
@@ -16,12 +16,15 @@
  *   mixed    the same with runs of all orders, order j with probability 2^-(j+1): each order has about as many frames as any
  *            other. Half and nine tenths of the frames in use
  *
- *   Before a churn is measured, the set is filled, random runs are freed until the share is reached, and each run is replaced
- *   sixteen times. So a contender finds the worst that there is, a set with no free block, and has had all the time it needs to
- *   leave it. Then the free blocks are counted, and a hundred of them asked for: that depends on the seed alone.
+ *   Before a churn is measured, the set is filled, random runs are freed until the share is reached, and each
+ *   run is replaced sixteen times. So a contender finds the worst that there is, a set with no free block,
+ *   and has had all the time it needs to leave it. Then the free blocks are counted, and a hundred of them
+ *   asked for: that depends on the seed alone.
  *
- * PLACES: most of these once more, in a set of four zones on two nodes, with holes, whose borders lie inside blocks; in the same
- *   for a device that cannot reach the end of one zone; and in the plain set beside them, since only what ran in turn compares.
+ * PLACES: most of these once more, in a set of four zones on two nodes, with holes, whose borders lie inside
+ * blocks; in the same
+ *   for a device that cannot reach the end of one zone; and in the plain set beside them, since only what ran
+ *   in turn compares.
  *
  * CASES WITH MANY THREADS: see frames_threads.c.
  *
@@ -31,11 +34,12 @@
  *   kva      a set with the host's threads, and as many CPUs as are online
  *   buddy    the binary buddy system of the textbooks, behind one lock (bench/buddy)
  *
- *   Each gets a turn in turn, a third as long as the options say. Batches in which the system took the CPU away do not count:
- *   the question is what a call takes, and not how busy the machine is.
+ *   Each gets a turn in turn, a third as long as the options say. Batches in which the system took the CPU
+ *   away do not count: the question is what a call takes, and not how busy the machine is.
  *
- *   While a program has but one thread, kva and the C library's locks take plain steps. A program that has had a second thread
- *   is never alone again. So these cases come before all that start threads, and the report tells if they could not.
+ *   While a program has but one thread, kva and the C library's locks take plain steps. A program that has
+ *   had a second thread is never alone again. So these cases come before all that start threads, and the
+ *   report tells if they could not.
  */
 #define _GNU_SOURCE
 #include "frames.h"
@@ -397,8 +401,8 @@ static void measure_memory(uint64_t frames, const struct bench_options *options,
     close_race(&race);
 }
 
-/* Of one line-up; in all places the cases that are marked, and the fill with single frames: larger ones leave frames over where a
- * zone's border lies inside a block. */
+/* Of one line-up; in all places the cases that are marked, and the fill with single frames: larger ones
+ * leave frames over where a zone's border lies inside a block. */
 static void run_line_up(const struct line_up *line_up, uint64_t frames, const struct bench_options *options,
                         struct frames_results *results)
 {

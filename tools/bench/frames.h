@@ -31,7 +31,8 @@
 #define FRAMES_MIXED "mixed"
 #define FRAMES_HANDOVER "handover"
 
-/** Frames of a set unless the command line says otherwise; a set has whole blocks, and this many frames at least. */
+/** Frames of a set unless the command line says otherwise; a set has whole blocks, and this many frames at
+ *  least. */
 #define FRAMES_USUAL (UINT64_C(1) << 20)
 #define FRAMES_LEAST (8 * FRAMES_BLOCK)
 

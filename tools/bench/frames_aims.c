@@ -102,8 +102,8 @@ static const struct compaction_row *counts(const struct frames_results *results,
     return compaction_find(&results->compaction, state, mixed, percent, COMPACTION_COUNTS);
 }
 
-/* The most of what any thinned set-up of the first size takes, of single frames or of mixed orders. After a churn so few moves are left that what
- * counts is how often all headers are looked at. */
+/* The most of what any thinned set-up of the first size takes, of single frames or of mixed orders. After
+ * a churn so few moves are left that what counts is how often all headers are looked at. */
 static double most(const struct frames_results *results, bool mixed,
                    double (*figure)(const struct compaction_row *row))
 {

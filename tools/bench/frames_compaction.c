@@ -13,15 +13,16 @@
 /* Each turn takes a set-up. */
 #define TURNS_MOST 3
 
-/* Frames that are moved between two looks at the clock: a millisecond or two. A call looks at all headers, so it should not be
- * much less. */
+/* Frames that are moved between two looks at the clock: a millisecond or two. A call looks at all headers,
+ * so it should not be much less. */
 #define SLICE 32768u
 
 /* Frames that are moved between two disturbances, and frames that each of those replaces. */
 #define TRAFFIC_SLICE 256u
 #define TRAFFIC_FRAMES 32u
 
-/* Pinned frames lie together, as a device's buffers do: of so many aligned groups of this many frames, one is pinned. */
+/* Pinned frames lie together, as a device's buffers do: of so many aligned groups of this many frames, one
+ * is pinned. */
 #define BUFFER_FRAMES 64
 #define PINNED_STEP 100
 
@@ -256,8 +257,8 @@ static void take_turn(const struct compaction_case *test, const struct frames_co
 
 /* -------------------------------------------------------------------------------- one block for a request */
 
-/* Take what is free without compaction, then what is not. Returns the nanoseconds of a request that was served by a compaction;
- * negative: none was. */
+/* Take what is free without compaction, then what is not. Returns the nanoseconds of a request that was
+ * served by a compaction; negative: none was. */
 static double take_one_by_one(struct frames_set *set, double ns_per_tick)
 {
     struct kva_frames_request request = {.order = FRAMES_BLOCK_ORDER, .type = KVA_MOVABLE};

@@ -4,20 +4,22 @@
  * Compaction of page frames, in two orders of visiting blocks.
  *
  * SET-UPS
- *   thinned   the set is filled, and random runs are freed until the share is left: in most blocks something is in use
+ *   thinned   the set is filled, and random runs are freed until the share is left: in most blocks something
+ *             is in use
  *   churned   then each run is replaced sixteen times: kva has had all the time it needs to leave blocks free
  *
- *   Each with a quarter, half and three quarters of the frames in use, by single frames and by runs of all orders. A table of
- *   owners tells where each run is; to move one means to change its entry. No contents are copied: what is measured is the
- *   bookkeeping, and the table.
+ *   Each with a quarter, half and three quarters of the frames in use, by single frames and by runs of all
+ *   orders. A table of owners tells where each run is; to move one means to change its entry. No contents are
+ *   copied: what is measured is the bookkeeping, and the table.
  *
  * WHO
  *   counts     kva_frames_compact: the blocks with the fewest used frames are emptied into the others
  *   scanners   two scanners that meet (bench/scanners), over the same step that isolates and moves
  *
  * WHAT IS COUNTED
- *   Free blocks, and how many of a hundred requests of order 9 succeed, before and after. Moved frames, over the FEWEST with which
- *   so many blocks could have been freed: if k blocks were, the sum of the used frames of the k blocks that had the fewest.
+ *   Free blocks, and how many of a hundred requests of order 9 succeed, before and after. Moved frames, over
+ *   the FEWEST with which so many blocks could have been freed: if k blocks were, the sum of the used frames
+ *   of the k blocks that had the fewest.
  *
  * WHAT IS TIMED
  *   run    a move, all in all: slices of many moves, over the runs that were moved
@@ -25,8 +27,9 @@
  *   one    a request of order 9 with KVA_FRAMES_COMPACT when no block is free: kva alone
  *
  * TRAFFIC
- *   One set-up more, half used by single frames and thinned. Of the aligned groups of 64 frames, one in a hundred is pinned: buffers
- *   of devices lie together. After each slice of 256 moves, 32 random frames are freed and others allocated.
+ *   One set-up more, half used by single frames and thinned. Of the aligned groups of 64 frames, one in a
+ *   hundred is pinned: buffers of devices lie together. After each slice of 256 moves, 32 random frames are
+ *   freed and others allocated.
  */
 #ifndef KVA_TOOLS_BENCH_FRAMES_COMPACTION_H
 #define KVA_TOOLS_BENCH_FRAMES_COMPACTION_H

@@ -114,7 +114,8 @@ static enum kva_status create_zones(uint64_t frames, void **state)
     return status;
 }
 
-/* Of node 1, whose nearer zone has about half of the frames: at a quarter used it serves all requests, a fill goes past it. */
+/* Of node 1, whose nearer zone has about half of the frames: at a quarter used it serves all requests, a
+ * fill goes past it. */
 static void ask_node(struct frames_set *set)
 {
     for (unsigned order = 0; order <= FRAMES_BLOCK_ORDER; order++)

@@ -16,7 +16,8 @@
 /* Each turn takes a set-up. */
 #define TURNS_MOST 3
 
-/* Frames that are moved between two looks at the clock: as many as kva moves before it lets others have the lock. */
+/* Frames that are moved between two looks at the clock: as many as kva moves before it lets others have
+ * the lock. */
 #define SLICE 32u
 
 static const unsigned shares[] = {25, 50};
@@ -120,8 +121,8 @@ static void storer_end(struct storer *storer)
     free(storer->stored);
 }
 
-/* The longest gap that begins between two moments, in nanoseconds. It does not count if the compacting thread had no CPU
- * meanwhile; nor does what the storing thread waited for one. */
+/* The longest gap that begins between two moments, in nanoseconds. It does not count if the compacting
+ * thread had no CPU meanwhile; nor does what the storing thread waited for one. */
 static double longest_gap(const struct reservations *gaps, const struct reservations *spoilt, uint64_t begin,
                           uint64_t end, double ns_per_tick)
 {
@@ -137,7 +138,8 @@ static double longest_gap(const struct reservations *gaps, const struct reservat
 
 /* --------------------------------------------------------------------------------------------- to compact */
 
-/* Returns the nanoseconds of a moved frame; negative: none was moved. Slices in which the system took the CPU away are noted. */
+/* Returns the nanoseconds of a moved frame; negative: none was moved. Slices in which the system took the
+ * CPU away are noted. */
 static double compact(struct maps_set *set, struct maps_row *row, struct reservations *spoilt,
                       double ns_per_tick)
 {

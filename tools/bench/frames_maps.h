@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * kva bench frames, the case maps: movable frames of kva/vm.h, compacted while a program uses them through its maps.
+ * kva bench frames, the case maps: movable frames of kva/vm.h, compacted while a program uses them through
+ * its maps.
  *
  *      places, before    |#.#..#..|###.####|.#......|      a program maps each #, in no order
  *      places, after     |........|########|#.#.....|      its pointers are the same
  *
  * THREE TABLES
- *   compaction   a quarter and half of the frames are in use, at random places, each mapped; then all are moved together.
- *                What the process and the set hold before and after, how many whole blocks can be had, what a moved frame costs,
- *                and how long a thread waits at most that stores to the frames all the time. Each of these stores is verified
- *                afterwards: a lost one ends the program
+ *   compaction   a quarter and half of the frames are in use, at random places, each mapped; then all are
+ *                moved together. What the process and the set hold before and after, how many whole blocks
+ *                can be had, what a moved frame costs, and how long a thread waits at most that stores to the
+ *                frames all the time. Each of these stores is verified afterwards: a lost one ends the
+ *                program
  *   views        the same number of pages, shown by scattered frames, by runs, and by runs with KVA_VM_HUGE: mappings, huge pages,
  *                and a touch of a random page
  *   costs        a map and its end, in a set that is movable and in one that is not, side by side
  *
- * Where the system cannot move frames under their maps, the first two say so, and are about frames that no map shows.
+ * Where the system cannot move frames under their maps, the first two say so, and are about frames that no
+ * map shows.
  *
  *      frames_maps_set.c     a program that uses a movable set, and what /proc tells of it
  *      frames_maps.c         compaction

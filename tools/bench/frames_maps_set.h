@@ -29,8 +29,8 @@ struct maps_set {
 /** An instance of the usual kind, unless the command line says otherwise. */
 struct kva_vm *maps_vm(void);
 
-/** Of `frames` frames that were all in use, random ones were given back until `percent` were left; with `mapped`, these are mapped
- *  in a random order. */
+/** Of `frames` frames that were all in use, random ones were given back until `percent` were left; with
+ *  `mapped`, these are mapped in a random order. */
 struct maps_set *maps_set_create(uint64_t frames, unsigned percent, bool mapped, uint64_t seed);
 
 /** Also ends the program if a page is not as the set has left it. */

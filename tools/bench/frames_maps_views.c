@@ -13,7 +13,8 @@
 
 /* -------------------------------------------------------------------------------------------------- views */
 
-/* Pages of a view: what one page table maps, and so many that their translations fill the processor's buffers several times. */
+/* Pages of a view: what one page table maps, and so many that their translations fill the processor's
+ * buffers several times. */
 static const size_t view_pages[] = {FRAMES_BLOCK, 16 * FRAMES_BLOCK};
 #define VIEW_SIZES (sizeof(view_pages) / sizeof(view_pages[0]))
 
@@ -23,8 +24,8 @@ static const char *const view_names[VIEWS] = {MAPS_SCATTERED, MAPS_RUNS, MAPS_HU
 /* Steps between two looks at the clock. */
 #define STEPS 8192u
 
-/* A word of each page leads to the next: a load of a random page cannot begin before the one before it has ended. The words lie
- * at different places in their pages, so that the data caches have room for them. */
+/* A word of each page leads to the next: a load of a random page cannot begin before the one before it has
+ * ended. The words lie at different places in their pages, so that the data caches have room for them. */
 struct view {
     unsigned char *memory;
     size_t pages;

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Replacements for each live run in a set-up. A random run stays through all of them with probability e^-16: of a million,
- * none is left where the filling put it. */
+/* Replacements for each live run in a set-up. A random run stays through all of them with probability
+ * e^-16: of a million, none is left where the filling put it. */
 #define ROUNDS 16
 
 /* More huge blocks are not asked for. */
@@ -120,8 +120,8 @@ void frames_set_comb(struct frames_set *set, uint64_t step)
     }
 }
 
-/* The number of trailing zeros of a random number: j with probability 2^-(j+1), so that each order has about as many frames as
- * any other; the largest one gets what is left, which is twice as much. */
+/* The number of trailing zeros of a random number: j with probability 2^-(j+1), so that each order has
+ * about as many frames as any other; the largest one gets what is left, which is twice as much. */
 static unsigned draw_order(struct rng *rng)
 {
     uint64_t draw = rng_next(rng);
@@ -279,8 +279,8 @@ void frames_churn_finish(struct frames_set *set, size_t steps)
 
 /* ------------------------------------------------------------------------------------------- mixed orders */
 
-/* A step takes a run of the order that was drawn if the quota has room for it; until it has, steps give. What is chosen to be
- * given back has lived before the batch. */
+/* A step takes a run of the order that was drawn if the quota has room for it; until it has, steps give.
+ * What is chosen to be given back has lived before the batch. */
 size_t frames_mixed_prepare(struct frames_set *set)
 {
     uint64_t coming = 0;

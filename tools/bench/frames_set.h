@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A frame set at work: a contender's set, a table of the runs that live in it, and random numbers of its own. Sets with the
- * same seed get the same calls, until one of them refuses what another gives.
+ * A frame set at work: a contender's set, a table of the runs that live in it, and random numbers of its own.
+ * Sets with the same seed get the same calls, until one of them refuses what another gives.
  *
  * Work comes in batches, so that what is not the contender's stays outside the timed part:
  *
- *      prepare   draws the runs to be freed, moves them to the end of the table, and copies their numbers into a dense array
+ *      prepare   draws the runs to be freed, moves them to the end of the table, and copies their numbers
+ *                into a dense array
  *      run       the timed part
  *      finish    copies the new numbers back
  *
@@ -55,7 +56,8 @@ struct frames_contender {
 #define FRAMES_CONTENDERS 2
 extern const struct frames_contender frames_contenders[FRAMES_CONTENDERS];
 
-/** Where kva hands them out: in several zones, there within a window, in one zone. Again the last one is the base. */
+/** Where kva hands them out: in several zones, there within a window, in one zone. Again the last one is
+ *  the base. */
 #define FRAMES_PLAIN "plain"
 #define FRAMES_PLACES 3
 extern const struct frames_contender frames_places[FRAMES_PLACES];
@@ -118,8 +120,9 @@ void frames_must(const struct frames_set *set, enum kva_status status, const cha
 void frames_set_fill(struct frames_set *set);
 void frames_set_comb(struct frames_set *set, uint64_t step);
 
-/** A set that has been full of single frames (mixed: of runs of all orders up to that of a block, order j with probability
- *  2^-(j+1)), from which random ones were freed until `percent` were left, and in which every frame was then replaced. */
+/** A set that has been full of single frames (mixed: of runs of all orders up to that of a block, order j
+ *  with probability 2^-(j+1)), from which random ones were freed until `percent` were left, and in which
+ *  every frame was then replaced. */
 void frames_set_churned(struct frames_set *set, unsigned percent);
 void frames_set_mixed(struct frames_set *set, unsigned percent);
 

@@ -4,18 +4,21 @@
  * CASES
  *   churn      each thread has its share of the frames in use, a quarter of all, frees a random one and allocates another; 1 to
  *              16 threads
- *   handover   one thread allocates frames and hands them over by 256 in an array; the other frees them. On two CPUs, then,
- *              each frame is freed by another one than has allocated it. An operation is one frame, both calls
+ *   handover   one thread allocates frames and hands them over by 256 in an array; the other frees them. On
+ *              two CPUs, then, each frame is freed by another one than has allocated it. An operation is one
+ *              frame, both calls
  *
  * WHAT ONE THREAD IS
- *   A program with one thread takes its locks by plain steps, and one with a second thread, even an idle one, by atomic
- *   ones. So there are two rows with one thread: "alone", measured before the program has started any other, and one that works
- *   beside the thread that waits for the turn to end. What two threads do is compared with the second one.
+ *   A program with one thread takes its locks by plain steps, and one with a second thread, even an idle one,
+ *   by atomic ones. So there are two rows with one thread: "alone", measured before the program has started
+ *   any other, and one that works beside the thread that waits for the turn to end. What two threads do is
+ *   compared with the second one.
  *
  * TIMES
- *   By the clock, two threads do twice the work of one if both CPUs work on this alone, which a shared machine does not grant.
- *   By CPU time, what counts is the time that the threads have had for an operation. What they slept, waiting for a lock, is
- *   not in it. In the handover, CPU time is that within the calls: not that of waiting for each other.
+ *   By the clock, two threads do twice the work of one if both CPUs work on this alone, which a shared
+ *   machine does not grant. By CPU time, what counts is the time that the threads have had for an operation.
+ *   What they slept, waiting for a lock, is not in it. In the handover, CPU time is that within the calls:
+ *   not that of waiting for each other.
  */
 #define _GNU_SOURCE
 #include "frames.h"
@@ -183,7 +186,8 @@ static struct frames_crew *add_crew(struct frames_results *results, const char *
     return &results->crews[row];
 }
 
-/* The row of the same contender, case and size with one thread beside an idle one; or of the base with as many threads. */
+/* The row of the same contender, case and size with one thread beside an idle one; or of the base with as
+ * many threads. */
 static const struct frames_crew *related(const struct frames_results *results, const struct frames_crew *crew,
                                          bool base)
 {

@@ -38,8 +38,8 @@ int machine_pin(void);
 /** How many CPUs the program could use before it was bound; 1 when the system does not tell. */
 size_t machine_cpus(void);
 
-/** Bind the calling thread to one of those: 0 is the highest, 1 the next below, and behind the lowest it goes on with the
- *  highest. False when the system refuses. */
+/** Bind the calling thread to one of those: 0 is the highest, 1 the next below, and behind the lowest it
+ *  goes on with the highest. False when the system refuses. */
 bool machine_pin_to(size_t index);
 
 /** How often the system has taken the CPU away from this thread since it began. */

@@ -7,8 +7,8 @@
  *      |B|   hole    |  busy  |   hole    |  busy  |   ... busy   |   needle   |     busy      |
  *
  * 2 MiB are 512 pages. A hole at 1024 k + 1 contains the boundary 1024 k + 512, but ends one page before
- * 512 pages from there would; the needle begins on a boundary and is exactly long enough. The space declares 2 MiB as
- * an alignment class, for the engines that can make use of that.
+ * 512 pages from there would; the needle begins on a boundary and is exactly long enough. The space declares
+ * 2 MiB as an alignment class, for the engines that can make use of that.
  */
 #include "workload.h"
 

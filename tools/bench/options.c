@@ -18,8 +18,8 @@
 #define DEFAULT_OPERATIONS 10000000
 #define DEFAULT_BASE "rb"
 
-/* With a mapping for each, and one for each guard page, these take 100,000; a process may have 65,530, as most systems are
- * set (vm.max_map_count). */
+/* With a mapping for each, and one for each guard page, these take 100,000; a process may have 65,530, as
+ * most systems are set (vm.max_map_count). */
 #define DEFAULT_AREAS 50000
 
 /* Turns of more than a minute, or a billion operations with four bytes for each, are slips of the finger. */

@@ -14,7 +14,8 @@
 /** Read the command line, and open the output. Leaves the program for --help and for whatever is wrong. */
 void bench_options_parse(struct bench_options *options, int argc, char **argv);
 
-/** Close the output file, if there is one. False when something that was written did not reach it; errno says why. */
+/** Close the output file, if there is one. False when something that was written did not reach it; errno
+ *  says why. */
 bool bench_options_close(struct bench_options *options);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What shapes cost: the churn once more, with an alignment, a phase or a boundary in each request, beside the plain one.
+ * What shapes cost: the churn once more, with an alignment, a phase or a boundary in each request, beside the
+ * plain one.
  *
  *      set-up      requests of all kinds, in turn at random: all engines must give the same addresses
  *      a phase     one kind alone; before it is timed, seven of eight live ranges have been replaced by that kind,
@@ -9,8 +10,8 @@
  *
  * The space declares the powers of two as alignment classes, as a program does that often asks for them.
  *
- * All numbers are small multiples of a page, so that each kind finds its places among holes that are about as long as the
- * ranges. Of larger alignments, and of how many holes miss them, aligned and needle tell.
+ * All numbers are small multiples of a page, so that each kind finds its places among holes that are about as
+ * long as the ranges. Of larger alignments, and of how many holes miss them, aligned and needle tell.
  */
 #include "workload.h"
 

@@ -2,12 +2,14 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * THEORY
- *   The other workloads have one thread. Here 1 to 64 threads share one space, or one instance of vmalloc, and what is asked
- *   is whether two threads get twice as much done as one, and what it costs one thread that there might be others.
+ *   The other workloads have one thread. Here 1 to 64 threads share one space, or one instance of vmalloc,
+ *   and what is asked is whether two threads get twice as much done as one, and what it costs one thread that
+ *   there might be others.
  *
  * CASES
  *   churn     each thread has a share of n live ranges; an operation frees a random one of them and allocates another of 1 to
- *             64 pages, which are sizes that pools serve. n is the same for any number of threads, so the structure is
+ *             64 pages, which are sizes that pools serve. n is the same for any number of threads, so the
+ *             structure is
  *   vmalloc   an operation allocates an area of 1 to 16 pages from the one instance, and frees it untouched
  *   find      one thread looks up addresses in ranges that nobody frees, first alone, then while a second one churns beside
  *             it in the same space; an operation is a lookup
@@ -24,9 +26,10 @@
  *   In the case vmalloc, "alone" is an instance that is made for one thread.
  *
  * TURNS
- *   All contenders with all numbers of threads take turns, so that what changes in the machine meets them alike; ratios are
- *   medians of quotients of turns that stood side by side. Times are by the clock: on a machine on which other programs run
- *   they say little. The CPU time beside them tells how much of the machine a turn has had.
+ *   All contenders with all numbers of threads take turns, so that what changes in the machine meets them
+ *   alike; ratios are medians of quotients of turns that stood side by side. Times are by the clock: on a
+ *   machine on which other programs run they say little. The CPU time beside them tells how much of the
+ *   machine a turn has had.
  */
 #define _GNU_SOURCE
 #include "threads.h"
@@ -43,11 +46,12 @@
 /* The lead-in's share of a turn: 64 threads on 2 CPUs have all been run once by then. */
 #define LEAD_IN 4
 
-/* Operations between two looks at the clock, as it were: at 50 ns each they are worth a few microseconds, a ten-thousandth of
- * a turn, and 64 of them make the counter's line move too rarely to matter. */
+/* Operations between two looks at the clock, as it were: at 50 ns each they are worth a few microseconds,
+ * a ten-thousandth of a turn, and 64 of them make the counter's line move too rarely to matter. */
 #define ROUND 64
 
-/* n unless the command line says otherwise: small enough that the 2019 design is not slow for its depth alone. */
+/* n unless the command line says otherwise: small enough that the 2019 design is not slow for its depth
+ * alone. */
 #define LIVE_RANGES 10000
 
 static const size_t crews[] = {1, 2, 4, 16, CREW_MOST};

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * kva bench threads: one space, or one instance of vmalloc, and many threads. See threads.c for what is measured and how.
+ * kva bench threads: one space, or one instance of vmalloc, and many threads. See threads.c for what is
+ * measured and how.
  *
  *      threads.c          cases, contenders, turns
  *      threads_wait.c     the longest wait beside a purge of a million areas

@@ -6,20 +6,22 @@
  *      the purger    | frees area after area | one flush, or purge, of all of them |
  *      the waiter    | 256 timed operations | as long: nothing | 256 timed operations | ...
  *
- * The areas have one page each and are all parked before the flush: its limit is lifted. The waiter replaces ranges of 1 to 512
- * pages, so that pools and the tree have their share of them, and times every call by itself.
+ * The areas have one page each and are all parked before the flush: its limit is lifted. The waiter replaces
+ * ranges of 1 to 512 pages, so that pools and the tree have their share of them, and times every call by
+ * itself.
  *
- * What is looked for is what the allocator makes a thread wait. Everything else on the machine makes it wait, too; three
- * things set that apart:
+ * What is looked for is what the allocator makes a thread wait. Everything else on the machine makes it wait,
+ * too; three things set that apart:
  *
  *   The CPU     Linux keeps, for each thread, how long it was ready to run and did not: others had its CPU, or it was woken up
- *               late. That is read before each batch and after each operation that took long, and taken off the
- *               operation's time.
+ *               late. That is read before each batch and after each operation that took long, and taken off
+ *               the operation's time.
  *   Nothing     Beside each batch a loop that does nothing is timed in the same way. Its longest, likewise with its wait for
- *               the CPU taken off, is what the machine makes of no operation at all: interrupts, and the host's.
+ *               the CPU taken off, is what the machine makes of no operation at all: interrupts, and the
+ *               host's.
  *   Passes      All is done several times, and the LEAST of the passes' longest waits counts. If the purger holds a lock
- *               for long, it does so in each pass; but that it is interrupted in the middle of a slice, while the
- *               waiter needs the same lock, happens in some.
+ *               for long, it does so in each pass; but that it is interrupted in the middle of a slice, while
+ *               the waiter needs the same lock, happens in some.
  */
 #define _GNU_SOURCE
 #include "threads.h"
@@ -42,8 +44,8 @@
 #define BATCH_OPERATIONS 256
 #define HELD 256
 
-/* To ask the system takes a microsecond or two, so it is asked only for what is long beside that. Nobody waits less for a CPU that
- * others have. */
+/* To ask the system takes a microsecond or two, so it is asked only for what is long beside that. Nobody
+ * waits less for a CPU that others have. */
 #define LONG_NS 20000.0
 
 /* More than this has no place in the limits, whatever the unit. */

@@ -2,9 +2,10 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * THEORY
- *   The other workloads measure the search for an address. Here memory stands behind it, and the search is the least:
- *   a system call takes longer than a hundred searches, and the first touch of a page longer than the call. So the
- *   contenders are everything that a program may get pages from, and the base of all ratios is mmap.
+ *   The other workloads measure the search for an address. Here memory stands behind it, and the search is
+ *   the least: a system call takes longer than a hundred searches, and the first touch of a page longer than
+ *   the call. So the contenders are everything that a program may get pages from, and the base of all ratios
+ *   is mmap.
  *
  * CASES, all "per operation"
  *   steady           allocate, touch the first byte, free; one size, over and over
@@ -24,16 +25,16 @@
  *   kva-mappings     the fallback for kernels without guard regions; only where the default is another
  *   list, mmap, malloc, jemalloc, mimalloc    as in kva test
  *
- *   Each gets a turn in turn, as with the other workloads, a third as long: there are many rows. All calls go through the
- *   same table of functions, a nanosecond or two for everyone.
+ *   Each gets a turn in turn, as with the other workloads, a third as long: there are many rows. All calls go
+ *   through the same table of functions, a nanosecond or two for everyone.
  *
- *   In `many` each has all of its turns before the next one begins: the mappings that a process may have are what is short
- *   there, and what one holds the next would lack.
+ *   In `many` each has all of its turns before the next one begins: the mappings that a process may have are
+ *   what is short there, and what one holds the next would lack.
  *
  * COUNTS
- *   Page faults are the system's own count for this thread. System calls are those that the contender counts itself; for
- *   heaps they are not known. Both are taken around whole turns: in the cold cases, the frees are in them. Mappings are lines
- *   of the system's list, before a contender begins and after its last turn.
+ *   Page faults are the system's own count for this thread. System calls are those that the contender counts
+ *   itself; for heaps they are not known. Both are taken around whole turns: in the cold cases, the frees are
+ *   in them. Mappings are lines of the system's list, before a contender begins and after its last turn.
  */
 #define _GNU_SOURCE
 #include "vmalloc.h"
@@ -58,8 +59,9 @@
 /* A batch should take about this long, so that a turn ends near its time. */
 #define BATCH_NS_MIN 50000.0
 
-/* Frames of the pool: with 64 to a map, 16 GiB of addresses over 1024 maps; with one to a map, 2^18 maps. Ended maps are
- * unmapped after less than 2^12 pages. Nothing is written to the frames, so they take no memory. */
+/* Frames of the pool: with 64 to a map, 16 GiB of addresses over 1024 maps; with one to a map, 2^18 maps.
+ * Ended maps are unmapped after less than 2^12 pages. Nothing is written to the frames, so they take no
+ * memory. */
 #define POOL_FRAMES (UINT64_C(1) << 18)
 
 /* Areas between two looks at the progress line, while so many are made: some milliseconds. */

@@ -3,12 +3,13 @@
 /**
  * What is measured once.
  *
- * RESIDENT MEMORY. An instance is made; areas of many sizes are allocated and every page of them is written to; all are
- * freed and the instance is flushed once. What is then still in memory beyond the start is what laziness costs for good.
+ * RESIDENT MEMORY. An instance is made; areas of many sizes are allocated and every page of them is written
+ * to; all are freed and the instance is flushed once. What is then still in memory beyond the start is what
+ * laziness costs for good.
  *
- * THE SUITE. kva test's eight tests of 2019, on pages: the list walk, which gives every page back at once, and kva. The
- * loops are a million, as the suite has them, but each test may only take so many turns' time; a loop that was cut is
- * scaled to its full count.
+ * THE SUITE. kva test's eight tests of 2019, on pages: the list walk, which gives every page back at once,
+ * and kva. The loops are a million, as the suite has them, but each test may only take so many turns' time; a
+ * loop that was cut is scaled to its full count.
  */
 #define _GNU_SOURCE
 #include "vmalloc.h"
@@ -23,8 +24,8 @@
 
 /* ---------------------------------------------------------------------------------------- resident memory */
 
-/* 1, 2, 4 ... 2048 pages are 16 MiB together; 16 rounds of them, 256 MiB, are more than an instance parks or caches on a
- * small machine. */
+/* 1, 2, 4 ... 2048 pages are 16 MiB together; 16 rounds of them, 256 MiB, are more than an instance parks
+ * or caches on a small machine. */
 #define RESIDENT_ROUNDS 16
 #define RESIDENT_SIZES 12
 #define RESIDENT_AREAS (RESIDENT_ROUNDS * RESIDENT_SIZES)

@@ -37,7 +37,8 @@ static const char *find(const struct engines *engines, const char *text, size_t 
     return NULL;
 }
 
-/** The same among the forms of bt that this machine can run. They are no engines of their own, so "all" leaves them out. */
+/** The same among the forms of bt that this machine can run. They are no engines of their own, so "all"
+ *  leaves them out. */
 static const char *find_form(const char *text, size_t length)
 {
     static const char *const forms[] = {"bt-scalar", "bt-avx2", "bt-avx512", "bt-neon"};

@@ -18,7 +18,8 @@ enum tool_exit {
 /** The last step of a command: `code`, unless what it wrote did not all reach stdout. Says so, once. */
 int tool_finish(int code);
 
-/** For atexit: the same for the ways out that do not come by a command's last step, as argp's after --help. */
+/** For atexit: the same for the ways out that do not come by a command's last step, as argp's after
+ *  --help. */
 void tool_finish_at_exit(void);
 
 #endif

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <urcu.h>
 
-/* ThreadSanitizer does not see into liburcu: it is told that what came before call_rcu comes before the callback, and that
- * what callbacks did comes before the end of rcu_barrier; and to leave alone what liburcu itself allocates, passes to another
- * thread and frees there. What callbacks do, it looks at. */
+/* ThreadSanitizer does not see into liburcu: it is told that what came before call_rcu comes before the
+ * callback, and that what callbacks did comes before the end of rcu_barrier; and to leave alone what
+ * liburcu itself allocates, passes to another thread and frees there. What callbacks do, it looks at. */
 #if defined(__SANITIZE_THREAD__)
 #include <sanitizer/tsan_interface.h>
 const char *__tsan_default_suppressions(void); /* its name is theirs */

@@ -23,8 +23,8 @@ void grace_leave(void);
 void grace_barrier(void);
 
 /** Call give(context, addr, size) after a grace period. What has to be remembered lies in `record`, at least
- *  sizeof(struct kva_later) bytes; if that is NULL, in memory of its own, and if there is none, this waits. KVA_ENOENT
- *  in a build without liburcu. */
+ *  sizeof(struct kva_later) bytes; if that is NULL, in memory of its own, and if there is none, this
+ *  waits. KVA_ENOENT in a build without liburcu. */
 enum kva_status grace_free(void (*give)(void *context, uint64_t addr, uint64_t size), void *context,
                            uint64_t addr, uint64_t size, void *record);
 

@@ -3,8 +3,8 @@
 /**
  * The JSON documents that the commands write: their common head, and values as all of them write them.
  *
- * Every value is handed to its parent at once, and jansson refuses a parent or a value that could not be made;
- * so one flag for the whole document, `good`, tells whether memory sufficed throughout.
+ * Every value is handed to its parent at once, and jansson refuses a parent or a value that could not be
+ * made; so one flag for the whole document, `good`, tells whether memory sufficed throughout.
  */
 #ifndef KVA_TOOLS_JSON_H
 #define KVA_TOOLS_JSON_H

@@ -27,8 +27,9 @@ struct argp_state;
 uint64_t number_or_usage(const struct argp_state *state, const char *option, const char *text, uint64_t low,
                          uint64_t high);
 
-/** Read a duration: digits, with a point and more digits if you like, and s, m or h; without a letter, seconds. False, and
- *  *ns is untouched, when the text is anything else, or less than a millisecond or more than 1000 hours. */
+/** Read a duration: digits, with a point and more digits if you like, and s, m or h; without a letter,
+ *  seconds. False, and *ns is untouched, when the text is anything else, or less than a millisecond or
+ *  more than 1000 hours. */
 bool number_parse_duration(const char *text, uint64_t *ns);
 
 #endif

@@ -7,8 +7,8 @@
  *      ------------------  --------  --------  ------
  *      fix_size_alloc_test    1,234       567    2.18        text to the left, numbers to the right
  *
- * Running out of memory is remembered and reported once, by table_print. A failed write shows on the file that was
- * written to, as with stdio.
+ * Running out of memory is remembered and reported once, by table_print. A failed write shows on the file
+ * that was written to, as with stdio.
  */
 #ifndef KVA_TOOLS_TABLE_H
 #define KVA_TOOLS_TABLE_H

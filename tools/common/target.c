@@ -171,8 +171,8 @@ enum kva_status target_flush(struct target *target)
     return leave(target, target->kind.flush(target->state));
 }
 
-/* The delayed free of a kind that knows nothing of grace periods. It runs on a thread of liburcu's, so only kinds that
- * lock by themselves come here. */
+/* The delayed free of a kind that knows nothing of grace periods. It runs on a thread of liburcu's, so
+ * only kinds that lock by themselves come here. */
 static void give_late(void *context, uint64_t addr, uint64_t size)
 {
     struct target *target = context;

@@ -20,8 +20,9 @@
  *
  * What a kind cannot do it has no function for; target_can tells. Statuses are kva's for every kind.
  *
- * LOCKS. Most of the allocators take none; a target of theirs that is shared by several threads has one mutex,
- * held around each call, so all pay the same for it. Kinds that lock for themselves are called without.
+ * LOCKS. Most of the allocators take none; a target of theirs that is shared by several threads has one
+ * mutex, held around each call, so all pay the same for it. Kinds that lock for themselves are called
+ * without.
  */
 #ifndef KVA_TOOLS_TARGET_H
 #define KVA_TOOLS_TARGET_H
@@ -44,7 +45,8 @@ struct target_range {
     uint64_t quantum;
 };
 
-/** What an allocation may ask for beyond size and alignment. Kinds that know nothing of it ignore TARGET_HUGE. */
+/** What an allocation may ask for beyond size and alignment. Kinds that know nothing of it ignore
+ *  TARGET_HUGE. */
 enum target_spec { TARGET_HUGE = 1, TARGET_NO_BLOCK = 2 };
 
 /** System calls that a target has made, and how many of them flush TLBs. */
@@ -85,8 +87,8 @@ struct target_kind {
                                  uint64_t *base);
     enum kva_status (*resize)(void *state, uint64_t addr, uint64_t from, uint64_t to, uint64_t *moved);
 
-    /* `record`: memory in the area for the free's own use, or NULL. A kind that locks by itself needs none: it is
-     * freed by `free` when the grace period is over. */
+    /* `record`: memory in the area for the free's own use, or NULL. A kind that locks by itself needs
+     * none: it is freed by `free` when the grace period is over. */
     enum kva_status (*free_later)(void *state, uint64_t addr, struct kva_later *record);
 
     /* Frames, as a worker owns them; mapped from `first` on, as many as one says. */
@@ -115,12 +117,13 @@ struct target {
 /** No build has more kinds than this. */
 #define TARGET_KINDS ENGINES_MAX
 
-/** Enumerate the kinds, installed or not: the list walk first, then kva's engines, the default one first, then the
- *  others. False past the end. */
+/** Enumerate the kinds, installed or not: the list walk first, then kva's engines, the default one first,
+ *  then the others. False past the end. */
 bool target_kind_at(enum target_memory memory, size_t index, struct target_kind *kind);
 
-/** Read a list of kinds, as engines_parse does; "all" leaves out what is not installed. Returns NULL, or what is wrong,
- *  in `message`. It may start the program once more: see target_heap.c. So nothing may have been written yet. */
+/** Read a list of kinds, as engines_parse does; "all" leaves out what is not installed. Returns NULL, or
+ *  what is wrong, in `message`. It may start the program once more: see target_heap.c. So nothing may have
+ *  been written yet. */
 const char *target_kinds_parse(const char *text, enum target_memory memory,
                                struct target_kind kinds[TARGET_KINDS], size_t *count,
                                char message[ENGINES_MESSAGE]);
@@ -153,15 +156,16 @@ void target_kind_of_mimalloc(struct target_kind *kind);
 /** What there is to say about an engine of the library; it only knows names. */
 const char *target_about_engine(const char *engine);
 
-/** Set a target up. `range` is read for kinds of ranges. `shared`: several threads will use it. On failure there is
- *  nothing to destroy. */
+/** Set a target up. `range` is read for kinds of ranges. `shared`: several threads will use it. On failure
+ *  there is nothing to destroy. */
 enum kva_status target_create(struct target *target, const struct target_kind *kind,
                               const struct target_range *range, bool shared);
 
 /** End a target. KVA_EBUSY when something was still taken; its memory is given back all the same. */
 enum kva_status target_destroy(struct target *target);
 
-/** Take `size` bytes at a multiple of `align`, a power of two: the lowest range, for kinds that have an order. */
+/** Take `size` bytes at a multiple of `align`, a power of two: the lowest range, for kinds that have an
+ *  order. */
 enum kva_status target_alloc(struct target *target, uint64_t size, uint64_t align, unsigned wishes,
                              uint64_t *addr);
 
@@ -179,8 +183,8 @@ enum kva_status target_resize(struct target *target, uint64_t addr, uint64_t fro
 /** Give all that is idle back. Nothing is, where the kind has no such function. */
 enum kva_status target_flush(struct target *target);
 
-/** Give back after a grace period. `in_place`: the end of the area may be used for what has to be remembered until
- *  then; else memory is taken for it, or the call waits. */
+/** Give back after a grace period. `in_place`: the end of the area may be used for what has to be
+ *  remembered until then; else memory is taken for it, or the call waits. */
 enum kva_status target_free_later(struct target *target, uint64_t addr, uint64_t size, bool in_place);
 
 enum kva_status target_frames_take(struct target *target, uint64_t count, void **frames);
@@ -196,8 +200,8 @@ enum kva_status target_pcpu_alloc(struct target *target, void *pcpu, uint64_t si
                                   uint64_t *addr);
 enum kva_status target_pcpu_free(struct target *target, void *pcpu, uint64_t addr);
 
-/** Per-CPU chunks are laid out for so many CPUs in so many groups: a server with four nodes, as small as it can be to
- *  have several CPUs on each. */
+/** Per-CPU chunks are laid out for so many CPUs in so many groups: a server with four nodes, as small as
+ *  it can be to have several CPUs on each. */
 #define TARGET_PCPU_CPUS 16
 #define TARGET_PCPU_GROUPS 4
 #define TARGET_PCPU_UNIT (UINT64_C(64) << 10)

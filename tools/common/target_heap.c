@@ -3,13 +3,13 @@
 /**
  * The kinds "malloc", "jemalloc" and "mimalloc": heaps, asked for page-aligned memory. None has guard pages.
  *
- * The last two are not linked: they are opened when they are asked for, if they are installed, and kept out of the way
- * of the program's own malloc (RTLD_LOCAL).
+ * The last two are not linked: they are opened when they are asked for, if they are installed, and kept out
+ * of the way of the program's own malloc (RTLD_LOCAL).
  *
- * ROOM FOR jemalloc. As distributions build it, it wants some kilobytes of thread-local storage at a fixed place, of
- * which the C library sets little aside for libraries that are opened later; dlopen then says "cannot allocate memory
- * in static TLS block". How much is set aside is fixed when a program starts (glibc.rtld.optional_static_tls). So the
- * program starts itself once more, with more of it.
+ * ROOM FOR jemalloc. As distributions build it, it wants some kilobytes of thread-local storage at a fixed
+ * place, of which the C library sets little aside for libraries that are opened later; dlopen then says
+ * "cannot allocate memory in static TLS block". How much is set aside is fixed when a program starts
+ * (glibc.rtld.optional_static_tls). So the program starts itself once more, with more of it.
  */
 #define _GNU_SOURCE
 #include "target.h"
@@ -90,8 +90,8 @@ static const struct target_kind heap_kind = {
 
 /* ------------------------------------------------------------------------------------ the C library's own */
 
-/* A sanitizer marks each byte of what lies in front of an aligned block, and runs out of memory before malloc says that it
- * has none. */
+/* A sanitizer marks each byte of what lies in front of an aligned block, and runs out of memory before
+ * malloc says that it has none. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define MALLOC_MOST_ALIGN (UINT64_C(1) << 26)
 #else
@@ -127,8 +127,8 @@ void target_kind_of_malloc(struct target_kind *kind)
 
 #if defined(__SANITIZE_THREAD__)
 
-/* ThreadSanitizer does not see how these libraries hand memory from one thread to the next, and would call each such hand-over
- * a data race: to it they are not installed. */
+/* ThreadSanitizer does not see how these libraries hand memory from one thread to the next, and would call
+ * each such hand-over a data race: to it they are not installed. */
 static void *open_library(const char *name)
 {
     (void)name;
@@ -143,8 +143,8 @@ static void *open_library(const char *name)
 /* jemalloc 5.3 takes 2.6 KiB. */
 #define STATIC_TLS_BYTES "16384"
 
-/* The words of the command line that this program was started with; NULL when the system does not tell. They live for
- * ever. */
+/* The words of the command line that this program was started with; NULL when the system does not tell.
+ * They live for ever. */
 static char **own_arguments(void)
 {
     FILE *file = fopen("/proc/self/cmdline", "r");
@@ -167,7 +167,8 @@ static char **own_arguments(void)
     return arguments;
 }
 
-/* Start this program once more, with more static TLS, unless that was done. Returns only if it cannot be done. */
+/* Start this program once more, with more static TLS, unless that was done. Returns only if it cannot be
+ * done. */
 static void start_again_with_room(void)
 {
     char value[1024];
@@ -194,7 +195,8 @@ static void *open_library(const char *name)
 
 #endif
 
-/* Copy the address of a function into the pointer at `function`: C has no cast for it. False: there is none. */
+/* Copy the address of a function into the pointer at `function`: C has no cast for it. False: there is
+ * none. */
 static bool find_function(void *library, const char *name, void *function)
 {
     void *address = dlsym(library, name);

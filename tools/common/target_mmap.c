@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The kind "mmap": what a program does that asks the system for every area and gives it back at once. No guard page:
- * that would take a call more.
+ * The kind "mmap": what a program does that asks the system for every area and gives it back at once. No
+ * guard page: that would take a call more.
  *
  * Calls are counted as they are made; munmap is the one that flushes TLBs.
  */
@@ -100,8 +100,8 @@ static enum kva_status mapper_alloc(void *state, uint64_t size, uint64_t align, 
 }
 
 #if defined(__SANITIZE_THREAD__)
-/* ThreadSanitizer sees mmap and munmap, but not mremap: where one thread's mapping moves away and another's moves in, it would
- * take the pages for shared ones. */
+/* ThreadSanitizer sees mmap and munmap, but not mremap: where one thread's mapping moves away and
+ * another's moves in, it would take the pages for shared ones. */
 static void *move_mapping(void *from, size_t size, size_t to)
 {
     void *mapping = mmap(NULL, to, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -111,8 +111,8 @@ void target_kind_of_lock(struct target_kind *kind)
     kind->space.threads = kva_threads_host();
 }
 
-/* A CPU may hold a full magazine, 32 ranges, of each size up to 100 pages, which is as far as the suite's tests go: 32 *
- * 5050 pages, 660 MB. */
+/* A CPU may hold a full magazine, 32 ranges, of each size up to 100 pages, which is as far as the suite's
+ * tests go: 32 * 5050 pages, 660 MB. */
 #define POOL_BYTES_OF_CPU (UINT64_C(1) << 30)
 
 void target_kind_of_pools(struct target_kind *kind)

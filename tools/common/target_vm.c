@@ -3,8 +3,8 @@
 /**
  * Kinds that are instances of kva/vm.h.
  *
- * What the driver asks for is what a program would write: kva_vmalloc for pages without any wish, a request for the
- * rest.
+ * What the driver asks for is what a program would write: kva_vmalloc for pages without any wish, a request
+ * for the rest.
  */
 #include "target.h"
 

@@ -8,16 +8,17 @@
  *      name      a word, or "???" or "????" where strace did not learn it
  *      result    value | "-1 " error | "?" [" " error] [" <unavailable>"]
  *      error     ERROR [" (" text ")"] | "(errno " number ")"
- *      tampering "INJECTED" (strace made the result up, and the call did not take place), "INJECTED: ...", "DELAYED"
+ *      tampering "INJECTED" (strace made the result up, and the call did not take place), "INJECTED: ...",
+ *      "DELAYED"
  *      mmap      address ", " length ", " prot ", " flags ", " descriptor ", " offset      (mmap2 likewise)
  *      munmap    address ", " length
  *      mremap    address ", " length ", " length ", " flags [", " address]
  *      brk       address
  *      mprotect  address ", " length ", " prot
  *      fork      nothing; vfork likewise
- *      execve, clone, clone3: the arguments are passed over, except for "flags=" flags of a clone. With -e raw the
- *      flags of clone are its first argument, and those of clone3 do not show: it is taken for one that makes a
- *      thread, as it nearly always does
+ *      execve, clone, clone3: the arguments are passed over, except for "flags=" flags of a clone. With -e
+ *      raw the flags of clone are its first argument, and those of clone3 do not show: it is taken for one
+ *      that makes a thread, as it nearly always does
  *      address   "NULL" | number
  *      flags     word {"|" word}, a word being a name, a number, or number "<<" name; a comment may follow
  *
@@ -183,8 +184,8 @@ static bool read_flags(struct cursor *cursor, const char *prefix, const struct f
     return true;
 }
 
-/** A file descriptor: -1 or a number (-e raw writes 0xffffffff), with the file's name in <> (strace -y). Names may hold '>' as part of
- *  "->"; the one that counts stands before the comma. */
+/** A file descriptor: -1 or a number (-e raw writes 0xffffffff), with the file's name in <> (strace -y).
+ *  Names may hold '>' as part of "->"; the one that counts stands before the comma. */
 static bool read_descriptor(struct cursor *cursor)
 {
     uint64_t number;
@@ -310,8 +311,8 @@ static bool ends_with_mark(const struct cursor *cursor, size_t end, const char *
     return end - cursor->at >= length && memcmp(cursor->text->bytes + end - length, mark, length) == 0;
 }
 
-/** Step over arguments that strace broke off, "... <unfinished ...>) = ?": the process was killed in the call. They may
- *  not be complete, and do not matter. */
+/** Step over arguments that strace broke off, "... <unfinished ...>) = ?": the process was killed in the
+ *  call. They may not be complete, and do not matter. */
 static bool skip_broken_off(struct cursor *cursor)
 {
     size_t end;

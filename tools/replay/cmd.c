@@ -32,9 +32,9 @@
 #define REPEAT_MAX 1000000
 #define SAMPLES_DEFAULT 10
 
-/** With more segments than this in one space, scan is played only when it is asked for. Its calls walk over half of
- *  them, at about a nanosecond each: from here on they take ten times as long as those of the other engines, and nearly
- *  all of the time of a run. */
+/** With more segments than this in one space, scan is played only when it is asked for. Its calls walk
+ *  over half of them, at about a nanosecond each: from here on they take ten times as long as those of the
+ *  other engines, and nearly all of the time of a run. */
 #define SCAN_SEGMENTS 2048
 
 enum { OPTION_JSON = 256, OPTION_SAMPLES, OPTION_STRICT };
@@ -184,8 +184,8 @@ static int measure_round(struct report *report, struct player *const *players, s
     return TOOL_OK;
 }
 
-/** How far the rounds have come: by their number, or, where none is given, in percent of the time or of the most
- *  rounds, whichever ends them first. */
+/** How far the rounds have come: by their number, or, where none is given, in percent of the time or of
+ *  the most rounds, whichever ends them first. */
 static void show_round(struct progress *progress, const struct command *command, size_t round, uint64_t since)
 {
     uint64_t of_time = 100 * (clock_ns() - since) / ROUNDS_NS;

@@ -13,8 +13,8 @@
  *  those that are known. */
 const char *format_of_bytes(const char *head, size_t length);
 
-/** Name the kind of a text by the lines in its beginning: "the output of perf script". NULL: not known. Only for
- *  a text that is no log of strace: a program under strace may write such lines itself. */
+/** Name the kind of a text by the lines in its beginning: "the output of perf script". NULL: not known.
+ *  Only for a text that is no log of strace: a program under strace may write such lines itself. */
 const char *format_of_lines(const char *head, size_t length);
 
 /** "this is <format>, which kva replay does not read yet". */

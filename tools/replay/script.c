@@ -268,8 +268,8 @@ static bool give_logged(struct resolver *r, struct room *room, uint64_t start, u
 
 static bool play_under_way(struct resolver *r, struct room *room, uint64_t start, uint64_t size);
 
-/** The log maps a range that should be free: play the calls under way that give it up, then give back what the log
- *  has not unmapped there. */
+/** The log maps a range that should be free: play the calls under way that give it up, then give back what
+ *  the log has not unmapped there. */
 static bool clear_logged(struct resolver *r, struct room *room, uint64_t start, uint64_t size)
 {
     uint64_t parts;
@@ -761,8 +761,9 @@ static struct task *find_under_way(const struct resolver *r, const struct room *
     return NULL;
 }
 
-/** Before the log maps a range: play all calls under way that give up a part of it. Each of them may map a range, too,
- *  and call this function again; SCRIPT_UNDER_WAY bounds the depth, as each is taken off the list first. */
+/** Before the log maps a range: play all calls under way that give up a part of it. Each of them may map a
+ *  range, too, and call this function again; SCRIPT_UNDER_WAY bounds the depth, as each is taken off the
+ *  list first. */
 static bool play_under_way(struct resolver *r, struct room *room, uint64_t start, uint64_t size)
 {
     struct task *task;

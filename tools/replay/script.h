@@ -37,28 +37,28 @@
  *   Others    A mapping that the log shows at addresses it has not unmapped: something unmapped them that the
  *             log does not show. They are given back first ("implied").
  *
- * CALLS UNDER WAY. The log has the beginning and the end of an mremap that other lines interrupt, and it took effect
- * at some moment in between. What it took was free then, so all that happened to its new place before its end
- * came first; what it gave up may be taken by another call before its end, so that came after:
+ * CALLS UNDER WAY. The log has the beginning and the end of an mremap that other lines interrupt, and it took
+ * effect at some moment in between. What it took was free then, so all that happened to its new place before
+ * its end came first; what it gave up may be taken by another call before its end, so that came after:
  *
  *      thread 1   mremap(A, ...   <------------ took effect ----------->   ... = B
  *      thread 2          munmap(B) = 0                  mmap(...) = A
  *
- * So it is played at its end, or, when another call takes what it gives up, right before that call. The same holds
- * for a brk that lowers the break. It may itself take what yet another call under way gives up; that one is then
- * played first. Calls that need each other's place in a circle cannot happen in a kernel; in a damaged log, one of the
- * places is implied to be free.
+ * So it is played at its end, or, when another call takes what it gives up, right before that call. The same
+ * holds for a brk that lowers the break. It may itself take what yet another call under way gives up; that
+ * one is then played first. Calls that need each other's place in a circle cannot happen in a kernel; in a
+ * damaged log, one of the places is implied to be free.
  *
- * No more than SCRIPT_UNDER_WAY calls of an address space are under way at a time. There are at most as many as threads
- * that wait in mremap and brk, so a log with more is damaged, or made up. A call that begins beyond that number is played
- * at its end, and a place that it should have given up before is implied to be free. So a call of the log looks at that
- * many calls under way, at most, and is nested in that many.
+ * No more than SCRIPT_UNDER_WAY calls of an address space are under way at a time. There are at most as many
+ * as threads that wait in mremap and brk, so a log with more is damaged, or made up. A call that begins
+ * beyond that number is played at its end, and a place that it should have given up before is implied to be
+ * free. So a call of the log looks at that many calls under way, at most, and is nested in that many.
  *
  * PROCESSES. execve begins a fresh address space, fork copies one, CLONE_VM and vfork share it, the end of
- * the last process in it ends it. A process that no line of the log introduces begins a space of its own if its
- * first line is brk(NULL) or execve, as every fresh program's is, and else counts as a thread of the first
- * process. In a log without any execve line, a brk(NULL) that answers something other than the current break
- * is taken for the beginning of another program.
+ * the last process in it ends it. A process that no line of the log introduces begins a space of its own if
+ * its first line is brk(NULL) or execve, as every fresh program's is, and else counts as a thread of the
+ * first process. In a log without any execve line, a brk(NULL) that answers something other than the current
+ * break is taken for the beginning of another program.
  */
 #ifndef KVA_TOOLS_REPLAY_SCRIPT_H
 #define KVA_TOOLS_REPLAY_SCRIPT_H

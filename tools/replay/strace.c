@@ -16,8 +16,8 @@
  * one process is left, its lines have no "[pid N]": they are taken for the first process's, whose number is
  * the first one in brackets that no note and no fork has introduced.
  *
- * With -z strace writes the second half of a call without its prefix, right after the first: such a line begins
- * with what follows an argument.
+ * With -z strace writes the second half of a call without its prefix, right after the first: such a line
+ * begins with what follows an argument.
  */
 #include "strace.h"
 
@@ -33,8 +33,8 @@
 
 #define SECOND UINT64_C(1000000000)
 
-/** Seconds below this are not those of a clock (they would lie in 1973) but since the line before: strace -r. And
- *  no process has a number as high as this: Linux ends at 2^22. */
+/** Seconds below this are not those of a clock (they would lie in 1973) but since the line before: strace
+ *  -r. And no process has a number as high as this: Linux ends at 2^22. */
 #define EARLIEST UINT64_C(100000000)
 
 /** The first half of a call. */
@@ -176,8 +176,8 @@ static bool skip_padding(struct cursor *cursor)
     return padded;
 }
 
-/** Whether the number at the cursor is a time, not a process. '.' or ':' follows it; or it is a time in whole seconds:
- *  padded, as times alone are, or higher than any process. */
+/** Whether the number at the cursor is a time, not a process. '.' or ':' follows it; or it is a time in
+ *  whole seconds: padded, as times alone are, or higher than any process. */
 static bool is_time(struct cursor ahead, bool padded)
 {
     uint64_t value = 0;
@@ -189,7 +189,8 @@ static bool is_time(struct cursor ahead, bool padded)
     return text_peek(&ahead) == ' ' && (padded || (value >= EARLIEST && value <= UINT32_MAX));
 }
 
-/** The process of a line "[pid N]" in a log that has lines without one, too: 0 for the one that those are of. */
+/** The process of a line "[pid N]" in a log that has lines without one, too: 0 for the one that those are
+ *  of. */
 static uint64_t main_or(struct reader *reader, uint64_t pid)
 {
     struct prefixes *prefix = &reader->prefix;
@@ -273,7 +274,7 @@ static bool read_seconds(struct reader *reader, struct cursor *cursor, size_t be
     return true;
 }
 
-/** "(+     0.000098) ": with -r beside another time, that since the line before, which the other tells already. */
+/** "(+     0.000098) ": with -r beside another time, that since the line before, which the other tells already. */ */
 static bool skip_relative(struct cursor *cursor)
 {
     uint64_t ignored;
@@ -304,7 +305,8 @@ static bool read_time(struct reader *reader, struct cursor *cursor)
     return skip_relative(cursor);
 }
 
-/** "[   9] " and "[00007f95810bfca3] " (or '?' for digits): the number of the call (-n), and where it was made (-i). */
+/** "[   9] " and "[00007f95810bfca3] " (or '?' for digits): the number of the call (-n), and where it was
+ *       made (-i). */
 static void skip_fields(struct cursor *cursor)
 {
     struct cursor ahead = *cursor;
@@ -485,8 +487,8 @@ static bool begin_half(struct reader *reader, struct cursor *cursor, size_t cut)
     return true;
 }
 
-/** Join a waiting half with the rest of the line, from the cursor on, and deliver the whole. The half waits on if
- *  that fails. */
+/** Join a waiting half with the rest of the line, from the cursor on, and deliver the whole. The half
+ *  waits on if that fails. */
 static bool join(struct reader *reader, struct half *half, const struct cursor *cursor)
 {
     size_t first = half->end - half->begin;
@@ -510,8 +512,8 @@ static bool join(struct reader *reader, struct half *half, const struct cursor *
     return good;
 }
 
-/** Join a waiting half with a line that does not tell whose it is. If the two are no call, the line is text that came in
- *  between, and the half waits on for its real end. */
+/** Join a waiting half with a line that does not tell whose it is. If the two are no call, the line is
+ *  text that came in between, and the half waits on for its real end. */
 static bool join_next(struct reader *reader, struct process *process, const struct cursor *cursor)
 {
     reader->pid = process->pid;
@@ -613,8 +615,8 @@ static bool read_signal(struct reader *reader, const struct cursor *cursor)
     return true;
 }
 
-/** "strace: Process N attached", with or without "with N threads", or "... detached". Other notes ("strace: ...") are
- *  odd: what strace complains about may be missing in the log. */
+/** "strace: Process N attached", with or without "with N threads", or "... detached". Other notes
+ *  ("strace: ...") are odd: what strace complains about may be missing in the log. */
 static bool read_note(struct reader *reader, struct cursor *cursor)
 {
     uint64_t pid, threads;
@@ -696,15 +698,16 @@ static bool read_body(struct reader *reader, const struct text *text)
     return read_call(reader, &cursor);
 }
 
-/** "[ Process PID=N runs in 32 bit mode. ]", with "strace: " before it in newer versions, concerns no address: those of
- *  such a process are as good as others. */
+/** "[ Process PID=N runs in 32 bit mode. ]", with "strace: " before it in newer versions, concerns no
+ *  address: those of such a process are as good as others. */
 static bool is_mode(struct cursor cursor)
 {
     text_accept(&cursor, "strace: ");
     return text_sees(&cursor, "[ Process PID=") && text_ends_with(cursor.text, " mode. ]");
 }
 
-/** Whether the line looks as if it goes on with the call that began in the line before, without a word of whose it is
+/** Whether the line looks as if it goes on with the call that began in the line before, without a word of
+ *  whose it is
  *  (-z). */
 static bool goes_on(const struct reader *reader, const struct cursor *cursor)
 {
@@ -738,7 +741,8 @@ static bool read_line(struct reader *reader)
 
 /* ---------------------------------------------------------------------------------------------- odd lines */
 
-/** "  0.00 " or "100.00 ": what a row of the table begins with; the times of calls have other numbers of digits. */
+/** "  0.00 " or "100.00 ": what a row of the table begins with; the times of calls have other numbers of
+ *     digits. */
 static bool is_share(const struct cursor *cursor)
 {
     const char *bytes = cursor->text->bytes;
@@ -747,7 +751,7 @@ static bool is_share(const struct cursor *cursor)
            text_is_digit(bytes[4]) && text_is_digit(bytes[5]) && bytes[6] == ' ';
 }
 
-/** The table of strace -C, at the end: a head, rules, and rows "  0.00    0.000000           0         3    brk". */
+/** The table of strace -C, at the end: a head, rules, and rows "  0.00    0.000000           0         3    brk". */ */
 static bool is_summary(struct reader *reader, struct cursor cursor)
 {
     if (text_sees(&cursor, "% time ") || text_sees(&cursor, "System call usage summary"))
@@ -801,8 +805,8 @@ static bool wrong_at_end(struct reader *reader, const char *what)
     return text_wrong(&cursor, text.length, "%s", what);
 }
 
-/** Read a line. If it is odd, skip it: it has left no trace, then. A line without a line feed may have been cut off
- *  anywhere, or be whole. */
+/** Read a line. If it is odd, skip it: it has left no trace, then. A line without a line feed may have
+ *  been cut off anywhere, or be whole. */
 static bool read_or_skip(struct reader *reader, bool has_feed)
 {
     struct prefixes before = reader->prefix;
@@ -821,8 +825,8 @@ static bool read_or_skip(struct reader *reader, bool has_feed)
 
 /* ------------------------------------------------------------------------------------------ the whole log */
 
-/** A line may end as those of other systems do, if the log has been converted on its way. A strict reader refuses
- *  that. */
+/** A line may end as those of other systems do, if the log has been converted on its way. A strict reader
+ *  refuses that. */
 static bool check_line_end(struct reader *reader)
 {
     size_t length = reader->line.length;

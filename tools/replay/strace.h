@@ -14,26 +14,29 @@
  *      process  "N", "N<name>" (-Y), "[pid N]", or nothing
  *      time     that of -ttt (seconds), of -r (seconds since the line before), of -t or -tt (of the day), of both
  *               ("1795416714.9 (+ 0.000098)"), with or without a fraction; or nothing
- *      fields   "[   9]" (-n, the number of the call), "[00007f95810bfca3]" (-i, where it was made); or nothing
+ *      fields   "[   9]" (-n, the number of the call), "[00007f95810bfca3]" (-i, where it was made); or
+ *               nothing
  *      text     a call with its result, one half of a call, an event of a process (+++), or a signal (---)
  *
  * Calls other than those below are checked for their outer shape only, and counted.
  *
- * ODD LINES. Logs hold lines that are none of these: what the program itself wrote, a line that was cut off. The
- * reader skips them, counts them by kind, and keeps the first of each kind with its place. A strict reader refuses
- * the log at the first one, with its line and column, and delivers nothing. Both deliver the same from a log without
- * odd lines. A log in which no line is understood is an error for both.
+ * ODD LINES. Logs hold lines that are none of these: what the program itself wrote, a line that was cut off.
+ * The reader skips them, counts them by kind, and keeps the first of each kind with its place. A strict
+ * reader refuses the log at the first one, with its line and column, and delivers nothing. Both deliver the
+ * same from a log without odd lines. A log in which no line is understood is an error for both.
  *
  * HALVES. A call that another process's line interrupts is written in two halves; they are joined, then read
  * as one text. The log tells when the call began and when it ended, not when it took effect. A call that
  * gives addresses back (munmap), and one that makes a process, stands in the order at its BEGINNING, since
- * the addresses (and the child) may appear in other lines before it ends; every other call at its END. A call that
- * may give addresses back AND take others (mremap, brk) stands at its end, and an entry at its beginning, of kind
- * STRACE_UNDER_WAY, refers to it: it is for the resolver to find out between which of the other calls it took effect.
+ * the addresses (and the child) may appear in other lines before it ends; every other call at its END. A call
+ * that may give addresses back AND take others (mremap, brk) stands at its end, and an entry at its
+ * beginning, of kind STRACE_UNDER_WAY, refers to it: it is for the resolver to find out between which of the
+ * other calls it took effect.
  *
  * MEMORY. One line of at most STRACE_LINE_MAX bytes, the halves that wait for their end (no more than the
- * log itself), 64 bytes for each call, 128 for an mremap or brk in two halves, about 150 for each process that a call or
- * a note introduces or that begins a call in two halves; and what input.h names. Odd lines take none.
+ * log itself), 64 bytes for each call, 128 for an mremap or brk in two halves, about 150 for each process
+ * that a call or a note introduces or that begins a call in two halves; and what input.h names. Odd lines
+ * take none.
  */
 #ifndef KVA_TOOLS_REPLAY_STRACE_H
 #define KVA_TOOLS_REPLAY_STRACE_H
@@ -147,12 +150,12 @@ uint64_t strace_skipped_lines(const struct strace_log *log);
 /** Name a kind of odd lines: "text" and so on. */
 const char *strace_odd_name(enum strace_odd odd);
 
-/** Write an error for people: "name:line:column: message", the line, and a caret below the place; or, about the
- *  log as a whole, "kva replay: name: message". */
+/** Write an error for people: "name:line:column: message", the line, and a caret below the place; or,
+ *  about the log as a whole, "kva replay: name: message". */
 void strace_error_print(FILE *out, const char *name, const struct strace_error *error);
 
-/** Write the first of each kind of skipped lines as strace_error_print does, with the kind and the number of lines
- *  before the message. */
+/** Write the first of each kind of skipped lines as strace_error_print does, with the kind and the number
+ *  of lines before the message. */
 void strace_skipped_print(FILE *out, const char *name, const struct strace_log *log);
 
 /** Give a log's memory back; it is empty then. */

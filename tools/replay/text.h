@@ -76,7 +76,8 @@ bool text_decimal(struct cursor *cursor, const char *what, uint64_t *number);
 bool text_is_word(char byte);
 bool text_is_digit(char byte);
 
-/** Step over a name in angle brackets ("<python3>"), if one is there. strace writes a '>' in it as an escape. */
+/** Step over a name in angle brackets ("<python3>"), if one is there. strace writes a '>' in it as an
+ *  escape. */
 void text_skip_name(struct cursor *cursor);
 
 /** Read one call, "name(arguments) = result", from the text's beginning to its end. `op` gets everything but

@@ -2,20 +2,23 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * THE OWNER'S PROTOCOL
- *   The table has, for the first frame of each run, the number of the record that refers to it. A worker locks a record while it
- *   uses it, and takes that number away before it gives the run back. The function that moves runs finds the record by the number
- *   and tries its lock. It never waits, since the worker may be waiting for a compaction to end:
+ *   The table has, for the first frame of each run, the number of the record that refers to it. A worker
+ *   locks a record while it uses it, and takes that number away before it gives the run back. The function
+ *   that moves runs finds the record by the number and tries its lock. It never waits, since the worker may
+ *   be waiting for a compaction to end:
  *
  *      no number, or the record refers to another run    KVA_FRAMES_GONE: given back, about to be, or not yet in use
  *      the lock is taken                                 KVA_FRAMES_BUSY
  *      one time in sixteen each                          KVA_FRAMES_BUSY, KVA_FRAMES_PINNED
  *      else                                              the words of the new place change to the owner's, and the contents, the
- *                                                        number and `first` follow; then those of the old place become nobody's
+ *                                                        number and `first` follow; then those of the old
+ *                                                        place become nobody's
  *
  * WHAT IS VERIFIED
- *   The frames at the new place are nobody's, in the same zone, and as aligned as the old ones. The run is movable, has the length that
- *   its owner knows, and its contents. No two threads move at once. Contents are plain words: ThreadSanitizer finds it if the
- *   set does not order what one owner writes and the next one does.
+ *   The frames at the new place are nobody's, in the same zone, and as aligned as the old ones. The run is
+ *   movable, has the length that its owner knows, and its contents. No two threads move at once. Contents are
+ *   plain words: ThreadSanitizer finds it if the set does not order what one owner writes and the next one
+ *   does.
  */
 #include "frames_move.h"
 

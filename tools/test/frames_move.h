@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Runs that compaction moves: their contents, what refers to them, and the function that moves both. See frames_move.c.
+ * Runs that compaction moves: their contents, what refers to them, and the function that moves both. See
+ * frames_move.c.
  */
 #ifndef KVA_TOOLS_TEST_FRAMES_MOVE_H
 #define KVA_TOOLS_TEST_FRAMES_MOVE_H
 
 #include "frames_traffic.h"
 
-/** Use a record: its run stays where it is meanwhile. Only its worker, and the function that moves, ever do. */
+/** Use a record: its run stays where it is meanwhile. Only its worker, and the function that moves, ever
+ *  do. */
 void traffic_hold(struct traffic_held *held);
 void traffic_drop(struct traffic_held *held);
 

@@ -2,18 +2,18 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * ROUNDS
- *   All workers run for a quarter of a second, or a quarter of the shape's share of the time if that is less, and end. While
- *   none runs the set stands still, and is compared with the words in full (frames_inspect.c). What the workers hold, they
- *   hold through the next round, in a new thread. After the last round each gives back all it has, all at once; the set must
- *   then be as new.
+ *   All workers run for a quarter of a second, or a quarter of the shape's share of the time if that is less,
+ *   and end. While none runs the set stands still, and is compared with the words in full (frames_inspect.c).
+ *   What the workers hold, they hold through the next round, in a new thread. After the last round each gives
+ *   back all it has, all at once; the set must then be as new.
  *
  * COMPACTION
- *   One more thread compacts in slices while the workers run, as a kernel's would: a slice, and a pause when there is nothing more to
- *   gain. Workers do so, too, and ask for it in requests.
+ *   One more thread compacts in slices while the workers run, as a kernel's would: a slice, and a pause when
+ *   there is nothing more to gain. Workers do so, too, and ask for it in requests.
  *
  * RANDOMNESS
- *   Each worker has a stream of its own of the seed, for each shape, which goes on from round to round. What comes of it also
- *   depends on the other threads: the seed repeats the requests, not the run.
+ *   Each worker has a stream of its own of the seed, for each shape, which goes on from round to round. What
+ *   comes of it also depends on the other threads: the seed repeats the requests, not the run.
  */
 #define _GNU_SOURCE
 #include "frames_run.h"
@@ -205,8 +205,8 @@ static const char *empty(struct crew *crew)
 
 /* ------------------------------------------------------------------------------------------ what it needs */
 
-/* Requests take 16 frames on the average, of which parts are given back, and workers that fill have seven eighths of their slots
- * in use: so the set is full when most of them do. */
+/* Requests take 16 frames on the average, of which parts are given back, and workers that fill have seven
+ * eighths of their slots in use: so the set is full when most of them do. */
 static size_t slots_of(const struct traffic_plan *plan)
 {
     uint64_t slots = plan->frames / plan->threads / 6;

@@ -27,8 +27,8 @@ static void add_hole(struct traffic_shape *shape, uint64_t first, uint64_t count
  *      |hole                    h|h               |                     hole|   |     hole, 4b + b    |      |          |
  *      0x13                     5s + 0x1b         8s + 3                 10s    2^32 + 5    + 6s + 6         2^64 - b - 4
  *
- *  Zones 1 and 2 share a block, as do 2 and 3; the hole between 1 and 2 lies in both. The last zone ends with the highest
- *  frame number that there is. */
+ *  Zones 1 and 2 share a block, as do 2 and 3; the hole between 1 and 2 lies in both. The last zone ends
+ *  with the highest frame number that there is. */
 static void add_zones(struct traffic_shape *shape, uint64_t frames)
 {
     uint64_t s = frames / 16, b = UINT64_C(1) << shape->block_order;
@@ -196,8 +196,8 @@ bool traffic_table_change(struct traffic_table *table, uint64_t first, uint64_t 
 
 /* ------------------------------------------------------------------------------------------------- counts */
 
-/* Whether all of [first, first + 2^order) is free. If not, its free halves, quarters ... are counted. Frames of a block that lie
- * outside the zone are not free. */
+/* Whether all of [first, first + 2^order) is free. If not, its free halves, quarters ... are counted.
+ * Frames of a block that lie outside the zone are not free. */
 static bool count_group(const struct traffic_table *table, size_t zone, uint64_t first, unsigned order,
                         struct traffic_count *count)
 {

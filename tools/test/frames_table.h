@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Where the frames of a run lie, and which worker has each of them: a word for each frame number, in memory that the
- * allocator under test knows nothing of. The worker that takes a run changes the words of its frames from 0 to its own
- * number, one by one, by compare-and-swap; it changes them back BEFORE it gives the run back. So a word that is not what
- * it should be is a frame that was handed out twice, and it names both workers.
+ * Where the frames of a run lie, and which worker has each of them: a word for each frame number, in memory
+ * that the allocator under test knows nothing of. The worker that takes a run changes the words of its frames
+ * from 0 to its own number, one by one, by compare-and-swap; it changes them back BEFORE it gives the run
+ * back. So a word that is not what it should be is a frame that was handed out twice, and it names both
+ * workers.
  *
  *      frame     0x13 0x14 0x15 0x16 0x17 0x18 ...
  *      owner        0    3    3    0    7 hole ...         worker 3 has a run of two, worker 7 one of one
@@ -21,7 +22,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-/** Frames of a shape, about. The least makes each zone several blocks long; three words for each of the most take 3 GiB. */
+/** Frames of a shape, about. The least makes each zone several blocks long; three words for each of the
+ *  most take 3 GiB. */
 #define FRAMES_LEAST (UINT64_C(1) << 16)
 #define FRAMES_MOST (UINT64_C(1) << 28)
 
@@ -73,12 +75,14 @@ size_t traffic_table_zone(const struct traffic_table *table, uint64_t frame);
 /** What the word of a frame holds; OWNER_HOLE for one outside the zones. */
 uint32_t traffic_table_owner(const struct traffic_table *table, uint64_t frame);
 
-/** Change the words of consecutive frames from one owner to another. False, with the reason in `fault`, if they do not lie
- *  in one zone or one of them holds something else; the words before that one have been changed. */
+/** Change the words of consecutive frames from one owner to another. False, with the reason in `fault`, if
+ *  they do not lie in one zone or one of them holds something else; the words before that one have been
+ *  changed. */
 bool traffic_table_change(struct traffic_table *table, uint64_t first, uint64_t count, uint32_t from,
                           uint32_t to, char fault[FRAMES_FAULT]);
 
-/** Of a frame that lies in a zone: the word for what refers to the run that begins there, and what its owner has written. */
+/** Of a frame that lies in a zone: the word for what refers to the run that begins there, and what its
+ *  owner has written. */
 _Atomic uint32_t *traffic_table_holder(const struct traffic_table *table, uint64_t frame);
 uint32_t *traffic_table_contents(const struct traffic_table *table, uint64_t frame);
 

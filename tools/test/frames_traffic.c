@@ -2,18 +2,20 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * THE OPERATIONS
- *   A worker has slots. Each operation is about one of them, chosen at random, and which one it is depends on what the slot
- *   holds: nothing, a run, or frames that the worker has taken out of the set. The rows of the table at the end are drawn by
- *   weight, with one weight for a worker that fills its slots and one for a worker that empties them; workers change from
- *   the one to the other now and then, so the set is full at times, and nearly empty at others. A new operation is a
- *   function and a row.
+ *   A worker has slots. Each operation is about one of them, chosen at random, and which one it is depends on
+ *   what the slot holds: nothing, a run, or frames that the worker has taken out of the set. The rows of the
+ *   table at the end are drawn by weight, with one weight for a worker that fills its slots and one for a
+ *   worker that empties them; workers change from the one to the other now and then, so the set is full at
+ *   times, and nearly empty at others. A new operation is a function and a row.
  *
  * WHAT IS VERIFIED
- *   A run that is handed out is aligned, in the window, on the node that was insisted on, in one zone, and nobody's
- *   (frames_table.h). Each status is one that the call may return; where only one is right, it is that one. Frees that
- *   are wrong must be refused with the status that kva/frames.h names, and change nothing. A double free can only be tried
- *   while no worker runs, since the frames may be handed out anew at any moment: frames_inspect.c does that. Runs carry
- *   contents, and movable ones are moved meanwhile: see frames_move.c.
+ *   A run that is handed out is aligned, in the window, on the node that was insisted on, in one zone, and
+ *   nobody's
+ *   (frames_table.h). Each status is one that the call may return; where only one is right, it is that one.
+ *   Frees that are wrong must be refused with the status that kva/frames.h names, and change nothing. A
+ *   double free can only be tried while no worker runs, since the frames may be handed out anew at any
+ *   moment: frames_inspect.c does that. Runs carry contents, and movable ones are moved meanwhile: see
+ *   frames_move.c.
  */
 #include "frames_traffic.h"
 
@@ -84,8 +86,8 @@ static bool one_in(struct rng *rng, uint64_t n)
     return rng_below(rng, n) == 0;
 }
 
-/* Half of all are of order 0, a quarter of order 1 ...; one in 64 has any order up to a few blocks (or, in small blocks, to
- * 512 frames), and one in 4096 any at all. */
+/* Half of all are of order 0, a quarter of order 1 ...; one in 64 has any order up to a few blocks (or, in
+ * small blocks, to 512 frames), and one in 4096 any at all. */
 static unsigned some_order(struct traffic_worker *worker)
 {
     unsigned block_order = worker->traffic->table.shape.block_order;
@@ -108,8 +110,8 @@ static void choose_count(struct traffic_worker *worker, struct kva_frames_reques
         request->align = UINT64_C(1) << rng_below(&worker->rng, 8);
 }
 
-/* From one random frame of a zone to a random one after it; or, as devices have it, all up to one; or one that lies in no zone,
- * which the first 19 numbers do in some shapes. */
+/* From one random frame of a zone to a random one after it; or, as devices have it, all up to one; or one
+ * that lies in no zone, which the first 19 numbers do in some shapes. */
 static void choose_window(struct traffic_worker *worker, struct kva_frames_request *request)
 {
     const struct traffic_shape *shape = &worker->traffic->table.shape;
@@ -232,8 +234,8 @@ static bool take(struct traffic_worker *worker, struct traffic_held *held)
     return verify(worker, &request, first, held);
 }
 
-/* Up to MANY slots that hold something, or nothing: their records, locked. Returns how many; those are different ones, since the
- * search goes on from a random one without coming back. */
+/* Up to MANY slots that hold something, or nothing: their records, locked. Returns how many; those are
+ * different ones, since the search goes on from a random one without coming back. */
 static size_t find_slots(struct traffic_worker *worker, bool used, struct traffic_held *slot[MANY])
 {
     size_t found = 0, looked = 0, wanted = (size_t)rng_between(&worker->rng, 2, MANY);
@@ -305,7 +307,8 @@ static bool meets_a_hole(const struct traffic_table *table, const struct kva_fra
     return false;
 }
 
-/* Reserve a range, or take it offline: the same but for the statuses. KVA_ERANGE may be a hole that another worker has made. */
+/* Reserve a range, or take it offline: the same but for the statuses. KVA_ERANGE may be a hole that
+ * another worker has made. */
 static bool claim(struct traffic_worker *worker, struct traffic_held *held, enum traffic_kind kind)
 {
     struct traffic *traffic = worker->traffic;
@@ -337,7 +340,8 @@ static bool take_offline(struct traffic_worker *worker, struct traffic_held *hel
     return claim(worker, held, TRAFFIC_OFFLINE);
 }
 
-/* Before the call, so that the next owner finds the words empty, and nothing refers to the run if it is being moved. */
+/* Before the call, so that the next owner finds the words empty, and nothing refers to the run if it is
+ * being moved. */
 static bool disown(struct traffic *traffic, struct traffic_held *held)
 {
     uint64_t count = held->count;
@@ -466,7 +470,8 @@ static bool give_part(struct traffic_worker *worker, struct traffic_held *held)
     return good;
 }
 
-/* Change the slot's record for one that lies in the exchange. Most runs are given back by another worker than took them. */
+/* Change the slot's record for one that lies in the exchange. Most runs are given back by another worker
+ * than took them. */
 static bool swap(struct traffic_worker *worker, struct traffic_held *held)
 {
     struct traffic *traffic = worker->traffic;
@@ -575,7 +580,8 @@ static bool wrong_nowhere(struct traffic_worker *worker, uint64_t first)
                           KVA_EALIGN);
 }
 
-/* On a run that the worker holds: from its inside, beyond its end, of nothing, and what only free frames are for. */
+/* On a run that the worker holds: from its inside, beyond its end, of nothing, and what only free frames
+ * are for. */
 static bool wrong_on_run(struct traffic_worker *worker, const struct traffic_held *held)
 {
     struct traffic *traffic = worker->traffic;
@@ -616,7 +622,8 @@ static bool do_wrong(struct traffic_worker *worker, struct traffic_held *held)
 
 enum situation { EMPTY, RUN, OFFLINE, SITUATIONS };
 
-/* Weights of those that fill and of those that empty, for a slot that is empty, holds a run, or holds frames offline. */
+/* Weights of those that fill and of those that empty, for a slot that is empty, holds a run, or holds
+ * frames offline. */
 static const struct {
     const char *name;
     bool (*step)(struct traffic_worker *worker, struct traffic_held *held);

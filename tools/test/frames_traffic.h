@@ -34,8 +34,9 @@ enum traffic_kind {
 /** Their names, for reports. */
 const char *traffic_name(enum traffic_kind kind);
 
-/** A record of frames that a worker has: a run, or a range that it has taken out of the set. It is the one reference to the run:
- *  compaction changes `first`. So the lock is held while the record is used; to change hands, records do, not what is in them. */
+/** A record of frames that a worker has: a run, or a range that it has taken out of the set. It is the one
+ *  reference to the run: compaction changes `first`. So the lock is held while the record is used; to
+ *  change hands, records do, not what is in them. */
 struct traffic_held {
     atomic_bool locked;
     bool is_movable;
@@ -84,7 +85,8 @@ struct traffic_worker {
 /** Remember a fault, printf-style, unless there was one before, and stop the traffic. Always false. */
 bool traffic_fail(struct traffic *traffic, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/** Fail unless the status of a call is the one that it has to be. `first` and `count`: the frames that it was about. */
+/** Fail unless the status of a call is the one that it has to be. `first` and `count`: the frames that it
+ *  was about. */
 bool traffic_expect(struct traffic *traffic, const char *call, uint64_t first, uint64_t count,
                     enum kva_status status, enum kva_status wanted);
 

@@ -4,8 +4,8 @@
  * THEORY
  *   The suite was published with figures from systems that had been booted: the region for vmalloc held areas
  *   of others (stacks, modules, tables), with holes where such areas had been. An empty range flatters the
- *   list walk when there is one worker only: no hole is ever passed over, so its cache always stands where the
- *   next answer is, and no test takes it more than a step. Small holes change that:
+ *   list walk when there is one worker only: no hole is ever passed over, so its cache always stands where
+ *   the next answer is, and no test takes it more than a step. Small holes change that:
  *
  *      tests 8, 32    a large request passes over the holes; the next one is smaller than the largest hole
  *                     skipped, or less aligned, drops the cache, and walks from the bottom

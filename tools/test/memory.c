@@ -3,9 +3,9 @@
 /**
  * Tests 256 to 4096: those that came after 2019 and need memory behind the areas.
  *
- * GRACE PERIODS. A loop that frees later may run ahead of the grace periods: one takes milliseconds, a round a
- * fraction of a microsecond. A worker has at most LATE_MOST areas on their way; then it waits until they have been
- * freed, as an allocator may that "may sleep".
+ * GRACE PERIODS. A loop that frees later may run ahead of the grace periods: one takes milliseconds, a round
+ * a fraction of a microsecond. A worker has at most LATE_MOST areas on their way; then it waits until they
+ * have been freed, as an allocator may that "may sleep".
  */
 #include "suite.h"
 
@@ -46,8 +46,8 @@ static enum outcome free_after_grace(struct trial *trial, bool in_place)
     return trial_outcome(trial);
 }
 
-/* Test 256: what has to be remembered until the grace period is over lies in memory of its own, and where there is none
- * the call waits. */
+/* Test 256: what has to be remembered until the grace period is over lies in memory of its own, and where
+ * there is none the call waits. */
 enum outcome kvfree_rcu_1_arg_vmalloc_test(struct trial *trial)
 {
     return free_after_grace(trial, false);
@@ -98,8 +98,8 @@ static bool is_refusal(enum kva_status status)
     return status == KVA_ENOSPC || status == KVA_ENOMEM || status == KVA_ELIMIT || status == KVA_EAGAIN;
 }
 
-/* Test 2048: 1 to 100 pages, without waiting for anything. Being refused at times is part of the bargain: the run then
- * counts as xfailed. */
+/* Test 2048: 1 to 100 pages, without waiting for anything. Being refused at times is part of the bargain:
+ * the run then counts as xfailed. */
 enum outcome no_block_alloc_test(struct trial *trial)
 {
     bool refused = false;

@@ -15,8 +15,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The range of kinds that hand out ranges, 2^45 bytes (see suite.h), holds 2^33 pages. A worker's loops and repeats together are at most
- * 10^15, which at 10 ns a loop is four months. */
+/* The range of kinds that hand out ranges, 2^45 bytes (see suite.h), holds 2^33 pages. A worker's loops
+ * and repeats together are at most 10^15, which at 10 ns a loop is four months. */
 #define MAX_PAGES (UINT64_C(1) << 33)
 #define MAX_LOOPS UINT64_C(1000000000)
 #define MAX_REPEATS UINT64_C(1000000)
@@ -89,8 +89,8 @@ static bool apply_mode(struct params *params, const char *name)
     return true;
 }
 
-/* Put "<advice> nr_threads, ..." together, behind "<problem> '<text>': " if there is a problem. Long texts are
- * cut. */
+/* Put "<advice> nr_threads, ..." together, behind "<problem> '<text>': " if there is a problem. Long texts
+ * are cut. */
 static const char *complain_with_keys(char message[PARAMS_MESSAGE], const char *problem, const char *text,
                                       const char *advice)
 {

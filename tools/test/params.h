@@ -45,8 +45,8 @@ void params_default(struct params *params, uint64_t cpus, uint64_t mask);
 /** Room for any message of params_parse. */
 #define PARAMS_MESSAGE 512
 
-/** Read the arguments. `cpus` is the number of workers where "one per CPU" is meant; `mask`, the sum of the ids of all
- *  tests that can be run on the memory that was asked for.
+/** Read the arguments. `cpus` is the number of workers where "one per CPU" is meant; `mask`, the sum of the
+ *  ids of all tests that can be run on the memory that was asked for.
  *  Returns NULL, or what is wrong, for the user, in `message`. */
 const char *params_parse(struct params *params, char *const *arguments, size_t count, uint64_t cpus,
                          uint64_t mask, char message[PARAMS_MESSAGE]);

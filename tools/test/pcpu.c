@@ -11,12 +11,12 @@
  *        |u0 u1 u2 u3|           |u4 u5 u6 u7|           |u8 .. u11|             |u12 .. u15|
  *
  *   So a chunk is one CONGRUENT allocation: a base at which all groups are free, the highest there is. Inside
- *   a chunk, objects are placed at offsets 0 .. unit - 1 by a small space of kva's rb engine, whatever is being
- *   measured: only the areas differ between engines.
+ *   a chunk, objects are placed at offsets 0 .. unit - 1 by a small space of kva's rb engine, whatever is
+ *   being measured: only the areas differ between engines.
  *
- *   kva/vm.h has per-CPU objects of its own: there those are taken, chunks of the same shape behind them. They come
- *   cleared; where memory stands behind the driver's own chunks, it clears each copy as well, as anyone must who
- *   hands out counters.
+ *   kva/vm.h has per-CPU objects of its own: there those are taken, chunks of the same shape behind them.
+ *   They come cleared; where memory stands behind the driver's own chunks, it clears each copy as well, as
+ *   anyone must who hands out counters.
  *
  * NUMBERS
  *   Unit     64 KiB. Objects have 1 .. 1024 bytes at 2 .. 2048 bytes' alignment, so some 80 fit, and 35,000
@@ -25,8 +25,8 @@
  *   Groups   4 of 4 units: a server with four nodes, as small as it can be to have several on each. A group
  *            is 4 * 64 KiB = 256 KiB.
  *   Distance 1 GiB: the least memory that a node plausibly has. Chunks fill the distance from the top down:
- *            4096 of them (1 GiB / 256 KiB), then the next 4 GiB below are begun. A 32-bit machine has no addresses for
- *            that: 128 MiB there, in which the 400 chunks (100 MiB) fit.
+ *            4096 of them (1 GiB / 256 KiB), then the next 4 GiB below are begun. A 32-bit machine has no
+ *            addresses for that: 128 MiB there, in which the 400 chunks (100 MiB) fit.
  *   Quantum  4 bytes: the smallest per-CPU object is a 32-bit counter.
  */
 #include "../common/grow.h"

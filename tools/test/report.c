@@ -2,14 +2,15 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * COMPARISON
- *   Times are those of one run of a test, averaged over repeats and workers. Where a budget ended loops before
- *   their time they are scaled to the full count (see runner.c) and marked with "~". Ratios are "how many times
- *   as fast as the reference": the reference's time divided by this one's. The reference is the list walk if it
- *   is among the engines, else the first of them. Cycles are those of the slowest worker, which is how long the
- *   whole run took; with scaled tests in them they are scaled, too.
+ *   Times are those of one run of a test, averaged over repeats and workers. Where a budget ended loops
+ *   before their time they are scaled to the full count (see runner.c) and marked with "~". Ratios are "how
+ *   many times as fast as the reference": the reference's time divided by this one's. The reference is the
+ *   list walk if it is among the engines, else the first of them. Cycles are those of the slowest worker,
+ *   which is how long the whole run took; with scaled tests in them they are scaled, too.
  *
- *   An engine that cannot do a test has "-" there. Its total then stands for fewer tests, and is compared only with a
- *   reference that ran the same. Totals of runs that were to last for a given time are that time, and not compared.
+ *   An engine that cannot do a test has "-" there. Its total then stands for fewer tests, and is compared
+ *   only with a reference that ran the same. Totals of runs that were to last for a given time are that time,
+ *   and not compared.
  */
 #include "report.h"
 

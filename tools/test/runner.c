@@ -12,13 +12,13 @@
  *
  *      full = (time - loop time) + loop time * loops wanted / loops done
  *
- *   A run that is to last for a given time goes in ROUNDS: when a worker has been through its tests, it begins again, in a
- *   new order and with the random numbers of repeats that were not made yet. At the end of the time each worker's loop
- *   ends where it stands, and no other test begins.
+ *   A run that is to last for a given time goes in ROUNDS: when a worker has been through its tests, it
+ *   begins again, in a new order and with the random numbers of repeats that were not made yet. At the end of
+ *   the time each worker's loop ends where it stands, and no other test begins.
  *
  * RANDOMNESS
- *   Each trial has the stream (worker, test, repeat) of the seed, so that what it draws does not depend on the
- *   order of the tests, on the engine, or on how many loops an earlier test came to.
+ *   Each trial has the stream (worker, test, repeat) of the seed, so that what it draws does not depend on
+ *   the order of the tests, on the engine, or on how many loops an earlier test came to.
  */
 #define _GNU_SOURCE
 #include "runner.h"
@@ -56,7 +56,8 @@ struct worker {
 
 /* --------------------------------------------------------------------------------------------- one worker */
 
-/* The tests of the mask that the kind can run, by ascending id, shuffled (Fisher and Yates) unless the order is to be sequential. */
+/* The tests of the mask that the kind can run, by ascending id, shuffled (Fisher and Yates) unless the
+ * order is to be sequential. */
 static void choose_order(const struct plan *plan, const struct target_kind *kind, uint64_t worker,
                          struct worker_report *report)
 {
@@ -77,8 +78,9 @@ static void choose_order(const struct plan *plan, const struct target_kind *kind
     }
 }
 
-/* One stream for each trial. The numbers do not meet those of choose_order: workers < 2^16, tests < 2^4, repeats below 2^20, so
- * this stays below 2^40. In a run that goes through more repeats than that, it begins again with the first. */
+/* One stream for each trial. The numbers do not meet those of choose_order: workers < 2^16, tests < 2^4,
+ * repeats below 2^20, so this stays below 2^40. In a run that goes through more repeats than that, it
+ * begins again with the first. */
 static uint64_t stream_of_trial(uint64_t worker, unsigned test, uint64_t repeat)
 {
     return (worker << 4 | test) << 20 | (repeat & ((UINT64_C(1) << 20) - 1));

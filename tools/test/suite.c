@@ -7,8 +7,9 @@
  *
  *      pages    memory stands behind the areas. Tests 1 to 8 TOUCH each area: they write one byte at its start, so
  *               that what is measured is an area that can be used
- *      ranges   areas are addresses only, nothing is written, and what the system spends on pages does not dilute
- *               the comparison of the searches. The eight tests of 2019 will do for that; the others need memory
+ *      ranges   areas are addresses only, nothing is written, and what the system spends on pages does not
+ *               dilute the comparison of the searches. The eight tests of 2019 will do for that; the others
+ *               need memory
  *
  *   A test is a function over a target. It fails on the first allocation or free that fails, or that gives
  *   an address outside the range or off its alignment; what it holds is given back even then, as far as the
@@ -189,17 +190,18 @@ static uint64_t binary_digits(uint64_t value)
     return digits;
 }
 
-/* The number of pages that Linux collects before it purges lazily freed areas: 32 MiB for each binary digit of the
- * number of CPUs. */
+/* The number of pages that Linux collects before it purges lazily freed areas: 32 MiB for each binary
+ * digit of the number of CPUs. */
 static uint64_t lazy_pages(const struct trial *trial)
 {
     return binary_digits(trial->cpus) * (UINT64_C(32) << 20) / SUITE_PAGE;
 }
 
-/* Whether a page aligned to `align` may have no place. The range holds at least bytes / align multiples of it, rounded
- * down. Each worker may hold one of them for this test; one at the bottom may be taken by other tests' areas, which
- * lie lowest, and one at the top by per-CPU areas, which lie highest. Where a freed page may be handed out to anybody, each
- * of those that another worker holds may be one that this test has had before; full_fit_alloc_test holds the most. */
+/* Whether a page aligned to `align` may have no place. The range holds at least bytes / align multiples of
+ * it, rounded down. Each worker may hold one of them for this test; one at the bottom may be taken by
+ * other tests' areas, which lie lowest, and one at the top by per-CPU areas, which lie highest. Where a
+ * freed page may be handed out to anybody, each of those that another worker holds may be one that this
+ * test has had before; full_fit_alloc_test holds the most. */
 static bool may_have_no_place(const struct trial *trial, uint64_t align)
 {
     const struct target_range *range = &trial->target->range;
@@ -210,8 +212,8 @@ static bool may_have_no_place(const struct trial *trial, uint64_t align)
     return (range->last - range->first) / align <= taken;
 }
 
-/* Whether a refusal is what it should be. An allocator that does not promise to find every place that there is may
- * refuse any alignment above the page. */
+/* Whether a refusal is what it should be. An allocator that does not promise to find every place that
+ * there is may refuse any alignment above the page. */
 static bool may_refuse(const struct trial *trial, enum kva_status status, uint64_t align)
 {
     if (trial->target->kind.exact)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The tests themselves: the eight of the 2019 suite, and five that came later and need memory; each a function over
- * a target. See suite.c and memory.c.
+ * The tests themselves: the eight of the 2019 suite, and five that came later and need memory; each a
+ * function over a target. See suite.c and memory.c.
  */
 #ifndef KVA_TOOLS_TEST_SUITE_H
 #define KVA_TOOLS_TEST_SUITE_H
@@ -16,8 +16,9 @@
 /** The page, and the quantum of ranges. */
 #define SUITE_PAGE TARGET_PAGE
 
-/** The range for kinds that hand out ranges: x86-64's region for vmalloc with four-level page tables, 32 TiB from 0xffffc90000000000. Its
- *  start is a multiple of 2^40, so alignments up to 1 TiB cost nothing but what lies in the way. */
+/** The range for kinds that hand out ranges: x86-64's region for vmalloc with four-level page tables, 32
+ *  TiB from 0xffffc90000000000. Its start is a multiple of 2^40, so alignments up to 1 TiB cost nothing
+ *  but what lies in the way. */
 #define SUITE_FIRST UINT64_C(0xffffc90000000000)
 #define SUITE_BYTES (UINT64_C(1) << 45)
 #define SUITE_LAST (SUITE_FIRST + (SUITE_BYTES - 1))
@@ -96,8 +97,8 @@ enum outcome trial_fail(struct trial *trial, const char *what, enum kva_status s
 bool trial_fail_at(struct trial *trial, const char *what, enum kva_status status, uint64_t size,
                    uint64_t align, uint64_t addr);
 
-/** Allocate, and verify the answer: inside the range, aligned. False, and the trial has failed, otherwise. `wishes`: enum
- *  target_spec. */
+/** Allocate, and verify the answer: inside the range, aligned. False, and the trial has failed, otherwise.
+ *  `wishes`: enum target_spec. */
 bool trial_take_as(struct trial *trial, uint64_t size, uint64_t align, unsigned wishes, uint64_t *addr);
 
 /** The same, without wishes. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /*
- * What threads.strace shows: threads that map, move and unmap at the same time, so that one gets the addresses that
- * another gives up while the calls of both are under way.
+ * What threads.strace shows: threads that map, move and unmap at the same time, so that one gets the
+ * addresses that another gives up while the calls of both are under way.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
