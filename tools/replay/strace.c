@@ -274,7 +274,7 @@ static bool read_seconds(struct reader *reader, struct cursor *cursor, size_t be
     return true;
 }
 
-/** "(+     0.000098) ": with -r beside another time, that since the line before, which the other tells already. */ */
+/** "(+     0.000098) ": with -r beside another time, that since the line before, which the other tells already. */
 static bool skip_relative(struct cursor *cursor)
 {
     uint64_t ignored;
