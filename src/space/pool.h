@@ -22,6 +22,8 @@
  * MEMORY. Magazines are made when a CPU first fills one. A refill that finds no memory leaves the request to
  * the tree. Giving back never takes memory: where there is no magazine, the object goes to its span; where
  * it is full, or the CPU holds all that it may, others go to theirs.
+ *
+ * docs/theory/pools.md draws the states and paths of an object, and measures what they cost.
  */
 #ifndef KVA_SPACE_POOL_H
 #define KVA_SPACE_POOL_H
