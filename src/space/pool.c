@@ -173,7 +173,7 @@ static void try_to_end_limbo(struct kva_space *space, const struct kva_cpu *cpu)
 {
     struct kva_pools *pools = space->shared->pools;
 
-    if (list_is_empty(&pools->limbo))
+    if (!kva_spans_in_limbo(pools))
         return;
     for (unsigned i = 0; i < pools->cpus; i++) {
         if (&pools->cpu[i] == cpu)

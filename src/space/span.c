@@ -97,28 +97,59 @@ static void take_out(struct kva_pools *pools, struct kva_span *span)
     pools->spans--;
 }
 
-/** A table for twice the spans that there are, with all of them in it. */
-static bool grow_directory(struct kva_space *space, struct kva_directory *old)
+/** The first directory of a list that has enough slots; where the list refers to it. */
+static struct kva_directory **large_enough(struct kva_directory **list, size_t slots)
+{
+    while (*list && (*list)->mask < slots - 1)
+        list = &(*list)->next;
+    return list;
+}
+
+/** An empty directory: a spare one, or one of memory from the source. NULL when the source refuses, or when a
+ *  directory that would do is in limbo: so there are never more than two of one size. */
+static struct kva_directory *empty_directory(struct kva_space *space, size_t slots)
+{
+    struct kva_pools *pools = space->shared->pools;
+    struct kva_directory **spare = large_enough(&pools->spare_directories, slots);
+    struct kva_directory *directory = *spare;
+    size_t bytes;
+
+    if (directory) {
+        slots = directory->mask + 1;
+        *spare = directory->next;
+    }
+    if (!size_of_array(sizeof(struct kva_directory), slots, sizeof directory->slot[0], &bytes))
+        return NULL;
+    if (!directory && !*large_enough(&pools->old_directories, slots))
+        directory = kva_nodes_block(&space->map->ledger, bytes);
+    if (directory) {
+        memset(directory, 0, bytes);
+        directory->mask = slots - 1;
+    }
+    return directory;
+}
+
+/** Replace the directory by one for twice the spans that there are, with all of them in it. */
+static bool replace_directory(struct kva_space *space, struct kva_directory *old)
 {
     struct kva_pools *pools = space->shared->pools;
     size_t slots = FIRST_SLOTS;
 
     while (slots < 4 * (pools->spans + 1))
         slots *= 2;
-    size_t bytes;
-    if (!size_of_array(sizeof(struct kva_directory), slots, sizeof old->slot[0], &bytes))
+    struct kva_directory *fresh = empty_directory(space, slots);
+    if (!fresh)
         return false;
-    struct kva_directory *grown = kva_nodes_block(&space->map->ledger, bytes);
-    if (!grown)
-        return false;
-    memset(grown, 0, bytes);
-    grown->mask = slots - 1;
     for (size_t i = 0; old && i <= old->mask; i++) {
         struct kva_span *span = atomic_load_explicit(&old->slot[i], memory_order_relaxed);
         if (span && span != &pools->taken_out)
-            insert(pools, grown, span);
+            insert(pools, fresh, span);
     }
-    atomic_store_explicit(&pools->directory, grown, memory_order_release);
+    atomic_store_explicit(&pools->directory, fresh, memory_order_release);
+    if (old) {
+        old->next = pools->old_directories;
+        pools->old_directories = old;
+    }
     return true;
 }
 
@@ -128,7 +159,7 @@ static bool make_slot(struct kva_space *space)
     struct kva_directory *directory =
         atomic_load_explicit(&space->shared->pools->directory, memory_order_relaxed);
 
-    return (directory && directory->used <= directory->mask / 2) || grow_directory(space, directory);
+    return (directory && directory->used <= directory->mask / 2) || replace_directory(space, directory);
 }
 
 /* ------------------------------------------------------------------------------------------------- spans */
@@ -236,12 +267,23 @@ static void end_span(struct kva_pools *pools, struct kva_span *span)
     list_insert_after(&pools->limbo, &span->link);
 }
 
+bool kva_spans_in_limbo(const struct kva_pools *pools)
+{
+    return !list_is_empty(&pools->limbo) || pools->old_directories;
+}
+
 void kva_spans_end_limbo(struct kva_pools *pools)
 {
     while (!list_is_empty(&pools->limbo)) {
         struct kva_span *span = kva_container_of(pools->limbo.next, struct kva_span, link);
         list_remove(&span->link);
         kva_nodes_push(&pools->span_nodes[descriptor_kind(span->count)], span);
+    }
+    while (pools->old_directories) {
+        struct kva_directory *directory = pools->old_directories;
+        pools->old_directories = directory->next;
+        directory->next = pools->spare_directories;
+        pools->spare_directories = directory;
     }
 }
 

@@ -151,7 +151,8 @@ _Static_assert(offsetof(struct kva_cpu, lock) == 0, "a CPU's record begins with 
 
 struct kva_directory {
     size_t mask;
-    size_t used; /* slots that are not empty */
+    size_t used;                /* slots that are not empty */
+    struct kva_directory *next; /* of those in limbo, or of the spare ones */
     _Atomic(struct kva_span *) slot[];
 };
 
@@ -173,7 +174,9 @@ struct kva_pools {
     struct kva_nodes span_nodes[KVA_SPAN_KINDS];
     struct kva_nodes magazine_nodes;
     struct kva_list deferred_spans[KVA_EPOCHS];
-    struct kva_list limbo;
+    struct kva_list limbo;                   /* spans that a search may still read */
+    struct kva_directory *old_directories;   /* in limbo, too */
+    struct kva_directory *spare_directories; /* that no search reads any more */
     uint32_t empty_spans;
     uint32_t next_victim;
     uint64_t tree_segments; /* of what the tree counts as busy: those that are spans */
@@ -252,7 +255,10 @@ enum kva_status kva_spans_break_up(struct kva_space *space);
  *  nothing was done. */
 enum kva_status kva_span_move_to_tree(struct kva_space *space, const struct kva_object *object);
 
-/** The memory of spans in limbo may be used again. */
+/** Whether anything is in limbo: spans that were taken out of the directory, or directories that were replaced. */
+bool kva_spans_in_limbo(const struct kva_pools *pools);
+
+/** The memory of what is in limbo may be used again. */
 void kva_spans_end_limbo(struct kva_pools *pools);
 
 /** The object of a span that holds an address, gone or not; false if none does. With the space's lock, or a

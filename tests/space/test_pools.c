@@ -11,6 +11,7 @@
 
 #include <kva/deferred.h>
 #include <kva/engine.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../../ports/test/failing_memory.h"
@@ -1105,6 +1106,106 @@ static void spans_are_used_again(void **state)
     }
 }
 
+/** A space of 2^46 bytes with pools: there is room for a new span at a new address for a long time. */
+static void begin_wide(struct rig *rig, const struct kva_engine *engine)
+{
+    struct kva_threads threads = {
+        .wait = no_wait, .wake = no_wake, .cpu = chosen_cpu, .self = only_self, .cpus = 1, .context = rig};
+    const struct kva_config config = {.last = (UINT64_C(1) << 46) - 1,
+                                      .quantum = 4096,
+                                      .engine = engine,
+                                      .memory = kva_failing_memory_init(&rig->memory),
+                                      .pool_bytes = UINT64_C(1) << 24,
+                                      .threads = &threads};
+
+    rig->cpu = 0;
+    assert_int_equal(kva_space_init(&rig->space, &config), KVA_OK);
+}
+
+/** Take an object of a new span above all former ones, and give it and the span back. False: no span was made. */
+static bool use_new_span(struct rig *rig, uint64_t round)
+{
+    struct kva_pools *pools = rig->space.shared->pools;
+    struct kva_object object;
+
+    assert_int_equal(kva_reserve(&rig->space, 0, (round + 1) << 22, NULL, NULL), KVA_OK);
+    bool taken = kva_spans_take(&rig->space, &pools->cpu[0], 1, &object, 1) == 1;
+    if (taken)
+        kva_span_give(&rig->space, &object);
+    kva_spans_trim(&rig->space);
+    assert_int_equal(kva_free(&rig->space, 0), KVA_OK);
+    return taken;
+}
+
+static uint64_t memory_of(const struct rig *rig)
+{
+    struct kva_stats stats;
+
+    assert_int_equal(kva_stats_read(&rig->space, &stats), KVA_OK);
+    return stats.memory_bytes;
+}
+
+/* Each new address leaves a mark in the directory, which is replaced when it is full of marks. */
+static void directories_are_used_again(void **state)
+{
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        static struct rig rig;
+
+        begin_wide(&rig, engine);
+        uint64_t early = 0;
+        for (uint64_t round = 0; round < 2000; round++) {
+            assert_true(use_new_span(&rig, round));
+            kva_spans_end_limbo(rig.space.shared->pools);
+            if (round == 99)
+                early = memory_of(&rig);
+        }
+        assert_int_equal(memory_of(&rig), early);
+        tear_down(&rig);
+    }
+}
+
+/* A search may still read a directory that was replaced: until limbo ends, nothing is written to it, and no
+ * third one is made. */
+static void a_directory_in_limbo_stays_as_it_was(void **state)
+{
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        static struct rig rig;
+        struct kva_directory *first = NULL;
+        void *copy = NULL;
+        size_t bytes = 0;
+        uint64_t refused = 0, memory = 0;
+
+        begin_wide(&rig, engine);
+        const struct kva_pools *pools = rig.space.shared->pools;
+        for (uint64_t round = 0; round < 200; round++) {
+            refused += !use_new_span(&rig, round);
+            if (!first) {
+                first = atomic_load(&pools->directory);
+                bytes = (first->mask + 1) * sizeof first->slot[0];
+                copy = malloc(bytes);
+                assert_non_null(copy);
+            }
+            if (atomic_load(&pools->directory) == first)
+                memcpy(copy, first->slot, bytes);
+            assert_memory_equal(copy, first->slot, bytes);
+            if (refused == 1 && memory == 0)
+                memory = memory_of(&rig);
+        }
+        assert_true(refused > 100);
+        assert_int_equal(memory_of(&rig), memory);
+        assert_int_equal(kva_pools_drain(&rig.space), KVA_OK); /* ends limbo */
+        assert_true(use_new_span(&rig, 200));
+        assert_ptr_equal(atomic_load(&pools->directory), first);
+        assert_int_equal(memory_of(&rig), memory);
+        free(copy);
+        tear_down(&rig);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1129,6 +1230,8 @@ int main(void)
         cmocka_unit_test(all_addresses_may_be_deferred),
         cmocka_unit_test(all_addresses_may_wait),
         cmocka_unit_test(spans_are_used_again),
+        cmocka_unit_test(directories_are_used_again),
+        cmocka_unit_test(a_directory_in_limbo_stays_as_it_was),
         cmocka_unit_test(who_leaves_last_locks_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
