@@ -34,6 +34,8 @@
  *      | low[64] | child[64] | deferred[3] count | size[64] | largest[64] | largest for class 1 [64] | ...
  *        first     the node                        entries    largest hole  longest aligned run
  *        address                                   or nodes   below         below
+ *
+ * docs/theory/bt.md draws the nodes to scale, and each operation on an example.
  */
 #ifndef KVA_ENGINE_BT_H
 #define KVA_ENGINE_BT_H
