@@ -118,8 +118,8 @@ KVA_API void *kva_vmalloc_aligned(struct kva_vm *vm, size_t size, size_t align);
  *           KVA_EREENTRY    kva_vrealloc is at work on the area: in another thread, or it has called the
  *                           reclaim callback that makes this call
  *           KVA_EINVAL      the area is of another kind: use kva_vunmap, kva_unmap_ram or kva_pcpu_free
- *  Cost:    into the cache O(1), no call. Parked: O(log n), no call; never takes memory. Hardened: the purge
- *           of one area. A purge of m areas comes on top at times: O(m log n), one call for each run of
+ *  Cost:    into the cache O(1), no call. Parked: O(log n), no call; never takes memory. Hardened: as the
+ *           purge of one area. A purge of m areas comes on top at times: O(m log n), one call for each run of
  *           neighbours, or as many as kva_vm_purge makes with nodes and for marked areas. With threads, runs
  *           end with each 2 MiB, those of one area with each 8 MiB, and a free that finds another thread's
  *           purge under way takes one run of it. For each district that is given back, a call comes on top
@@ -215,7 +215,7 @@ KVA_API enum kva_status kva_vm_destroy(struct kva_vm *vm, kva_vm_leak *leak, voi
  *
  * A PURGE unmaps parked areas: neighbours are merged, and each run costs one system call. It happens when
  * more than a limit is parked, when space, memory or mappings are short, and in kva_vm_purge. The last two
- * purge all that is idle: first they park all cached areas and end the quarantine.
+ * purge all that is idle: they empty the cache and the quarantine, too.
  *
  * WHAT A STALE POINTER SEES. A touch of a cached or parked area does not fault: it reads and writes the old
  * contents, and after the area is allocated again, those of its new owner. Only after a purge does a touch
