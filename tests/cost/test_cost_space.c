@@ -1226,7 +1226,7 @@ static void feed_beside_pooled(uint64_t round)
 
 /* -------------------------------------------------------------------------------------------------- lines */
 
-/* ------------------------------------------------------------------------------- ranges.h: changes, spans */
+/* ----------------------------------------------------------------------------- ranges.h: changes, regions */
 
 static void clear_one(uint64_t round)
 {
@@ -1348,8 +1348,8 @@ static void free_sized(uint64_t round)
     assert_int_equal(kva_reserve(&space, some(round) * STEP, SIZE, NULL, NULL), KVA_OK);
 }
 
-/** `size` spans of one free page; what is between them is absent. */
-static void many_spans(uint64_t size)
+/** `size` regions of one free page. */
+static void many_regions(uint64_t size)
 {
     struct kva_config config = plain();
 
@@ -1407,8 +1407,8 @@ static void remove_what_is_deferred(uint64_t round)
     assert_int_equal(status, KVA_OK);
 }
 
-/** All spans go but the last. */
-static void shrink_over_spans(uint64_t round)
+/** All regions go but the last. */
+static void shrink_over_regions(uint64_t round)
 {
     uint64_t first = (size_now - 1) * STEP;
     enum kva_status status;
@@ -1609,9 +1609,9 @@ static const struct cost_line lines[] = {
     COST_LINE("kva_space_dump", "O(n log n)", "segments", COST_N_LOG_N, many_segments, dump, SELDOM),
     COST_LINE("kva_space_dump", "O(n log n)", "pooled objects", COST_N_LOG_N, many_pooled, dump, SELDOM),
 
-    COST_LINE("kva_find", "O(log n)", "spans", COST_LOGARITHM, many_spans, find_absent),
-    COST_LINE("kva_next", "O(log n)", "spans", COST_LOGARITHM, many_spans, walk_over_absent),
-    COST_LINE("kva_reserve", "O((d + 1) log n)", "spans, in vain", COST_LOGARITHM, many_spans,
+    COST_LINE("kva_find", "O(log n)", "regions", COST_LOGARITHM, many_regions, find_absent),
+    COST_LINE("kva_next", "O(log n)", "regions", COST_LOGARITHM, many_regions, walk_over_absent),
+    COST_LINE("kva_reserve", "O((d + 1) log n)", "regions, in vain", COST_LOGARITHM, many_regions,
               reserve_what_is_absent),
 
     COST_LINE("kva_clear", "O(k log n)", "segments", COST_LOGARITHM, many_segments, clear_one),
@@ -1645,18 +1645,18 @@ static const struct cost_line lines[] = {
               "shorter holes, the last one", COST_LOGARITHM, many_segments, last_hole),
     COST_LINE("kva_first_hole", "O(log n), however many shorter ones are passed over",
               "shorter holes, the one before", COST_LOGARITHM, many_segments, prev_hole),
-    COST_LINE("kva_space_add", "O(log n)", "spans, apart from them", COST_LOGARITHM, many_spans,
+    COST_LINE("kva_space_add", "O(log n)", "regions, apart from them", COST_LOGARITHM, many_regions,
               add_at_the_end),
-    COST_LINE("kva_space_add", "O(log n)", "spans, between two", COST_LOGARITHM, many_spans, add_inside),
-    COST_LINE("kva_space_remove", "O((d + 1) log n)", "spans", COST_LOGARITHM, many_spans, remove_inside),
+    COST_LINE("kva_space_add", "O(log n)", "regions, between two", COST_LOGARITHM, many_regions, add_inside),
+    COST_LINE("kva_space_remove", "O((d + 1) log n)", "regions", COST_LOGARITHM, many_regions, remove_inside),
     COST_LINE("kva_space_remove", "O((d + 1) log n)", "segments, in vain", COST_LOGARITHM, many_segments,
               remove_in_vain),
     COST_LINE("kva_space_remove", "O((d + 1) log n)", "deferred segments", COST_N_LOG_N, many_deferred,
               remove_what_is_deferred, .rounds = 1),
     COST_LINE("kva_space_shrink", "O((d + k + 1) log n)", "segments", COST_LOGARITHM, many_segments,
               shrink_a_little),
-    COST_LINE("kva_space_shrink", "O((d + k + 1) log n)", "absent ranges", COST_N_LOG_N, many_spans,
-              shrink_over_spans, .rounds = 1),
+    COST_LINE("kva_space_shrink", "O((d + k + 1) log n)", "absent ranges", COST_N_LOG_N, many_regions,
+              shrink_over_regions, .rounds = 1),
     COST_LINE("kva_space_shrink", "O((d + k + 1) log n)", "deferred segments", COST_N_LOG_N, many_deferred,
               shrink_over_deferred, .rounds = 1),
     COST_LINE("kva_space_reset", "O(n log n)", "segments", COST_N_LOG_N, many_segments, reset, .rounds = 1),
