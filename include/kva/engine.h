@@ -4,10 +4,10 @@
  * kva/engine.h: the engines, which find and keep the segments of a space. Kernels need this header to name
  * their engine; kva_space_create and kva_vm_create choose one by default.
  *
- *      engine   structure                        search     bytes a segment      for
- *      bt       one B+tree, vector code          O(log n)   14, 29 with owners   most programs
- *      rb       two red-black trees and a list   O(log n)   64                   kernels: small code, little stack
- *      scan     one sorted array                 O(n)       24 to 48             a dozen ranges; the oracle
+ *      engine  structure                       search    bytes a segment     for
+ *      bt      one B+tree, vector code         O(log n)  14, 29 with owners  most programs
+ *      rb      two red-black trees and a list  O(log n)  64                  kernels: small code, small stack
+ *      scan    one sorted array                O(n)      24 to 48            a dozen ranges; the oracle
  *
  * All keep one contract and return the same addresses for the same calls. They differ in speed, in memory,
  * and in how easy they are to read.

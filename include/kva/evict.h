@@ -13,8 +13,8 @@
  *      after the third                |<-would be free-->|
  *      a request of that size         |= must go: 3, 1 ==|               2 stays
  *
- * The space does not change before kva_evict_finish. Linux's drm_mm has such a scan, for buffers in a graphics
- * processor's addresses.
+ * The space does not change before kva_evict_finish. Linux's drm_mm has such a scan, for buffers in a
+ * graphics processor's addresses.
  *
  *      struct kva_eviction eviction;
  *      enum kva_status status = kva_evict_begin(space, &request, &eviction);
