@@ -79,7 +79,7 @@ enum kva_policy {
     KVA_HIGHEST = 1, /* the largest */
     KVA_NEAREST = 2, /* the one with the smallest distance to request.target; of two, the lower */
     KVA_BEST = 3,    /* the smallest in the smallest free segment that has one; of two, in the lower */
-    KVA_RANDOM = 4   /* the smallest from the one that request.random selects on; if none, the smallest */
+    KVA_RANDOM = 4   /* the smallest not below one that request.random selects; else the smallest */
 };
 
 /** A filter of free segments; see struct kva_hole. */
@@ -161,6 +161,7 @@ KVA_API enum kva_status kva_alloc(struct kva_space *space, const struct kva_requ
  */
 KVA_API enum kva_status kva_free(struct kva_space *space, uint64_t start);
 
+/** The state of a segment. */
 enum kva_state {
     KVA_FREE = 0,     /* may be allocated */
     KVA_BUSY = 1,     /* allocated or reserved */
@@ -227,8 +228,8 @@ KVA_API enum kva_status kva_next(const struct kva_space *space, struct kva_segme
  *
  *  In:      space   afterwards a dangling pointer
  *  Returns: KVA_OK (also for a space that kva_space_fini or kva_space_abandon has ended)
- *           KVA_ENULL                   space is NULL
- *           KVA_EBUSY, KVA_EREENTRY     as kva_space_fini: the space remains
+ *           KVA_ENULL                 space is NULL
+ *           KVA_EBUSY, KVA_EREENTRY   as kva_space_fini: the space remains
  *  Cost:    as kva_space_fini
  *  Locking: Sole
  *  Failure: nothing has changed
@@ -625,7 +626,8 @@ KVA_API enum kva_status kva_space_init(struct kva_space *space, const struct kva
  */
 KVA_API enum kva_status kva_space_fini(struct kva_space *space);
 
-/** End a space whatever it holds: the addresses are forgotten, not freed, and no callback is called.
+/** End a space that may hold busy and deferred segments: they are forgotten, not freed, and no callback is
+ *  called.
  *
  *  In/Out:  space   initialised; afterwards every call on it returns KVA_ENULL
  *  Returns: KVA_OK
