@@ -308,7 +308,7 @@ enum {
  *
  *  In:      context   request.filter_context
  *  In/Out:  hole      the filter may raise start and lower last, to any address. A lower start or a higher
- *                     last has no effect, so a sum that wraps around would be lost
+ *                     last has no effect: the filter must check its sums for wrap-around
  *  Returns: true to use the rest of the hole, if the request fits there; false to use nothing of it
  *  Locking: called with the space's lock: it must not call the space, and must not wait
  *
