@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * kva/engine.h: how a space finds and keeps its segments. Needed by kernels, which name their engine, and for comparisons;
- * kva_space_create and kva_vm_create choose one by themselves.
+ * kva/engine.h: the engines, which find and keep the segments of a space. Kernels need this header to name
+ * their engine; kva_space_create and kva_vm_create choose one by default.
  *
- *      engine   structure                                          search     bytes a segment      for
- *      bt       one B+tree of the ranges in use, vector code       O(log n)   14, 29 with owners   most programs
- *      rb       two red-black trees and a list                     O(log n)   64                   kernels: small code and stack
- *      scan     one sorted array                                   O(n)       24 to 48             a dozen ranges; the oracle
+ *      engine  structure                       search    bytes a segment     for
+ *      bt      one B+tree, vector code         O(log n)  14, 29 with owners  most programs
+ *      rb      two red-black trees and a list  O(log n)  64                  kernels: small code, small stack
+ *      scan    one sorted array                O(n)      24 to 48            a dozen ranges; the oracle
  *
- * All keep one contract and return the same addresses for the same calls.
+ * All keep one contract and return the same addresses for the same calls. They differ in speed, in memory,
+ * and in how easy they are to read.
  */
 #ifndef KVA_ENGINE_H
 #define KVA_ENGINE_H
@@ -22,37 +23,37 @@
 extern "C" {
 #endif
 
-/** An engine: how a space finds and keeps its segments. All keep one contract and return the same addresses;
- *  they differ in speed, in memory, and in how easy they are to read. */
+/** An engine. */
 struct kva_engine;
 
-/** One B+tree of the ranges in use, laid out for the cache; a hole is what lies between two of them. O(log n) with few
- *  misses; 14 bytes a live range, 29 with owners. Three to five times as fast as rb under churn. In hosted builds it uses the
- *  best vector instructions that the machine has. Where a leaf is divided or merged, it takes up to 6 KiB of the stack. */
+/** One B+tree of the live ranges, laid out for the cache; the gaps between them are the holes. O(log n)
+ *  with few cache misses. 14 bytes a live range, 29 with owners. Three to five times as fast as rb under
+ *  churn. In hosted builds it uses the best vector instructions of the machine. To split or merge a leaf
+ *  takes up to 6 KiB of the stack. */
 KVA_API extern const struct kva_engine kva_engine_bt;
 
-/** Free ranges in an augmented red-black tree and an address-ordered list, busy ones in a second tree: the
- *  design that Linux took up in 2019 for vmalloc ("keep track of free blocks for vmap allocation"), made
- *  exact under alignment and windows. O(log n). 64 bytes a segment. The one for a kernel: small code, little stack. */
+/** Holes in an augmented red-black tree and a list in address order, live ranges in a second tree: the
+ *  design that Linux adopted in 2019 for vmalloc ("keep track of free blocks for vmap allocation"), made
+ *  exact for alignments and windows. O(log n). 64 bytes a segment. For kernels: small code, little stack. */
 KVA_API extern const struct kva_engine kva_engine_rb;
 
-/** One sorted array, searched linearly: the oracle that the others are tested against, and the version to
- *  read first. O(n). 24 to 48 bytes a segment. */
+/** One sorted array, searched linearly: the oracle for tests of the others, and the one to read first.
+ *  O(n). 24 to 48 bytes a segment. */
 KVA_API extern const struct kva_engine kva_engine_scan;
 
-/** Find an engine by its name. A program that calls this, or kva_engine_name, links all engines; one that names its engine by
- *  symbol links that one alone (and bt, if it calls kva_space_create or kva_vm_create).
+/** Find an engine by its name. A program that calls this, or kva_engine_name, links all engines. One that
+ *  names its engine by symbol links that one alone (and bt, if it calls kva_space_create or kva_vm_create).
  *
- *  In:      name    "rb", "bt" or "scan"; or one form of bt that this machine can run: "bt-scalar", "bt-avx2",
- *                   "bt-avx512", "bt-neon"
- *  Returns: the engine, or NULL when there is none of that name
+ *  In:      name    "rb", "bt" or "scan"; or one form of bt: "bt-scalar", "bt-avx2", "bt-avx512", "bt-neon"
+ *  Returns: the engine; NULL when there is none of that name, this machine cannot run it, or name is NULL
  *  Cost:    O(1)
  *  Locking: None
  *  Failure: cannot fail
  */
 KVA_API const struct kva_engine *kva_engine_by_name(const char *name);
 
-/** Enumerate the engines in this build, the one for most programs first: bt in hosted builds, rb in freestanding ones.
+/** Enumerate the engines in this build, the one for most programs first: bt in hosted builds, rb in
+ *  freestanding ones.
  *
  *  In:      index   0 for the first, and so on
  *  Returns: the engine's name, or NULL past the last
@@ -62,21 +63,22 @@ KVA_API const struct kva_engine *kva_engine_by_name(const char *name);
  */
 KVA_API const char *kva_engine_name(size_t index);
 
-/** The bt engine in one of its forms.
+/** Find one form of the bt engine.
  *
  *  In:      instructions   the vector instructions that it uses: "scalar" (none), "avx2", "avx512" or "neon"
- *  Returns: the engine; NULL when this build has no such form, this machine cannot run it, or instructions is NULL
+ *  Returns: the engine; NULL when this build has no such form, this machine cannot run it, or instructions is
+ *           NULL
  *  Cost:    O(1)
  *  Locking: None
  *  Failure: cannot fail
  */
 KVA_API const struct kva_engine *kva_engine_bt_form(const char *instructions);
 
-/** Hosted builds: the engine of a program that names none. kva_space_create and kva_vm_create take it where they are given
- *  none, or kva_engine_bt.
+/** Hosted builds: the default engine. kva_space_create and kva_vm_create also use it in place of
+ *  kva_engine_bt.
  *
- *  Returns: kva_engine_bt; or the form of it that the environment variable KVA_SIMD asks for ("scalar", "avx2", "avx512",
- *           "neon"), if this machine can run that
+ *  Returns: kva_engine_bt; or the form of it that the environment variable KVA_SIMD names ("scalar", "avx2",
+ *           "avx512", "neon"), if this machine can run it
  *  Cost:    O(1)
  *  Locking: None; it reads the environment
  *  Failure: cannot fail

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * KVA_API stands before all that a program may call or refer to. Whatever has it is exported by the shared library, and nothing
- * else.
+ * KVA_API marks all functions and objects that a program may use. The shared library exports exactly these.
  *
- * A program that uses the shared library on Windows defines KVA_SHARED; with CMake and pkg-config that comes by itself. (In C,
- * the address of an object of the library, such as kva_engine_rb, cannot initialise a static object there: assign it.) Elsewhere
- * nothing needs to be defined. KVA_BUILDING is the library's own.
+ * On Windows, a program that uses the shared library must define KVA_SHARED; CMake and pkg-config do that.
+ * (There, in C, the address of an object of the library, such as kva_engine_rb, cannot initialise a static
+ * object: assign it.) Elsewhere a program defines nothing. KVA_BUILDING is private to the library.
  */
 #ifndef KVA_EXPORT_H
 #define KVA_EXPORT_H

@@ -3,27 +3,18 @@
 /**
  * kva: an exact allocator for address ranges.
  *
- * A SPACE divides the addresses [first, last] into SEGMENTS, each free, busy, or deferred (freed, but not yet
- * reusable):
+ * A SPACE divides the addresses [first, last] into SEGMENTS. A segment is free, busy, or deferred (freed, but
+ * not yet reusable):
  *
  *      first                                                                    last
  *      | busy A | free          | busy B | deferred | free | busy C |    free       |
  *      0x1000   0x3000          0x9000   0xa000     0xb000 0xc000   0xd000
  *
- * A REQUEST is a size, an alignment with a phase, a boundary, a window [min, max], a filter, a policy and an owner. A start a
- * FITS if a % align == phase, min <= a, a + size - 1 <= max, [a, a + size - 1] is wholly free, it does not lie across a
- * multiple of nocross, the boundary, if there is one, and it lies in what the filter, if there is one, leaves of the free
- * segment. The policy chooses among the starts that fit, and its choice is unique:
- *
- *      lowest    the smallest
- *      highest   the largest
- *      nearest   the one with the smallest distance to a target; of two, the lower
- *      best      the smallest in the smallest free segment that has one; of segments of one size, in the lowest
- *      random    the smallest at or above a place that 64 random bits from the caller select; if there is none, the smallest
- *
- * So every engine returns the same addresses for the same calls, and KVA_ENOSPC means that no start fits.
- * Addresses stand for anything: virtual or physical memory, I/O addresses, a file, sectors. They are never
- * touched: all bookkeeping lies in memory outside the range.
+ * A REQUEST is a size, an alignment, a window [min, max], a policy and an owner. A start FITS if it is a
+ * multiple of the alignment and the range from there lies in the window and is wholly free. The policy
+ * chooses among the starts that fit, and its choice is unique. So every engine returns the same addresses for
+ * the same calls, and KVA_ENOSPC means that no start fits. Addresses stand for anything: virtual or physical
+ * memory, I/O addresses, a file, sectors. The library never accesses them: its bookkeeping lies elsewhere.
  *
  *      struct kva_space *space;
  *      struct kva_config config = {.first = 0x1000, .last = 0xffffffff, .quantum = 0x1000};
@@ -36,14 +27,15 @@
  *          kva_free(space, address);
  *      kva_space_destroy(space);
  *
- * This header begins with what everybody needs: create, allocate, free, find, iterate, destroy. CONVENTIONS,
- * after that, define the terms of the blocks; then comes the rest of a space. Further headers:
+ * This header begins with what every program needs: create, allocate, free, find, iterate, destroy.
+ * CONVENTIONS then defines the terms of the function blocks, and the rest of a space follows. Further
+ * headers:
  *
- *      kva/status.h    what calls return          kva/engine.h   the engines
- *      kva/deferred.h  deferred free, reclaim     kva/memory.h   where memory for bookkeeping comes from
+ *      kva/status.h    statuses, hooks            kva/engine.h   the engines
+ *      kva/deferred.h  deferred free, reclaim     kva/memory.h   the memory for bookkeeping
  *      kva/ranges.h    clear, split, join, move;  kva/frames.h   page frames
- *                      holes; spans               kva/vm.h       vmalloc: ranges joined to real memory
- *      kva/evict.h     what to give up for room
+ *                      holes; regions             kva/vm.h       vmalloc: ranges joined to real memory
+ *      kva/evict.h     what to free for a request
  *      kva/threads.h   threads, pools, forks
  */
 #ifndef KVA_KVA_H
@@ -64,14 +56,16 @@ extern "C" {
 struct kva_space;
 struct kva_config;
 
-/** Create a space on a system with a port (Linux). What the configuration leaves 0 is taken from the system.
+/** Create a space on a system with a port (Linux). The system supplies what the configuration leaves 0.
  *
- *  Any thread may use the space, unless config.one_thread is set. The space itself lies in memory from config.memory. If
- *  the caller sets that, no call on the space uses the program's heap or stdio, so the space can serve a malloc.
+ *  Any thread may use the space, unless config.one_thread is set. The space itself lies in memory from
+ *  config.memory. If the caller sets that, no call on the space uses the program's heap or stdio, so the
+ *  space can serve a malloc.
  *
- *  In:      config  last must be set; usually first and quantum are, too. NULL or 0 in engine, memory, threads, cpus
- *                   and on_corruption stand for the system's (kva_engine_host() and the like); see struct kva_config
- *  Out:     space   the new space; all of it is free, but for config.busy
+ *  In:      config  last is required; most programs set first and quantum. NULL or 0 in engine, memory,
+ *                   threads, cpus and on_corruption selects the system's (kva_engine_host() and so on); see
+ *                   struct kva_config
+ *  Out:     space   the new space: all of it is free, except config.busy
  *  Returns: as kva_space_init, and KVA_ENOMEM when there is no memory for the space itself
  *  Cost:    as kva_space_init
  *  Locking: None
@@ -79,95 +73,73 @@ struct kva_config;
  */
 KVA_API enum kva_status kva_space_create(const struct kva_config *config, struct kva_space **space);
 
-/** Which of the starts that fit is taken; the head of this file defines each. */
+/** Which of the starts that fit is taken. */
 enum kva_policy {
-    KVA_LOWEST = 0,
-    KVA_HIGHEST = 1,
-    KVA_NEAREST = 2, /* to request.target */
-    KVA_BEST = 3,    /* O(log n) in a space with kva_config.best_fit */
-    KVA_RANDOM = 4   /* from the start that request.random selects */
+    KVA_LOWEST = 0,  /* the smallest */
+    KVA_HIGHEST = 1, /* the largest */
+    KVA_NEAREST = 2, /* the one with the smallest distance to request.target; of two, the lower */
+    KVA_BEST = 3,    /* the smallest in the smallest free segment that has one; of two, in the lower */
+    KVA_RANDOM = 4   /* the smallest not below one that request.random selects; else the smallest */
 };
 
-/** Decides whether a request may use a free segment: see "further requests" below. */
+/** A filter of free segments; see struct kva_hole. */
 struct kva_hole;
 typedef bool kva_hole_filter(void *context, struct kva_hole *hole);
 
-/** Flags of a request. */
-enum {
-    /** Wait for nothing but locks, and make no room: no flush, no drain of the pools, no reclaim callback. Where nothing fits,
-     *  and one of these might have made room, the result is KVA_EAGAIN */
-    KVA_NO_BLOCK = 1
-};
-
 /** What an allocation asks for. A field that is 0 has its usual value. */
 struct kva_request {
-    uint64_t size;     /* 1 .. 2^64 - 1; rounded up to the quantum */
-    uint64_t align;    /* the start is a multiple of this: a power of two, or any multiple of the quantum; 0
-                          stands for 1; a power of two below the quantum counts as the quantum */
-    uint64_t min, max; /* the window, both ends included, of any alignment; it is cut to the space.
-                          min = max = 0 stands for the whole space (for address 0 alone: kva_reserve) */
-    void *owner;       /* any value; kept with the segment, never followed */
+    uint64_t size;  /* 1 .. 2^64 - 1; rounded up to the quantum */
+    uint64_t align; /* a power of two, or any multiple of the quantum; less counts as the quantum */
+
+    /** The window: both ends are included, need no alignment, and are clipped to the space. min = max = 0
+     *  stands for the whole space (for address 0 alone: kva_reserve) */
+    uint64_t min, max;
+    void *owner; /* any value; kept with the segment, never dereferenced */
     enum kva_policy policy;
-    unsigned flags;   /* KVA_NO_BLOCK, or 0 */
-    uint64_t phase;   /* start % align: below align, a multiple of the quantum */
-    uint64_t nocross; /* no multiple of this lies inside the range (at its start it may): a power of two, at
-                         least the size, rounded up; 0: any may */
 
-    /** KVA_NEAREST: any address, inside the window or not. The distance of a start a is |a - target| */
+    /** Most programs leave these 0: see FURTHER REQUESTS below */
+    unsigned flags;
+    uint64_t phase;
+    uint64_t nocross;
     uint64_t target;
-
-    /** KVA_RANDOM: 64 bits that the caller draws anew for each request. Of the N starts s_0 < s_1 < ... in the window that
-     *  align and phase allow, free or not, random selects s_i with i = random * N / 2^64, rounded down. So each start is
-     *  selected by as many values of random as any other, or by one more */
     uint64_t random;
-
-    kva_hole_filter *filter; /* NULL: every free segment may be used, all of it */
+    kva_hole_filter *filter;
     void *filter_context;
 };
 
-/** Allocate the free range that satisfies a request, as its policy chooses.
+/** Allocate the range that satisfies a request, as its policy chooses.
  *
- *  When nothing fits, deferred segments are flushed and the search is repeated. Then the reclaim callbacks are
- *  called in the order of their registration, with a search after each that made room.
+ *  When nothing fits, deferred segments are flushed and the search is repeated. Then the reclaim callbacks
+ *  are called in the order of their registration, with a search after each that made room.
  *
  *  In/Out:  space
  *  In:      request  see struct kva_request
  *  Out:     start    first address of the range
  *  Returns: KVA_OK
  *           KVA_ENOSPC     nothing fits: no such range exists
- *           KVA_EAGAIN     with KVA_NO_BLOCK: nothing fits, but deferred ranges, what pools hold or reclaim callbacks might make
- *                          room
+ *           KVA_EAGAIN     with KVA_NO_BLOCK: nothing fits, but a flush, a drain of the pools or a reclaim
+ *                          callback might make room
  *           KVA_ENOMEM     no node memory
  *           KVA_ENULL      space, request or start is NULL, or the space is not initialised
  *           KVA_EINVAL     policy or flags has an unknown value
- *           KVA_ESIZE      size is 0; or nocross is below the size, rounded up, and not 0
- *           KVA_EALIGN     align is no power of two, no multiple of the quantum, and not 0; phase is not below align, or no
- *                          multiple of the quantum; or nocross is neither 0 nor a power of two
+ *           KVA_ESIZE      size is 0; or nocross is not 0 and below the size, rounded up
+ *           KVA_EALIGN     align is not 0, not a power of two, and not a multiple of the quantum; phase is
+ *                          not below align, or not a multiple of the quantum; or nocross is neither 0 nor a
+ *                          power of two
  *           KVA_EWRAP      size, rounded up to the quantum, passes 2^64 - 1
- *           KVA_EWINDOW    min > max, or the window and the space do not meet
- *                          (of these six, the misuse hook is told the field)
+ *           KVA_EWINDOW    min > max, or the window lies wholly outside the space
+ *                          (for each of these six, the misuse hook receives the field)
  *           KVA_EREENTRY   called from inside the flush callback
- *  Cost:    O(log n) when align is at most the quantum and nocross is 0. For a larger power of two O((k + 1) log n),
- *           where k counts the holes in the window before the result that are long enough (size) yet too short to
- *           hold size bytes at every offset (size + align - quantum); see docs/theory/rb.md. With the bt engine k = 0
- *           at a declared alignment class. For any other align, a phase or nocross O((k + 1) (log n + log nocross)),
- *           where k counts the holes in the window before the result that are long enough (size) and hold no such
- *           range: each takes a few divisions, and with nocross at most six for each bit of it. With a filter, k counts the
- *           holes that it is asked about. Policies:
- *             KVA_NEAREST, KVA_RANDOM   at most two such searches
- *             KVA_BEST                  in a space with best_fit O(log n), if the request has no window, filter, phase or
- *                                       boundary, and no alignment above the quantum; else O((k + 1) log n), where k counts
- *                                       the holes before the result, in the order of size, that are long enough.
- *                                       In any other space O((k + 1) log n), where k counts all holes in the window that are
- *                                       long enough
- *           Flushing and reclaiming come on top: whatever other threads do, there are at most four searches and four flushes,
- *           and for each reclaim callback one search and two flushes more. With pools, each search but the first follows a
- *           drain: O(p log n) for p pooled segments
- *  Locking: Space; dropped while callbacks run. KVA_ENOSPC holds for one moment of the call, after all that any
- *           thread had deferred before the call has become free. (With pools, that search follows a drain, under
- *           all CPUs' locks)
- *  Failure: nothing was allocated. On KVA_ENOSPC deferred segments have become free and callbacks have run; on
- *           KVA_ENOMEM they may have
+ *  Cost:    one search, as kva_search: O(log n) with align up to the quantum, O((k + 1) log n) with a larger
+ *           power of two, and more for other policies and shapes. Flushing and reclaiming come on top:
+ *           whatever other threads do, there are at most four searches and four flushes, and for each reclaim
+ *           callback one search and two flushes more. With pools, each search but the first follows a drain:
+ *           O(p log n) for p pooled segments
+ *  Locking: Space (a pool: usually the current CPU's lock alone); dropped while callbacks run. KVA_ENOSPC
+ *           holds for one moment of the call, after all ranges that any thread had deferred before the call
+ *           have become free. (With pools, that search follows a drain, under all CPUs' locks)
+ *  Failure: nothing was allocated. On KVA_ENOSPC deferred segments have become free and callbacks have run;
+ *           on KVA_ENOMEM they may have
  */
 KVA_API enum kva_status kva_alloc(struct kva_space *space, const struct kva_request *request,
                                   uint64_t *start);
@@ -184,17 +156,18 @@ KVA_API enum kva_status kva_alloc(struct kva_space *space, const struct kva_requ
  *           KVA_EDEFERRED   start lies in a deferred segment
  *           KVA_EREENTRY    called from inside the flush callback
  *  Cost:    O(log n); never takes memory
- *  Locking: Space
+ *  Locking: Space (a range from a pool: usually the current CPU's lock alone)
  *  Failure: nothing has changed
  */
 KVA_API enum kva_status kva_free(struct kva_space *space, uint64_t start);
 
+/** The state of a segment. */
 enum kva_state {
     KVA_FREE = 0,     /* may be allocated */
-    KVA_BUSY = 1,     /* allocated, or reserved */
+    KVA_BUSY = 1,     /* allocated or reserved */
     KVA_DEFERRED = 2, /* freed with kva_free_deferred; reusable after the next flush (kva/deferred.h) */
     KVA_POOLED = 3,   /* free, and kept in a pool: allocated before KVA_ENOSPC is returned (kva/threads.h) */
-    KVA_ABSENT = 4    /* not of the space (kva/ranges.h). No call returns it */
+    KVA_ABSENT = 4    /* not part of the space (kva/ranges.h). No call returns it */
 };
 
 /** One segment: the addresses [start, last], both included. */
@@ -209,14 +182,14 @@ struct kva_segment {
  *
  *  In:      space
  *           address   any
- *  Out:     segment   what holds it: free, busy or deferred
+ *  Out:     segment   the segment: free, busy, deferred or pooled
  *  Returns: KVA_OK
  *           KVA_ENOENT   the address lies outside the space, or in an absent range (kva/ranges.h)
  *           KVA_ENULL    space or segment is NULL, or the space is not initialised
  *  Cost:    O(log n); O(1) for a busy segment that was allocated from a pool
- *  Locking: with bt, usually takes no lock (with pools, the current CPU's), and is linearizable. Query after two
- *           conflicting updates, for a segment that is deferred, or pooled and of a size that pools serve, and with
- *           other engines
+ *  Locking: with bt and threads, usually lock-free (with pools, the current CPU's lock); linearizable. Query
+ *           after two conflicting updates, on KVA_ENOENT, for a range of a pool that is deferred or pooled,
+ *           and with other engines
  *  Failure: nothing has changed
  */
 KVA_API enum kva_status kva_find(const struct kva_space *space, uint64_t address,
@@ -237,8 +210,8 @@ KVA_API enum kva_status kva_find(const struct kva_space *space, uint64_t address
  */
 KVA_API enum kva_status kva_first(const struct kva_space *space, struct kva_segment *segment);
 
-/** Go on with an iteration. The space may change in between: the result is the segment that now holds the
- *  address after segment->last, wherever it begins.
+/** Continue an iteration. The space may change in between: the result is the segment that now holds the
+ *  address after segment->last, wherever it begins. Absent ranges are passed over.
  *
  *  In:      space
  *  In/Out:  segment   as the last step returned it
@@ -254,9 +227,9 @@ KVA_API enum kva_status kva_next(const struct kva_space *space, struct kva_segme
 /** End a space that kva_space_create made, if it holds no busy segment, and give its memory back.
  *
  *  In:      space   afterwards a dangling pointer
- *  Returns: KVA_OK (also for a space that has ended already, by kva_space_fini or kva_space_abandon)
- *           KVA_ENULL                   space is NULL
- *           KVA_EBUSY, KVA_EREENTRY     as kva_space_fini: the space lives on
+ *  Returns: KVA_OK (also for a space that kva_space_fini or kva_space_abandon has ended)
+ *           KVA_ENULL                 space is NULL
+ *           KVA_EBUSY, KVA_EREENTRY   as kva_space_fini: the space remains
  *  Cost:    as kva_space_fini
  *  Locking: Sole
  *  Failure: nothing has changed
@@ -267,40 +240,61 @@ KVA_API enum kva_status kva_space_destroy(struct kva_space *space);
 
 /** CONVENTIONS
  *   Arguments   The object first, then inputs, then outputs.
- *   Units       Addresses, sizes and alignments are in address units ("bytes" below, whatever they stand for),
- *               64 bits wide on every host. Ranges are inclusive: [start, last]. A space may begin at 0 and end
- *               at 2^64 - 1; address 0 is an ordinary result.
+ *   Units       Addresses, sizes and alignments are in address units ("bytes" below, whatever they stand
+ *               for), 64 bits wide on every host. Ranges are inclusive: [start, last]. A space may begin at 0
+ *               and end at 2^64 - 1; address 0 is an ordinary result.
  *   Quantum     Every segment starts on a multiple of the space's quantum and is a multiple of it long. Sizes
  *               are rounded UP to the quantum; alignments below it count as the quantum.
- *   Zero        Public structures that a call reads may be zero-initialised: a field that is 0 has the meaning
- *               that its comment gives. So `(struct kva_request){.size = 4096}` is a whole request. New fields
- *               are added at the end. Until 1.0 a minor version may change the ABI: the shared library's name
- *               carries both numbers (libkva.so.0.1).
+ *   Zero        Public structures that a call reads may be zero-initialised: a field that is 0 has the
+ *               meaning that its comment gives. So `(struct kva_request){.size = 4096}` is a whole request.
+ *               New fields are added at the end. Until 1.0 a minor version may change the ABI: the shared
+ *               library's name carries both numbers (libkva.so.0.1).
  *   Outputs     Are written only when the function returns KVA_OK, unless its block says otherwise.
- *   Failure     Whatever the status, if it is not KVA_OK then no segment has changed, unless the block says
- *               otherwise. "Nothing" in a Failure row means: the space is as it was, byte for byte.
- *   n           In a Cost row: the number of segments. Costs are those of the rb and bt engines; the scan engine
- *               takes O(n) wherever they say O(log n).
- *   Locking     A space with threads (kva_config.threads, which kva_space_create sets by itself) locks for
- *               itself: any thread may call at any time. A space without takes no lock, and pays nothing for it:
- *               one thread at a time may use it. Different spaces are independent. In a Locking row,
+ *   Failure     If the status is not KVA_OK, then no segment has changed, unless the block says otherwise.
+ *               "Nothing" in a Failure row means: the space is as it was, byte for byte.
+ *   n           In a Cost row: the number of segments. Costs are those of the rb and bt engines; the scan
+ *               engine takes O(n) wherever they say O(log n).
+ *   Locking     A space with threads (kva_config.threads, which kva_space_create sets by default) takes its
+ *               own locks: any thread may call at any time. A space without threads takes no lock: one thread
+ *               at a time may use it. Different spaces are independent. In a Locking row,
  *                 Space   with threads, takes the space's lock and drops it before it returns; without, the
  *                         caller serializes the call with every other one on the same space;
  *                 Query   as Space; without threads, it may also run beside other Query calls;
  *                 Sole    with threads or without, no other call on the same space may run;
  *                 None    needs nothing.
- *               Flush and reclaim callbacks run without the space's lock. A space's memory source and hooks are
- *               called with it, by one thread at a time.
+ *               Flush and reclaim callbacks run without the space's lock. A space's memory source and hooks
+ *               are called with it, by one thread at a time.
  *   Errors      Three classes. The environment's (no space, no memory) are a status. The caller's bugs (from
- *               KVA_ENULL on) are a status, and are reported to the misuse hook if there is one to be had (not
- *               where the space itself is NULL or not initialised), with the name of the argument or field that
- *               is bad. Corruption is reported to the corruption hook, which by default stops the program.
+ *               KVA_ENULL on) are a status, and are reported to the misuse hook, with the name of the bad
+ *               argument or field. (There is no hook where the space itself is NULL or not initialised.)
+ *               Corruption is reported to the corruption hook, which by default stops the program.
  */
 
 /* ------------------------------------------------------------------------------------- further requests */
 
-/** What a filter (kva_hole_filter) is asked about: a free segment. The filter decides whether a request may use it, and which
- *  part of it. So a caller can keep a gap beside some neighbours, or keep kinds of ranges apart:
+/** FURTHER REQUESTS. The fields of kva_request that most programs leave 0:
+ *
+ *   flags     KVA_NO_BLOCK, or 0
+ *   phase     start % align is this instead of 0: below align, a multiple of the quantum
+ *   nocross   a boundary: no multiple of this lies inside the range, except at its start. A power of two, at
+ *             least the size, rounded up
+ *   target    KVA_NEAREST: any address, inside the window or not. The distance of a start a is |a - target|
+ *   random    KVA_RANDOM: 64 bits that the caller draws anew for each request. Of the N starts s_0 < s_1 <
+ *             ... in the window that align and phase allow, free or not, random selects s_i with i = random *
+ *             N / 2^64, rounded down. So each start is selected by as many values of random as any other, or
+ *             by one more
+ *   filter    trims or refuses free segments (struct kva_hole). NULL: all of every free segment may be
+ *             used */
+
+/** Flags of a request. */
+enum {
+    /** Wait for nothing but locks, and make no room: no flush, no drain of the pools, no reclaim callback.
+     *  The result is KVA_EAGAIN if nothing fits and one of these might have made room */
+    KVA_NO_BLOCK = 1
+};
+
+/** A free segment that a filter (kva_hole_filter) is asked about. The filter decides whether a request may
+ *  use it, and which part of it: to keep a gap beside some neighbours, or to keep kinds of ranges apart:
  *
  *      static bool keep_gap(void *context, struct kva_hole *hole)
  *      {
@@ -313,49 +307,74 @@ KVA_API enum kva_status kva_space_destroy(struct kva_space *space);
  *      }
  *
  *  In:      context   request.filter_context
- *  In/Out:  hole      the filter may raise start and lower last, to any address. To lower start or to raise last has no effect:
- *                     so a sum that wraps around would be lost
- *  Returns: true to use what is left of the hole, if the request fits there; false to use nothing of it
+ *  In/Out:  hole      the filter may raise start and lower last, to any address. A lower start or a higher
+ *                     last has no effect: the filter must check its sums for wrap-around
+ *  Returns: true to use the rest of the hole, if the request fits there; false to use nothing of it
  *  Locking: called with the space's lock: it must not call the space, and must not wait
  *
- *  The result must be a function of the hole and its neighbours: a search may ask more than once. It asks only about free
- *  segments that have room for the size in the window, one by one until the request fits:
+ *  The result must be a function of the hole and its neighbours: a search may ask more than once. It asks
+ *  only about free segments that have room for the size in the window, one by one until the request fits:
  *
- *      KVA_LOWEST    upwards                KVA_NEAREST   downwards from the target, then upwards from it
- *      KVA_HIGHEST   downwards              KVA_RANDOM    upwards from its place, then upwards from the lowest
- *      KVA_BEST      in a space with best_fit from the smallest to the largest, those of one size upwards; in any other
- *                    upwards, but for those that are no smaller than one in which the request fits */
+ *      KVA_LOWEST    upwards
+ *      KVA_HIGHEST   downwards
+ *      KVA_NEAREST   downwards from the target, then upwards from it
+ *      KVA_RANDOM    upwards from the selected start, then upwards from the lowest
+ *      KVA_BEST      with best_fit: from the smallest to the largest, equal ones upwards. Without:
+ *                    upwards, except those that are no smaller than one in which the request fits */
 struct kva_hole {
-    /** In: the whole segment, also where it reaches out of the window. Out: the part that may be used */
+    /** In: the whole segment, including what lies outside the window. Out: the part that may be used */
     uint64_t start;
     uint64_t last;
 
-    /** The segments that end at start - 1 and that begin at last + 1, valid during the call. NULL at an end of the space, and
-     *  beside an absent range (kva/ranges.h) */
+    /** The segments that end at start - 1 and that begin at last + 1, valid during the call. NULL at an
+     *  end of the space, and beside an absent range (kva/ranges.h) */
     const struct kva_segment *before;
     const struct kva_segment *after;
 };
 
 /** Find where a request would go, without allocating it.
  *
- *  Nothing is flushed or drained and no callback is called. What is free in a pool does not count; and kva_alloc may take a
- *  range from a pool where this returns another one.
+ *  Nothing is flushed or drained, and no callback is called. Free ranges in pools do not count; and kva_alloc
+ *  may take a range from a pool where this returns another one.
  *
  *  In/Out:  space    not changed
- *  In:      request  see struct kva_request; neither owner nor KVA_NO_BLOCK makes a difference
+ *  In:      request  see struct kva_request; owner and KVA_NO_BLOCK make no difference
  *  Out:     start    what kva_alloc would return, if it needed neither flush nor callback and used no pool
  *  Returns: KVA_OK
  *           KVA_ENOSPC   nothing fits
- *           KVA_EAGAIN   nothing fits, but deferred ranges, what pools hold or reclaim callbacks might make room
+ *           KVA_EAGAIN   nothing fits, but a flush, a drain of the pools or a reclaim callback might make
+ *                        room
  *           KVA_ENULL, KVA_EINVAL, KVA_ESIZE, KVA_EALIGN, KVA_EWRAP, KVA_EWINDOW   as kva_alloc
- *  Cost:    one search, as of kva_alloc; with pools, O(CPUs) where nothing fits
+ *  Cost:    O(log n) when align is at most the quantum and nocross is 0. For a larger power of two
+ *           O((k + 1) log n), where k counts the holes in the window before the result that are long enough
+ *           (size) yet too short to hold size bytes at every offset (size + align - quantum); see
+ *           docs/theory/rb.md. With the bt engine k = 0 at a declared alignment class. For any other align, a
+ *           phase or nocross O((k + 1) (log n + log nocross)), where k counts the holes in the window before
+ *           the result that are long enough (size) and hold no such range: each takes a few divisions, and
+ *           with nocross at most six for each bit of it. With a filter, k counts the holes that it is asked
+ *           about. Policies:
+ *             KVA_NEAREST, KVA_RANDOM   at most two such searches
+ *             KVA_BEST                  in a space with best_fit O(log n), if the request has no window,
+ *                                       filter, phase or boundary, and no alignment above the quantum; else
+ *                                       O((k + 1) log n), where k counts the holes before the result, in the
+ *                                       order of size, that are long enough. In any other space
+ *                                       O((k + 1) log n), where k counts all holes in the window that are
+ *                                       long enough
+ *           With pools, O(CPUs) more where nothing fits
  *  Locking: Space; with pools, all CPUs' locks at once where nothing fits
  *  Failure: nothing has changed
  */
 KVA_API enum kva_status kva_search(struct kva_space *space, const struct kva_request *request,
                                    uint64_t *start);
 
-/** The usual request: `size` bytes, anywhere, lowest address, no alignment beyond the quantum, no owner. */
+/** The usual request: `size` bytes, anywhere, lowest address, no alignment above the quantum, no owner.
+ *
+ *  In:      size   see struct kva_request
+ *  Returns: the request, all fields set
+ *  Cost:    O(1)
+ *  Locking: None
+ *  Failure: cannot fail
+ */
 static inline struct kva_request kva_request_of(uint64_t size)
 {
     struct kva_request request;
@@ -375,36 +394,39 @@ static inline struct kva_request kva_request_of(uint64_t size)
     return request;
 }
 
-/** Take exactly [start, start + size - 1].
+/* ------------------------------------------------------------------------------- at an address, in parts */
+
+/** Reserve exactly [start, start + size - 1].
  *
  *  In/Out:  space
  *  In:      start     a multiple of the quantum
  *           size      1 ..; rounded up to the quantum
  *           owner     kept with the segment
- *  Out:     conflict  on KVA_EEXIST, the lowest busy segment in the way; may be NULL. With threads, perhaps one that has
- *                     been freed since, and is KVA_DEFERRED
+ *  Out:     conflict  on KVA_EEXIST, the lowest busy segment in the way; may be NULL. With threads, another
+ *                     thread may have freed it since: then it is KVA_DEFERRED
  *  Returns: KVA_OK
- *           KVA_EEXIST     part of the range is busy. Where only deferred segments are in the way, they
- *                          are flushed and the range is taken; but with threads, what another thread has deferred there
- *                          since the call began was busy meanwhile, and counts as such
+ *           KVA_EEXIST     part of the range is busy. Where only deferred segments are in the way, they are
+ *                          flushed and the range is taken; but with threads, a segment that another thread
+ *                          has deferred there since the call began was busy meanwhile, and counts as busy
  *           KVA_ENOMEM     no node memory
  *           KVA_ENULL      space is NULL or not initialised
  *           KVA_ESIZE      size is 0
- *           KVA_EALIGN     start misses the quantum
+ *           KVA_EALIGN     start is not a multiple of the quantum
  *           KVA_EWRAP      the end passes 2^64 - 1
  *           KVA_ERANGE     part of the range lies outside the space, or is absent (kva/ranges.h)
  *           KVA_EREENTRY   called from inside the flush callback
- *  Cost:    O(log n); where the range is not free, O((d + 1) log n) for d segments in it before the first busy one, and with rb
- *           in a space with absent ranges O(k) for all k segments in it. Flushing comes on top: whatever other threads do,
- *           there are at most three looks at the range and two flushes. So do, with pools, two drains at most: O(p log n) for
- *           p pooled segments
+ *  Cost:    O(log n); where the range is not free, O((d + 1) log n) for d segments in it before the first
+ *           busy one, and with rb in a space with absent ranges O(k) for all k segments in it. Flushing comes
+ *           on top: whatever other threads do, there are at most three looks at the range and two flushes.
+ *           With pools, two drains at most come on top: O(p log n) for p pooled segments
  *  Locking: Space; dropped during a flush. With pools, all CPUs' locks at once for the last look
- *  Failure: nothing has changed; except that KVA_ENOMEM, and with threads KVA_EEXIST and KVA_ERANGE, may come after a flush
+ *  Failure: nothing has changed; except that KVA_ENOMEM, and with threads KVA_EEXIST and KVA_ERANGE, may come
+ *           after a flush
  */
 KVA_API enum kva_status kva_reserve(struct kva_space *space, uint64_t start, uint64_t size, void *owner,
                                     struct kva_segment *conflict);
 
-/** Give part of one busy segment back; what is left on either side stays busy with the same owner.
+/** Free part of a busy segment; the rest on either side stays busy with the same owner.
  *
  *  In/Out:  space
  *  In:      start   a multiple of the quantum, inside a busy segment
@@ -412,15 +434,15 @@ KVA_API enum kva_status kva_reserve(struct kva_space *space, uint64_t start, uin
  *  Returns: KVA_OK
  *           KVA_ENULL       space is NULL or not initialised
  *           KVA_ESIZE       size is 0
- *           KVA_EALIGN      start misses the quantum
+ *           KVA_EALIGN      start is not a multiple of the quantum
  *           KVA_EWRAP       the end passes 2^64 - 1
  *           KVA_EUNKNOWN    start lies outside the space, or in an absent range (kva/ranges.h)
  *           KVA_EDOUBLE     start is free already
  *           KVA_EDEFERRED   start lies in a deferred segment
  *           KVA_ERANGE      the range reaches beyond the segment
- *           KVA_ENOMEM      no node memory; cannot happen for a whole segment, for an end of one that touches a
- *                           free segment, or after kva_preload. (Of a range that a pool has handed out it cannot happen for
- *                           all of it, or after kva_preload)
+ *           KVA_ENOMEM      no node memory; cannot happen for a whole segment, for an end of one that touches
+ *                           a free segment, or after kva_preload. (For a range that a pool has handed out:
+ *                           cannot happen for all of it, or after kva_preload)
  *           KVA_EREENTRY    called from inside the flush callback
  *  Cost:    O(log n)
  *  Locking: Space
@@ -428,23 +450,25 @@ KVA_API enum kva_status kva_reserve(struct kva_space *space, uint64_t start, uin
  */
 KVA_API enum kva_status kva_free_range(struct kva_space *space, uint64_t start, uint64_t size);
 
-/** Change the size of a busy segment where it stands: give the tail back, or grow into free space behind.
+/** Change the size of a busy segment in place: free its tail, or grow into the free space after it.
  *
  *  In/Out:  space
  *  In:      start   the start of a busy segment
  *           size    the new size, 1 ..; rounded up to the quantum
  *  Returns: KVA_OK (also when nothing changes)
- *           KVA_ENOSPC     what lies behind is not free, or ends too soon. Nothing is flushed for this
- *           KVA_ENOMEM     no node memory. At the same size: cannot happen. Shrinking: cannot happen when the space
- *                          behind is free. Growing: only with bt, where ranges lie 2^31 quanta apart. Neither after
- *                          kva_preload. (A range that a pool has handed out may need memory to shrink or to grow,
- *                          but not after kva_preload; and with pools, growing may return this instead of KVA_ENOSPC
- *                          if there is no memory to drain them)
+ *           KVA_ENOSPC     the space after the segment is not free, or ends too soon. Nothing is flushed for
+ *                          this
+ *           KVA_ENOMEM     no node memory. At the same size: cannot happen. Shrinking: cannot happen when the
+ *                          space after the segment is free. Growing: only with bt, where ranges lie 2^31
+ *                          quanta apart. None of these after kva_preload. (A range that a pool has handed out
+ *                          may need memory to shrink or to grow, but not after kva_preload; and with pools,
+ *                          growing may return this instead of KVA_ENOSPC if there is no memory to drain them)
  *           KVA_ENULL      space is NULL or not initialised
  *           KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE, KVA_EDEFERRED, KVA_EREENTRY   as kva_free
  *           KVA_ESIZE      size is 0
  *           KVA_EWRAP      the end passes 2^64 - 1
- *  Cost:    O(log n). With pools, growing that finds no room drains them, O(p log n) for p pooled segments, and tries again
+ *  Cost:    O(log n). With pools, a segment that finds no room to grow causes a drain, O(p log n) for p
+ *           pooled segments, and a second attempt
  *  Locking: Space; with pools, all CPUs' locks for a drain
  *  Failure: nothing has changed
  */
@@ -452,31 +476,32 @@ KVA_API enum kva_status kva_resize(struct kva_space *space, uint64_t start, uint
 
 /** One of several ranges at fixed distances from a common base; see kva_alloc_congruent. */
 struct kva_part {
-    uint64_t offset; /* from the base: 0 for the first part, then ascending without overlap; a multiple of the
-                        request's align and of the quantum */
-    uint64_t size;   /* 1 ..; rounded up to the quantum */
+    /** From the base: 0 for the first part, then ascending without overlap; a multiple of the request's
+     *  align and of the quantum */
+    uint64_t offset;
+    uint64_t size; /* 1 ..; rounded up to the quantum */
 };
 
-/** Take several ranges at fixed distances from one base, all or none: parts[i] becomes the busy segment
- *  that starts at base + parts[i].offset. This is how a kernel lays out per-CPU areas for several nodes.
+/** Allocate several ranges at fixed distances from one base, all or none: parts[i] becomes the busy segment
+ *  that starts at base + parts[i].offset. A kernel lays out per-CPU areas for several nodes this way.
  *
  *  In/Out:  space
- *  In:      request  all is used but size, which is not read. policy must be KVA_LOWEST or KVA_HIGHEST, nocross 0 and
- *                    filter NULL. The window holds all parts. align and phase hold for the base, and so for the start
- *                    of every part
+ *  In:      request  size is not read; all other fields are used. policy must be KVA_LOWEST or KVA_HIGHEST,
+ *                    nocross 0 and filter NULL. The window holds all parts. align and phase hold for the
+ *                    base, and so for the start of every part
  *           parts    see struct kva_part
  *           count    1 ..
  *  Out:     base     the lowest (highest) base at which every part is free
  *  Returns: as kva_alloc, and
- *           KVA_ENULL      parts is NULL
- *           KVA_EINVAL     count is 0, the first offset is not 0, parts overlap or do not ascend, policy is neither
- *                          KVA_LOWEST nor KVA_HIGHEST, nocross is not 0, or filter is not NULL
+ *           KVA_ENULL      parts or base is NULL
+ *           KVA_EINVAL     count is 0, the first offset is not 0, parts overlap or do not ascend, policy is
+ *                          neither KVA_LOWEST nor KVA_HIGHEST, nocross is not 0, or filter is not NULL
  *           KVA_ESIZE      the size of a part is 0
- *           KVA_EALIGN     an offset is no multiple of align or of the quantum
+ *           KVA_EALIGN     an offset is not a multiple of align or of the quantum
  *           KVA_EWRAP      offset + size of a part passes 2^64 - 1
- *  Cost:    O(count (s + 1)) searches as of kva_alloc, for s moves of the base; each move passes a hole that no
- *           base further on can use
- *  Locking: Space
+ *  Cost:    O(count (s + 1)) searches as of kva_alloc, for s moves of the base; each move passes a hole that
+ *           no base further on can use. Flushing and reclaiming come on top, as with kva_alloc
+ *  Locking: Space; dropped while callbacks run. KVA_ENOSPC holds for one moment, as with kva_alloc
  *  Failure: as kva_alloc
  */
 KVA_API enum kva_status kva_alloc_congruent(struct kva_space *space, const struct kva_request *request,
@@ -485,11 +510,11 @@ KVA_API enum kva_status kva_alloc_congruent(struct kva_space *space, const struc
 /** Take node memory now, so that the next operations need none.
  *
  *  In/Out:  space
- *  In:      operations   how many calls of kva_alloc, kva_reserve, kva_free_range, kva_resize or
- *                        kva_space_grow are to follow; a congruent allocation counts once for each part.
- *                        Calls that give segments back may come in between
+ *  In:      operations   the number of calls of kva_alloc, kva_reserve, kva_free_range, kva_resize or
+ *                        kva_space_grow that follow; a congruent allocation counts once for each part. Calls
+ *                        that free segments may come in between
  *  Returns: KVA_OK        none of them will return KVA_ENOMEM (with pools: unless it has to drain them)
- *           KVA_ENOMEM    the source refused; what it had given for this call is given back
+ *           KVA_ENOMEM    the source refused; the memory that this call had taken is given back
  *           KVA_ENULL     space is NULL or not initialised
  *           KVA_EREENTRY  called from inside the flush callback
  *  Cost:    O(operations)
@@ -498,9 +523,9 @@ KVA_API enum kva_status kva_alloc_congruent(struct kva_space *space, const struc
  */
 KVA_API enum kva_status kva_preload(struct kva_space *space, size_t operations);
 
-/* ------------------------------------------------------------------------------------- the life of a space */
+/* ------------------------------------------------------------------------------------ set up, end, grow */
 
-/** A range that is busy before the space begins: firmware, a kernel image, what a loader mapped. */
+/** A range that is busy from the start: firmware, a kernel image, a loader's mappings. */
 struct kva_range {
     uint64_t start; /* a multiple of the quantum */
     uint64_t size;  /* 1 ..; rounded up to the quantum */
@@ -508,12 +533,13 @@ struct kva_range {
 };
 
 /** Called ONCE per flush with the smallest range that covers all deferred segments, before they become
- *  free: drop what still refers to them (a TLB, an IOTLB, a fence, an interpreter's cache). kva_flush_first
- *  (kva/deferred.h) lists the ranges one by one; for that, the context must lead to the space.
- *  Only queries may be made on the space from here; calls that would change it return KVA_EREENTRY.
- *  With threads: one flush is in here at a time, and the space is not locked. What other threads defer meanwhile
- *  waits for the next flush. The callback must not wait for another thread that allocates or flushes: that one may
- *  wait for it. */
+ *  free: it invalidates the references to them (in a TLB, an IOTLB, a fence, an interpreter's cache).
+ *  kva_flush_first (kva/deferred.h) lists the ranges one by one; for that, the context must lead to the
+ *  space. The callback may only query the space; calls that would change it return KVA_EREENTRY.
+ *
+ *  With threads: one flush callback runs at a time, and the space is not locked. Ranges that other threads
+ *  defer meanwhile wait for the next flush. The callback must not wait for another thread that allocates
+ *  or flushes: that thread may wait for it. */
 typedef void kva_flush_callback(void *context, uint64_t start, uint64_t last);
 
 struct kva_engine;
@@ -532,49 +558,50 @@ struct kva_config {
     struct kva_memory memory;        /* where nodes come from */
     const struct kva_range *busy;    /* ranges that are busy from the start, in any order */
     size_t busy_count;
-    uint64_t align_class[KVA_ALIGN_CLASSES]; /* alignments that requests will often have: powers of two above
-                                                the quantum, in any order; 0: none. The bt engine finds room
-                                                at these in O(log n) */
+
+    /** Alignments that many requests will have: powers of two above the quantum, in any order; 0: none.
+     *  The bt engine finds room at these in O(log n) */
+    uint64_t align_class[KVA_ALIGN_CLASSES];
     bool without_owners; /* keep no owners: they read back as NULL. The bt engine saves 8 bytes a segment */
     kva_flush_callback *flush; /* NULL: deferred segments need no work before they are free */
     void *flush_context;
-    uint64_t deferred_limit; /* bytes that may wait for a flush; 0 stands for the default, see
-                                 kva_set_deferred_limit */
-    unsigned cpus;           /* for that default; 0 stands for 1 (kva_space_create asks the system) */
+    uint64_t deferred_limit; /* bytes that may wait for a flush; 0: the default, see kva_set_deferred_limit */
+    unsigned cpus;           /* for that default, and for pools; 0: 1 (kva_space_create asks the system) */
 
-    /** NULL: kva_space_create takes kva_threads_host(), unless one_thread says that only one thread at a time will use the
-     *  space; kva_space_init takes no locks then. */
+    /** NULL: kva_space_create takes kva_threads_host(), unless one_thread promises that only one thread at
+     *  a time uses the space; kva_space_init takes no locks then. */
     const struct kva_threads *threads;
     bool one_thread; /* no locks, whatever `threads` is */
 
     /** 0: no pools, and every result is the lowest (highest) address. Else see POOLS in kva/threads.h */
     uint64_t pool_bytes;
-    kva_hook *on_misuse; /* NULL: the status alone tells */
+    kva_hook *on_misuse; /* NULL: calls only return the status */
 
-    /** NULL: stop the program by a trap instruction; with kva_space_create, after one line on standard error: see
-     *  kva_corruption_host */
+    /** NULL: stop the program by a trap instruction; with kva_space_create, after one line on standard error
+     *  (kva_corruption_host) */
     kva_hook *on_corruption;
     void *hook_context;
 
-    /** Keep the free segments in an index by size, too: KVA_BEST finds its segment in O(log n). It takes up to 25 bytes for
-     *  each busy segment, and 9 KiB, and makes each change of a segment slower (docs/benchmarks.md). A space with 2^58 quanta or
-     *  more below its last address has none: that is only possible with a quantum below 64. Nor has one that has grown so far
-     *  once, even if it shrinks again */
+    /** Keep an index of the free segments by size: KVA_BEST finds its segment in O(log n). The index takes
+     *  up to 25 bytes for each busy segment, and 9 KiB, and makes each change of a segment slower
+     *  (docs/benchmarks.md). A space with 2^58 quanta or more below its last address has no index: that
+     *  takes a quantum below 64. A space that grew so far once has none any more, even if it shrinks again */
     bool best_fit;
 };
 
 /** Set up a space in the caller's memory.
  *
- *  In:      config  see above; not referred to after the call, except by what it points to
- *  Out:     space   the caller's memory, any content; on failure it holds an uninitialised space, on
- *                   which every call returns KVA_ENULL
+ *  In:      config  see above; may be reused after the call. Its engine and its contexts must outlive the
+ *                   space
+ *  Out:     space   the caller's memory, any content; on failure it holds an uninitialised space, on which
+ *                   every call returns KVA_ENULL
  *  Returns: KVA_OK
- *           KVA_ENULL    space, config, memory.take, memory.give or engine is NULL, or busy is with busy_count > 0, or
- *                        a function of threads other than point
- *                        (of these and the next four, the misuse hook is told the field: "memory.take", "quantum",
- *                        "align_class[i]", "busy[i].start" ...)
- *           KVA_EALIGN   quantum or an alignment class is no power of two; first, last + 1 or a busy start
- *                        misses the quantum
+ *           KVA_ENULL    space, config, memory.take, memory.give or engine is NULL, or busy is with
+ *                        busy_count > 0, or a function of threads other than point
+ *                        (for this and the next four, the misuse hook receives the field: "memory.take",
+ *                        "quantum", "align_class[i]", "busy[i].start" ...)
+ *           KVA_EALIGN   quantum or an alignment class is not a power of two; first, last + 1 or a busy start
+ *                        is not a multiple of the quantum
  *           KVA_ERANGE   first > last, or a busy range reaches outside
  *           KVA_ESIZE    a busy range of size 0
  *           KVA_EWRAP    a busy range that passes 2^64 - 1
@@ -593,33 +620,34 @@ KVA_API enum kva_status kva_space_init(struct kva_space *space, const struct kva
  *           KVA_ENULL      space is NULL or not initialised
  *           KVA_EBUSY      there are busy segments: free them, or call kva_space_abandon
  *           KVA_EREENTRY   called from inside a flush or reclaim callback
- *  Cost:    O(m log n) for m deferred segments, and one give per chunk of node memory
+ *  Cost:    O(m log n) for m deferred segments, and one give per slab of node memory
  *  Locking: Sole
  *  Failure: nothing has changed
  */
 KVA_API enum kva_status kva_space_fini(struct kva_space *space);
 
-/** End a space whatever it holds: the addresses are forgotten, not freed, and no callback is called.
+/** End a space that may hold busy and deferred segments: they are forgotten, not freed, and no callback is
+ *  called.
  *
  *  In/Out:  space   initialised; afterwards every call on it returns KVA_ENULL
  *  Returns: KVA_OK
  *           KVA_ENULL      space is NULL or not initialised
  *           KVA_EREENTRY   called from inside a flush or reclaim callback
- *  Cost:    one give per chunk of node memory
+ *  Cost:    one give per slab of node memory
  *  Locking: Sole
  *  Failure: nothing has changed
  */
 KVA_API enum kva_status kva_space_abandon(struct kva_space *space);
 
-/** Move the ends of a space outwards. What is added is free.
+/** Move the ends of a space outwards. The added addresses are free.
  *
  *  In/Out:  space
  *  In:      first   the new lowest address: at most the old one, a multiple of the quantum
  *           last    the new highest address: at least the old one; last + 1 a multiple of the quantum
  *  Returns: KVA_OK (also when nothing changes)
  *           KVA_ENULL      space is NULL or not initialised
- *           KVA_EALIGN     first or last + 1 misses the quantum
- *           KVA_ERANGE     it would shrink at either end
+ *           KVA_EALIGN     first or last + 1 is not a multiple of the quantum
+ *           KVA_ERANGE     the space would shrink at either end
  *           KVA_EREENTRY   called from inside the flush callback
  *           KVA_ENOMEM     no node memory
  *  Cost:    O(log n)
@@ -639,7 +667,7 @@ struct kva_stats {
     uint64_t free_segments;
     uint64_t busy_segments;
     uint64_t deferred_segments;
-    uint64_t flushes;      /* how often deferred segments were given back */
+    uint64_t flushes;      /* that have ended */
     uint64_t memory_bytes; /* held for bookkeeping, whether used or kept for later */
     uint64_t pooled_bytes; /* kept in pools */
     uint64_t pooled_segments;
@@ -664,7 +692,7 @@ KVA_API enum kva_status kva_stats_read(const struct kva_space *space, struct kva
  *           KVA_ECORRUPT   see fault; the corruption hook is not called
  *           KVA_ENULL      space is NULL or not initialised
  *  Cost:    O(n log n)
- *  Locking: Query
+ *  Locking: Query; with pools, all CPUs' locks at once
  *  Failure: nothing has changed
  */
 KVA_API enum kva_status kva_space_check(const struct kva_space *space, struct kva_fault *fault);
@@ -679,11 +707,11 @@ typedef void kva_dump_line(void *context, const char *text, size_t length);
  *
  *  In:      space
  *           line      called for each line
- *           context   handed to it
+ *           context   passed to it
  *  Returns: KVA_OK, or KVA_ENULL when space or line is NULL, or the space is not initialised
  *  Cost:    O(n log n)
- *  Locking: Query, once for each segment; line may query the space, and with threads change it, too: the lines then
- *           follow as kva_next says
+ *  Locking: Query, once for each segment. line may query the space, and with threads change it: the lines
+ *           then follow as with kva_next
  *  Failure: nothing has changed
  */
 KVA_API enum kva_status kva_space_dump(const struct kva_space *space, kva_dump_line *line, void *context);
@@ -721,11 +749,11 @@ struct kva_callbacks {
     uintptr_t inside;       /* the thread inside one of them; 0: none */
 };
 
-/** A space, declared in full so that it can live in the caller's memory without a heap. Everything in it is
- *  private and may change in any version. It must not be copied or moved. */
+/** A space, declared in full so that it can live in the caller's memory without a heap. Everything in it
+ *  is private and may change in any version. It must not be copied or moved. */
 struct kva_space {
     struct kva_address_map *map; /* the segments, kept by the engine; NULL when not initialised */
-    struct kva_shared *shared;   /* what threads and pools need; NULL: none of either */
+    struct kva_shared *shared;   /* for threads and pools; NULL: the space has neither */
     int stage;                   /* of the flush under way */
     struct kva_callbacks reclaim;
     kva_flush_callback *flush;
@@ -735,9 +763,9 @@ struct kva_space {
     uint64_t deferred_last;
     uint64_t flush_start; /* the range that the flush under way covers */
     uint64_t flush_last;
-    uint64_t begun;   /* flushes */
-    uint64_t flushes; /* that have ended */
-    unsigned epoch;   /* of what is deferred now */
+    uint64_t begun;   /* flushes that have begun */
+    uint64_t flushes; /* flushes that have ended */
+    unsigned epoch;   /* of ranges that are deferred now */
 };
 
 #ifdef __cplusplus

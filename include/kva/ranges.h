@@ -1,30 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * kva/ranges.h: what else can be done with the ranges of a space, beside allocating and freeing them.
+ * kva/ranges.h: more operations on the ranges of a space.
  *
- *      kva_clear          free whatever is busy in a range             as munmap does
- *      kva_reserve_over   take a range, whatever is busy in it         as mmap with MAP_FIXED does
- *      kva_split          one busy segment becomes two                 as mprotect of a part does
- *      kva_join           two busy segments become one
- *      kva_set_owner      a busy segment gets another owner
- *      kva_move           a busy segment goes to another place         as a device's window does when it is programmed
- *      kva_free_sized     free a segment whose size is known           as C23's free_sized does
+ *      kva_clear          free all busy ranges in a range          like munmap
+ *      kva_reserve_over   clear a range, and reserve it            like mmap with MAP_FIXED
+ *      kva_split          make two busy segments of one            like mprotect of a part
+ *      kva_join           make one busy segment of two
+ *      kva_set_owner      change the owner of a busy segment
+ *      kva_move           move a busy segment to another place     like the window of a device
+ *      kva_free_sized     free a segment of a known size           like C23's free_sized
  *
- * Walks: backwards (kva_last, kva_prev), over the free segments alone (kva_first_hole ...), and over those in a range
- * (kva_first_in, kva_next_in).
+ * Walks go downwards (kva_last, kva_prev), over the free segments alone (kva_first_hole ...), and over the
+ * segments in a range (kva_first_in, kva_next_in).
  *
- * A space can consist of SPANS: ranges with ABSENT ones in between, which do not belong to it:
+ * A space can consist of REGIONS. The ranges between them are ABSENT: they are not part of the space.
  *
  *      first                                                      last
  *      | busy | free | busy |      absent      | free | busy | free |       kva_space_add, kva_space_remove,
- *      |<---- a span ------>|                  |<---- a span ------>|       kva_space_shrink
+ *      |<---- region ------>|                  |<---- region ------>|       kva_space_shrink
  *
- * An absent range is never allocated, counts as neither free nor busy, and is passed over by walks. There, kva_find returns
- * KVA_ENOENT, and a call on a busy segment (kva_free, kva_free_range, kva_split ...) KVA_EUNKNOWN. A call on any other range
- * of which part is absent (kva_reserve, kva_clear ...) returns KVA_ERANGE. The space's ends are never absent.
+ * An absent range is never allocated, is neither free nor busy, and walks pass over it. For an address in it,
+ * kva_find returns KVA_ENOENT, and a call on a busy segment (kva_free, kva_free_range, kva_split ...)
+ * KVA_EUNKNOWN. A call on any other range (kva_reserve, kva_clear ...) returns KVA_ERANGE if a part of that
+ * is absent. The ends of a space are never absent.
  *
- * Each call of this header but kva_space_reset is one step for other threads: they see all of it or nothing.
+ * Each call of this header except kva_space_reset is atomic for other threads: they see all of its effects or
+ * none.
  */
 #ifndef KVA_RANGES_H
 #define KVA_RANGES_H
@@ -35,44 +37,47 @@
 extern "C" {
 #endif
 
-/** Free whatever is busy in a range. Of a busy segment that reaches out of the range, what is outside stays busy with the same
- *  owner. Free and deferred segments stay what they are.
+/** Free all busy ranges in a range. If a busy segment extends beyond the range, the rest of it stays busy
+ *  with the same owner. Free and deferred segments do not change.
  *
  *  In/Out:  space
  *  In:      start   a multiple of the quantum
  *           size    1 ..; rounded up to the quantum
- *  Out:     bytes   how many were busy; may be NULL
+ *  Out:     bytes   the number of bytes that were busy; may be NULL
  *  Returns: KVA_OK (also when nothing was busy)
- *           KVA_ENOMEM     no node memory; cannot happen where neither end of the range lies inside a busy segment, or
- *                          after kva_preload. (For that, the call counts as one operation; with pools, as two)
+ *           KVA_ENOMEM     no node memory; cannot happen where neither end of the range lies inside a busy
+ *                          segment, or after kva_preload, for which the call counts as one operation; with
+ *                          pools, as two
  *           KVA_ENULL      space is NULL or not initialised
  *           KVA_ESIZE      size is 0
- *           KVA_EALIGN     start misses the quantum
+ *           KVA_EALIGN     start is not a multiple of the quantum
  *           KVA_EWRAP      the end passes 2^64 - 1
  *           KVA_ERANGE     part of the range lies outside the space, or is absent
  *           KVA_EREENTRY   called from inside the flush callback
- *  Cost:    O(k log n) for k segments in the range; with bt, without pools and best_fit, O(k + (d + 1) log n), if d
- *           of them are deferred
- *  Locking: Space; with pools, all CPUs' locks at once. Pools need no drain for this
+ *  Cost:    O(k log n) for k segments in the range; with bt, without pools and best_fit,
+ *           O(k + (d + 1) log n), if d of them are deferred
+ *  Locking: Space; with pools, all CPUs' locks at once, but no drain
  *  Failure: nothing has changed
  */
 KVA_API enum kva_status kva_clear(struct kva_space *space, uint64_t start, uint64_t size, uint64_t *bytes);
 
-/** Take exactly [start, start + size - 1], whatever is busy in it: kva_clear and kva_reserve in one step. Deferred segments in
- *  the range are flushed first.
+/** Reserve exactly [start, start + size - 1], even if busy ranges lie in it: kva_clear and kva_reserve in one
+ *  step. Deferred segments in the range are flushed first.
  *
  *  In/Out:  space
  *  In:      start, size   as kva_clear
  *           owner         kept with the segment
- *  Out:     bytes         how many were busy; may be NULL
+ *  Out:     bytes         the number of bytes that were busy; may be NULL
  *  Returns: as kva_clear, and
- *           KVA_ENOMEM     no node memory; without pools it cannot happen after kva_preload, for which the call counts as
- *                          two operations. (With pools, each range in it that a pool has handed out counts as one more; and the
- *                          drain may have taken what was preloaded, or find no memory)
- *           KVA_EAGAIN     with threads: another thread has deferred something in the range since it was flushed
+ *           KVA_ENOMEM     no node memory; without pools it cannot happen after kva_preload, for which the
+ *                          call counts as two operations. (With pools, each range in it that a pool has
+ *                          handed out counts as one more; and the drain may take preloaded memory, or find
+ *                          none)
+ *           KVA_EAGAIN     with threads: another thread has deferred a segment in the range since the flush
  *  Cost:    as kva_clear. A flush comes on top; with pools, a drain, as with kva_alloc
  *  Locking: as kva_clear; dropped during a flush
- *  Failure: nothing has changed; except that KVA_ENOMEM, and with threads KVA_EAGAIN and KVA_ERANGE, may come after a flush
+ *  Failure: nothing has changed; except that KVA_ENOMEM, and with threads KVA_EAGAIN and KVA_ERANGE, may come
+ *           after a flush
  */
 KVA_API enum kva_status kva_reserve_over(struct kva_space *space, uint64_t start, uint64_t size, void *owner,
                                          uint64_t *bytes);
@@ -80,11 +85,11 @@ KVA_API enum kva_status kva_reserve_over(struct kva_space *space, uint64_t start
 /** Split a busy segment in two. Both have its owner.
  *
  *  In/Out:  space
- *  In:      at     where the second is to begin: inside a busy segment, a multiple of the quantum
+ *  In:      at      the start of the second: inside a busy segment, a multiple of the quantum
  *  Returns: KVA_OK (also when a busy segment begins there already)
  *           KVA_ENOMEM      no node memory; cannot happen after kva_preload
  *           KVA_ENULL       space is NULL or not initialised
- *           KVA_EALIGN      at misses the quantum
+ *           KVA_EALIGN      at is not a multiple of the quantum
  *           KVA_EUNKNOWN    at lies outside the space, or in an absent range
  *           KVA_EDOUBLE     at is free
  *           KVA_EDEFERRED   at lies in a deferred segment
@@ -100,8 +105,9 @@ KVA_API enum kva_status kva_split(struct kva_space *space, uint64_t at);
  *  In/Out:  space
  *  In:      start   the start of a busy segment
  *  Returns: KVA_OK
- *           KVA_ENOENT     no busy segment begins where that one ends
- *           KVA_ENOMEM     no node memory; cannot happen after kva_preload. (With pools, the call counts as two operations)
+ *           KVA_ENOENT     no busy segment follows directly
+ *           KVA_ENOMEM     no node memory; cannot happen after kva_preload. (With pools, the call counts as
+ *                          two operations)
  *           KVA_ENULL, KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE, KVA_EDEFERRED, KVA_EREENTRY   as kva_free
  *  Cost:    O(log n)
  *  Locking: Space
@@ -109,11 +115,11 @@ KVA_API enum kva_status kva_split(struct kva_space *space, uint64_t at);
  */
 KVA_API enum kva_status kva_join(struct kva_space *space, uint64_t start);
 
-/** Give a busy segment another owner.
+/** Change the owner of a busy segment.
  *
  *  In/Out:  space
  *  In:      start   the start of a busy segment
- *           owner   any value; of no effect in a space without owners
+ *           owner   any value; without effect in a space without owners
  *  Returns: KVA_OK
  *           KVA_ENULL, KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE, KVA_EDEFERRED, KVA_EREENTRY   as kva_free
  *  Cost:    O(log n); never takes memory
@@ -122,26 +128,28 @@ KVA_API enum kva_status kva_join(struct kva_space *space, uint64_t start);
  */
 KVA_API enum kva_status kva_set_owner(struct kva_space *space, uint64_t start, void *owner);
 
-/** Move a busy segment to another place, which may overlap the old one. Owner and size stay. Nothing is copied: addresses
- *  stand for anything.
+/** Move a busy segment to another place, which may overlap the old one. Owner and size stay. No memory is
+ *  copied: addresses stand for anything.
  *
  *  In/Out:  space
  *  In:      start     the start of a busy segment
- *           to        where it is to begin: a multiple of the quantum
+ *           to        its new start: a multiple of the quantum
  *  Out:     conflict  on KVA_EEXIST, as of kva_reserve; may be NULL
  *  Returns: KVA_OK (also when it is there already)
- *           KVA_EEXIST     part of the new place is busy with something else: the segment stays where it is. Where
- *                          only deferred segments are in the way, they are flushed
- *           KVA_ENOMEM     no node memory; cannot happen after kva_preload. (With pools, a drain may have taken what was
- *                          preloaded, and this may be returned instead of KVA_EEXIST if it finds no memory)
- *           KVA_EALIGN     to misses the quantum
+ *           KVA_EEXIST     another busy segment overlaps the new place. Where only deferred segments are in
+ *                          the way, they are flushed
+ *           KVA_ENOMEM     no node memory; cannot happen after kva_preload. (With pools, a drain may take
+ *                          preloaded memory; if it finds none, this may be returned instead of KVA_EEXIST)
+ *           KVA_EALIGN     to is not a multiple of the quantum
  *           KVA_EWRAP      the new end passes 2^64 - 1
  *           KVA_ERANGE     part of the new place lies outside the space, or is absent
  *           KVA_ENULL, KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE, KVA_EDEFERRED, KVA_EREENTRY   as kva_free
- *  Cost:    O((d + 1) log n) for d deferred segments in the way. Flushing and draining come on top, as with kva_reserve
+ *  Cost:    O((d + 1) log n) for d deferred segments in the way. Flushing and draining come on top, as with
+ *           kva_reserve
  *  Locking: as kva_reserve. Another thread finds the segment at its old place or at the new one
- *  Failure: nothing has changed; except that KVA_ENOMEM and KVA_EEXIST may come after a flush; and with threads KVA_ERANGE, and
- *           what kva_free returns for a segment that another thread has freed meanwhile
+ *  Failure: nothing has changed; except that KVA_ENOMEM and KVA_EEXIST may come after a flush; and so, with
+ *           threads, may KVA_ERANGE, and the statuses of kva_free for a segment that another thread has freed
+ *           meanwhile
  */
 KVA_API enum kva_status kva_move(struct kva_space *space, uint64_t start, uint64_t to,
                                  struct kva_segment *conflict);
@@ -161,7 +169,7 @@ KVA_API enum kva_status kva_free_sized(struct kva_space *space, uint64_t start, 
 
 /* ----------------------------------------------------------------------------------------------- walks */
 
-/** Begin an iteration in descending order: the highest segment. Like kva_first, it may be one of any state.
+/** Begin an iteration in descending order: the highest segment, of any state.
  *
  *  In:      space
  *  Out:     segment
@@ -172,7 +180,8 @@ KVA_API enum kva_status kva_free_sized(struct kva_space *space, uint64_t start, 
  */
 KVA_API enum kva_status kva_last(const struct kva_space *space, struct kva_segment *segment);
 
-/** Go on in descending order: the segment that now holds the highest address below segment->start, wherever it begins.
+/** Continue in descending order: the segment that now holds the highest address below segment->start,
+ *  wherever it begins. Absent ranges are passed over.
  *
  *  In:      space
  *  In/Out:  segment   as the last step returned it
@@ -185,15 +194,16 @@ KVA_API enum kva_status kva_last(const struct kva_space *space, struct kva_segme
  */
 KVA_API enum kva_status kva_prev(const struct kva_space *space, struct kva_segment *segment);
 
-/** The lowest free segment of at least a size.
+/** Find the lowest free segment of at least a size.
  *
  *      struct kva_segment hole;
- *      for (enum kva_status s = kva_first_hole(space, 1, &hole); s == KVA_OK; s = kva_next_hole(space, 1, &hole))
+ *      enum kva_status status = kva_first_hole(space, 1, &hole);
+ *      for (; status == KVA_OK; status = kva_next_hole(space, 1, &hole))
  *          use(&hole);
  *
  *  In:      space
- *           least   the fewest bytes that it may have; 0 and 1 stand for any
- *  Out:     hole    state KVA_FREE. (What is free in a pool is no hole)
+ *           least   the minimum size in bytes; 0 and 1 stand for any
+ *  Out:     hole    state KVA_FREE. (A free range in a pool is not a hole)
  *  Returns: KVA_OK
  *           KVA_ENOENT   there is none
  *           KVA_ENULL    space or hole is NULL, or the space is not initialised
@@ -203,24 +213,30 @@ KVA_API enum kva_status kva_prev(const struct kva_space *space, struct kva_segme
  */
 KVA_API enum kva_status kva_first_hole(struct kva_space *space, uint64_t least, struct kva_segment *hole);
 
-/** The next higher free segment of at least a size: the lowest that has so many bytes above hole->last. The result is the
- *  whole segment: if the space has changed, it may begin at or below hole->last.
+/** Find the next higher free segment of at least a size: the lowest that has `least` bytes above hole->last.
+ *  The result is the whole segment: if the space has changed, it may begin at or below hole->last.
  *
  *  In:      space
- *           least
+ *           least   as for kva_first_hole
  *  In/Out:  hole   as the last step returned it; or any segment of the space
  *  Returns, Cost, Locking, Failure: as kva_first_hole
  */
 KVA_API enum kva_status kva_next_hole(struct kva_space *space, uint64_t least, struct kva_segment *hole);
 
-/** The highest free segment of at least a size. All else as kva_first_hole. */
+/** Find the highest free segment of at least a size.
+ *
+ *  In, Out, Returns, Cost, Locking, Failure: as kva_first_hole
+ */
 KVA_API enum kva_status kva_last_hole(struct kva_space *space, uint64_t least, struct kva_segment *hole);
 
-/** The next lower free segment of at least a size: the highest that has so many bytes below hole->start. The result is the
- *  whole segment: if the space has changed, it may end at or above hole->start. All else as kva_next_hole. */
+/** Find the next lower free segment of at least a size: the highest that has `least` bytes below hole->start.
+ *  The result is the whole segment: if the space has changed, it may end at or above hole->start.
+ *
+ *  In, In/Out, Returns, Cost, Locking, Failure: as kva_next_hole
+ */
 KVA_API enum kva_status kva_prev_hole(struct kva_space *space, uint64_t least, struct kva_segment *hole);
 
-/** Begin an iteration over the segments that have an address in a range: the lowest of them, whole.
+/** Begin an iteration over the segments that overlap a range: the lowest of them, whole.
  *
  *      struct kva_segment segment;
  *      for (enum kva_status s = kva_first_in(space, start, last, &segment); s == KVA_OK;
@@ -232,8 +248,8 @@ KVA_API enum kva_status kva_prev_hole(struct kva_space *space, uint64_t least, s
  *           last      any address, included
  *  Out:     segment   of any state; it may begin before start and end after last
  *  Returns: KVA_OK
- *           KVA_ENOENT    none: start > last, or all of the range lies outside the space or is absent
- *           KVA_ENULL     space or segment is NULL, or the space is not initialised
+ *           KVA_ENOENT   there is none: start > last, or all of the range lies outside the space or is absent
+ *           KVA_ENULL    space or segment is NULL, or the space is not initialised
  *  Cost:    O(log n)
  *  Locking: Query
  *  Failure: nothing has changed
@@ -241,20 +257,20 @@ KVA_API enum kva_status kva_prev_hole(struct kva_space *space, uint64_t least, s
 KVA_API enum kva_status kva_first_in(const struct kva_space *space, uint64_t start, uint64_t last,
                                      struct kva_segment *segment);
 
-/** Go on with that iteration: as kva_next, as long as the segment begins at or below `last`.
+/** Continue that iteration: as kva_next, as long as the segment begins at or below `last`.
  *
  *  In:      space
- *           last
+ *           last      as for kva_first_in
  *  In/Out:  segment   as the last step returned it
  *  Returns, Cost, Locking, Failure: as kva_first_in
  */
 KVA_API enum kva_status kva_next_in(const struct kva_space *space, uint64_t last,
                                     struct kva_segment *segment);
 
-/* ----------------------------------------------------------------------------------------------- spans */
+/* --------------------------------------------------------------------------------------------- regions */
 
-/** Add a range to the space: it becomes free. It may lie below the space or above it, and it may lie in an absent range. What
- *  is between the space and a range that does not touch it becomes absent.
+/** Add a range to the space: it becomes free. It may lie below the space, above it, or in an absent range. If
+ *  it lies below or above, and does not touch the space, the gap becomes absent.
  *
  *  In/Out:  space
  *  In:      start   a multiple of the quantum
@@ -264,7 +280,7 @@ KVA_API enum kva_status kva_next_in(const struct kva_space *space, uint64_t last
  *           KVA_ENOMEM     no node memory
  *           KVA_ENULL      space is NULL or not initialised
  *           KVA_ESIZE      size is 0
- *           KVA_EALIGN     start misses the quantum
+ *           KVA_EALIGN     start is not a multiple of the quantum
  *           KVA_EWRAP      the end passes 2^64 - 1
  *           KVA_EREENTRY   called from inside the flush callback
  *  Cost:    O(log n)
@@ -273,8 +289,9 @@ KVA_API enum kva_status kva_next_in(const struct kva_space *space, uint64_t last
  */
 KVA_API enum kva_status kva_space_add(struct kva_space *space, uint64_t start, uint64_t size);
 
-/** Take a free range away from the space: it becomes absent. If that is an end of the space, the space ends with the span that
- *  is then outermost. Deferred segments in the range are flushed first, and pools drained.
+/** Remove a free range from the space: it becomes absent. At an end of the space, the outermost region
+ *  that is left becomes the new end. If deferred or pooled segments are in the way, they are flushed or
+ *  drained first.
  *
  *  In/Out:  space
  *  In:      start, size   as kva_space_add
@@ -284,28 +301,32 @@ KVA_API enum kva_status kva_space_add(struct kva_space *space, uint64_t start, u
  *           KVA_ENOMEM, KVA_ENULL, KVA_ESIZE, KVA_EALIGN, KVA_EWRAP, KVA_EREENTRY   as kva_space_add
  *  Cost:    O((d + 1) log n) for d deferred segments in the range. Flushing and draining come on top
  *  Locking: Space; dropped during a flush
- *  Failure: nothing has changed; except that KVA_EBUSY and KVA_ENOMEM, and with threads KVA_ERANGE, may come after a flush
+ *  Failure: nothing has changed; except that KVA_EBUSY and KVA_ENOMEM, and with threads KVA_ERANGE, may come
+ *           after a flush
  */
 KVA_API enum kva_status kva_space_remove(struct kva_space *space, uint64_t start, uint64_t size);
 
-/** Move the ends of a space inwards: take away what is below `first` and above `last`, which must be free or absent.
+/** Move the ends of a space inwards: remove the ranges below `first` and above `last`, which must be free or
+ *  absent.
  *
  *  In/Out:  space
  *  In:      first   the new lowest address: at least the old one, a multiple of the quantum
  *           last    the new highest address: at most the old one; last + 1 a multiple of the quantum
- *  Returns: KVA_OK (also when nothing changes). Where a new end is absent, the space ends with the nearest span that is left
- *           KVA_EBUSY      part of what is to go is busy; or nothing would be left of the space
+ *  Returns: KVA_OK (also when nothing changes). Where a new end is absent, the space ends with the nearest
+ *           region that is left
+ *           KVA_EBUSY      a part of these ranges is busy; or nothing would be left of the space
  *           KVA_ENOMEM     with pools: no memory to drain them
- *           KVA_EALIGN     first or last + 1 misses the quantum
- *           KVA_ERANGE     first > last, or it would grow at either end
+ *           KVA_EALIGN     first or last + 1 is not a multiple of the quantum
+ *           KVA_ERANGE     first > last, or the space would grow at either end
  *           KVA_ENULL, KVA_EREENTRY   as kva_space_add
- *  Cost:    O((d + k + 1) log n) for d deferred segments and k absent ranges in what is to go. Flushing and draining come on top
+ *  Cost:    O((d + k + 1) log n) for d deferred segments and k absent ranges in these ranges. Flushing and
+ *           draining come on top
  *  Locking, Failure: as kva_space_remove
  */
 KVA_API enum kva_status kva_space_shrink(struct kva_space *space, uint64_t first, uint64_t last);
 
-/** Free all that is busy or deferred, and what pools hold. The flush callback is called for what is deferred, as by kva_flush;
- *  absent ranges stay absent. Preloaded memory and registered callbacks stay.
+/** Free all busy, deferred and pooled segments. Deferred ones are flushed, as by kva_flush; absent ranges
+ *  stay absent. Preloaded memory and registered callbacks stay.
  *
  *  In/Out:  space   all of it is free afterwards
  *  Returns: KVA_OK

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What a space consists of: its ends, and the absent ranges between its spans.
+ * What a space consists of: its ends, and the absent ranges between its regions.
  *
  *      first                                                      last
  *      | busy | free | busy |      absent      | free | busy | free |
- *      |<---- a span ------>|                  |<---- a span ------>|
+ *      |<---- region ------>|                  |<---- region ------>|
  *
  * An absent range is a segment of the tree that is parked in an epoch of its own (engine.h, ABSENT). All
  * there is to do is made of what an engine does anyway; two rules make the segments one and only one way to

@@ -866,7 +866,7 @@ enum kva_status model_prev_hole(const struct model *model, uint64_t least, struc
     return hole->start == 0 ? KVA_ENOENT : outermost_hole(model, 0, hole->start - 1, true, least, hole);
 }
 
-/* -------------------------------------------------------------------------------------------------- spans */
+/* ------------------------------------------------------------------------------------------------ regions */
 
 /** What lies beyond the ends is free in the array, for the day when it is added. */
 static void cut_ends(struct model *model, size_t low, size_t high)

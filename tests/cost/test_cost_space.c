@@ -1226,7 +1226,7 @@ static void feed_beside_pooled(uint64_t round)
 
 /* -------------------------------------------------------------------------------------------------- lines */
 
-/* ------------------------------------------------------------------------------- ranges.h: changes, spans */
+/* ----------------------------------------------------------------------------- ranges.h: changes, regions */
 
 static void clear_one(uint64_t round)
 {
@@ -1348,8 +1348,8 @@ static void free_sized(uint64_t round)
     assert_int_equal(kva_reserve(&space, some(round) * STEP, SIZE, NULL, NULL), KVA_OK);
 }
 
-/** `size` spans of one free page; what is between them is absent. */
-static void many_spans(uint64_t size)
+/** `size` regions of one free page. */
+static void many_regions(uint64_t size)
 {
     struct kva_config config = plain();
 
@@ -1407,8 +1407,8 @@ static void remove_what_is_deferred(uint64_t round)
     assert_int_equal(status, KVA_OK);
 }
 
-/** All spans go but the last. */
-static void shrink_over_spans(uint64_t round)
+/** All regions go but the last. */
+static void shrink_over_regions(uint64_t round)
 {
     uint64_t first = (size_now - 1) * STEP;
     enum kva_status status;
@@ -1493,7 +1493,7 @@ static const struct cost_line lines[] = {
     COST_LINE("kva_corruption_host", "one system call", "it does not return", COST_CONSTANT, NULL, NULL),
     COST_LINE("kva_space_fini", "O(m log n)", "deferred segments", COST_N_LOG_N, many_deferred, end_all,
               .rounds = 1),
-    COST_LINE("kva_space_abandon", "one give per chunk of node memory", "segments", COST_LOGARITHM,
+    COST_LINE("kva_space_abandon", "one give per slab of node memory", "segments", COST_LOGARITHM,
               many_segments, abandon, .rounds = 1),
     COST_LINE("kva_space_grow", "O(log n)", "segments", COST_LOGARITHM, many_segments, grow),
 
@@ -1508,40 +1508,40 @@ static const struct cost_line lines[] = {
               allocate_too_much, SELDOM),
     COST_LINE("kva_alloc", "O((k + 1) log n)", "holes that are too short", COST_N_LOG_N, short_holes,
               allocate_beyond_short_holes, SELDOM),
-    COST_LINE("kva_alloc", SHAPES, "holes that a boundary cuts", COST_N_LOG_N, cut_holes,
+    /* kva_alloc's row refers to kva_search's: an allocation is one such search, and O(log n) */
+    COST_LINE("kva_search", SHAPES, "holes that a boundary cuts", COST_N_LOG_N, cut_holes,
               allocate_between_boundaries, SELDOM),
-    COST_LINE("kva_alloc", SHAPES, "holes without the phase", COST_N_LOG_N, cut_holes, allocate_at_a_phase,
+    COST_LINE("kva_search", SHAPES, "holes without the phase", COST_N_LOG_N, cut_holes, allocate_at_a_phase,
               SELDOM),
-    COST_LINE("kva_alloc", SHAPES, "holes that miss an odd alignment", COST_N_LOG_N, cut_holes,
+    COST_LINE("kva_search", SHAPES, "holes that miss an odd alignment", COST_N_LOG_N, cut_holes,
               allocate_at_an_odd_alignment, SELDOM),
-    COST_LINE("kva_alloc", SHAPES, "nocross, far away in one hole", COST_LOGARITHM, large_numbers,
+    COST_LINE("kva_search", SHAPES, "nocross, far away in one hole", COST_LOGARITHM, large_numbers,
               allocate_far_away, STEPPED),
-    COST_LINE("kva_alloc", SHAPES, "nocross, small steps in one hole", COST_LOGARITHM, large_numbers,
+    COST_LINE("kva_search", SHAPES, "nocross, small steps in one hole", COST_LOGARITHM, large_numbers,
               allocate_by_small_steps, LARGE),
-    COST_LINE("kva_alloc", SHAPES, "nocross, in vain in one hole", COST_LOGARITHM, large_numbers,
+    COST_LINE("kva_search", SHAPES, "nocross, in vain in one hole", COST_LOGARITHM, large_numbers,
               allocate_a_shape_in_vain, LARGE),
-    COST_LINE("kva_alloc", TWO_SEARCHES, "nearest, segments", COST_LOGARITHM, many_segments,
+    COST_LINE("kva_search", TWO_SEARCHES, "nearest, segments", COST_LOGARITHM, many_segments,
               allocate_nearest),
-    COST_LINE("kva_alloc", TWO_SEARCHES, "nearest, segments, far away", COST_LOGARITHM, many_segments,
+    COST_LINE("kva_search", TWO_SEARCHES, "nearest, segments, far away", COST_LOGARITHM, many_segments,
               allocate_nearest_far_away),
-    COST_LINE("kva_alloc", TWO_SEARCHES, "nearest, segments, in vain", COST_LOGARITHM, many_segments,
+    COST_LINE("kva_search", TWO_SEARCHES, "nearest, segments, in vain", COST_LOGARITHM, many_segments,
               allocate_nearest_in_vain),
-    COST_LINE("kva_alloc", TWO_SEARCHES, "random, segments", COST_LOGARITHM, many_segments,
+    COST_LINE("kva_search", TWO_SEARCHES, "random, segments", COST_LOGARITHM, many_segments,
               allocate_at_random),
-    COST_LINE("kva_alloc", TWO_SEARCHES, "random, segments, in vain", COST_LOGARITHM, many_segments,
+    COST_LINE("kva_search", TWO_SEARCHES, "random, segments, in vain", COST_LOGARITHM, many_segments,
               allocate_at_random_in_vain),
-    COST_LINE("kva_alloc", BEST_BY_SIZE, "best, segments", COST_LOGARITHM, many_sizes, allocate_best),
-    COST_LINE("kva_alloc", BEST_BY_SIZE, "best, segments, in vain", COST_LOGARITHM, many_sizes,
+    COST_LINE("kva_search", BEST_BY_SIZE, "best, segments", COST_LOGARITHM, many_sizes, allocate_best),
+    COST_LINE("kva_search", BEST_BY_SIZE, "best, segments, in vain", COST_LOGARITHM, many_sizes,
               allocate_best_in_vain),
-    COST_LINE("kva_alloc", "else O((k + 1) log n)", "best, holes that miss, with an index", COST_N_LOG_N,
+    COST_LINE("kva_search", "else O((k + 1) log n)", "best, holes that miss, with an index", COST_N_LOG_N,
               short_holes_by_size, allocate_best_beyond_short_holes, SELDOM),
-    COST_LINE("kva_alloc", "In any other space O((k + 1) log n)", "best, holes, without an index",
+    COST_LINE("kva_search", "In any other space O((k + 1) log n)", "best, holes, without an index",
               COST_N_LOG_N, many_segments, allocate_best, SELDOM),
-    COST_LINE("kva_alloc", FILTERS, "a filter, segments", COST_LOGARITHM, many_segments, allocate_filtered),
-    COST_LINE("kva_alloc", FILTERS, "a filter, holes that it refuses", COST_N_LOG_N, many_segments,
+    COST_LINE("kva_search", FILTERS, "a filter, segments", COST_LOGARITHM, many_segments, allocate_filtered),
+    COST_LINE("kva_search", FILTERS, "a filter, holes that it refuses", COST_N_LOG_N, many_segments,
               allocate_filtered_in_vain, SELDOM),
-    COST_LINE("kva_search", "one search, as of kva_alloc", "nearest, segments", COST_LOGARITHM, many_segments,
-              search_nearest),
+    COST_LINE("kva_search", TWO_SEARCHES, "nearest, segments", COST_LOGARITHM, many_segments, search_nearest),
     COST_LINE("kva_alloc_congruent", "O(count (s + 1)) searches as of kva_alloc", "parts", COST_N_LOG_N,
               many_parts, allocate_parts, SELDOM),
     COST_LINE("kva_alloc_congruent", "O(count (s + 1)) searches as of kva_alloc", "moves of the base",
@@ -1609,9 +1609,9 @@ static const struct cost_line lines[] = {
     COST_LINE("kva_space_dump", "O(n log n)", "segments", COST_N_LOG_N, many_segments, dump, SELDOM),
     COST_LINE("kva_space_dump", "O(n log n)", "pooled objects", COST_N_LOG_N, many_pooled, dump, SELDOM),
 
-    COST_LINE("kva_find", "O(log n)", "spans", COST_LOGARITHM, many_spans, find_absent),
-    COST_LINE("kva_next", "O(log n)", "spans", COST_LOGARITHM, many_spans, walk_over_absent),
-    COST_LINE("kva_reserve", "O((d + 1) log n)", "spans, in vain", COST_LOGARITHM, many_spans,
+    COST_LINE("kva_find", "O(log n)", "regions", COST_LOGARITHM, many_regions, find_absent),
+    COST_LINE("kva_next", "O(log n)", "regions", COST_LOGARITHM, many_regions, walk_over_absent),
+    COST_LINE("kva_reserve", "O((d + 1) log n)", "regions, in vain", COST_LOGARITHM, many_regions,
               reserve_what_is_absent),
 
     COST_LINE("kva_clear", "O(k log n)", "segments", COST_LOGARITHM, many_segments, clear_one),
@@ -1645,18 +1645,18 @@ static const struct cost_line lines[] = {
               "shorter holes, the last one", COST_LOGARITHM, many_segments, last_hole),
     COST_LINE("kva_first_hole", "O(log n), however many shorter ones are passed over",
               "shorter holes, the one before", COST_LOGARITHM, many_segments, prev_hole),
-    COST_LINE("kva_space_add", "O(log n)", "spans, apart from them", COST_LOGARITHM, many_spans,
+    COST_LINE("kva_space_add", "O(log n)", "regions, apart from them", COST_LOGARITHM, many_regions,
               add_at_the_end),
-    COST_LINE("kva_space_add", "O(log n)", "spans, between two", COST_LOGARITHM, many_spans, add_inside),
-    COST_LINE("kva_space_remove", "O((d + 1) log n)", "spans", COST_LOGARITHM, many_spans, remove_inside),
+    COST_LINE("kva_space_add", "O(log n)", "regions, between two", COST_LOGARITHM, many_regions, add_inside),
+    COST_LINE("kva_space_remove", "O((d + 1) log n)", "regions", COST_LOGARITHM, many_regions, remove_inside),
     COST_LINE("kva_space_remove", "O((d + 1) log n)", "segments, in vain", COST_LOGARITHM, many_segments,
               remove_in_vain),
     COST_LINE("kva_space_remove", "O((d + 1) log n)", "deferred segments", COST_N_LOG_N, many_deferred,
               remove_what_is_deferred, .rounds = 1),
     COST_LINE("kva_space_shrink", "O((d + k + 1) log n)", "segments", COST_LOGARITHM, many_segments,
               shrink_a_little),
-    COST_LINE("kva_space_shrink", "O((d + k + 1) log n)", "absent ranges", COST_N_LOG_N, many_spans,
-              shrink_over_spans, .rounds = 1),
+    COST_LINE("kva_space_shrink", "O((d + k + 1) log n)", "absent ranges", COST_N_LOG_N, many_regions,
+              shrink_over_regions, .rounds = 1),
     COST_LINE("kva_space_shrink", "O((d + k + 1) log n)", "deferred segments", COST_N_LOG_N, many_deferred,
               shrink_over_deferred, .rounds = 1),
     COST_LINE("kva_space_reset", "O(n log n)", "segments", COST_N_LOG_N, many_segments, reset, .rounds = 1),

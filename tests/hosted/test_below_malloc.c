@@ -226,7 +226,7 @@ static void walk(struct kva_space *space)
         EXPECT(segment.start <= segment.last);
 }
 
-/** What kva/ranges.h does to segments and spans. */
+/** What kva/ranges.h does to segments and regions. */
 static void play_changes(struct kva_space *space)
 {
     uint64_t bytes = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Spaces made of spans: kva_space_add, kva_space_remove, kva_space_shrink, kva_space_reset, and what every
+ * Spaces made of regions: kva_space_add, kva_space_remove, kva_space_shrink, kva_space_reset, and what every
  * other call makes of an absent range.
  *
  * A LAYOUT of 8 units says of each whether it is free, busy, or not of the space:
@@ -526,7 +526,7 @@ static void live_one_step(struct rig *rig, struct test_rng *rng)
     }
 }
 
-static void spans_come_and_go_among_allocations(void **state)
+static void regions_come_and_go_among_allocations(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -544,8 +544,8 @@ static void spans_come_and_go_among_allocations(void **state)
     }
 }
 
-/** The way of an arena that is given one span after the other. */
-static void an_arena_grows_by_spans(void **state)
+/** The way of an arena that is given one region after the other. */
+static void an_arena_grows_by_regions(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -1177,8 +1177,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_layout_every_range),
-        cmocka_unit_test(spans_come_and_go_among_allocations),
-        cmocka_unit_test(an_arena_grows_by_spans),
+        cmocka_unit_test(regions_come_and_go_among_allocations),
+        cmocka_unit_test(an_arena_grows_by_regions),
         cmocka_unit_test(no_call_takes_an_absent_range_for_more),
         cmocka_unit_test(a_dump_and_a_walk_pass_over_it),
         cmocka_unit_test(a_space_with_absent_ranges_ends),
