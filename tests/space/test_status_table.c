@@ -583,11 +583,7 @@ CALL(free_sized_too_short, kva_free_sized(&f->space, B, 3 * PAGE))
 CALL(free_sized_too_long, kva_free_sized(&f->space, B, 4 * PAGE + 1))
 CALL(free_sized_wraps, kva_free_sized(&f->space, B, TOP))
 
-<<<<<<< HEAD
-/* ---------------------------------------------------------------------------------------- ranges.h: spans */
-=======
 /* ------------------------------------------------------------------------------------ ranges.h: regions */
->>>>>>> ed125870fb70a3d323347464100c68250f7a5368
 
 CALL(add_size_0, kva_space_add(&f->space, ABSENT, 0))
 CALL(add_misses_quantum, kva_space_add(&f->space, LAST + 2, PAGE))

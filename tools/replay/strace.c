@@ -751,7 +751,7 @@ static bool is_share(const struct cursor *cursor)
            text_is_digit(bytes[4]) && text_is_digit(bytes[5]) && bytes[6] == ' ';
 }
 
-/** The table of strace -C, at the end: a head, rules, and rows "  0.00    0.000000           0         3    brk". */ */
+/** The table of strace -C, at the end: a head, rules, and rows "  0.00    0.000000           0         3    brk". */
 static bool is_summary(struct reader *reader, struct cursor cursor)
 {
     if (text_sees(&cursor, "% time ") || text_sees(&cursor, "System call usage summary"))
