@@ -80,7 +80,7 @@ enum kva_frames_moved {
     KVA_FRAMES_MOVED = 0,  /* the contents are at the new place, and all references refer to it */
     KVA_FRAMES_PINNED = 1, /* the run stays for long: a device uses it, or the new place does not suit it */
     KVA_FRAMES_BUSY = 2,   /* the run stays this time */
-    KVA_FRAMES_GONE = 3    /* the run has no references: its owner has freed it, or is about to */
+    KVA_FRAMES_GONE = 3    /* it has no references: it has been freed, is about to be, or is not in use yet */
 };
 
 /** Move the run of `count` movable frames at `from` to the frames at `to`: copy the contents, and change all
