@@ -157,7 +157,7 @@ static unsigned fill_target(struct frames_targets *targets, uint32_t block, unsi
 
     if (is_target(targets, block, h, if_need_be) && whole_of(h) == WHOLE_NOT) {
         placed = kva_isolate_room(frames, targets->zone, block, &h, next);
-        if (placed == next) { /* its bound is too large */
+        if (placed == next) { /* the bound of the block is too large */
             h = with_exact_top(frames, words_of(frames, targets->zone, block), h);
             forget_failure(targets, top_of(h));
         }

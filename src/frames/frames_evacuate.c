@@ -11,10 +11,10 @@
  *
  *      - Free frames join the new run, up to the next used one or the end of their block.
  *      - A used run is isolated, in all blocks that it lies in, and its owner is asked to move it out of the
- *        range. If it does, the run's frames become free, and those in the range join the new run, in one step
- *        under the locks of all these blocks, so that no other thread takes them. The first used run may begin
- *        before the range, the last may end after it.
- *      - Anything else is an obstacle: the new run is given back, and all moved runs stay at their new places.
+ *        range. If it does, the run's frames become free, and those in the range join the new run, in one
+ *        step under the locks of all these blocks, so that no other thread takes them. The first used run
+ *        may begin before the range, the last may end after it.
+ *      - Anything else is an obstacle: the new run is given back, and moved runs stay at their new places.
  *
  * While the new run grows, it counts as movable, so that its blocks keep their kind and other runs in them
  * can be moved. It gets its type at the end. No other thread could move it, because the reclaim lock is held.

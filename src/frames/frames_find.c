@@ -6,7 +6,8 @@
  * ORDER. In each zone in turn, nearer nodes first:
  *
  *   1. blocks of the demand's kind: for a single frame, those with many free frames, so that the same block
- *      serves the next ones; for a group or run, those whose largest free group is the smallest that suffices;
+ *      serves the next ones; for a group or run, those whose largest free group is the smallest that
+ *      suffices;
  *   2. empty blocks.
  *      Both first in the CPU's HOME, a range of the zone's blocks, then in the rest of the zone: two CPUs
  *      mostly use blocks far apart, whose headers, states and rows lie on different cache lines;

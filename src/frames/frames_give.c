@@ -117,7 +117,7 @@ FRAMES_HOT enum kva_status give_any_in_word(const struct kva_frames *frames, str
     return KVA_OK;
 }
 
-/** Give back a run that is a whole block, and drop the lock. Returns false, and does nothing, if it is none. */
+/** Give back a run that is a whole block, and drop the lock. Returns false if it is none. */
 FRAMES_HOT bool give_whole(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
                            uint32_t position, uint64_t before)
 {
