@@ -3,17 +3,17 @@
 /**
  * kva: page frames, for kernels, hypervisors, unikernels and managers of device memory.
  *
- * A FRAME is a page of memory, known by its number. A FRAME SET hands frames out: one, a naturally aligned group of
- * 2^order, or any number of consecutive ones. It covers ZONES, each a half-open interval [start, end) of frame numbers
- * on one NUMA node, with HOLES where no memory is:
+ * A FRAME is a page of memory, known by its number. A FRAME SET allocates frames: one, a naturally aligned
+ * group of 2^order, or any number of consecutive ones. It covers ZONES, each a half-open interval [start,
+ * end) of frame numbers on one NUMA node, with HOLES where there is no memory:
  *
  *      zone 0, node 0                                           zone 1, node 1
  *      | block 0   | block 1   | block 2   |    hole   | block |          | block 0   | block 1   |
  *      0x0         0x200       0x400       0x600       0x800  0x9c0       0x100000    0x100200    0x100400
  *
- * A BLOCK (a pageblock) is an aligned group of 2^block_order frames, 512 by default: the size of a huge page. Small
- * requests fill blocks that are in use already, so that whole blocks stay free for large requests. Frames that can be
- * moved and frames that cannot keep to blocks of their own.
+ * A BLOCK (a pageblock) is an aligned group of 2^block_order frames, 512 by default: the size of a huge page.
+ * Small requests fill blocks that are already in use, so that whole blocks stay free for large requests.
+ * Movable and unmovable frames are kept in separate blocks.
  *
  *      static struct kva_frames_zone zone = {.start = 0, .end = 1 << 20};          4 GiB of 4 KiB frames
  *      struct kva_frames_config config = {.zones = &zone, .zone_count = 1, .memory = kva_memory_host()};
@@ -27,22 +27,24 @@
  *          kva_frames_destroy(frames);
  *      }
  *
- * The frames themselves are never touched. All bookkeeping lies in memory that the caller supplies: 2.18 bits a frame
- * in blocks of 512, two of them the state of the frame. So a free by number alone knows the start of a run from its
- * inside and from a free frame, and every wrong free has a status of its own.
+ * The set never touches the frames themselves. All bookkeeping lies in memory that the caller supplies: 2.18
+ * bits a frame in blocks of 512, two of them the state of the frame. A free by number alone distinguishes the
+ * start of a run, its inside and a free frame, and each wrong free has its own status.
  *
- * CONVENTIONS are those of kva/kva.h: the object first, then inputs, then outputs; outputs are written only on KVA_OK
- * unless the block says otherwise; a status other than KVA_OK means that nothing has changed.
+ * CONVENTIONS are those of kva/kva.h: the object first, then inputs, then outputs; outputs are written only
+ * on KVA_OK unless the function's comment says otherwise; a status other than KVA_OK means that nothing has
+ * changed.
  *   Units     Frame numbers and counts are in frames. Numbers run from 0 to 2^64 - 2.
- *   RUN       What one request has taken: consecutive frames of one zone, from their first to their last one.
- *   n         In a Cost row: the number of blocks in all zones. A step over one block counts as O(1), whatever block_order is.
+ *   RUN       The frames that one request took: consecutive, and in one zone.
+ *   n         In a Cost row: the number of blocks in all zones. A step over one block counts as O(1),
+ *             whatever block_order is.
  *   Locking   In a Locking row,
- *               Blocks  with kva_frames_config.threads, any thread may call at any time: the call locks the blocks that it
- *                       changes, each for some ten instructions. Calls for different blocks do not wait for each
- *                       other. Without threads, one thread at a time may use the set;
+ *               Blocks  with kva_frames_config.threads, any thread may call at any time: the call locks the
+ *                       blocks that it changes, each for some ten instructions. Calls for different blocks do
+ *                       not wait for each other. Without threads, one thread at a time may use the set;
  *               All     as Blocks, and it stops all other calls on the set while it runs;
  *               Sole    no other call on the same set may run;
- *               None    needs nothing.
+ *               None    any thread may call at any time.
  */
 #ifndef KVA_FRAMES_H
 #define KVA_FRAMES_H
@@ -73,65 +75,70 @@ struct kva_frames_range {
     uint64_t count;
 };
 
-/** What became of a run that was to be moved. */
+/** Result of a move. */
 enum kva_frames_moved {
-    KVA_FRAMES_MOVED = 0,  /* its contents are at the new place, and so are all references */
-    KVA_FRAMES_PINNED = 1, /* it stays for long: a device uses it, or the new place does not suit it */
-    KVA_FRAMES_BUSY = 2,   /* it stays this time */
-    KVA_FRAMES_GONE = 3    /* nobody refers to it any more: it has been given back, or is about to be */
+    KVA_FRAMES_MOVED = 0,  /* the contents are at the new place, and all references refer to it */
+    KVA_FRAMES_PINNED = 1, /* the run stays for long: a device uses it, or the new place does not suit it */
+    KVA_FRAMES_BUSY = 2,   /* the run stays this time */
+    KVA_FRAMES_GONE = 3    /* it has no references: it has been freed, is about to be, or is not in use yet */
 };
 
-/** Move the run of `count` movable frames at `from` to the frames at `to`, which are the caller's until this returns: copy the
- *  contents, and let all that refers to the old frames refer to the new ones.
+/** Move the run of `count` movable frames at `from` to the frames at `to`: copy the contents, and change all
+ *  references. The frames at `to` belong to this function until it returns.
  *
- *  The owner of a frame removes its own references before it calls kva_frames_free. So this function, under the lock that
- *  protects the references, finds whether the run is still in use. If it is not, it returns KVA_FRAMES_GONE and touches
- *  nothing. So it does if the run is not in use yet: the call that takes it has not returned.
- *  `to` lies in the same zone; it is a multiple of the run's length, rounded up to a power of two, as far as `from` is.
- *  Larger alignments and windows of the request are not remembered: return KVA_FRAMES_PINNED where `to` does not suit.
- *  No lock of the set is held but the one that keeps others from compacting. The function may call the set, but not to compact: a
- *  request fails instead, and kva_frames_compact returns KVA_EREENTRY. It must not wait for a thread that compacts. */
+ *  The owner of a frame removes its own references before it calls kva_frames_free. Under the lock that
+ *  protects the references, this function checks whether the run is in use. If not, it touches nothing and
+ *  returns KVA_FRAMES_GONE. A run is not in use yet while the call that takes it has not returned.
+ *  `to` lies in the same zone. It has the alignment of `from`, up to the run's length rounded up to a power
+ *  of two. The set does not remember larger alignments and windows of the request: return KVA_FRAMES_PINNED
+ *  where `to` does not suit.
+ *  The only lock of the set that is held lets one thread at a time compact. The function may call the set. A
+ *  request from inside it does not compact, and kva_frames_compact returns KVA_EREENTRY. It must not wait for
+ *  another thread that compacts. */
 typedef enum kva_frames_moved kva_frames_move(void *context, uint64_t from, uint64_t to, uint64_t count);
 
 #define KVA_FRAMES_ZONES 1024 /* the most zones of a set */
 #define KVA_FRAMES_NODES 64   /* the most nodes */
-#define KVA_FRAMES_CPUS 4095  /* the most CPUs that have blocks of their own */
+#define KVA_FRAMES_CPUS 4095  /* the most CPUs that hold blocks */
 
 /** The largest block_order: blocks of 8192 frames. */
 #define KVA_FRAMES_BLOCK_ORDER 13
 
-/** What a set is made with. Zero-initialise it, then set at least `zones`, `zone_count` and `memory`. */
+/** Configuration of a set. Zero-initialise it, then set at least `zones`, `zone_count` and `memory`. */
 struct kva_frames_config {
-    /** Zones that do not overlap, in any order of addresses. Of zones that are equally near, a request takes the one that
-     *  stands first here: so put memory that every device can reach last. See kva_frames_request.node for what this does
-     *  not hold for. Two zones may share a block: each keeps its own part. A zone has at most 2^32 - 2 blocks. */
+    /** Zones that do not overlap, in any order of addresses. Of equally near zones, a request takes the one
+     *  that is first here; put memory that every device can reach last. struct kva_frames_request lists the
+     *  exceptions. Two zones may share a block: each keeps its own part. A zone has at most 2^32 - 2
+     *  blocks. */
     const struct kva_frames_zone *zones;
     size_t zone_count; /* 1 .. KVA_FRAMES_ZONES */
 
-    /** Frames of the zones that do not exist, in any order; they may overlap, and reach over zones that touch.
-     *  kva_frames_online adds them later. */
+    /** Frames of the zones that do not exist, in any order. Holes may overlap, and may span adjacent zones.
+     *  kva_frames_online adds their frames later. */
     const struct kva_frames_range *holes;
     size_t hole_count;
 
-    /** 1 .. KVA_FRAMES_BLOCK_ORDER; 0 stands for 9. Below 6, a block takes as much bookkeeping as one of 64 frames. */
+    /** 1 .. KVA_FRAMES_BLOCK_ORDER; 0 stands for 9. Below 6, a block takes as much bookkeeping as one of 64
+     *  frames. */
     unsigned block_order;
 
-    /** How far node `to` is from node `from`: distances[from * node_count + to], in any unit. NULL: all other nodes are
-     *  equally far. A node is nearest to itself, whatever stands here. */
+    /** The distance from node `from` to node `to` is distances[from * node_count + to], in any unit. NULL:
+     *  all other nodes are equally far. A node is nearest to itself, whatever its entry is. */
     const unsigned char *distances;
     unsigned node_count; /* with distances: above every zone's node, at most KVA_FRAMES_NODES */
 
-    struct kva_memory memory; /* asked once, for kva_frames_bytes bytes */
+    struct kva_memory memory; /* called once, for kva_frames_bytes bytes */
 
-    /** How many CPUs have blocks of their own, 1 .. KVA_FRAMES_CPUS: two of them do not write to the same cache lines
-     *  while each takes from its own. 0 stands for threads->cpus, or 1. Without threads: 1. */
+    /** The number of CPUs that hold blocks of their own, 1 .. KVA_FRAMES_CPUS. Two of them do not write to
+     *  the same cache lines while each takes from its own blocks. 0 stands for threads->cpus, or 1. Without
+     *  threads: 1. */
     unsigned cpus;
     const struct kva_threads *threads; /* NULL: one thread at a time, and no lock */
 
-    kva_frames_move *move; /* NULL: no frame is ever moved */
+    kva_frames_move *move; /* NULL: frames are never moved */
     void *move_context;
 
-    kva_hook *on_misuse;     /* NULL: the status alone tells */
+    kva_hook *on_misuse;     /* NULL: only the status reports misuse */
     kva_hook *on_corruption; /* NULL: stop the program by a trap instruction */
     void *hook_context;
 };
@@ -139,24 +146,25 @@ struct kva_frames_config {
 /** How much memory a set takes.
  *
  *  In:      config  as for kva_frames_create
- *  Returns: bytes; 0 if kva_frames_create would refuse the configuration, or if they pass SIZE_MAX
+ *  Returns: bytes; 0 if kva_frames_create would refuse the configuration, or if they exceed SIZE_MAX
  *  Cost:    O(zones (zones + holes))
  *  Locking: None
  *  Failure: cannot fail
  */
 KVA_API size_t kva_frames_bytes(const struct kva_frames_config *config);
 
-/** Make a set in which every frame but those in holes is free.
+/** Create a set in which every frame outside the holes is free.
  *
- *  In:      config  see above; not referred to after the call, except by what threads, memory and hooks point to
+ *  In:      config  not referred to after the call, except for what threads, memory and hooks point to
  *  Out:     frames  the set
  *  Returns: KVA_OK
- *           KVA_ENULL    config, frames, zones, memory.take or memory.give is NULL, or holes is with hole_count > 0, or a
- *                        function of threads other than point
- *                        (of these and the next three, the misuse hook is told the field: "zones[i].end" ...)
- *           KVA_EINVAL   block_order, zone_count, cpus, node_count or a zone's node is out of its range
- *           KVA_ERANGE   a zone is empty or has too many blocks; a hole is empty or has a frame that lies in no
- *                        zone
+ *           KVA_ENULL    config, frames, zones, memory.take, memory.give or a function of threads other than
+ *                        point is NULL, or holes is NULL with hole_count > 0
+ *                        (for this status and the next three, the misuse hook receives the field:
+ *                        "zones[i].end" ...)
+ *           KVA_EINVAL   block_order, zone_count, cpus, node_count or a zone's node is out of range
+ *           KVA_ERANGE   a zone is empty or has too many blocks; a hole is empty or has a frame that lies in
+ *                        no zone
  *           KVA_EEXIST   two zones overlap
  *           KVA_ENOMEM   no memory
  *  Cost:    O(zones (zones nodes + holes + CPUs) + n + h), h being the blocks that each hole reaches over
@@ -165,7 +173,7 @@ KVA_API size_t kva_frames_bytes(const struct kva_frames_config *config);
  */
 KVA_API enum kva_status kva_frames_create(const struct kva_frames_config *config, struct kva_frames **frames);
 
-/** End a set and give its memory back, whatever frames are in use.
+/** Destroy a set and give its memory back, even if frames are in use.
  *
  *  In:      frames  afterwards a dangling pointer
  *  Returns: KVA_OK, or KVA_ENULL when frames is NULL
@@ -175,28 +183,28 @@ KVA_API enum kva_status kva_frames_create(const struct kva_frames_config *config
  */
 KVA_API enum kva_status kva_frames_destroy(struct kva_frames *frames);
 
-/* --------------------------------------------------------------------------------------- take and give back */
+/* ------------------------------------------------------------------------------------ take and give back */
 
-/** Whether the contents of frames can be moved elsewhere. */
+/** Whether the contents of frames can be moved. */
 enum kva_frames_type {
     KVA_UNMOVABLE = 0, /* they stay where they are: page tables, buffers of devices, a kernel's objects */
-    KVA_MOVABLE = 1    /* the owner refers to them in ways that can be changed */
+    KVA_MOVABLE = 1    /* the owner can change all references to them */
 };
 
 enum kva_frames_flags {
     KVA_FRAMES_THIS_NODE = 1, /* from the request's node and from no other */
-    KVA_FRAMES_COMPACT = 2 /* if memory is free but in pieces, move frames out of the way: see COMPACTION */
+    KVA_FRAMES_COMPACT = 2    /* if free memory is fragmented, move frames out of the way: see COMPACTION */
 };
 
-/** What a request asks for. Zero-initialised, it is a request for one unmovable frame.
+/** A request. Zero-initialised, it asks for one unmovable frame.
  *
- *  All zones are looked at for room in blocks of the request's type and in unused ones, first those of its node, then the nearer
- *  ones before the farther ones; but not in blocks that other CPUs hold. Only if no zone has any room, not even a far one, all are
- *  looked at again: first for what CPUs held, then for room in blocks of the other type, then for runs that reach over several
- *  blocks. */
+ *  The set first searches all zones for room in blocks of the request's type and in unused blocks, except
+ *  blocks that other CPUs hold: first the zones of the request's node, then nearer nodes before farther ones.
+ *  Only if no zone, however far, has such room, it searches all zones again: first including what CPUs held,
+ *  then blocks of the other type, then runs over several blocks. */
 struct kva_frames_request {
     unsigned order; /* 2^order frames, their first number a multiple of 2^order; 0 .. 63 */
-    unsigned node;  /* where to look first. A node need not have zones */
+    unsigned node;  /* the node to search first; it need not have zones */
     uint64_t count; /* 0: 2^order frames. Else that many consecutive frames, and order is 0 */
     uint64_t align; /* the first number is a multiple of this power of two; 0 stands for 1 */
     uint64_t min;   /* the window, both ends included, in which all the frames lie. */
@@ -207,46 +215,49 @@ struct kva_frames_request {
 
 /** Take a run of frames.
  *
- *  Which of the frames that satisfy a request are taken is not defined: each CPU takes from blocks of its own.
+ *  Which of the frames that satisfy a request are taken is undefined: each CPU takes from its own blocks.
  *
  *  In/Out:  frames
  *  In:      request  see above
  *  Out:     first    the number of the first frame
  *  Returns: KVA_OK
- *           KVA_ENOSPC    no such frames are free: true of one moment of the call, after all CPUs' blocks have been looked at.
- *                         While a thread compacts, runs under way are in use twice: see COMPACTION
+ *           KVA_ENOSPC    at one moment of the call no such frames were free, in any CPU's blocks. While a
+ *                         thread compacts, runs under way are in use twice: see COMPACTION
  *           KVA_ENULL     frames, request or first is NULL
- *           KVA_EINVAL    order is above 63; order and count are both given; type or flags has an unknown value; node is
- *                         above the largest node of a zone; with distances, not below node_count
+ *           KVA_EINVAL    order is above 63; order and count are both given; type or flags has an unknown
+ *                         value; node is above the largest node of a zone or, with distances, not below
+ *                         node_count
  *           KVA_EALIGN    align is neither 0 nor a power of two
  *           KVA_EWINDOW   min > max, or the window and the zones do not meet
- *                         (of these four, the misuse hook is told the field)
- *  Cost:    O(1) from the block that the CPU holds for such requests. Else O(zones + log n) for a request by order up to
- *           block_order, and O(log n) for each zone in which it finds nothing; a block that was taken from in another way (in
- *           a window, as a given range) may be looked at in vain once. Other shapes: O(b) on top if one block holds
- *           the run, where b counts the blocks whose largest free group may be a quarter of its length or more, and that
- *           have no place for it; else O(n + c / 64), c being the count. A request that finds nothing, or asks for more than
- *           a block, makes all CPUs give up the blocks that they hold: O(CPUs zones)
- *  Locking: Blocks. One that finds nothing in the block that its CPU holds takes the lock of its CPU; one that would fail, or
- *           asks for more than a block, takes those of all CPUs
+ *                         (for these four, the misuse hook receives the field)
+ *  Cost:    O(1) from the block that the CPU holds for such requests. Else O(zones + log n) for a request by
+ *           order up to block_order, and O(log n) for each zone in which it finds nothing; a block that was
+ *           taken from in another way (in a window, as a given range) may be searched in vain once. Other
+ *           shapes: O(b) on top if one block holds the run, where b counts the blocks whose largest free
+ *           group may be a quarter of its length or more, and that have no place for it; else O(n + c / 64),
+ *           c being the count. A request that finds nothing, or asks for more than a block, makes all CPUs
+ *           give up the blocks that they hold: O(CPUs zones)
+ *  Locking: Blocks. A request that finds nothing in the block that its CPU holds takes the lock of its CPU;
+ *           one that would fail, or asks for more than a block, takes those of all CPUs
  *  Failure: nothing was taken
  */
 KVA_API enum kva_status kva_frames_alloc(struct kva_frames *frames, const struct kva_frames_request *request,
                                          uint64_t *first);
 
-/** Take many runs of the same shape, all or none: the fastest way to many single frames.
+/** Take many runs of the same shape, all or none: the fastest way to get many single frames.
  *
  *  In/Out:  frames
  *  In:      request  as for kva_frames_alloc
  *           runs     how many; 0: nothing is done
  *  Out:     firsts   the first number of each run; on failure, its contents are undefined
- *  Returns: as kva_frames_alloc, and KVA_ENULL when firsts is NULL and runs is not 0. KVA_ENOSPC: at some moment of the
- *           call, fewer were free
- *  Cost:    a lock for each block that single frames are taken from; other shapes as `runs` calls of kva_frames_alloc
+ *  Returns: as kva_frames_alloc, and KVA_ENULL when firsts is NULL and runs is not 0. KVA_ENOSPC: at some
+ *           moment of the call, fewer were free
+ *  Cost:    a lock for each block that single frames are taken from; other shapes as `runs` calls of
+ *           kva_frames_alloc
  *  Locking: as kva_frames_alloc
- *  Failure: nothing is left taken; other threads may have been refused meanwhile what this call had in hand. Blocks that unmovable
- *           runs were in may count as unmovable until nothing is in use in them, and what was taken and given back stays
- *           counted in changed_blocks, strayed_runs and elsewhere_runs
+ *  Failure: all taken runs are given back; meanwhile other requests may have failed for lack of them. Blocks
+ *           that held unmovable ones may count as unmovable until nothing is in use in them, and
+ *           changed_blocks, strayed_runs and elsewhere_runs keep what they counted
  */
 KVA_API enum kva_status kva_frames_alloc_many(struct kva_frames *frames,
                                               const struct kva_frames_request *request, size_t runs,
@@ -264,9 +275,9 @@ KVA_API enum kva_status kva_frames_alloc_many(struct kva_frames *frames,
  *           KVA_ENULL    frames is NULL
  *           KVA_EINVAL   type has an unknown value
  *           KVA_ESIZE    count is 0
- *           KVA_EWRAP    first + count passes 2^64 - 1
- *           KVA_ERANGE   it does not lie in one zone, or meets a hole. Where it meets both a hole and a frame in use, the
- *                        lower one decides: KVA_ERANGE or KVA_EEXIST
+ *           KVA_EWRAP    first + count exceeds 2^64 - 1
+ *           KVA_ERANGE   it does not lie in one zone, or meets a hole. Where it meets both a hole and a frame
+ *                        in use, the lower one decides: KVA_ERANGE or KVA_EEXIST
  *  Cost:    O(log zones + CPUs + count / 64), and O(log n) for each block
  *  Locking: Blocks, those of the range together, and the locks of all CPUs
  *  Failure: nothing has changed
@@ -278,13 +289,14 @@ KVA_API enum kva_status kva_frames_reserve(struct kva_frames *frames, uint64_t f
  *
  *  In/Out:  frames
  *  In:      first   the number of its first frame
- *  Returns: KVA_OK          the run is free. One that is being moved becomes free when the moves under way end, and so does the room
- *                           that was taken for it: see COMPACTION
+ *  Returns: KVA_OK          the run is free. One that is being moved becomes free when the moves under way
+ *                           end, and so does the room that was taken for it: see COMPACTION
  *           KVA_ENULL       frames is NULL
  *           KVA_EUNKNOWN    first lies outside the zones or in a hole
  *           KVA_EINTERIOR   first lies inside a run, not at its start
  *           KVA_EDOUBLE     first is free already, or has been given back while it is being moved
- *  Cost:    O(log zones + c / 64) for a run of c frames; O(log n) on top for each block that becomes more useful to others
+ *  Cost:    O(log zones + c / 64) for a run of c frames; O(log n) on top for each block that becomes eligible
+ *           for further requests
  *  Locking: Blocks, those of the run together. Never waits for a move
  *  Failure: nothing has changed
  */
@@ -293,14 +305,14 @@ KVA_API enum kva_status kva_frames_free(struct kva_frames *frames, uint64_t firs
 /** Give many runs back.
  *
  *  In/Out:  frames
- *  In:      firsts  the first numbers; the fastest in the order in which kva_frames_alloc_many gave them
+ *  In:      firsts  the first numbers; fastest in the order in which kva_frames_alloc_many returned them
  *           runs    how many
- *  Out:     done    how many have been given back, whatever is returned; may be NULL
- *  Returns: KVA_OK, or of the first wrong one what kva_frames_free returns; KVA_ENULL when frames or, with runs > 0,
- *           firsts is NULL
- *  Cost:    a lock for each row of single frames of one block; else as `runs` calls of kva_frames_free
+ *  Out:     done    how many have been given back, whatever the call returns; may be NULL
+ *  Returns: KVA_OK, or what kva_frames_free returns for the first wrong one; KVA_ENULL when frames or, with
+ *           runs > 0, firsts is NULL
+ *  Cost:    a lock for each sequence of single frames in one block; else as `runs` calls of kva_frames_free
  *  Locking: as kva_frames_free
- *  Failure: the runs before firsts[*done] have been given back, that one and all after it are as they were
+ *  Failure: the runs before firsts[*done] have been given back; that one and all after it are unchanged
  */
 KVA_API enum kva_status kva_frames_free_many(struct kva_frames *frames, const uint64_t *firsts, size_t runs,
                                              size_t *done);
@@ -313,19 +325,20 @@ KVA_API enum kva_status kva_frames_free_many(struct kva_frames *frames, const ui
  *  Returns: KVA_OK
  *           KVA_ENULL      frames is NULL
  *           KVA_ESIZE      count is 0
- *           KVA_EWRAP      first + count passes 2^64 - 1
+ *           KVA_EWRAP      first + count exceeds 2^64 - 1
  *           KVA_EUNKNOWN   first lies outside the zones or in a hole
  *           KVA_EDOUBLE    first is free already
  *           KVA_ERANGE     the part reaches beyond the run that first lies in
  *           KVA_EBUSY      the run is being moved: try again
  *  Cost:    as kva_frames_free; never takes memory
- *  Locking: Blocks, those of the part together, with the one before a part that begins with a block and the one after a part that
- *           ends with one
+ *  Locking: Blocks, those of the part together, with the block before a part that begins with a block and the
+ *           block after a part that ends with one
  *  Failure: nothing has changed
  */
 KVA_API enum kva_status kva_frames_free_range(struct kva_frames *frames, uint64_t first, uint64_t count);
 
-/** Divide a run into single frames: each becomes a run of its own. (What Linux calls split_page.) Nothing becomes free.
+/** Divide a run into single frames: each becomes a run of its own. (Linux calls this split_page.) Nothing
+ *  becomes free.
  *
  *  In/Out:  frames
  *  In:      first   the number of its first frame
@@ -343,63 +356,72 @@ KVA_API enum kva_status kva_frames_split(struct kva_frames *frames, uint64_t fir
 
 /* --------------------------------------------------------------------------------------------- compaction */
 
-/** COMPACTION. Free memory that lies in pieces is of no use to a request for a whole block. Compaction moves the frames of blocks
- *  with few frames in use into blocks with many, until whole blocks are free:
+/** COMPACTION. Fragmented free memory is of no use to a request for a whole block. Compaction moves the
+ *  frames of blocks with few frames in use into blocks with many, until whole blocks are free:
  *
  *      before   | #.#..#.. | ####.### | .#...... | ##.####. |
  *      after    | ........ | ######## | ........ | ######## | + 1 frame elsewhere
  *
- *  Only blocks with movable frames alone take part, and each is treated as what lies in it and in its zone: no frame outside
- *  is looked at. A run that reaches over the end of its block stays where it is; only an evacuation moves it.
+ *  Only blocks with movable frames alone take part. In each, only the frames that lie in both the block and
+ *  its zone are considered. A run that reaches over the end of its block stays where it is; only an
+ *  evacuation moves it.
  *
- *  Who calls for it   A request with KVA_FRAMES_COMPACT that finds no room: directly, until there is room or no more to gain.
- *                     A program that has time, by kva_frames_compact in slices: from a helper thread, or before it needs
- *                     large memory.
- *  When it helps      By a lower bound of the fragmentation index (kva_frames_fragmentation) that takes how many frames are free in
- *                     each block, and their largest group. Where it is not above 0, memory is short and not in pieces: nothing is
- *                     moved. Nor is it for a window that has no whole block in it.
- *                     A request for more than a block needs blocks in a row, of which the index tells nothing. For it, the
- *                     blocks with the fewest used frames that suit are evacuated, if so many frames are free in the zone;
- *                     a pinned run is gone round three times in each zone.
- *                     After a direct compaction that did not help, the next 1, 3, 7 ... 63 requests of that order or a
- *                     larger one do not compact
- *  One at a time      compacts a set. A request waits for its turn.
- *  Runs under way     While a thread compacts, up to 32 runs are being moved together, each in one block; while it evacuates, one run of any
- *                     length. Until all of them have been moved, each is in use twice: at its old place, and as the room that was taken
- *                     for it. So other requests may find too little free, and given ranges something in use; kva_frames_find
- *                     and the statistics show two runs. A run that is given back meanwhile becomes free, with its
- *                     room, when these moves end */
+ *  Triggers           A request with KVA_FRAMES_COMPACT that finds no room compacts directly, until there is
+ *                     room or nothing more to gain.
+ *                     A program that has time calls kva_frames_compact in slices: from a helper thread, or
+ *                     before it needs large memory.
+ *  When it helps      A lower bound of the fragmentation index (kva_frames_fragmentation) decides. It is
+ *                     computed from the number of free frames in each block and the largest free group there.
+ *                     Where it is not above 0, memory is short and not fragmented: nothing is moved. The
+ *                     same holds for a window without a whole block.
+ *                     A request for more than a block needs consecutive blocks, which the index does not
+ *                     reflect. For it, the suitable blocks with the fewest used frames are evacuated, if
+ *                     enough frames are free in the zone; in each zone, pinned runs are avoided three times.
+ *                     After a direct compaction that did not help, the next 1, 3, 7 ... 63 requests of that
+ *                     order or a larger one do not compact.
+ *  One at a time      One thread at a time compacts a set. A request waits for its turn.
+ *  Runs under way     A compaction moves up to 32 runs together, each in one block; an evacuation one run of
+ *                     any length. Until all of them have been moved, each is in use twice: at its old place,
+ *                     and as the room that was taken for it. Meanwhile other requests may find too little
+ *                     free, and given ranges may be in use; kva_frames_find and the statistics report two
+ *                     runs. A run that is given back meanwhile becomes free, with its room, when these moves
+ *                     end. */
 
-/** What a call of kva_frames_compact has done. */
+/** Result of a call of kva_frames_compact. */
 struct kva_frames_compacted {
     uint64_t moved_runs;
     uint64_t moved_frames;
-    uint64_t freed_blocks; /* became wholly free */
-    uint64_t pinned_runs;  /* were asked for in vain: KVA_FRAMES_PINNED or KVA_FRAMES_BUSY */
+    uint64_t freed_blocks; /* blocks that became wholly free */
+    uint64_t pinned_runs;  /* runs whose move returned KVA_FRAMES_PINNED or KVA_FRAMES_BUSY */
     bool is_finished;      /* nothing more is to be gained at present; false where `most` was reached */
 };
 
-/** For kva_frames_compact: not for one group, but for as many free blocks as there can be. A block that a pinned or busy run keeps
- *  in use is room for others, and another one is emptied in its place; each call asks anew. */
+/** For kva_frames_compact: free as many blocks as possible, not just one group. A block that a pinned or busy
+ *  run keeps in use provides room for others, and another block is emptied in its place. Each call tries such
+ *  runs anew. */
 #define KVA_FRAMES_ALL_BLOCKS UINT32_MAX
 
-/** Move frames until there is a free group of some order, or as many free blocks as there can be; but only so many frames.
+/** Move frames until there is a free group of an order, or as many free blocks as possible, but at most so
+ *  many frames.
  *
  *  In/Out:  frames
- *  In:      zone    its index in kva_frames_config.zones, or KVA_FRAMES_ALL_ZONES: until one of them has the group
+ *  In:      zone    its index in kva_frames_config.zones, or KVA_FRAMES_ALL_ZONES: until one of them has the
+ *                   group
  *           order   0 .. block_order, or KVA_FRAMES_ALL_BLOCKS
- *           most    frames to move in this call: the run that reaches this number is the last one. Only what is moved counts. 0: none
- *                   is moved; UINT64_MAX: no limit
+ *           most    frames to move in this call: the run that reaches this number is the last one. Only moved
+ *                   frames count. 0: none is moved; UINT64_MAX: no limit
  *  Out:     done    written on KVA_OK; may be NULL
  *  Returns: KVA_OK         see done->is_finished
- *           KVA_ENOENT     the set has no function that moves frames
+ *           KVA_ENOENT     the set has no move function
  *           KVA_ENULL      frames is NULL
- *           KVA_EINVAL     there is no such zone; order is out of its range
- *           KVA_EREENTRY   called from inside that function
- *  Cost:    as kva_frames_drain; O(n) for the zones, 8 bytes for each block, but O(n block_order) where many frames are in use in the
- *           blocks that are to be emptied, or many blocks cannot be, and O(n block_order log n) where pinned runs keep many; then for
- *           each move O(log n), and what the move costs
- *  Locking: Blocks; waits for a compaction under way. The locks of all CPUs are taken at the beginning, for kva_frames_drain
+ *           KVA_EINVAL     there is no such zone; order is out of range
+ *           KVA_EREENTRY   called from inside the move function
+ *  Cost:    as kva_frames_drain; O(n) for the zones, 8 bytes for each block, but O(n block_order) where many
+ *           frames are in use in the blocks to be emptied, or many blocks cannot be emptied, and O(n
+ *           block_order log n) where pinned runs keep many; then for each move O(log n), and the cost of the
+ *           move
+ *  Locking: Blocks; waits for a compaction under way. Takes the locks of all CPUs at the beginning, for
+ *           kva_frames_drain
  *  Failure: nothing has changed
  */
 KVA_API enum kva_status kva_frames_compact(struct kva_frames *frames, size_t zone, unsigned order,
@@ -411,22 +433,25 @@ KVA_API enum kva_status kva_frames_compact(struct kva_frames *frames, size_t zon
  *  In:      first, count, type   as for kva_frames_reserve
  *  Out:     obstacle  on KVA_EBUSY and KVA_ENOSPC the lowest frame that could not be moved; may be NULL
  *  Returns: KVA_OK
- *           KVA_EBUSY      a frame is not movable, is pinned or busy, or is about to be given back. If a frame of the range lies in
- *                          a block with unmovable ones, nothing is moved, and the obstacle is that frame
+ *           KVA_EBUSY      a frame is not movable, is pinned or busy, or is about to be given back. If a used
+ *                          frame of the range lies in a block with unmovable ones, nothing is moved, and the
+ *                          obstacle is that frame
  *           KVA_ENOSPC     there is no room in the zone, outside the range, for a run that is in the way
- *           KVA_ENOENT     the set has no function that moves frames, and something is in the way
- *           KVA_EREENTRY   called from inside that function, and something is in the way
- *           KVA_ENULL, KVA_EINVAL, KVA_ESIZE, KVA_EWRAP, KVA_ERANGE   as kva_frames_reserve
+ *           KVA_ENOENT     the set has no move function, and something is in the way
+ *           KVA_EREENTRY   called from inside the move function, and something is in the way
+ *           KVA_ENULL, KVA_EINVAL, KVA_ESIZE, KVA_EWRAP   as kva_frames_reserve
+ *           KVA_ERANGE     the range does not lie in one zone, or meets a hole with no unmovable frame below
  *  Cost:    as kva_frames_reserve if nothing is in the way. Else
- *           O(CPUs zones + count / 64) and, for each block and each move, O(log n), and what the moves cost; a move for which no block
- *           of movable frames has room costs as kva_frames_alloc in a window
- *  Locking: Blocks, those of a run together, and the locks of all CPUs at the beginning; waits for a compaction under way
- *  Failure: the range is as it was, but for what has been moved out of it
+ *           O(CPUs zones + count / 64) and, for each block and each move, O(log n), and the cost of the
+ *           moves; a move for which no block of movable frames has room costs as kva_frames_alloc in a window
+ *  Locking: Blocks, those of a run together, and the locks of all CPUs at the beginning; waits for a
+ *           compaction under way
+ *  Failure: the range is unchanged, except for runs that have been moved out of it
  */
 KVA_API enum kva_status kva_frames_evacuate(struct kva_frames *frames, uint64_t first, uint64_t count,
                                             enum kva_frames_type type, uint64_t *obstacle);
 
-/* --------------------------------------------------------------------------------- memory that comes and goes */
+/* --------------------------------------------------------------------------- memory that comes and goes */
 
 /** Take free frames out of the set: they become a hole.
  *
@@ -436,8 +461,8 @@ KVA_API enum kva_status kva_frames_evacuate(struct kva_frames *frames, uint64_t 
  *  Out:     obstacle  on KVA_EBUSY the lowest frame of the range that is in use; may be NULL
  *  Returns: KVA_OK
  *           KVA_EBUSY    some of it is in use, or is room that was taken for a run under way: see COMPACTION
- *           KVA_ENULL, KVA_ESIZE, KVA_EWRAP, KVA_ERANGE   as kva_frames_reserve: of a hole and a frame in use the lower one
- *                        decides
+ *           KVA_ENULL, KVA_ESIZE, KVA_EWRAP, KVA_ERANGE   as kva_frames_reserve: the lower one of a hole
+ *                        and a frame in use decides
  *  Cost:    O(log zones + CPUs + count / 64), and O(log n) for each block
  *  Locking: Blocks, those of the range together, and the locks of all CPUs
  *  Failure: nothing has changed
@@ -445,7 +470,7 @@ KVA_API enum kva_status kva_frames_evacuate(struct kva_frames *frames, uint64_t 
 KVA_API enum kva_status kva_frames_offline(struct kva_frames *frames, uint64_t first, uint64_t count,
                                            uint64_t *obstacle);
 
-/** Add memory where there was a hole: its frames become free.
+/** Add memory in a hole: its frames become free.
  *
  *  In/Out:  frames
  *  In:      first     the range
@@ -462,7 +487,7 @@ KVA_API enum kva_status kva_frames_offline(struct kva_frames *frames, uint64_t f
 KVA_API enum kva_status kva_frames_online(struct kva_frames *frames, uint64_t first, uint64_t count,
                                           uint64_t *obstacle);
 
-/** Give up the blocks that CPUs hold for themselves, so that each is found by all.
+/** Make all CPUs give up the blocks that they hold, so that any CPU can take from them.
  *
  *  In/Out:  frames
  *  Returns: KVA_OK, or KVA_ENULL when frames is NULL
@@ -490,7 +515,8 @@ struct kva_frames_found {
     unsigned node;
 };
 
-/** Find what is at a number. A run under way is found in use at both of its places, also if it has been given back: see COMPACTION.
+/** Find what is at a number. A run under way is in use at both of its places, even if it has been given back:
+ *  see COMPACTION.
  *
  *  In:      frames
  *           frame   any
@@ -505,21 +531,21 @@ struct kva_frames_found {
 KVA_API enum kva_status kva_frames_find(const struct kva_frames *frames, uint64_t frame,
                                         struct kva_frames_found *found);
 
-/** For kva_frames_stats_read and others: not one zone but all. */
+/** All zones: for kva_frames_compact, kva_frames_stats_read and kva_frames_orders_read. */
 #define KVA_FRAMES_ALL_ZONES SIZE_MAX
 
-/** What a zone, or the set, holds. */
+/** Statistics of a zone, or of the set. */
 struct kva_frames_stats {
     uint64_t free_frames;
     uint64_t used_frames;   /* of a run under way both places: see COMPACTION */
     uint64_t absent_frames; /* in holes */
     uint64_t blocks;
-    uint64_t free_blocks;      /* all frames of which are free; a block with a hole in it is none */
+    uint64_t free_blocks;      /* all frames of which are free; never a block with a hole in it */
     uint64_t movable_blocks;   /* in use, with movable frames only */
-    uint64_t unmovable_blocks; /* in use, the others: until nothing is in use in them */
-    uint64_t held_blocks;      /* held by CPUs for themselves; counted above as well */
-    /** How often a movable block in use became an unmovable one: since nothing else was left, for a given range, or for a run of
-     *  more frames than a block has. */
+    uint64_t unmovable_blocks; /* all others in use: until nothing is in use in them */
+    uint64_t held_blocks;      /* held by CPUs; counted above as well */
+    /** How often a movable block in use became an unmovable one: because nothing else was left, for a given
+     *  range, or for a run of more frames than a block has. */
     uint64_t changed_blocks;
     /** How often a movable run was put into an unmovable block, for the same reasons. */
     uint64_t strayed_runs;
@@ -544,8 +570,8 @@ struct kva_frames_stats {
 KVA_API enum kva_status kva_frames_stats_read(const struct kva_frames *frames, size_t zone,
                                               struct kva_frames_stats *stats);
 
-/** Free frames by order: how many naturally aligned groups of 2^order they make, each frame counted in the largest one
- *  that it is part of; groups of whole blocks count as blocks. */
+/** Free frames by order: the number of naturally aligned free groups of 2^order frames. Each frame counts in
+ *  the largest group that it is part of; groups of whole blocks count as blocks. */
 struct kva_frames_orders {
     unsigned block_order;                           /* orders 0 .. block_order are in use below */
     uint64_t unmovable[KVA_FRAMES_BLOCK_ORDER + 1]; /* in blocks with unmovable frames */
@@ -568,20 +594,21 @@ struct kva_frames_orders {
 KVA_API enum kva_status kva_frames_orders_read(const struct kva_frames *frames, size_t zone,
                                                struct kva_frames_orders *orders);
 
-/** How much of the free memory is of no use to a request of an order, because it lies in smaller groups. (The measure of
- *  Linux's /sys/kernel/debug/extfrag/unusable_index.)
+/** The share of the free memory that a request of an order cannot use, because it lies in smaller groups.
+ *  (The measure of Linux's /sys/kernel/debug/extfrag/unusable_index.)
  *
  *  In:      orders  as read
  *           order   0 .. orders->block_order
- *  Returns: 0 (all is usable) to 1000 (none is); 0 when nothing is free or orders is NULL; 1000 for a larger order
+ *  Returns: 0 (all is usable) to 1000 (none is); 0 when nothing is free or orders is NULL; 1000 for a larger
+ *           order
  *  Cost:    O(order)
  *  Locking: None
  *  Failure: cannot fail
  */
 KVA_API unsigned kva_frames_unusable(const struct kva_frames_orders *orders, unsigned order);
 
-/** Why a request of an order fails: towards 0 because memory is short, towards 1000 because it is fragmented, so that
- *  compaction would help. (Linux's extfrag_index: 1 - (1 + F / 2^order) / (number of groups), F being the free frames.)
+/** Why a request of an order fails: towards 0 memory is short, towards 1000 it is fragmented and compaction
+ *  would help. (Linux's extfrag_index: 1 - (1 + F / 2^order) / (number of groups), F being the free frames.)
  *
  *  In:      orders  as read
  *           order   0 .. orders->block_order
@@ -594,7 +621,7 @@ KVA_API int kva_frames_fragmentation(const struct kva_frames_orders *orders, uns
 
 /* ---------------------------------------------------------------------------------------- text and checks */
 
-/** Write the free groups of each zone by type and order, after the files buddyinfo and pagetypeinfo of Linux:
+/** Write the free groups of each zone by type and order, similar to Linux's files buddyinfo and pagetypeinfo:
  *
  *      zone 0 node 0 frames 0x0-0xfffff: 1048576 present, 786432 free, 0 absent
  *      zone 0 unmovable      12      3      1      0      2 ...     blocks 3
@@ -605,7 +632,7 @@ KVA_API int kva_frames_fragmentation(const struct kva_frames_orders *orders, uns
  *
  *  In:      frames
  *           line     called for each line; it may not call the set
- *           context  handed to it
+ *           context  passed to it
  *  Returns: KVA_OK, or KVA_ENULL when frames or line is NULL
  *  Cost:    O(zones (n + CPUs)), and O(g) for g free groups
  *  Locking: All, twice for each zone; not while `line` is called
@@ -617,19 +644,22 @@ KVA_API enum kva_status kva_frames_dump(const struct kva_frames *frames, kva_dum
  *
  *      0x0000000000000000 UUUu4MMMMMm731................................................:::
  *
- *      .  unused      M  movable, full     m  movable, nine tenths used or more     1 .. 8  movable, so many tenths (0: less than one)
- *      :  a hole      U  unmovable, full   u  unmovable, in part
- *      A block with a hole in it counts by the frames that it has.
+ *      .  unused      M       movable, full
+ *      :  a hole      m       movable, nine tenths used or more
+ *                     1 .. 8  movable, so many tenths used (0: less than one)
+ *                     U       unmovable, full
+ *                     u       unmovable, in part
+ *      In a block with a hole, only the frames that exist count.
  *
  *  In:      frames
  *           zone     its index in kva_frames_config.zones
  *           line     called for each line; it may not call the set
- *           context  handed to it
+ *           context  passed to it
  *  Returns: KVA_OK
  *           KVA_ENULL    frames or line is NULL
  *           KVA_EINVAL   there is no such zone
  *  Cost:    O(zones + n), n being the zone's
- *  Locking: Blocks, one by one: what other threads change meanwhile is drawn as it was or as it is
+ *  Locking: Blocks, one by one: concurrent changes may or may not be drawn
  *  Failure: nothing has changed
  */
 KVA_API enum kva_status kva_frames_picture(const struct kva_frames *frames, size_t zone, kva_dump_line *line,
@@ -650,12 +680,13 @@ KVA_API enum kva_status kva_frames_check(const struct kva_frames *frames, struct
 
 /* ------------------------------------------------------------------------------------------------- forks */
 
-/** Before a fork of a program with threads: lock all of the set, so that the child finds it whole. In the three handlers
- *  of pthread_atfork, call these three for each set that the child will use. Without threads they do nothing.
+/** Before a fork of a program with threads: lock all of the set, so that it is consistent in the child. In
+ *  the three handlers of pthread_atfork, call these three for each set that the child will use. Without
+ *  threads they do nothing.
  *
- *  It waits for moves under way, unless the function that moves frames calls it. So take a lock that this function takes AFTER this
- *  call: else the move waits for the lock, and the fork for the move. (The prepare handlers run in the reverse order of
- *  their registration: so register the lock's handlers first.)
+ *  It waits for moves under way, unless the move function calls it. A lock that the move function takes must
+ *  be acquired AFTER this call: otherwise the move waits for the lock, and the fork for the move. (Prepare
+ *  handlers run in the reverse order of their registration: register the lock's handlers first.)
  *
  *  In/Out:  frames
  *  Returns: KVA_OK, and the set is locked; or KVA_ENULL when frames is NULL
@@ -675,7 +706,7 @@ KVA_API enum kva_status kva_frames_fork_prepare(struct kva_frames *frames);
  */
 KVA_API enum kva_status kva_frames_fork_parent(struct kva_frames *frames);
 
-/** After a fork, in the child: likewise, where the threads that waited for the locks no longer exist.
+/** After a fork, in the child: the same. The threads that waited for the locks do not exist there.
  *
  *  In/Out:  frames
  *  Returns: KVA_OK, or KVA_ENULL when frames is NULL

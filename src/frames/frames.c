@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The life of a frame set: create, destroy, forks. frames_set.h draws what a set is made of.
+ * Create and destroy a frame set; forks. frames_set.h draws the structure of a set.
  *
- * All memory is one block, laid out before it is taken:
+ * All memory is taken at once, and laid out before:
  *
  *      | set | zones | near | by_node | CPUs | compaction | zone 0: headers, words, rows | zone 1: ... |
  */
@@ -12,9 +12,10 @@
 
 enum { DEFAULT_ORDER = 9 };
 
-/** Of a block's frames, so many make it worth being held: a CPU that changes blocks often is slow, one that skips
- *  blocks with some room leaves fewer blocks empty. Measured for blocks of 512: 1 keeps all empty that could be, and takes three
- *  times as long; 128 saves a tenth of the time, and loses one block in thirty. */
+/** A block with this share of its frames free, or more, is in ROW_MANY: worth being held. A CPU that changes
+ *  blocks often is slow; one that skips blocks with some room leaves fewer blocks empty. Measured for blocks
+ *  of 512: a threshold of 1 frame keeps all blocks empty that could be, and takes three times as long; 128
+ *  saves a tenth of the time, and loses one block in thirty. */
 enum { MANY_SHARE = 16 };
 
 static const uint32_t most_blocks = UINT32_MAX - 1;
@@ -109,7 +110,7 @@ static enum kva_status validate_zones(const struct kva_frames_config *config, st
     return status;
 }
 
-/** Whether zones cover all of a hole. It may reach over several that lie beside one another. */
+/** Whether zones cover all of a hole, which may span adjacent zones. */
 static bool lies_in_zones(const struct kva_frames_config *config, const struct kva_frames_range *hole)
 {
     uint64_t covered = 0;
@@ -147,16 +148,16 @@ static enum kva_status validate_frames_config(const struct kva_frames_config *co
 
 /* ------------------------------------------------------------------------------------------- layout */
 
-/** Where each part of the set lies in its block. */
+/** Where each part of the set lies in its memory. */
 struct layout {
-    uint64_t bytes; /* so far: at most 2^54 */
+    uint64_t bytes; /* of the parts laid out until now: at most 2^54 */
     uint64_t zones;
     uint64_t near;
     uint64_t by_node;
     uint64_t cpus;
     uint64_t cpu_bytes;
     uint64_t compaction; /* 0: there is none */
-    uint64_t blocks;     /* of the first zone's headers */
+    uint64_t blocks;     /* the headers of the first zone */
 };
 
 /** Room for so many elements, on cache lines of their own. */
@@ -190,7 +191,7 @@ static void lay_out_zone(struct layout *layout, uint32_t blocks, unsigned order,
     *rows = add_room(layout, shape.count, sizeof(uintptr_t));
 }
 
-/** What stands before the counts in a CPU's record. */
+/** The bytes before the counts in a CPU's record. */
 static uint64_t bytes_of_slots(uint64_t zones)
 {
     return align_down(sizeof(struct frames_cpu) + zones * SLOTS * sizeof(uint32_t) + 7, 8);
@@ -226,7 +227,7 @@ static struct layout layout_of(const struct kva_frames_config *config)
     return layout;
 }
 
-/** What is taken: a line more, to begin on one. 0 if that passes SIZE_MAX. */
+/** The bytes to take: one cache line more, to begin on a line. 0 if they exceed SIZE_MAX. */
 static size_t bytes_to_take(const struct layout *layout)
 {
     return layout->bytes > SIZE_MAX - KVA_LINE ? 0 : (size_t)layout->bytes + KVA_LINE;
@@ -244,7 +245,7 @@ size_t kva_frames_bytes(const struct kva_frames_config *config)
 
 /* ------------------------------------------------------------------------------------------ building */
 
-/** A node is nearest to itself, whatever the distances say. */
+/** The distance between two nodes. A node is nearest to itself, whatever its entry is. */
 static unsigned distance(const struct kva_frames_config *config, unsigned from, unsigned to)
 {
     if (to == from)
@@ -252,7 +253,7 @@ static unsigned distance(const struct kva_frames_config *config, unsigned from, 
     return 1 + (config->distances ? config->distances[from * config->node_count + to] : 0U);
 }
 
-/** Whether a request on a node looks at zone a before zone b. */
+/** Whether a request on a node searches zone a before zone b. */
 static bool comes_before(const struct kva_frames_config *config, unsigned node, const struct frames_zone *a,
                          const struct frames_zone *b)
 {
@@ -276,7 +277,7 @@ static void sort_for_node(struct kva_frames *frames, const struct kva_frames_con
         frames->near[node] = &frames->zones[order[0]];
 }
 
-/** The set's zones by their start, each with its index in the configuration. */
+/** Sort the set's zones by their start; each keeps its index in the configuration. */
 static void sort_zones(struct kva_frames *frames, const struct kva_frames_config *config)
 {
     for (size_t i = 0; i < config->zone_count; i++) {
@@ -296,7 +297,7 @@ static void init_cpus(struct kva_frames *frames)
     }
 }
 
-/** The CPUs' homes begin with a word of a row where there are blocks enough, else with a cache line of headers. */
+/** Each home begins with a word of a row where there are enough blocks, else with a cache line of headers. */
 static uint32_t home_blocks_of(uint32_t blocks, unsigned cpus)
 {
     uint32_t each = blocks / cpus;
@@ -306,7 +307,7 @@ static uint32_t home_blocks_of(uint32_t blocks, unsigned cpus)
     return each >= 8 ? each & ~UINT32_C(7) : each > 0 ? each : 1;
 }
 
-/** All frames of the zone are free, all others of its blocks absent. */
+/** Make all frames of the zone free, all others of its blocks absent. */
 static void init_states(const struct kva_frames *frames, const struct frames_zone *zone)
 {
     for (uint32_t block = 0; block < zone->rows.blocks; block++) {
@@ -317,7 +318,7 @@ static void init_states(const struct kva_frames *frames, const struct frames_zon
     }
 }
 
-/** The frames of a hole are absent, in all zones that it reaches over. */
+/** Make the frames of a hole absent, in all zones that it spans. */
 static void init_hole(const struct kva_frames *frames, const struct kva_frames_range *hole)
 {
     uint64_t end = hole->first + hole->count;
@@ -332,7 +333,7 @@ static void init_hole(const struct kva_frames *frames, const struct kva_frames_r
     }
 }
 
-/** A header that tells what the states show. */
+/** Compute a header and its rows from the states. */
 static void init_header(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block)
 {
     const struct frames_word *words = words_of(frames, zone, block);
@@ -372,16 +373,17 @@ static const char always = 1;
 static const char never = 0;
 
 /** Fill in a set whose memory is zero. */
-static struct kva_frames *build_set(const struct kva_frames_config *config, struct layout layout, void *block)
+static struct kva_frames *build_set(const struct kva_frames_config *config, struct layout layout,
+                                    void *storage)
 {
-    char *base = (char *)round_to_line((uintptr_t)block);
+    char *base = (char *)round_to_line((uintptr_t)storage);
     struct kva_frames *frames = (struct kva_frames *)(void *)base;
     unsigned order = order_of(config);
 
     *frames = (struct kva_frames){
         .hooks = {config->on_misuse, config->on_corruption, config->hook_context},
         .memory = config->memory,
-        .block = block,
+        .storage = storage,
         .bytes = bytes_to_take(&layout),
         .order = order,
         .size = UINT32_C(1) << order,
@@ -439,11 +441,11 @@ enum kva_status kva_frames_create(const struct kva_frames_config *config, struct
         return kva_report_misuse(&hooks, status, __func__, KVA_NO_FRAME, &bad);
     struct layout layout = layout_of(config);
     size_t bytes = bytes_to_take(&layout);
-    void *block = bytes > 0 ? config->memory.take(config->memory.context, bytes) : NULL;
-    if (!block)
+    void *storage = bytes > 0 ? config->memory.take(config->memory.context, bytes) : NULL;
+    if (!storage)
         return KVA_ENOMEM;
-    memset(block, 0, bytes);
-    *frames = build_set(config, layout, block);
+    memset(storage, 0, bytes);
+    *frames = build_set(config, layout, storage);
     return KVA_OK;
 }
 
@@ -452,14 +454,14 @@ enum kva_status kva_frames_destroy(struct kva_frames *frames)
     if (!frames)
         return KVA_ENULL;
     struct kva_memory memory = frames->memory;
-    memory.give(memory.context, frames->block, frames->bytes);
+    memory.give(memory.context, frames->storage, frames->bytes);
     return KVA_OK;
 }
 
 /* --------------------------------------------------------------------------------------------- forks */
 
-/** A batch under way ends first: its thread is none of the child's. A fork from inside the move function is the exception; there
- *  parent and child both end the batch. */
+/** Waits for a batch under way, because its thread does not exist in the child. After a fork from inside the
+ *  move function, parent and child both end the batch. */
 enum kva_status kva_frames_fork_prepare(struct kva_frames *frames)
 {
     if (!frames)

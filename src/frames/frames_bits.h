@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The states of a block's frames as rows of bits: find room, mark a run, clear one. Positions count from the block's first
- * frame; ranges are [from, end). Nothing here knows of headers: a WHOLE block has to be spread out before (frames_change.h).
+ * The states of a block's frames as bits: find room, mark a run, clear one. Positions count from the block's
+ * first frame; ranges are [from, end). Nothing here reads headers: spread_whole (frames_change.h) must have
+ * written out the states of a WHOLE block.
  *
- * GROUPS. A group of order j is 2^j frames at a multiple of 2^j. Groups of up to 64 frames lie in one word; to find
- * those that are free, halves are joined again and again, so that a bit stays for each group at its first frame:
+ * GROUPS. A group of order j is 2^j frames at a multiple of 2^j. Groups of up to 64 frames lie in one word.
+ * To find the free ones, halves are joined j times, which leaves a bit at the first frame of each free group
+ * of order j:
  *
  *      order 0   1 0 1 1 1 1 1 1      free frames
  *      order 1   0 . 1 . 1 . 1 .      both frames of the pair
@@ -38,7 +40,7 @@ static inline uint64_t word_mask(uint32_t from, uint32_t count)
     return (UINT64_MAX >> (64 - count)) << from;
 }
 
-/** The first frames of the groups of an order, 0 .. 6, that are free. */
+/** The first frames of the free groups of an order, 0 .. 6. */
 static inline uint64_t groups_in_word(uint64_t free, unsigned order)
 {
     static const uint64_t firsts[] = {
@@ -72,7 +74,7 @@ static inline bool group_is_free(const struct frames_word *words, uint32_t posit
     return free_bits(&words[position / 64]) == UINT64_MAX && words_are_free(words, from, from + size);
 }
 
-/** The first position of a free group; `none` if there is none in words [from, count). */
+/** The first position of a free group in words [from, count), or `none`. */
 static inline uint32_t find_group(const struct frames_word *words, uint32_t from, uint32_t count,
                                   unsigned order, uint32_t none)
 {
@@ -92,7 +94,8 @@ static inline uint32_t find_group(const struct frames_word *words, uint32_t from
     return none;
 }
 
-/** The bits of word w that lie in [from, end): bits_of_word, in 32 bits, which makes less code of the loops below. */
+/** The bits of word w that lie in [from, end): bits_of_word in 32 bits, for shorter code in the loops
+ *  below. */
 static inline uint64_t bits_within(uint32_t w, uint32_t from, uint32_t end)
 {
     uint64_t mask = UINT64_MAX;
@@ -104,7 +107,7 @@ static inline uint64_t bits_within(uint32_t w, uint32_t from, uint32_t end)
     return mask;
 }
 
-/** The first frame of [from, end) that is free; `end` if there is none. */
+/** The first free frame of [from, end), or `end`. */
 static inline uint32_t next_free(const struct frames_word *words, uint32_t from, uint32_t end)
 {
     for (uint32_t w = from / 64; w * 64 < end; w++) {
@@ -115,7 +118,7 @@ static inline uint32_t next_free(const struct frames_word *words, uint32_t from,
     return end;
 }
 
-/** The first frame of [from, end) that a run begins with; `end` if there is none. */
+/** The first frame of [from, end) that begins a run, or `end`. */
 static inline uint32_t next_first(const struct frames_word *words, uint32_t from, uint32_t end)
 {
     for (uint32_t w = from / 64; w * 64 < end; w++) {
@@ -126,7 +129,7 @@ static inline uint32_t next_first(const struct frames_word *words, uint32_t from
     return end;
 }
 
-/** The end of the run that goes on inside [from, end): the first frame there that is not inside. */
+/** The end of a run that goes on at `from`: the first frame of [from, end) that is not inside, or `end`. */
 static inline uint32_t end_of_inside(const struct frames_word *words, uint32_t from, uint32_t end)
 {
     for (uint32_t w = from / 64; w * 64 < end; w++) {
@@ -137,7 +140,7 @@ static inline uint32_t end_of_inside(const struct frames_word *words, uint32_t f
     return end;
 }
 
-/** Where the run begins that holds a frame: the last first frame up to it; 0 if there is none in this block. */
+/** The beginning of the run that holds a frame: the last first frame up to it; 0 if this block has none. */
 static inline uint32_t begin_of_run(const struct frames_word *words, uint32_t position)
 {
     for (uint32_t w = position / 64 + 1; w-- > 0;) {
@@ -148,13 +151,13 @@ static inline uint32_t begin_of_run(const struct frames_word *words, uint32_t po
     return 0;
 }
 
-/** The frames that are not in a state, used ones excepted. */
+/** The frames that are not free, or not absent. */
 static inline uint64_t others_than(const struct frames_word *word, bool is_free)
 {
     return ~(is_free ? free_bits(word) : absent_bits(word));
 }
 
-/** The end of the frames from `from` on that are free, or absent. */
+/** The end of the free, or absent, frames that begin at `from`. */
 static inline uint32_t end_of_state(const struct frames_word *words, uint32_t from, uint32_t end,
                                     bool is_free)
 {
@@ -166,7 +169,7 @@ static inline uint32_t end_of_state(const struct frames_word *words, uint32_t fr
     return end;
 }
 
-/** Where the frames begin that end with `end` and are all free, or all absent; `end` if the one before it is not. */
+/** The beginning of the free, or absent, frames that end at `end`; `end` if there are none. */
 static inline uint32_t begin_of_state(const struct frames_word *words, uint32_t end, bool is_free)
 {
     for (uint32_t w = (end + 63) / 64; w-- > 0;) {
@@ -195,7 +198,7 @@ static inline void mark_run(struct frames_word *words, uint32_t from, uint32_t e
         words[from / 64].first |= UINT64_C(1) << from % 64;
 }
 
-/** Mark a run that is words [from, end). */
+/** Mark words [from, end) as one run. */
 static inline void mark_words(struct frames_word *words, uint32_t from, uint32_t end)
 {
     for (uint32_t w = from; w < end; w++)

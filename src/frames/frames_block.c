@@ -3,7 +3,7 @@
 /** The slow path of a block's lock. */
 #include "frames_block.h"
 
-/** Take the lock if it is free; with the mark, if the caller has slept, since others may sleep still. */
+/** Take the lock if it is free. A caller that has slept sets the mark, because others may still sleep. */
 static bool take_lock(struct frames_header *header, uint32_t mark)
 {
     uint32_t low = atomic_load_explicit(&header->low, memory_order_relaxed);

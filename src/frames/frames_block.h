@@ -11,30 +11,33 @@
  *        1       0     used, the inside of a run
  *        0       1     absent: a hole, or beyond an end of the zone
  *
- * So a run ends before the first frame that is not inside. A block that one run covers from end to end is WHOLE: its header
- * says so, and its states stay zero.
+ * A run ends before the first frame that is not inside. A block that one run covers from end to end is WHOLE:
+ * its header says so, and its states stay zero.
  *
- * HEADER. Two words of 32 bits, since not every host has atomic operations on 64:
+ * HEADER. Two words of 32 bits, because not every host has atomic operations on 64:
  *
  *       31    28 27          16 15  13 12   9  8    7    6    5  4  3  2   1    0
  *      | hint   | owner        | slot | top  |tail|head|cont|whole|kind |mark|lock|    low
  *       31 30   29     28   27          14 13                                    0
  *      |     | skip | moving | used       | free                                  |    high
  *
- *      lock, mark   the lock; mark: a thread sleeps until it is dropped. While it is held, the other fields stay in memory
+ *      lock, mark   the lock; mark: a thread sleeps until it is dropped. The other fields stay in memory
+ *                   while it is held
  *      kind         enum frames_kind
  *      whole        enum frames_whole
  *      cont         the run that the last frame is part of goes on in the next block
- *      head, tail   the first, the last frame is free; of a held block, nothing
- *      top          no naturally aligned group of free frames is larger than 2^top (an upper bound); of a held block, nothing
- *      slot, owner  the CPU that holds the block for itself, plus one, and in which slot; 0: none does
+ *      head, tail   the first, the last frame is free; undefined in a held block
+ *      top          no naturally aligned group of free frames is larger than 2^top (a bound); undefined in a
+ *                   held block
+ *      slot, owner  the number of the CPU that holds the block, plus one, and in which slot; owner 0: no CPU
+ *                   holds it
  *      hint         no frame is free before this sixteenth of the block (words, in blocks of up to 16 words)
- *      free, used   how many frames are; the others are absent
+ *      free, used   how many frames are free, and how many in use; the others are absent
  *      moving       runs of the block are isolated: they are about to be moved (frames_isolate.h)
- *      skip         compaction has looked at all of the block in vain
+ *      skip         compaction has examined all of the block in vain
  *
- * All but the lock and the mark change only under the lock. A header is handled as one 64-bit value, `h` below, without the
- * lock's bits.
+ * All but the lock and the mark change only under the lock. A header is handled as one 64-bit value, `h`
+ * below, without the bits of the lock.
  */
 #ifndef KVA_FRAMES_BLOCK_H
 #define KVA_FRAMES_BLOCK_H
@@ -42,15 +45,15 @@
 #include "../base/arith.h"
 #include "../base/sync.h"
 
-/** What most calls go through is worth its copies; what some of them go through, and others do not, saves registers of its
- *  own. */
+/** HOT: inlined, because most calls take this path. APART: not inlined, so that only the calls that take this
+ *  path save its registers. */
 #define FRAMES_HOT static inline __attribute__((always_inline))
 #define FRAMES_APART static __attribute__((noinline))
 
 enum frames_kind {
     KIND_UNUSED = 0,    /* no frame is in use, and no CPU holds the block */
     KIND_UNMOVABLE = 1, /* some frame may be unmovable */
-    KIND_MOVABLE = 2    /* all that are in use are movable */
+    KIND_MOVABLE = 2    /* all frames in use are movable */
 };
 
 enum frames_whole {
@@ -96,8 +99,8 @@ enum {
 
 struct frames_header {
     _Atomic uint32_t low;
-    _Atomic uint32_t
-        high; /* changed under the lock; atomic for those that only want to know about how many frames are free */
+    /** Changed under the lock; atomic for readers without it, which need an estimate only. */
+    _Atomic uint32_t high;
 };
 
 /** The state of 64 frames. */
@@ -158,7 +161,8 @@ static inline bool is_held(uint64_t h)
     return (h & OWNER_MASK) != 0;
 }
 
-/** Whether all runs of a block begin and end in it, and are to be found in its states, and none is about to be moved. */
+/** Whether the states of a block show all its runs, none of which goes on in the next block or is about to be
+ *  moved. */
 static inline bool has_plain_runs(uint64_t h)
 {
     return (h & (WHOLE_MASK | CONT_MASK | MOVING_MASK)) == 0;
@@ -174,7 +178,7 @@ static inline uint64_t with_hint(uint64_t h, uint32_t hint)
     return header_with(h, HINT_MASK, HINT_AT, hint);
 }
 
-/** `count` frames less are free and as many more in use. */
+/** `count` fewer frames are free, and as many more in use. */
 static inline uint64_t with_taken(uint64_t h, uint64_t count)
 {
     return h + count * ((UINT64_C(1) << USED_AT) - (UINT64_C(1) << FREE_AT));
@@ -189,15 +193,15 @@ static inline uint64_t with_given(uint64_t h, uint64_t count)
 
 /** How the blocks of a set are locked. */
 struct frames_locking {
-    const char *alone; /* not 0 while no other thread can see the set: then there is no lock to take */
-    bool is_watched;   /* threads->point is to be called */
+    const char *alone; /* nonzero while no other thread can use the set: no lock is taken */
+    bool is_watched;   /* threads->point must be called */
     const struct kva_threads *threads;
 };
 
-/** The way in when the lock was not free, or is watched. */
+/** Take a lock that was not free, or is watched. */
 void kva_block_wait(struct frames_header *header, const struct kva_threads *threads);
 
-/** After a lock has been dropped that was marked or is watched. */
+/** Wake a sleeping thread after a lock that was marked or is watched has been dropped. */
 void kva_block_wake(struct frames_header *header, const struct kva_threads *threads, bool is_marked);
 
 static inline bool no_other_thread(const struct frames_locking *locking)
@@ -214,14 +218,15 @@ static inline uint64_t block_header(const struct frames_header *header)
            (uint64_t)atomic_load_explicit(&header->high, memory_order_relaxed) << 32;
 }
 
-/** Take the lock if it is free. No look before: it would bring the line in to be read, and once more to be written. */
+/** Take the lock if it is free. A load before would fetch the cache line twice: to be read, and to be
+ *  written. */
 static inline bool block_try(struct frames_header *header)
 {
     return (atomic_fetch_or_explicit(&header->low, HEADER_LOCK, memory_order_acquire) & HEADER_LOCK) == 0;
 }
 
-/** Whether a block could be locked without a call. No thread comes to be while a lone one is in here: so that one takes no
- *  lock. */
+/** Lock a block if that takes no call; return whether it is locked. While no other thread can use the set, it
+ *  takes no lock: none starts before the lock would be dropped. */
 FRAMES_HOT bool block_lock_at_once(struct frames_header *header, const struct frames_locking *locking)
 {
     return no_other_thread(locking) || (!locking->is_watched && block_try(header));
@@ -235,7 +240,7 @@ FRAMES_HOT uint64_t block_lock(struct frames_header *header, const struct frames
     return block_header(header);
 }
 
-/** Set the header and keep the lock. A thread that is about to sleep may mark it meanwhile. */
+/** Set the header and keep the lock. A thread that is about to sleep may mark the lock meanwhile. */
 static inline void block_keep(struct frames_header *header, uint64_t h)
 {
     uint32_t low = atomic_load_explicit(&header->low, memory_order_relaxed);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Changes of a block whose lock is held: frames [from, end) are taken, given back, go absent or come back. Each function
- * writes the states and returns the changed header, which the caller commits. None can fail.
+ * Changes of a block whose lock is held: frames [from, end) are taken, given back, become absent or free.
+ * Each function writes the states and returns the changed header, which the caller commits. None can fail.
  */
 #ifndef KVA_FRAMES_CHANGE_H
 #define KVA_FRAMES_CHANGE_H
 
 #include "frames_set.h"
 
-/** Write the states of a WHOLE block out, before a part of it changes. */
+/** Write out the states of a WHOLE block, before a part of it changes. */
 static inline uint64_t spread_whole(const struct kva_frames *frames, struct frames_word *words, uint64_t h)
 {
     if (whole_of(h) == WHOLE_NOT)
@@ -18,7 +18,7 @@ static inline uint64_t spread_whole(const struct kva_frames *frames, struct fram
     return h & ~WHOLE_MASK;
 }
 
-/** HEAD and TAIL, as the states show them. */
+/** HEAD and TAIL, computed from the states. */
 static inline uint64_t ends_of(const struct kva_frames *frames, const struct frames_word *words, uint64_t h)
 {
     uint32_t last = frames->size - 1;
@@ -33,7 +33,7 @@ static inline uint64_t with_ends(const struct kva_frames *frames, const struct f
     return (h & ~(HEAD_MASK | TAIL_MASK)) | ends_of(frames, words, h);
 }
 
-/** Take free frames. `begins`: they are the first ones of their run; `goes_on`: the run goes on in the next block. */
+/** Take free frames. `begins`: the run begins with them; `goes_on`: the run goes on in the next block. */
 static inline uint64_t take_frames(const struct kva_frames *frames, struct frames_word *words, uint64_t h,
                                    uint32_t from, uint32_t end, bool begins, bool goes_on)
 {
@@ -45,7 +45,8 @@ static inline uint64_t take_frames(const struct kva_frames *frames, struct frame
     return !is_held(h) && (from == 0 || end == frames->size) ? with_ends(frames, words, h) : h;
 }
 
-/** The kind of a block once a run of the wanted kind lies in it, too. `counts` counts what mixes kinds. */
+/** Give a block the kind that it has once a run of the wanted kind lies in it. `counts` counts mixed
+ *  kinds. */
 static inline uint64_t join_kinds(uint64_t h, enum frames_kind wanted, struct frames_counts *counts)
 {
     enum frames_kind kind = kind_of(h);
@@ -60,7 +61,7 @@ static inline uint64_t join_kinds(uint64_t h, enum frames_kind wanted, struct fr
     return with_kind(h, wanted);
 }
 
-/** Whether a group of an order is free that has frames in [from, end), all of which are free. */
+/** Whether a free group of an order has frames in [from, end), all of which are free. */
 static inline bool makes_group(const struct frames_word *words, uint32_t from, uint32_t end, unsigned order)
 {
     uint32_t size = UINT32_C(1) << order;
@@ -104,7 +105,7 @@ static inline uint64_t with_larger_top(const struct kva_frames *frames, const st
     return with_top(h, top);
 }
 
-/** A position has become free. */
+/** Lower the hint for a position that has become free. */
 static inline uint64_t with_lower_hint(const struct kva_frames *frames, uint64_t h, uint32_t position)
 {
     uint32_t hint = position >> 6 >> frames->hint_shift;
@@ -112,7 +113,7 @@ static inline uint64_t with_lower_hint(const struct kva_frames *frames, uint64_t
     return hint < hint_of(h) ? with_hint(h, hint) : h;
 }
 
-/** [from, end) has become free. */
+/** Adjust the bounds after [from, end) has become free. */
 static inline uint64_t with_more_room(const struct kva_frames *frames, const struct frames_word *words,
                                       uint64_t h, uint32_t from, uint32_t end)
 {
@@ -123,20 +124,20 @@ static inline uint64_t with_more_room(const struct kva_frames *frames, const str
     return from == 0 || end == frames->size ? with_ends(frames, words, h) : h;
 }
 
-/** A block in which nothing is in use any more is of no kind, unless a CPU holds it. */
+/** A block in which nothing is in use has no kind, unless a CPU holds it. */
 static inline uint64_t without_kind_if_unused(uint64_t h)
 {
     return (h & (USED_MASK | OWNER_MASK)) == 0 ? with_kind(h, KIND_UNUSED) : h;
 }
 
-/** The bound of the largest free group as small as it can be; of a held block, nothing. */
+/** Make the bound of the largest free group exact; a held block keeps its bound. */
 static inline uint64_t with_exact_top(const struct kva_frames *frames, const struct frames_word *words,
                                       uint64_t h)
 {
     return is_held(h) || free_of(h) == 0 ? h : with_top(h, largest_group(frames, words));
 }
 
-/** A block that a CPU has held until now: what its header says of head, tail and top is right again. */
+/** End the hold of a block: make kind, head, tail and top right again. */
 static inline uint64_t without_holder(const struct kva_frames *frames, const struct frames_word *words,
                                       uint64_t h)
 {
@@ -144,13 +145,13 @@ static inline uint64_t without_holder(const struct kva_frames *frames, const str
     return with_ends(frames, words, with_exact_top(frames, words, h));
 }
 
-/** A block becomes free from end to end. */
+/** Set the bounds of a block that is free from end to end. */
 static inline uint64_t with_all_free(const struct kva_frames *frames, uint64_t h)
 {
     return with_hint(with_top(h, frames->order), 0) | HEAD_MASK | TAIL_MASK;
 }
 
-/** Frames of word w have become free: raise `top` to the largest group that is free there. */
+/** Adjust the bounds after frames of word w have become free. */
 static inline uint64_t with_room_in_word(const struct kva_frames *frames, const struct frames_word *words,
                                          uint64_t h, uint32_t w)
 {
@@ -161,7 +162,7 @@ static inline uint64_t with_room_in_word(const struct kva_frames *frames, const 
     return w == 0 || w == frames->words - 1 ? with_ends(frames, words, h) : h;
 }
 
-/** Give used frames back. What was after them in their run is the caller's to mark. */
+/** Give used frames back. The caller marks the rest of their run after them. */
 static inline uint64_t give_frames(const struct kva_frames *frames, struct frames_word *words, uint64_t h,
                                    uint32_t from, uint32_t end)
 {
@@ -180,8 +181,8 @@ static inline uint64_t give_frames(const struct kva_frames *frames, struct frame
                                          : with_more_room(frames, words, h, from, end));
 }
 
-/** Several runs of a block have been given back, `count` frames in all, none before `from`; their states show it already. `top` is
- *  raised alone, as by give_frames. */
+/** Adjust the header after several runs of a block, `count` frames in all, none before `from`, have been
+ *  given back in its states. As in give_frames, `top` is only raised. */
 static inline uint64_t with_given_runs(const struct kva_frames *frames, const struct frames_word *words,
                                        uint64_t h, uint32_t from, uint64_t count)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The invariants of a set, F1 to F10; docs/theory/frames.md gives the reasons. */
+/** Check the invariants of a set, F1 to F10; docs/theory/frames.md gives the reasons. */
 #include "frames_change.h"
 #include "frames_freeze.h"
 
-/** A block under examination; the set is frozen. */
+/** The block that is being checked; the set is frozen. */
 struct view {
     const struct kva_frames *frames;
     const struct frames_zone *zone;
@@ -30,7 +30,7 @@ static bool is_whole(const struct view *view)
     return whole_of(view->h) != WHOLE_NOT;
 }
 
-/** The frames of a block in three states. */
+/** Count the free and the used frames of a block. */
 static void count_frame_states(const struct view *view, uint32_t *free, uint32_t *used)
 {
     *free = 0;
@@ -51,7 +51,7 @@ static bool check_header_counts(const struct view *view)
            broken(view, 0, "F1: a header counts other frames than the states show");
 }
 
-/** What lies outside the zone is absent. */
+/** Frames outside the zone are absent. */
 static bool check_zone_ends(const struct view *view)
 {
     uint32_t size = view->frames->size;
@@ -70,7 +70,7 @@ static bool begins_inside(const struct view *view)
     return inside_bits(&view->words[0]) & 1;
 }
 
-/** An inside follows a used frame. `goes_on` is what the block before says. */
+/** An inside follows a used frame. `goes_on`: the block before has `cont`. */
 static bool check_runs(const struct view *view, bool goes_on)
 {
     uint64_t before = goes_on; /* whether the frame before the word is used */
@@ -87,7 +87,7 @@ static bool check_runs(const struct view *view, bool goes_on)
     }
     uint32_t last = view->frames->size - 1;
     bool used_at_end = is_whole(view) || (view->words[last / 64].taken >> last % 64 & 1) != 0;
-    return !(view->h & CONT_MASK) || used_at_end || broken(view, last, "F3: a free frame goes on");
+    return !(view->h & CONT_MASK) || used_at_end || broken(view, last, "F3: a free frame has cont");
 }
 
 static bool check_bounds(const struct view *view)
@@ -130,7 +130,7 @@ static bool check_rows(const struct view *view)
     return true;
 }
 
-/** A held block is named by the slot that its header names, which is one of its kind. */
+/** The slot that the header of a held block names holds that block, and is of its kind. */
 static bool check_hold(const struct view *view)
 {
     unsigned owner = header_field(view->h, OWNER_MASK, OWNER_AT);
@@ -140,7 +140,7 @@ static bool check_hold(const struct view *view)
         return true;
     return (owner <= view->frames->locks.cpu_count && slot / CLASSES + 1 == kind_of(view->h) &&
             atomic_load(slot_of(view->frames, view->zone, owner - 1, slot)) == view->block + 1) ||
-           broken(view, 0, "F9: a block is held, but its holder does not know");
+           broken(view, 0, "F9: no slot of its CPU names a held block");
 }
 
 static bool check_block(const struct view *view, bool goes_on)
@@ -149,7 +149,7 @@ static bool check_block(const struct view *view, bool goes_on)
            check_bounds(view) && check_kind(view) && check_rows(view) && check_hold(view);
 }
 
-/** Each summary's bit stands for a word that is not zero, and each such word has one. */
+/** A summary has a bit for each word below that is not zero, and for no other. */
 static bool check_summaries(const struct view *view)
 {
     const struct frames_rows *rows = &view->zone->rows;

@@ -3,34 +3,36 @@
 /**
  * Compaction by counts: which blocks are emptied, and into which.
  *
- * THE FEWEST MOVES. If U frames are in use in N movable blocks of S frames, the fullest ceil(U / S) blocks can hold them all, and
- * the others can be emptied. Each frame that is in use in one of the others has to move once, and no other frame does. So the
- * blocks are told apart by one LEVEL: blocks with fewer used frames are sources, blocks with more are targets; of
- * those with just as many, the first ones are sources, as many as it takes.
+ * THE FEWEST MOVES. If U frames are in use in N movable blocks of S frames, the fullest ceil(U / S) blocks
+ * can hold them all, and the others can be emptied. Each used frame of the others has to move once, and no
+ * other frame does. One LEVEL divides the blocks: those with fewer used frames are sources, those with more
+ * are targets; of those with exactly as many, the first ones are sources, as many as necessary.
  *
  *      used frames   512 510 490 300 | 100 40 3 1        U = 1956, S = 512: four blocks hold all
  *                    targets           sources             the level is 100
  *
- * One pass over the headers counts the blocks of each level, a second one empties the sources: those with the fewest used
- * frames first, since they give the most room for each move. (In steps of powers of two, lest each level takes a pass.)
- * Within a block the longest runs go first: they are the hardest to place. A target is one whose largest free group is the
- * smallest that will do.
+ * One pass over the headers counts the blocks of each level. Further passes empty the sources, those with the
+ * fewest used frames first, because they give the most room for each move. (One pass for each power of two,
+ * not for each level.) Within a block the longest runs go first: they are the hardest to place. A target is a
+ * block whose largest free group is the smallest that suffices.
  *
- * PINNED RUNS. A block in which a run stays is skipped: it is no source any more, and what is free in it is
- * room. So in the next ROUND there is more room for fewer frames, and the blocks that are the cheapest by
- * then are emptied in its place; until nothing more is to be gained, or no run was pinned. The first rounds
- * end with the first pinned run: so fewer targets are filled that become sources later. But a round costs a
- * look at all headers, and each block may hold a pinned run. So that the rounds are few, each later one has
- * twice as many sources at least as the one before; it ends as soon as it has freed as many blocks as can be.
+ * PINNED RUNS. A block in which a run stays is skipped: it is no longer a source, and its free frames are
+ * room. The next ROUND has more room for fewer frames, and empties the blocks that are then the cheapest;
+ * until there is nothing to gain, or no run was pinned. The first rounds end with the first pinned run, so
+ * that fewer targets are filled that become sources later. But a round examines all headers, and each block
+ * may hold a pinned run. To keep the rounds few, the least number of sources doubles from round to round
+ * after that, and each ends as soon as it has freed as many blocks as possible. docs/theory/frames.md,
+ * "Compaction by counts", has the proofs.
  *
- * FOR ONE GROUP the block with the fewest used frames is emptied. If something stays in it, others follow, in steps of powers of two
- * as well, until a group of the order is free.
+ * FOR ONE GROUP the block with the fewest used frames is emptied. If something stays in it, others follow,
+ * also in steps of powers of two, until a group of the order is free.
  *
- * Where a block's bound or its free frames become fewer, the lock of the CPU is held: so a request that fails at the same time, with
- * the locks of all CPUs, has not missed a block that moved from one row to another (frames_find.c).
+ * LOCKS. A step that lowers a block's bound or its free frames holds the lock of the CPU: a request that
+ * fails at the same time, under the locks of all CPUs, does not miss a block that moved from one row to
+ * another.
  *
- * The original's order of visiting, two scanners that meet, is in bench/scanners: a peer to compare with, on the same step
- * (frames_isolate.h).
+ * bench/scanners has Linux's order of visiting, two scanners that meet, on the same isolation step, as a peer
+ * to compare with.
  */
 #include "frames_compact.h"
 
@@ -41,17 +43,17 @@ static const uint32_t shortest_runs[] = {64, 8, 1};
 
 enum { RUN_LENGTHS = sizeof shortest_runs / sizeof shortest_runs[0] };
 
-/** What a call moves, where. */
+/** The moves of one call in one zone. */
 struct pass {
     struct frames_targets targets;
     uint32_t from; /* the blocks that may be emptied */
     uint32_t end;
-    unsigned order; /* until there is a free group of this order, unless for_all */
+    unsigned order; /* stop at a free group of this order, unless for_all */
     bool for_all;
     bool has_group;
     uint64_t left;     /* frames that may be moved */
-    uint64_t enough;   /* free blocks: with so many a round ends, */
-    uint64_t too_many; /* and with so many pinned runs */
+    uint64_t enough;   /* a round ends with so many freed blocks, */
+    uint64_t too_many; /*   or with so many pinned runs */
     bool spare; /* more sources than blocks to free: if need be, any block but the source is a target */
     struct kva_frames_compacted done;
 };
@@ -80,8 +82,8 @@ void kva_compaction_leave(const struct kva_frames *frames)
 
 /* ------------------------------------------------------------------------------------------- headers */
 
-/** A header as it is at some moment of the call, each half for itself: to choose by, not to rely on. */
-static uint64_t peek_header(const struct frames_zone *zone, uint32_t block)
+/** Read a header without its lock. The halves may be of different moments: good enough to choose a block. */
+static uint64_t read_header(const struct frames_zone *zone, uint32_t block)
 {
     return block_header(&zone->headers[block]);
 }
@@ -92,14 +94,15 @@ static bool is_movable_block(uint64_t h)
     return kind_of(h) == KIND_MOVABLE && !is_held(h) && used_of(h) > 0;
 }
 
-/** Whether it could be emptied, and would then be a free block. */
+/** Whether a block could be emptied and would then be free from end to end. */
 static bool can_be_emptied(const struct kva_frames *frames, uint64_t h)
 {
     return (h & (KIND_MASK | OWNER_MASK | WHOLE_MASK | SKIP_MASK)) == (uint64_t)KIND_MOVABLE << KIND_AT &&
            used_of(h) > 0 && free_of(h) + used_of(h) == frames->size;
 }
 
-/** A block that cannot become free from end to end is no source, however little of it is in use: it has room for others. */
+/** Whether a block is a source. One that cannot become free from end to end is no source, but has room
+ *  for others. */
 static bool is_source(const struct frames_targets *targets, uint32_t block, uint64_t h)
 {
     if (!can_be_emptied(targets->frames, h))
@@ -107,7 +110,8 @@ static bool is_source(const struct frames_targets *targets, uint32_t block, uint
     return used_of(h) < targets->level || (used_of(h) == targets->level && block < targets->cut);
 }
 
-/** Whether runs may be moved to a block; `if_need_be`, to a source that is fuller than the block that is being emptied. */
+/** Whether runs may be moved to a block. `if_need_be`: also to a source that is fuller than the block that is
+ *  being emptied. */
 static bool is_target(const struct frames_targets *targets, uint32_t block, uint64_t h, bool if_need_be)
 {
     bool excluded = block >= targets->from && block < targets->end;
@@ -118,7 +122,7 @@ static bool is_target(const struct frames_targets *targets, uint32_t block, uint
 
 /* ------------------------------------------------------------------------------------------- targets */
 
-/** A block has come among those of a `top`: there may be room. */
+/** Forget the failures for a `top` that a block has just got: it may have room. */
 static void forget_failure(struct frames_targets *targets, unsigned top)
 {
     targets->first.failed[top] = (struct frames_failed){0};
@@ -142,7 +146,7 @@ static void note_failure(struct frames_round *round, unsigned top, const struct 
         *failed = (struct frames_failed){(uint32_t)move->count, (uint32_t)move->align};
 }
 
-/** Put runs of the batch, from `next` on, into a block. Returns the first that is not placed. */
+/** Take room in a block for runs of the batch, from `next` on. Returns the first run that is not placed. */
 static unsigned fill_target(struct frames_targets *targets, uint32_t block, unsigned next, bool if_need_be)
 {
     const struct kva_frames *frames = targets->frames;
@@ -153,7 +157,7 @@ static unsigned fill_target(struct frames_targets *targets, uint32_t block, unsi
 
     if (is_target(targets, block, h, if_need_be) && whole_of(h) == WHOLE_NOT) {
         placed = kva_isolate_room(frames, targets->zone, block, &h, next);
-        if (placed == next) { /* its bound is too large */
+        if (placed == next) { /* the bound of the block is too large */
             h = with_exact_top(frames, words_of(frames, targets->zone, block), h);
             forget_failure(targets, top_of(h));
         }
@@ -163,7 +167,7 @@ static unsigned fill_target(struct frames_targets *targets, uint32_t block, unsi
     return placed;
 }
 
-/** Look for a target among the blocks of one `top`, from the last one on and round. */
+/** Search for a target among the blocks of one `top`, from the last target on and round. */
 static unsigned fill_some_target(struct frames_targets *targets, struct frames_round *round, unsigned top,
                                  unsigned next)
 {
@@ -176,7 +180,7 @@ static unsigned fill_some_target(struct frames_targets *targets, struct frames_r
         uint32_t end = part == 0 ? rows->blocks : begin;
         uint32_t block = row_next(rows, row, part == 0 ? begin : 0, end);
         for (; block < end; block = row_next(rows, row, block + 1, end)) {
-            if (!is_target(targets, block, peek_header(targets->zone, block), if_need_be))
+            if (!is_target(targets, block, read_header(targets->zone, block), if_need_be))
                 continue;
             unsigned placed = fill_target(targets, block, next, if_need_be);
             round->cursor[top] = block;
@@ -210,7 +214,7 @@ bool kva_find_targets(struct frames_targets *targets)
         if (placed == next && targets->above != UINT32_MAX)
             placed = place_run(targets, &targets->second, next);
         if (placed == next) {
-            forget_failures(&targets->first); /* what has been placed is given back */
+            forget_failures(&targets->first); /* room that has been taken is given back */
             return false;
         }
         next = placed;
@@ -222,12 +226,13 @@ bool kva_find_targets(struct frames_targets *targets)
 
 /** How far a block has been emptied. */
 struct progress {
-    uint32_t position; /* what is before it has been looked at */
+    uint32_t position; /* the frames before it have been examined */
     bool at_end;
-    bool is_stuck; /* a run stays: so the others would leave in vain */
+    bool is_stuck; /* a run stays: the others would move in vain */
 };
 
-/** The run that reaches what is left to be moved is the last one of the batch: the others are as if they had not been looked at. */
+/** Let the run that reaches the rest of the budget be the last one of the batch. Returns whether runs after
+ *  it were dropped. */
 static bool cut_batch(const struct pass *pass, uint32_t *position)
 {
     struct frames_compaction *compaction = pass->targets.frames->compaction;
@@ -244,7 +249,7 @@ static bool cut_batch(const struct pass *pass, uint32_t *position)
     return false;
 }
 
-/** Isolate runs of a block. If need be, they may go to any block that is fuller than this one is by now. */
+/** Isolate runs of a block. If need be, they may go to any block that is fuller than this one is now. */
 static void isolate_some(struct pass *pass, uint32_t block, struct progress *progress, uint32_t shortest)
 {
     const struct kva_frames *frames = pass->targets.frames;
@@ -266,7 +271,7 @@ static void isolate_some(struct pass *pass, uint32_t block, struct progress *pro
     leave_cpu(frames, cpu);
 }
 
-/** Have some runs of a block moved. */
+/** Move one batch of runs of a block. */
 static void move_some(struct pass *pass, uint32_t block, struct progress *progress, uint32_t shortest)
 {
     const struct kva_frames *frames = pass->targets.frames;
@@ -283,7 +288,8 @@ static void move_some(struct pass *pass, uint32_t block, struct progress *progre
     progress->is_stuck = !has_room || moves.refused > 0;
 }
 
-/** Look at what is left of a block. Where all of it has been looked at and something is left, compaction skips it from now on. */
+/** Record the result for a block. If all of it has been examined and something is left, mark it to be
+ *  skipped. */
 static void conclude_block(struct pass *pass, uint32_t block, const struct progress *progress)
 {
     const struct kva_frames *frames = pass->targets.frames;
@@ -302,15 +308,15 @@ static void conclude_block(struct pass *pass, uint32_t block, const struct progr
     leave_cpu(frames, cpu);
 }
 
-/** Whether a block that is being emptied has a group of the wanted order already. */
+/** Whether a block that is being emptied already has a group of the wanted order. */
 static bool block_has_group(const struct pass *pass, uint32_t block)
 {
-    uint64_t h = peek_header(pass->targets.zone, block);
+    uint64_t h = read_header(pass->targets.zone, block);
 
     return !pass->for_all && !is_held(h) && free_of(h) > 0 && top_of(h) >= pass->order;
 }
 
-/** No run of a block is longer than this. */
+/** An upper bound of the length of a block's runs. */
 static uint32_t longest_run(const struct pass *pass, uint32_t block)
 {
     const struct kva_frames *frames = pass->targets.frames;
@@ -325,8 +331,7 @@ static uint32_t longest_run(const struct pass *pass, uint32_t block)
     return used_of(h) - runs + 1;
 }
 
-/** Put the bound of a block's largest group right: where frames have been taken as given ranges or in windows, it may be far too
- *  large. */
+/** Make the bound of a block's largest group exact: after given ranges or windows it may be far too large. */
 static void tighten_bound(const struct pass *pass, uint32_t block)
 {
     const struct kva_frames *frames = pass->targets.frames;
@@ -353,26 +358,26 @@ static void empty_block(struct pass *pass, uint32_t block)
         while (!progress.at_end && !progress.is_stuck && pass->left > 0 && !block_has_group(pass, block))
             move_some(pass, block, &progress, shortest_runs[i]);
     }
-    while (progress.is_stuck && !progress.at_end) /* no run is that long: the rest is looked at and stays */
+    while (progress.is_stuck && !progress.at_end) /* no run is that long: the rest is examined and stays */
         isolate_some(pass, block, &progress, UINT32_MAX);
     conclude_block(pass, block, &progress);
 }
 
 /* --------------------------------------------------------------------------------------- for all blocks */
 
-/** Count the blocks of each level, and all of them. Returns how many can be emptied: all but the fullest
- *  that hold what is in use. */
+/** Count the blocks of each level, and all of them. Returns how many can be emptied: all but the fullest,
+ *  which hold the used frames. */
 static uint32_t count_levels(const struct pass *pass, uint32_t *blocks)
 {
     const struct kva_frames *frames = pass->targets.frames;
     uint32_t *levels = frames->compaction->levels;
     uint64_t used = 0;
-    uint64_t elsewhere = 0; /* free frames of movable blocks that are not emptied in any case */
+    uint64_t elsewhere = 0; /* free frames of movable blocks that are never emptied */
     uint32_t count = 0;
 
     memset(levels, 0, (frames->size + (size_t)1) * sizeof *levels);
     for (uint32_t block = pass->from; block < pass->end; block++) {
-        uint64_t h = peek_header(pass->targets.zone, block);
+        uint64_t h = read_header(pass->targets.zone, block);
         if (can_be_emptied(frames, h)) {
             levels[used_of(h)]++;
             used += used_of(h);
@@ -387,7 +392,7 @@ static uint32_t count_levels(const struct pass *pass, uint32_t *blocks)
     return count > kept ? count - kept : 0;
 }
 
-/** Set the level, and where it is cut, so that so many blocks are sources. */
+/** Set level and cut so that so many blocks are sources. */
 static void set_level(struct pass *pass, uint32_t sources)
 {
     const struct kva_frames *frames = pass->targets.frames;
@@ -399,7 +404,7 @@ static void set_level(struct pass *pass, uint32_t sources)
     pass->targets.level = level;
     pass->targets.cut = pass->from;
     for (; sources > 0 && pass->targets.cut < pass->end; pass->targets.cut++) {
-        uint64_t h = peek_header(pass->targets.zone, pass->targets.cut);
+        uint64_t h = read_header(pass->targets.zone, pass->targets.cut);
         sources -= can_be_emptied(frames, h) && used_of(h) == level;
     }
 }
@@ -414,7 +419,7 @@ static bool round_has_ended(const struct pass *pass)
 static void empty_level(struct pass *pass, uint32_t low, uint32_t high)
 {
     for (uint32_t block = pass->from; block < pass->end && !round_has_ended(pass); block++) {
-        uint64_t h = peek_header(pass->targets.zone, block);
+        uint64_t h = read_header(pass->targets.zone, block);
         if (!is_source(&pass->targets, block, h) || used_of(h) <= low || used_of(h) > high)
             continue;
         pass->targets.from = block;
@@ -427,31 +432,31 @@ void kva_forget_hints(const struct kva_frames *frames, const struct frames_zone 
                       uint32_t end)
 {
     for (uint32_t block = from; block < end; block++) {
-        if (!(peek_header(zone, block) & SKIP_MASK))
+        if (!(read_header(zone, block) & SKIP_MASK))
             continue;
         uint64_t h = lock_block(frames, zone, block);
         unlock_block(frames, zone, block, h & ~SKIP_MASK);
     }
 }
 
-/** When all has been visited, the next pass looks at all blocks again. */
+/** Let the next pass examine all blocks of this one again. */
 static void forget_hints(const struct pass *pass)
 {
     kva_forget_hints(pass->targets.frames, pass->targets.zone, pass->from, pass->end);
 }
 
 enum {
-    CAREFUL_ROUNDS = 4,          /* these end with the first pinned run */
+    CAREFUL_ROUNDS = 4,          /* these end at the first pinned run */
     ROUNDS = CAREFUL_ROUNDS + 33 /* the last one tries all blocks */
 };
 
-/** How many sources a round has at least. */
+/** The least number of sources of a round. */
 static uint64_t least_sources(unsigned round)
 {
     return round < CAREFUL_ROUNDS ? 1 : UINT64_C(1) << (round - CAREFUL_ROUNDS);
 }
 
-/** Empty the blocks with the fewest used frames: as many as can be freed. Returns whether a pinned run has
+/** Empty the blocks with the fewest used frames, as many as can be freed. Returns whether a pinned run has
  *  kept one of them, so that others may be emptied in its place. */
 static bool empty_cheapest(struct pass *pass, unsigned round)
 {
@@ -465,7 +470,7 @@ static bool empty_cheapest(struct pass *pass, unsigned round)
     pass->spare = sources > gain;
     pass->enough = pass->done.freed_blocks + gain;
     pass->too_many = round < CAREFUL_ROUNDS ? pinned + 1 : UINT64_MAX;
-    forget_failures(&pass->targets.first); /* what has been skipped is a target */
+    forget_failures(&pass->targets.first); /* skipped blocks have become targets */
     set_level(pass, sources);
     for (uint32_t low = 0, high = 1; low <= pass->targets.level && !round_has_ended(pass);
          low = high, high *= 2)
@@ -482,13 +487,13 @@ static void compact_all(struct pass *pass)
 
 /* ---------------------------------------------------------------------------------------- for one group */
 
-/** What the headers of a zone tell about a request for a group. */
+/** The headers of a zone, summed up for a request for a group. */
 struct survey {
     uint64_t free;    /* frames */
     uint64_t movable; /* free frames of movable blocks */
-    uint64_t groups;  /* at least so many free groups there are */
+    uint64_t groups;  /* there are at least so many free groups */
     uint32_t emptiest;
-    uint32_t used; /* in the emptiest block; more than a block's frames: there is none */
+    uint32_t used; /* frames in use in the emptiest block; size + 1: there is none */
 };
 
 static struct survey look_around(const struct pass *pass)
@@ -516,8 +521,8 @@ static struct survey look_around(const struct pass *pass)
     return survey;
 }
 
-/** Whether the fragmentation index is above 0: 1 - (1 + F / 2^order) / groups > 0. (A zone has fewer than 2^46 frames.) Linux asks
- *  for one half; but blocks that are half free each have an index below that, and a few moves help. */
+/** Whether the bound of the fragmentation index is above 0: 1 - (1 + F / 2^order) / groups > 0. (A zone has
+ *  fewer than 2^46 frames: no overflow.) docs/theory/frames.md, "When it helps", gives the reason for 0. */
 static bool is_fragmented(const struct survey *survey, unsigned order)
 {
     uint64_t size = UINT64_C(1) << order;
@@ -525,14 +530,14 @@ static bool is_fragmented(const struct survey *survey, unsigned order)
     return survey->free >= size && survey->groups << order > size + survey->free;
 }
 
-/** Put the bounds of the largest groups right: else the groups seem few. */
+/** Make the bounds of the largest groups exact: bounds that are too large make the groups seem few. */
 static void tighten_bounds(const struct pass *pass)
 {
     for (uint32_t block = pass->from; block < pass->end; block++)
         tighten_bound(pass, block);
 }
 
-/** Look around; more closely, if there seem to be few groups. */
+/** Survey the zone; if there seem to be few groups, once more with exact bounds. */
 static bool is_worth_it(const struct pass *pass, struct survey *survey)
 {
     *survey = look_around(pass);
@@ -543,21 +548,21 @@ static bool is_worth_it(const struct pass *pass, struct survey *survey)
     return is_fragmented(survey, pass->order);
 }
 
-/** Empty a block into all others, if they have that much room. */
+/** Empty a block into all others, if they have enough room. */
 static void empty_for_group(struct pass *pass, uint32_t block, uint64_t movable)
 {
-    uint64_t h = peek_header(pass->targets.zone, block);
+    uint64_t h = read_header(pass->targets.zone, block);
 
     if (!can_be_emptied(pass->targets.frames, h) || movable - min_u64(movable, free_of(h)) < used_of(h))
         return;
     pass->targets.from = block;
     pass->targets.end = block + 1;
-    forget_failures(&pass->targets.first); /* the block that was emptied before this one may be a target */
+    forget_failures(&pass->targets.first); /* the previously emptied block may be a target */
     empty_block(pass, block);
 }
 
-/** Empty the emptiest block; and if something stays there, others, those with few used frames first, until there is a group of the
- *  order. */
+/** Empty the emptiest block. If something stays there, empty others, those with few used frames first, until
+ *  there is a group of the order. */
 static void compact_for_group(struct pass *pass)
 {
     uint32_t size = pass->targets.frames->size;
@@ -568,7 +573,7 @@ static void compact_for_group(struct pass *pass)
         empty_for_group(pass, survey.emptiest, survey.movable);
     for (uint32_t low = 0, high = 1; low < size && is_worth; low = high, high *= 2) {
         for (uint32_t block = pass->from; block < pass->end && pass->left > 0 && !pass->has_group; block++) {
-            uint32_t used = used_of(peek_header(pass->targets.zone, block));
+            uint32_t used = used_of(read_header(pass->targets.zone, block));
             if (used > low && used <= high)
                 empty_for_group(pass, block, survey.movable);
         }
@@ -632,7 +637,7 @@ enum kva_status kva_frames_compact(struct kva_frames *frames, size_t zone, unsig
         add_done(&sum, &pass);
         sum.is_finished = sum.is_finished || has_group;
     }
-    /* Not before: a zone that has ended would be begun anew with each slice of another one. */
+    /* Only when finished: otherwise each slice of another zone would begin a finished zone anew. */
     for (size_t z = 0; z < frames->zone_count && sum.is_finished; z++) {
         if (is_named(&frames->zones[z], zone))
             kva_forget_hints(frames, &frames->zones[z], 0, frames->zones[z].rows.blocks);
@@ -669,7 +674,7 @@ void kva_compaction_note(struct frames_compaction *compaction, unsigned order, b
     atomic_store_explicit(&compaction->defer_left, (1u << shift) - 1, memory_order_relaxed);
 }
 
-/** The blocks of a zone that lie in a demand's window from end to end. */
+/** Restrict a pass to the blocks that lie wholly in a demand's window. Returns whether there are any. */
 static bool set_window(struct pass *pass, const struct frames_demand *demand)
 {
     const struct kva_frames *frames = pass->targets.frames;

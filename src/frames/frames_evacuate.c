@@ -1,30 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Evacuation: all frames are moved out of a given range, which becomes one run.
+ * Evacuation: moves all frames out of a given range, which becomes one run.
  *
- * THE RUN GROWS from the range's first frame. What is before `at` is the new run's already, so it is one run at every moment, as all
- * others are; what is at `at` is next:
+ * THE RUN GROWS from the range's first frame. The frames before `at` belong to the new run, which is a run
+ * like all others at every moment; the frame at `at` is next:
  *
  *      | ## new run ####### | free      | used ### | free | used ### |
  *      first                at                                  end
  *
  *      - Free frames join the new run, up to the next used one or the end of their block.
- *      - A used run is isolated, in all blocks that it lies in, and its owner is asked to move it out of the range. If it does, the
- *        run's frames become free, and those in the range join the new run, in one step under the locks of all
- *        these blocks: so nobody else takes them. The first one may begin before the range, the last one may end after it.
- *      - Anything else is an obstacle: the new run is given back, and all that has been moved stays where it is now.
+ *      - A used run is isolated, in all blocks that it lies in, and its owner is asked to move it out of the
+ *        range. If it does, the run's frames become free, and those in the range join the new run, in one
+ *        step under the locks of all these blocks, so that no other thread takes them. The first used run
+ *        may begin before the range, the last may end after it.
+ *      - Anything else is an obstacle: the new run is given back, and moved runs stay at their new places.
  *
- * While the new run grows, it counts as movable, so that its blocks keep their kind and what is left in them can be moved. It gets
- * the wanted type at the end. Nobody else could move it: the reclaim lock is held.
+ * While the new run grows, it counts as movable, so that its blocks keep their kind and other runs in them
+ * can be moved. It gets its type at the end. No other thread could move it, because the reclaim lock is held.
  *
- * ROOM is looked for as compaction does, in the fullest movable blocks beside the range; then as a request does, anywhere in the
- * zone below the range and above it. So a run that is longer than a block finds room, too, and "no room" is exact.
+ * ROOM is searched as in a compaction, in the movable blocks outside the range; then as for a request,
+ * anywhere in the zone below the range and above it. A run that is longer than a block therefore finds room,
+ * and "no room" is exact.
  *
- * Where free frames become fewer, the lock of the CPU is held: see frames_compact.c.
+ * LOCKS. A step that takes free frames holds the lock of the CPU: see frames_compact.c.
  *
- * FOR A REQUEST that no block can serve, the stretch of blocks with the fewest used frames is evacuated. The fragmentation index does
- * not tell here: it takes free blocks for pieces large enough.
+ * FOR A REQUEST that no block can serve, the range of blocks with the fewest used frames is evacuated. The
+ * fragmentation index does not help to decide: it counts each free block as large enough.
  */
 #include "frames_evacuate.h"
 
@@ -51,7 +53,7 @@ struct used_run {
     uint32_t high;
 };
 
-/** Whether the new run ends with a block: then that one is told that the run goes on. */
+/** Whether the new run ends with a block: that block needs CONT when the run goes on. */
 static bool goes_on_from_block(const struct evacuation *evacuation)
 {
     return evacuation->at > evacuation->first && position_of(evacuation->frames, evacuation->at) == 0;
@@ -65,7 +67,7 @@ static void lock_blocks(const struct evacuation *evacuation, uint32_t low, uint3
 
 /* -------------------------------------------------------------------------------------- the new run */
 
-/** The free frames of a locked block in [at, until) join the new run. Returns the changed header. */
+/** Add the free frames of a locked block in [at, until) to the new run. Returns the changed header. */
 static uint64_t join_run(const struct evacuation *evacuation, uint32_t block, uint64_t h, uint64_t until)
 {
     const struct kva_frames *frames = evacuation->frames;
@@ -73,7 +75,7 @@ static uint64_t join_run(const struct evacuation *evacuation, uint32_t block, ui
     uint64_t begin = first_frame(frames, evacuation->zone, block);
     uint32_t from = part_from(frames, evacuation->zone, block, evacuation->at);
     uint32_t end = part_end(frames, evacuation->zone, block, until);
-    struct frames_counts ignored = {0}; /* settle_kinds counts */
+    struct frames_counts ignored = {0}; /* set_kinds counts */
 
     if (is_held(h))
         h = without_holder(frames, words, h);
@@ -81,7 +83,7 @@ static uint64_t join_run(const struct evacuation *evacuation, uint32_t block, ui
     return take_frames(frames, words, h, from, end, begin + from == evacuation->first, begin + end < until);
 }
 
-/** If the next frame is free, take it and those after it. Returns the state that it was in. */
+/** If the next frame is free, take it and the free ones after it. Returns the state that it was in. */
 static enum kva_frames_state take_free(struct evacuation *evacuation)
 {
     const struct kva_frames *frames = evacuation->frames;
@@ -108,8 +110,8 @@ static enum kva_frames_state take_free(struct evacuation *evacuation)
     return state;
 }
 
-/** Give the blocks of the new run the kind that it is to have. */
-static void settle_kinds(const struct evacuation *evacuation)
+/** Give the blocks of the new run its kind. */
+static void set_kinds(const struct evacuation *evacuation)
 {
     const struct kva_frames *frames = evacuation->frames;
     struct frames_zone *zone = evacuation->zone;
@@ -130,14 +132,14 @@ static void settle_kinds(const struct evacuation *evacuation)
         h = join_kinds(h, evacuation->kind, counts);
         commit_block(frames, zone, block, before, h);
     }
-    if (counts->strayed > strayed) /* one run, in however many blocks */
+    if (counts->strayed > strayed) /* one run counts once, however many blocks it has */
         counts->strayed = strayed + 1;
     leave_cpu(frames, cpu);
 }
 
 /* ------------------------------------------------------------------------------------------- used runs */
 
-/** Whether the run that the first frame of a block is part of begins before the block. */
+/** Whether the first frame of a block is part of a run that begins before the block. */
 static bool comes_from_before(const struct evacuation *evacuation, uint32_t block)
 {
     uint64_t h = lock_block(evacuation->frames, evacuation->zone, block);
@@ -149,7 +151,8 @@ static bool comes_from_before(const struct evacuation *evacuation, uint32_t bloc
     return inside;
 }
 
-/** The block in which the next frame's run seems to begin: the run may change before its blocks are locked. */
+/** The block in which the run of the next frame seems to begin: it may change before its blocks are
+ *  locked. */
 static uint32_t low_block(const struct evacuation *evacuation)
 {
     const struct kva_frames *frames = evacuation->frames;
@@ -174,7 +177,8 @@ static uint32_t low_block(const struct evacuation *evacuation)
     return block;
 }
 
-/** Lock the blocks of the run that holds the next frame. False, and none is locked, if that is none any more. */
+/** Lock the blocks of the run that holds the next frame. Returns false, and locks none, if there is no such
+ *  run any more. */
 static bool lock_run(const struct evacuation *evacuation, struct used_run *run)
 {
     const struct kva_frames *frames = evacuation->frames;
@@ -207,7 +211,8 @@ static bool lock_run(const struct evacuation *evacuation, struct used_run *run)
     return false;
 }
 
-/** Isolate the run that holds the next frame. KVA_EBUSY if it is not movable; run->end is 0 if there is none any more. */
+/** Isolate the run that holds the next frame. KVA_EBUSY if it is not movable; run->end is 0 if there is no
+ *  such run any more. */
 static enum kva_status isolate_run(struct evacuation *evacuation, struct used_run *run)
 {
     struct frames_header *headers = evacuation->zone->headers;
@@ -227,7 +232,8 @@ static enum kva_status isolate_run(struct evacuation *evacuation, struct used_ru
     return movable ? KVA_OK : KVA_EBUSY;
 }
 
-/** The part of the run in a locked block has left: its frames in the range join the new run. Returns the changed header. */
+/** Free the part of a moved run in a locked block, and add its frames in the range to the new run. Returns
+ *  the changed header. */
 static uint64_t replace_part(const struct evacuation *evacuation, const struct used_run *run, uint32_t block,
                              uint64_t h, uint64_t until)
 {
@@ -241,8 +247,8 @@ static uint64_t replace_part(const struct evacuation *evacuation, const struct u
     return after_first && begin < until ? join_run(evacuation, block, h, until) : h;
 }
 
-/** End the isolation. If the run was moved, or given back meanwhile, its frames in the range join the new run, and the
- *  others become free. Returns whether it has left. */
+/** End the isolation. If the run was moved, or given back meanwhile, its frames in the range join the new
+ *  run, and the others become free. Returns whether that is the case. */
 static bool leave_run(struct evacuation *evacuation, const struct used_run *run)
 {
     const struct kva_frames *frames = evacuation->frames;
@@ -306,7 +312,7 @@ static bool find_room_outside(struct evacuation *evacuation)
            (evacuation->end < zone->end && take_room(evacuation, move, evacuation->end, zone->end - 1));
 }
 
-/** Have the run moved that holds the next frame. */
+/** Move the run that holds the next frame. */
 static enum kva_status move_run(struct evacuation *evacuation)
 {
     struct frames_compaction *compaction = evacuation->frames->compaction;
@@ -329,7 +335,8 @@ static enum kva_status move_run(struct evacuation *evacuation)
 
 /* ------------------------------------------------------------------------------------------ the range */
 
-/** The first frame of [from, end) in a locked block that cannot be moved: an absent one, or one in use in an unmovable block. */
+/** The first frame of [from, end) in a locked block that cannot be moved: absent, or in use in an unmovable
+ *  block. */
 static uint32_t find_fixed(const struct frames_word *words, uint64_t h, uint32_t from, uint32_t end)
 {
     bool unmovable = kind_of(h) == KIND_UNMOVABLE;
@@ -345,8 +352,8 @@ static uint32_t find_fixed(const struct frames_word *words, uint64_t h, uint32_t
     return end;
 }
 
-/** Whether there is nothing in the range that cannot be moved in any case. Else KVA_ERANGE for an absent frame, KVA_EBUSY for another one,
- *  and `at` is that frame. */
+/** Find the first frame of the range that cannot be moved. KVA_ERANGE for an absent one, KVA_EBUSY for
+ *  another, with `at` that frame; KVA_OK if there is none. */
 static enum kva_status look_for_fixed(struct evacuation *evacuation)
 {
     const struct kva_frames *frames = evacuation->frames;
@@ -368,7 +375,7 @@ static enum kva_status look_for_fixed(struct evacuation *evacuation)
     return KVA_OK;
 }
 
-/** Make the range one run, as the one thread that moves frames. Where that fails, `at` is the obstacle. */
+/** Make the range one run, as the one thread that moves frames. On failure, `at` is the obstacle. */
 static enum kva_status evacuate(struct evacuation *evacuation)
 {
     enum kva_status status = KVA_OK;
@@ -381,7 +388,7 @@ static enum kva_status evacuate(struct evacuation *evacuation)
             status = KVA_ERANGE;
     }
     if (status == KVA_OK)
-        settle_kinds(evacuation);
+        set_kinds(evacuation);
     else if (evacuation->at > evacuation->first)
         (void)kva_give_run(evacuation->frames, evacuation->first);
     return status;
@@ -420,7 +427,7 @@ static bool take_range(const struct evacuation *evacuation)
     return taken;
 }
 
-/** Move what is in the way. */
+/** Move the runs that are in the way, and take the range. */
 static enum kva_status clear_range(struct evacuation *evacuation)
 {
     enum kva_status fixed = look_for_fixed(evacuation);
@@ -465,10 +472,11 @@ enum kva_status kva_frames_evacuate(struct kva_frames *frames, uint64_t first, u
 
 /* ---------------------------------------------------------------------------------------- for a request */
 
-/** How many stretches of a zone are tried for a request: each costs moves, and most often the first one will do. */
+/** How many ranges of a zone are tried for a request: each costs moves, and usually the first one
+ *  suffices. */
 enum { TRIES_FOR_REQUEST = 4 };
 
-/** Whether all frames of a block can become part of a run, as far as its header tells. */
+/** Whether all frames of a block can become part of a run, by its header. */
 static bool can_be_evacuated(const struct kva_frames *frames, uint64_t h)
 {
     return free_of(h) + used_of(h) == frames->size && (h & SKIP_MASK) == 0 &&
@@ -482,14 +490,15 @@ static bool may_begin_at(const struct frames_demand *demand, uint64_t first)
            demand->last - first >= demand->count - 1;
 }
 
-/** Find the blocks for a demand that have the fewest used frames. False if there are none, or too few frames are free in all. */
-static bool find_reservation(const struct kva_frames *frames, const struct frames_zone *zone,
-                             const struct frames_demand *demand, uint64_t *first)
+/** Find the range of blocks for a demand with the fewest used frames. Returns false if there is none, or too
+ *  few frames are free. */
+static bool find_range(const struct kva_frames *frames, const struct frames_zone *zone,
+                       const struct frames_demand *demand, uint64_t *first)
 {
     uint64_t fewest = UINT64_MAX;
     uint64_t free = 0;
     uint64_t used = 0;
-    uint32_t row = 0; /* blocks up to this one that can be evacuated */
+    uint32_t row = 0; /* consecutive blocks up to this one that can be evacuated */
 
     if (demand->count > zone->end - zone->start)
         return false;
@@ -513,7 +522,7 @@ static bool find_reservation(const struct kva_frames *frames, const struct frame
     return fewest < UINT64_MAX && free >= demand->count;
 }
 
-/** The next search for a stretch is to go round the block of an obstacle. */
+/** Make the next search for a range avoid the block of an obstacle. */
 static void skip_block(const struct evacuation *evacuation)
 {
     uint32_t block = block_of(evacuation->frames, evacuation->zone, evacuation->at);
@@ -529,8 +538,7 @@ static bool evacuate_in_zone(const struct kva_frames *frames, struct frames_zone
     unsigned tries = 0;
     uint64_t begin = 0;
 
-    while (status == KVA_EBUSY && tries++ < TRIES_FOR_REQUEST &&
-           find_reservation(frames, zone, demand, &begin)) {
+    while (status == KVA_EBUSY && tries++ < TRIES_FOR_REQUEST && find_range(frames, zone, demand, &begin)) {
         struct evacuation evacuation = evacuation_of(frames, zone, begin, demand->count, demand->kind);
         status = look_for_fixed(&evacuation);
         if (status == KVA_OK)

@@ -6,8 +6,8 @@
 
 #include "frames_set.h"
 
-/** Move frames out of the way of a demand for more than a block that failed, and take the run. False if that did not help, or is
- *  not tried. */
+/** Move frames out of the way of a demand that found no room and exceeds a block, and take the run. Returns
+ *  false if that did not help, or was not tried. */
 bool kva_evacuate_for(const struct kva_frames *frames, const struct frames_demand *demand, uint64_t *first);
 
 #endif

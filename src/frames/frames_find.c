@@ -1,39 +1,39 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The search for room, when the block that the CPU holds has none.
+ * The search for room when the block that the CPU holds has none.
  *
- * WHERE IT LOOKS, in each zone in turn, nearer nodes first:
+ * ORDER. In each zone in turn, nearer nodes first:
  *
- *   1. blocks of its kind: for a single frame, those with many free frames, so that the next ones are found in the same
- *      block; for a group or run, those whose largest free group is the smallest that will do;
+ *   1. blocks of the demand's kind: for a single frame, those with many free frames, so that the same block
+ *      serves the next ones; for a group or run, those whose largest free group is the smallest that
+ *      suffices;
  *   2. empty blocks.
- *      Both first in the CPU's HOME, a stretch of the zone's blocks, then in the rest of the zone: so two CPUs mostly use
- *      blocks far apart, whose headers, states and rows lie on different cache lines;
- *   3. what is left: blocks of its kind with few free frames, and unused ones with holes.
+ *      Both first in the CPU's HOME, a range of the zone's blocks, then in the rest of the zone: two CPUs
+ *      mostly use blocks far apart, whose headers, states and rows lie on different cache lines;
+ *   3. what is left: blocks of the kind with few free frames, and unused ones with holes.
  *
- * If that fails in all zones, the CPUs give up what they hold, and all is looked at once more with all CPUs' locks; then
+ * If that fails in all zones, the search takes the locks of all CPUs and ends all holds. Then, in all zones:
  *
- *   4. blocks of the other kind. An unmovable run makes a movable block unmovable;
- *   5. runs across blocks.
+ *   4. all blocks of the kind, all unused ones;
+ *   5. blocks of the other kind, and the unused ones again. An unmovable run makes a movable block unmovable;
+ *   6. runs across blocks.
  *
- * EXACT. While all CPUs' locks are held, no block gets held, and nothing but frees happens to others. Rows gain bits before they
- * lose any, and the order above goes the way that a block moves when frames of it are freed: to larger tops, then to the
- * unused ones. The unused ones are looked at again after the other kind's. A search that a change of a summary may have misled
- * is made again (frames_rows.h).
+ * docs/theory/frames.md, "Why KVA_ENOSPC is exact", proves that the search under the locks of all CPUs misses
+ * nothing.
  */
 #include "frames_find.h"
 
 #include "frames_span.h"
 
-/** What a search through a zone goes by. */
+/** A search through a zone. */
 struct search {
     const struct kva_frames *frames;
     const struct frames_demand *demand;
     struct frames_zone *zone;
     struct frames_cpu *cpu;
     unsigned number;
-    uint32_t from; /* the blocks that have frames in the window */
+    uint32_t from; /* the blocks [from, end) have frames in the window */
     uint32_t end;
     bool covers; /* the window covers the zone: a block may be held */
     uint64_t *first;
@@ -44,7 +44,8 @@ static struct frames_counts *counts_of(const struct search *search)
     return &search->cpu->counts[search->zone - search->frames->zones];
 }
 
-/** How many blocks with many free frames a request for a small group looks at: such a block may have no such group. */
+/** How many blocks with many free frames a request for a small group tries: such a block may lack such a
+ *  group. */
 enum { TRIES_FOR_SMALL_GROUP = 8 };
 
 /* ------------------------------------------------------------------------------------------ one block */
@@ -82,7 +83,7 @@ static uint32_t find_place(const struct kva_frames *frames, const struct frames_
     return position < end ? position : frames->size;
 }
 
-/** Give up a block that a slot has named until now, if the slot's CPU still holds it. */
+/** End the hold of a block that a slot has named, if the slot's CPU still holds it. */
 static void release_block(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
                           unsigned cpu, unsigned slot)
 {
@@ -94,7 +95,7 @@ static void release_block(const struct kva_frames *frames, struct frames_zone *z
     commit_block(frames, zone, block, before, h);
 }
 
-/** With the locks of all CPUs: give up all held blocks. */
+/** End all holds. The caller has the locks of all CPUs. */
 static void release_held(const struct kva_frames *frames)
 {
     for (unsigned cpu = 0; cpu < frames->locks.cpu_count; cpu++) {
@@ -118,7 +119,8 @@ void kva_drain(const struct kva_frames *frames)
     kva_cpus_drop(&frames->locks);
 }
 
-/** Name a locked block in the slot of its kind and the demand's size class. Returns the slot's block until now, plus one. */
+/** Name a locked block in the slot of its kind and the demand's size class. Returns the slot's previous block
+ *  plus one, or 0. */
 static uint32_t hold_block(const struct search *search, uint32_t block, uint64_t *h)
 {
     unsigned slot = slot_number(kind_of(*h), search->demand->size_class);
@@ -130,9 +132,10 @@ static uint32_t hold_block(const struct search *search, uint32_t block, uint64_t
     return before;
 }
 
-/** Whether the CPU is to hold the block that it has taken from. It serves the next requests of this class from there, whether they
- *  fit well or not: quick, but it breaks up large groups. So where no block is empty any more, a block that had just a group of
- *  the right size is not held, and the next request looks for its own best fit. */
+/** Whether the CPU should hold the block that it has taken from. A held block serves the next requests of
+ *  this class, whether they fit well or not: that is quick, but breaks up large groups. Where no block is
+ *  empty, a block whose largest group was just large enough is not held, and the next request searches for
+ *  its own best fit. */
 static bool is_worth_holding(const struct search *search, uint64_t h)
 {
     const struct frames_demand *demand = search->demand;
@@ -143,7 +146,7 @@ static bool is_worth_holding(const struct search *search, uint64_t h)
            row_next(&search->zone->rows, ROW_EMPTY, search->from, search->end) < search->end;
 }
 
-/** Look at one block, and take the run if it fits there. */
+/** Lock one block, and take the run if it fits there. */
 static bool try_block(const struct search *search, uint32_t block, bool other_kind)
 {
     const struct kva_frames *frames = search->frames;
@@ -179,7 +182,7 @@ static bool try_block(const struct search *search, uint32_t block, bool other_ki
     return position < frames->size;
 }
 
-/** Take from the block that the CPU holds already. */
+/** Take from the block that the CPU holds. */
 static bool try_held(const struct search *search)
 {
     const struct kva_frames *frames = search->frames;
@@ -206,7 +209,7 @@ static bool try_held(const struct search *search)
 
 /* --------------------------------------------------------------------------------------------- rows */
 
-/** Try the blocks of a row in [from, end), those with a large enough `top` at most. */
+/** Try up to `tries` blocks of a row in [from, end); skip those whose `top` is too small. */
 static bool try_row(const struct search *search, unsigned row, uint32_t from, uint32_t end, unsigned tries,
                     bool other_kind)
 {
@@ -223,7 +226,7 @@ static bool try_row(const struct search *search, unsigned row, uint32_t from, ui
     return false;
 }
 
-/** Try the blocks of a kind, those first whose largest group is smallest. */
+/** Try the blocks of a kind, those with the smallest largest group first. */
 static bool try_tops(const struct search *search, enum frames_kind kind, uint32_t from, uint32_t end)
 {
     const struct kva_frames *frames = search->frames;
@@ -250,8 +253,7 @@ static bool try_part(const struct search *search, uint32_t from, uint32_t end)
     return try_row(search, ROW_EMPTY, from, end, UINT32_MAX, false);
 }
 
-/** Whether some block that no CPU holds may have room, as far as the highest summaries tell. So a zone that is full is passed over
- *  by a few loads. */
+/** Whether a block that no CPU holds may have room, by the highest summaries: a few loads for a full zone. */
 static bool may_have_room(const struct search *search)
 {
     const struct frames_rows *rows = &search->zone->rows;
@@ -263,7 +265,7 @@ static bool may_have_room(const struct search *search)
     return bits != 0;
 }
 
-/** Steps 1 to 3: what the CPU holds already; its home, what is after it, what is before it; what is left. */
+/** The held block; steps 1 and 2 in the CPU's home, after it and before it; step 3. */
 static bool try_zone(const struct search *search)
 {
     enum frames_kind kind = search->demand->kind;
@@ -308,7 +310,7 @@ static bool try_across(const struct search *search)
     return kva_span_take(search->frames, search->zone, search->demand, counts_of(search), search->first);
 }
 
-/** Whether a block of a row has a free group of an order; bounds that are too large are put right on the way. */
+/** Whether a block of a row has a free group of an order. Makes the bounds exact on the way. */
 static bool row_has_group(const struct kva_frames *frames, struct frames_zone *zone, unsigned row,
                           unsigned order)
 {
@@ -339,7 +341,7 @@ bool kva_has_group(const struct kva_frames *frames, struct frames_zone *zone, un
 
 /* -------------------------------------------------------------------------------------------- zones */
 
-/** Whether a zone may serve a demand; then `search` is made ready for it. */
+/** Prepare `search` for a zone. Returns whether the zone may serve the demand. */
 static bool enter_zone(struct search *search, struct frames_zone *zone)
 {
     const struct frames_demand *demand = search->demand;
@@ -371,7 +373,7 @@ static bool try_zones(struct search *search, bool (*search_zone)(const struct se
     return false;
 }
 
-/** How often, in all zones, a summary's bit was to be cleared, or has been. */
+/** How many clearings of summaries, in all zones, have begun or have ended. */
 static uintptr_t count_clears(const struct kva_frames *frames, bool ended)
 {
     uintptr_t sum = 0;
@@ -383,7 +385,7 @@ static uintptr_t count_clears(const struct kva_frames *frames, bool ended)
     return sum;
 }
 
-/** Look at everything, with the locks of all CPUs. */
+/** Search everything under the locks of all CPUs. */
 static bool take_exactly(struct search *search)
 {
     const struct kva_frames *frames = search->frames;

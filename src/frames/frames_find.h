@@ -6,7 +6,7 @@
 
 #include "frames_change.h"
 
-/** The largest order of which each run of so many frames at a multiple of align has a free group. */
+/** The largest order of which each run of `count` frames at a multiple of align contains a group. */
 static inline unsigned least_group(uint64_t count, uint64_t align)
 {
     unsigned anywhere = highest_bit((count - 1) / 2 + 1); /* floor(log2((count + 1) / 2)) */
@@ -23,8 +23,8 @@ static inline unsigned class_of_order(const struct kva_frames *frames, unsigned 
     return order < 3 ? 0 : order < 6 ? 1 : 2;
 }
 
-/** Where a run of count frames at a multiple of align fits into the free ones of [from, end); `end` if nowhere. `begin` is the
- *  number of the block's first frame. */
+/** Where a run of `count` frames at a multiple of align fits into the free frames of [from, end); `end` if
+ *  nowhere. `begin` is the number of the block's first frame. */
 static inline uint32_t find_run(const struct frames_word *words, uint64_t begin, uint32_t from, uint32_t end,
                                 uint64_t count, uint64_t align)
 {
@@ -42,7 +42,7 @@ static inline uint32_t find_run(const struct frames_word *words, uint64_t begin,
     return end;
 }
 
-/** Where a group of an order begins that is free; `size` if there is none. */
+/** The first position of a free group of an order; `size` if there is none. */
 static inline uint32_t find_free_group(const struct kva_frames *frames, const struct frames_word *words,
                                        uint64_t h, unsigned order)
 {
@@ -51,18 +51,18 @@ static inline uint32_t find_free_group(const struct kva_frames *frames, const st
     return find_group(words, hint_of(h) << frames->hint_shift, frames->words, order, frames->size);
 }
 
-/** Fill in what follows from a demand's count and align. */
+/** Fill in the fields that follow from a demand's count and align. */
 void kva_shape_demand(const struct kva_frames *frames, struct frames_demand *demand);
 
-/** Find and take a run, in any zone that the demand allows; the CPU's slots are filled. Takes the lock of the CPU; and, if
- *  nothing is found, those of all CPUs. */
+/** Find and take a run, in any zone that the demand allows, and fill the CPU's slots. Takes the lock of the
+ *  CPU and, if it finds nothing, those of all CPUs. */
 enum kva_status kva_find_and_take(const struct kva_frames *frames, const struct frames_demand *demand,
                                   uint64_t *first);
 
-/** Whether some block of a zone that no CPU holds has a free group of an order. */
+/** Whether a block of a zone that no CPU holds has a free group of an order. */
 bool kva_has_group(const struct kva_frames *frames, struct frames_zone *zone, unsigned order);
 
-/** Give up all held blocks. Takes the locks of all CPUs. */
+/** Make all CPUs give up their blocks. Takes the locks of all CPUs. */
 void kva_drain(const struct kva_frames *frames);
 
 #endif

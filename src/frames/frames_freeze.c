@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** All locks of a set at once, in the order of frames_set.h. A locked block keeps its header in memory. */
+/** All locks of a set at once, in the order of frames_set.h. The header of a locked block stays in memory. */
 #include "frames_freeze.h"
 
 void kva_freeze(const struct kva_frames *frames)
@@ -22,7 +22,7 @@ void kva_thaw(const struct kva_frames *frames)
     kva_cpus_drop(&frames->locks);
 }
 
-/** A mark stands for a thread that is not there. */
+/** Drops the marks as well: the threads that set them do not exist. */
 void kva_unfreeze_in_child(struct kva_frames *frames)
 {
     for (size_t z = 0; z < frames->zone_count; z++) {

@@ -3,8 +3,9 @@
 /**
  * Giving frames back: whole runs, many of them, parts.
  *
- * Most runs lie in one block and are given back under its lock. A run that goes on in the next block (CONT) has its
- * blocks locked one by one, upwards; all stay locked until its end is found, and only then does anything change:
+ * Most runs lie in one block and are given back under its lock. For a run that goes on in the next block
+ * (CONT), the blocks are locked one by one, upwards. All stay locked until the end of the run is found, and
+ * only then does anything change:
  *
  *      | ... first ####### | ################# | ##### next ... |
  *            CONT            WHOLE, CONT         inside, then the end
@@ -15,7 +16,8 @@
 
 /* ------------------------------------------------------------------------------------- whole runs */
 
-/** Give back a run that begins at a position of a locked block and goes on in the next one, and drop the lock. */
+/** Give back a run that begins at a position of a locked block and goes on in the next one, and drop the
+ *  lock. */
 static void give_long(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
                       uint32_t position)
 {
@@ -31,8 +33,8 @@ static void give_long(const struct kva_frames *frames, struct frames_zone *zone,
     unlock_blocks(frames, zone, block, last);
 }
 
-/** The frames of a run that begins at `bit` of word w and ends in it; 0 if there is none, as far as the words tell. Where a run
- *  goes on in the next block, this does not look closer. */
+/** The frames of a run that begins at `bit` of word w and ends in it; 0 if there is none, or the block has
+ *  runs that are not plain. */
 static inline uint64_t run_in_word(const struct kva_frames *frames, const struct frames_word *word,
                                    uint32_t w, uint64_t h, uint64_t bit)
 {
@@ -45,7 +47,7 @@ static inline uint64_t run_in_word(const struct kva_frames *frames, const struct
     return (not_inside & (0 - not_inside)) - bit;
 }
 
-/** A run that is about to be moved becomes free when the batch ends. */
+/** Note the free of a run that is about to be moved: it becomes free when the batch ends. */
 static enum kva_status give_isolated(const struct kva_frames *frames, struct frames_zone *zone,
                                      uint32_t block, uint64_t h, struct frames_move *move)
 {
@@ -56,7 +58,7 @@ static enum kva_status give_isolated(const struct kva_frames *frames, struct fra
     return status;
 }
 
-/** Give the run back that begins at a position of a block, which is locked, and drop the lock. */
+/** Give back the run that begins at a position of a locked block, and drop the lock. */
 static enum kva_status give_run(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
                                 uint32_t position, uint64_t before)
 {
@@ -81,8 +83,9 @@ static enum kva_status give_run(const struct kva_frames *frames, struct frames_z
     return status;
 }
 
-/** Give a run back that lies in one word, and drop the lock. A mask for the one half of the word and a difference for the other: of
- *  two equal operations a compiler makes one of 16 bytes, which waits for the two stores of 8 by which the run was taken. */
+/** Give back a run that lies in one word, and drop the lock. One half of the word is masked, the other
+ *  subtracted from: a compiler would join two equal operations into one of 16 bytes, whose load spans the two
+ *  pending stores of 8 that took the run, cannot be store-forwarded and stalls. */
 FRAMES_HOT void give_in_word(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
                              uint32_t position, struct frames_word *word, uint64_t run, uint32_t count,
                              uint64_t before)
@@ -99,8 +102,8 @@ FRAMES_HOT void give_in_word(const struct kva_frames *frames, struct frames_zone
     }
 }
 
-/** The same for a run of any length in the word. A single frame's free need not wait for what the word holds: so most calls are
- *  served by a copy of their own. */
+/** The same for a run of any length in the word. The free of a single frame, the most frequent one, has its
+ *  own copy, in which the mask does not depend on the contents of the word. */
 FRAMES_HOT enum kva_status give_any_in_word(const struct kva_frames *frames, struct frames_zone *zone,
                                             uint32_t block, uint32_t position, struct frames_word *word,
                                             uint64_t run, uint64_t before)
@@ -114,7 +117,7 @@ FRAMES_HOT enum kva_status give_any_in_word(const struct kva_frames *frames, str
     return KVA_OK;
 }
 
-/** Give a run back that is a whole block. */
+/** Give back a run that is a whole block, and drop the lock. Returns false if it is none. */
 FRAMES_HOT bool give_whole(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
                            uint32_t position, uint64_t before)
 {
@@ -129,7 +132,7 @@ FRAMES_HOT bool give_whole(const struct kva_frames *frames, struct frames_zone *
     return true;
 }
 
-/** Any run, with its block locked. */
+/** Give back any run, whose block is locked. */
 FRAMES_APART enum kva_status give_any(const struct kva_frames *frames, struct frames_zone *zone,
                                       uint64_t first, uint64_t h)
 {
@@ -154,7 +157,7 @@ enum kva_status kva_give_run(const struct kva_frames *frames, uint64_t first)
     return give_any(frames, zone, first, lock_block(frames, zone, block_of(frames, zone, first)));
 }
 
-/** Give the run back that begins with a frame of a zone, whatever there is. */
+/** Give back the run that begins with a frame, if there is one, and report misuse. */
 FRAMES_APART enum kva_status free_with_care(const struct kva_frames *frames, struct frames_zone *zone,
                                             uint64_t first, uint64_t h)
 {
@@ -200,8 +203,8 @@ static inline bool is_in_block(const struct kva_frames *frames, const struct fra
     return frame >= zone->start && frame < zone->end && block_of(frames, zone, frame) == block;
 }
 
-/** The bits of the frames that the list begins with and that lie among the `size` ones from `begin` on; and how many entries
- *  they are. */
+/** The bits of the first entries of the list that lie among the `size` frames from `begin` on; and their
+ *  number. */
 FRAMES_HOT uint64_t gather(const uint64_t *firsts, size_t runs, uint64_t begin, uint64_t size, size_t *count)
 {
     uint64_t bits = 0;
@@ -213,8 +216,8 @@ FRAMES_HOT uint64_t gather(const uint64_t *firsts, size_t runs, uint64_t begin, 
     return bits;
 }
 
-/** Whether all these frames of word w are single ones that are in use. Where a run goes on in the next block, this does not look
- *  closer. */
+/** Whether all these frames of word w are single ones in use. False if the block has runs that are not
+ *  plain. */
 static inline bool are_singles(const struct kva_frames *frames, const struct frames_word *words, uint32_t w,
                                uint64_t h, uint64_t bits)
 {
@@ -225,8 +228,8 @@ static inline bool are_singles(const struct kva_frames *frames, const struct fra
     return (words[w].taken & words[w].first & ~inside_after & bits) == bits && has_plain_runs(h);
 }
 
-/** Give back the single frames that the list begins with and that lie in one block, all entries of a word at once. Returns how
- *  many; then the first other entry is to be looked at with more care. */
+/** Give back the single frames of one block that the list begins with, all entries of a word at once. Returns
+ *  how many; 0 if the first entry needs kva_give_run. */
 static size_t give_singles(const struct kva_frames *frames, const uint64_t *firsts, size_t runs)
 {
     struct frames_zone *zone = zone_of(frames, firsts[0]);
@@ -282,8 +285,8 @@ enum kva_status kva_frames_free_many(struct kva_frames *frames, const uint64_t *
 
 /* --------------------------------------------------------------------------------------------- parts */
 
-/** The frames [first, end) of a run, in blocks [low, high] that are locked: the part's own ones, and those beside it that
- *  have to know. */
+/** The frames [first, end) of a run, and the blocks [low, high] to be locked: those of the part, and those
+ *  beside it that change with it. */
 struct part {
     struct frames_zone *zone;
     uint64_t first;
@@ -304,7 +307,7 @@ static bool is_inside(const struct kva_frames *frames, const struct part *part, 
     return inside_bits(&words_of(frames, part->zone, block)[position / 64]) >> position % 64 & 1;
 }
 
-/** Whether frames [at, end) of a locked block are inside one run, which does not begin there. */
+/** KVA_OK if frames [at, end) of a locked block are all inside a run. */
 static enum kva_status inside_status(const struct kva_frames *frames, const struct part *part, uint64_t at,
                                      uint64_t end)
 {
@@ -319,7 +322,7 @@ static enum kva_status inside_status(const struct kva_frames *frames, const stru
     return inside ? KVA_OK : KVA_ERANGE;
 }
 
-/** Whether the part lies in one run, and that is not being moved. */
+/** KVA_OK if the part lies in one run that is not being moved. */
 static enum kva_status part_status(const struct kva_frames *frames, const struct part *part)
 {
     uint32_t block = block_of(frames, part->zone, part->first);
@@ -341,7 +344,7 @@ static enum kva_status part_status(const struct kva_frames *frames, const struct
     return status == KVA_OK && is_moving ? KVA_EBUSY : status;
 }
 
-/** The frame after the part becomes the first one of what is left. */
+/** Make the frame after the part the first one of the run that is left. */
 static uint64_t begin_rest(const struct kva_frames *frames, struct frames_word *words, uint64_t h,
                            uint32_t position)
 {
@@ -373,7 +376,7 @@ static void give_part(const struct kva_frames *frames, const struct part *part, 
     unlock_blocks(frames, part->zone, part->low, part->high);
 }
 
-/** The part with its blocks, and the one before or after it if it begins or ends with a block. */
+/** The part with its blocks, and the block before or after it if it begins or ends with a block. */
 static struct part part_of(const struct kva_frames *frames, struct frames_zone *zone, uint64_t first,
                            uint64_t end)
 {
@@ -386,7 +389,7 @@ static struct part part_of(const struct kva_frames *frames, struct frames_zone *
     return part;
 }
 
-/** Give a part back, unless it is to have more frames than `part` tells. */
+/** Give a part back; KVA_ERANGE if `part` is not all of it, because it reaches beyond the zone. */
 static enum kva_status free_part(const struct kva_frames *frames, const struct part *part, bool is_all)
 {
     for (uint32_t block = part->low; block <= part->high; block++)
@@ -416,7 +419,8 @@ enum kva_status kva_frames_free_range(struct kva_frames *frames, uint64_t first,
     if (status != KVA_OK)
         return refuse(frames, status, __func__, first, "count");
     if (zone) {
-        /* One that passes the zone's end is too long, unless its first frame is free or absent: look at that one. */
+        /* A part beyond the zone's end is too long, but a first frame that is free or absent decides: check
+         * that one. */
         bool fits = count <= zone->end - first;
         struct part part = part_of(frames, zone, first, fits ? first + count : first + 1);
         status = free_part(frames, &part, fits);

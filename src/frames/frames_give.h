@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Giving a run back, for the set itself; and what other changes of a run by its first frame begin with. */
+/** Give a run back, for the set itself; and the first steps of other changes of a run by its first frame. */
 #ifndef KVA_FRAMES_GIVE_H
 #define KVA_FRAMES_GIVE_H
 
 #include "frames_set.h"
 
-/** Give the run back that begins with a frame, whatever there is. Returns what kva_frames_free returns; no misuse is reported. */
+/** Give back the run that begins with a frame. Returns what kva_frames_free returns, but reports no
+ *  misuse. */
 enum kva_status kva_give_run(const struct kva_frames *frames, uint64_t first);
 
-/** What a free of a frame in a locked block returns, as far as its own state tells. */
+/** What a free of a frame in a locked block returns, by the state of the frame alone. */
 static inline enum kva_status state_status(const struct frames_word *words, uint64_t h, uint32_t position)
 {
     uint64_t bit = UINT64_C(1) << position % 64;
@@ -22,7 +23,7 @@ static inline enum kva_status state_status(const struct frames_word *words, uint
     return word->first & bit ? KVA_EUNKNOWN : KVA_EDOUBLE;
 }
 
-/** The end of the run that position is part of, in its block. */
+/** The end, in its block, of the run that a position is part of. */
 static inline uint32_t end_in_block(const struct kva_frames *frames, const struct frames_word *words,
                                     uint64_t h, uint32_t position)
 {

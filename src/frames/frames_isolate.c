@@ -47,8 +47,8 @@ bool kva_isolate_runs(const struct kva_frames *frames, const struct frames_zone 
 
 /* ------------------------------------------------------------------------------------------- room */
 
-/** Where a run fits into the work range, from `from` on; its end if nowhere. Groups are looked for by whole words: so only where
- *  all frames of the words lie in the work range. */
+/** Where a run fits into the work range, from `from` on; its end if nowhere. Groups are searched by whole
+ *  words, but only where the work range has all frames of the words. */
 static uint32_t find_room_in_work(const struct kva_frames *frames, const struct frames_word *words,
                                   uint64_t begin, uint32_t from, struct frames_work work,
                                   const struct frames_move *move)
@@ -65,7 +65,7 @@ unsigned kva_isolate_room(const struct kva_frames *frames, const struct frames_z
     struct frames_word *words = words_of(frames, zone, block);
     struct frames_work work = work_range(frames, zone, block);
     uint64_t begin = first_frame(frames, zone, block);
-    uint64_t group = 0; /* the length of the group that was placed last: no other one fits before it */
+    uint64_t group = 0; /* the length of the last placed group: no other of this length fits before it */
     uint32_t from = work.from;
 
     for (; next < compaction->count && whole_of(*h) == WHOLE_NOT; next++) {
@@ -98,7 +98,7 @@ struct frames_move *kva_find_isolated(const struct kva_frames *frames, uint64_t 
     return NULL;
 }
 
-/** Give back room that no run has moved to. */
+/** Give back the room of a run that has not moved. */
 static void give_room_back(const struct kva_frames *frames, struct frames_zone *zone,
                            const struct frames_move *move)
 {
@@ -111,7 +111,7 @@ static void give_room_back(const struct kva_frames *frames, struct frames_zone *
     commit_block(frames, zone, block, before, h);
 }
 
-/** Ask the owners. */
+/** Ask the owners to move their runs. */
 static void ask_owners(struct frames_compaction *compaction)
 {
     for (unsigned i = 0; i < compaction->count; i++) {

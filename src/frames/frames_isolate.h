@@ -1,51 +1,51 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Isolation: the one step that all compaction is made of. It takes runs, or free frames, of one block out of circulation, so
- * that the first can be moved to the second.
+ * Isolation: the step from which all compaction is built. It takes runs, or free frames, of one block out of
+ * circulation, so that the runs can be moved to the free frames.
  *
- * THE RULE. The WORK RANGE of a block in a zone is the block cut by the zone, a half-open interval that is never empty:
+ * THE RULE. The WORK RANGE of a block in a zone is the block cut by the zone, a half-open interval that is
+ * never empty:
  *
  *      zone            |----------------------------------|
  *      blocks     |         |         |         |         |         |
  *      work ranges     |----|---------|---------|---------|-|
  *
- *      - Every frame that is looked at or taken lies in the work range.
- *      - A used run that crosses an end of it is left where it is; free frames are taken up to its end.
- *      - A block is marked to be skipped only after all of its work range has been looked at, its last frame included.
+ *      - Every frame that is examined or taken lies in the work range.
+ *      - A used run that crosses an end of it stays where it is; free frames are taken up to its end.
+ *      - A block is marked to be skipped only after all of its work range has been examined, the last frame
+ *        included.
  *      - Every position lies in the zone.
  *
- * Linux's compaction broke this rule three times: an end that was one too large and strayed into the next block (2019), a
- * beginning that was not cut to the zone's and an end that was one too small and left the last frame out (2021), and a target
- * that was in the other zone of its block (2022). docs/theory/frames.md draws them.
+ * docs/theory/frames.md, "The work range", draws three errors of Linux that broke this rule.
  *
- * A run that is isolated stays in use, and its block is marked as MOVING. If its owner gives it back meanwhile, that is noted
- * in the batch, and the frames become free when the batch ends.
+ * An isolated run stays in use, and its block is marked as MOVING. If its owner gives it back meanwhile, the
+ * batch notes that, and the frames become free when the batch ends.
  */
 #ifndef KVA_FRAMES_ISOLATE_H
 #define KVA_FRAMES_ISOLATE_H
 
 #include "frames_change.h"
 
-/** Runs that are moved together: so many that the locks of their blocks cost little for each. */
+/** The most runs that are moved together: enough that the locks of their blocks cost little for each. */
 enum { BATCH_MOVES = 32 };
 
-/** A run on its way. */
+/** The move of an isolated run. */
 struct frames_move {
     uint64_t from;
     uint64_t to; /* KVA_NO_FRAME: it has no room yet */
     uint64_t count;
     uint64_t align; /* of `to` */
-    bool is_given;  /* back, by its owner; changed under the lock of its first block */
+    bool is_given;  /* its owner has given it back; changed under the lock of its first block */
     enum kva_frames_moved outcome;
 };
 
-/** Compaction's own state. One thread at a time compacts, under the set's reclaim lock. */
+/** The state of compaction. One thread at a time compacts, under the set's reclaim lock. */
 struct frames_compaction {
     kva_frames_move *move;
     void *context;
-    _Atomic uintptr_t inside;    /* the thread that is in there; 0: none */
-    _Atomic unsigned defer_left; /* so many requests of defer_order or larger are not to compact */
+    _Atomic uintptr_t inside;    /* the thread that compacts; 0: none */
+    _Atomic unsigned defer_left; /* so many further requests of defer_order or larger do not compact */
     _Atomic unsigned defer_shift;
     _Atomic unsigned defer_order;
     unsigned count; /* of moves in the batch */
@@ -72,29 +72,29 @@ static inline void add_move(struct frames_compaction *compaction, uint64_t from,
                                                                   .outcome = KVA_FRAMES_BUSY};
 }
 
-/** Isolate runs of at least `shortest` frames of a locked block, as many as the batch has room for, from *position on; there the
- *  next call goes on. Returns true when all of the work range has been looked at. */
+/** Isolate runs of at least `shortest` frames of a locked block, as many as the batch has room for, from
+ *  *position on, where the next call continues. Returns true when all of the work range has been examined. */
 bool kva_isolate_runs(const struct kva_frames *frames, const struct frames_zone *zone, uint32_t block,
                       uint64_t *h, uint32_t *position, uint32_t shortest);
 
-/** Isolate free frames for runs of the batch in a locked block: the first one from `next` on, and those after it as long as there
- *  is room for them, too. Returns the first that has none. */
+/** Isolate free frames of a locked block for runs of the batch, from `next` on, as long as there is room.
+ *  Returns the first run that has none. */
 unsigned kva_isolate_room(const struct kva_frames *frames, const struct frames_zone *zone, uint32_t block,
                           uint64_t *h, unsigned next);
 
-/** What became of a batch. */
+/** Result of a batch. */
 struct frames_moves {
-    uint64_t runs; /* that were moved */
+    uint64_t runs; /* moved ones */
     uint64_t frames;
     uint64_t refused; /* runs whose owner did not move them */
 };
 
-/** Have the batch's runs moved, from `block`, unless there is `no_room` for one of them: then the others would be moved in vain. Give
- *  back what they leave, and room that was not used. */
+/** Move the batch's runs out of `block`, unless there is `no_room` for one of them: the others would be moved
+ *  in vain. Give back the frames that they leave, and unused room. */
 struct frames_moves kva_move_batch(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
                                    bool no_room);
 
-/** The isolated run that has frames in [first, end); NULL if there is none. With the locks of the blocks. */
+/** The isolated run that has frames in [first, end), or NULL. The caller has locked the blocks. */
 struct frames_move *kva_find_isolated(const struct kva_frames *frames, uint64_t first, uint64_t end);
 
 #endif

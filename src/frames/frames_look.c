@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Looking: what is at a number, statistics, free groups by order. */
+/** Queries: what is at a number, statistics, free groups by order. */
 #include "frames_freeze.h"
 
 /* --------------------------------------------------------------------------------------------- find */
 
-/** What a block shows of the frames around a position. */
+/** The frames around a position, as one block shows them. */
 struct surroundings {
     enum kva_frames_state state;
     uint32_t from; /* the run; or the frames that are in the same state, free or absent */
@@ -15,7 +15,7 @@ struct surroundings {
     enum kva_frames_type type;
 };
 
-/** A block in which nothing is in use is shown as movable, whatever the CPU holds it for. */
+/** A block in which nothing is in use is reported as movable, whatever kind a CPU holds it for. */
 static bool is_unmovable(uint64_t h)
 {
     return used_of(h) > 0 && kind_of(h) == KIND_UNMOVABLE;
@@ -44,7 +44,7 @@ static struct surroundings look_in_block(const struct kva_frames *frames, const 
     return look;
 }
 
-/** What a locked block shows. */
+/** The same for a locked block. */
 static struct surroundings look_at(const struct kva_frames *frames, const struct frames_zone *zone,
                                    uint32_t block, uint32_t position)
 {
@@ -52,8 +52,9 @@ static struct surroundings look_at(const struct kva_frames *frames, const struct
                          position);
 }
 
-/** Lock the block of a frame, and those before it down to the one in which its run begins: upwards, so from further and further
- *  below, until that one is among them. Returns the lowest that is locked. */
+/** Lock the block of a frame, and those before it down to the one in which its run begins. Blocks are locked
+ *  upwards, so each attempt starts further below, until that one is among them. Returns the lowest locked
+ *  block. */
 static uint32_t lock_back(const struct kva_frames *frames, const struct frames_zone *zone, uint32_t block,
                           uint32_t position)
 {
@@ -72,7 +73,7 @@ static uint32_t lock_back(const struct kva_frames *frames, const struct frames_z
     }
 }
 
-/** Cut what lies outside the zone: the absent frames of its first and last block. */
+/** Cut off the frames outside the zone: absent frames of its first and last block. */
 static void cut_to_zone(const struct frames_zone *zone, struct kva_frames_found *found)
 {
     uint64_t end = found->first + found->count; /* 0 for 2^64 */
@@ -185,7 +186,7 @@ static void add_groups(const struct kva_frames *frames, const struct frames_zone
                        : kind == KIND_MOVABLE ? orders->movable
                                               : orders->unmovable;
 
-    /* From one free frame to the next: the largest group that begins there. */
+    /* At each free frame, count the largest group that begins there, and go on after it. */
     for (uint32_t at = 0; whole_of(h) == WHOLE_NOT && at < frames->size;) {
         unsigned order = 0;
         at = next_free(words, at, frames->size);
@@ -233,12 +234,12 @@ static uint64_t frames_in_groups(const struct kva_frames_orders *orders, unsigne
     return sum;
 }
 
-/** part * 1000 / whole, part being at most whole. */
+/** part * 1000 / whole; part is at most whole. */
 static unsigned thousandths(uint64_t part, uint64_t whole)
 {
     unsigned result = 0;
 
-    while (whole > UINT64_MAX / 1024) { /* both that large: nothing is lost */
+    while (whole > UINT64_MAX / 1024) { /* the lost bits are far below a thousandth */
         part >>= 1;
         whole >>= 1;
     }
@@ -265,8 +266,8 @@ int kva_frames_fragmentation(const struct kva_frames_orders *orders, unsigned or
     uint64_t groups = 0;
     for (unsigned o = 0; o < order; o++)
         groups += groups_of(orders, o);
-    /* 1 - (1 + F / 2^order) / groups = (groups * 2^order - 2^order - F) / (groups * 2^order). Where that passes 2^64, F is divided
-     * instead: of so many groups, what a division cuts off is no thousandth. */
+    /* 1 - (1 + F / 2^order) / groups = (groups * 2^order - 2^order - F) / (groups * 2^order). Where that
+     * exceeds 2^64, F is divided instead: with so many groups, the remainder is far below a thousandth. */
     unsigned shift = groups > UINT64_MAX >> (order + 1) ? 0 : order;
     uint64_t whole = groups << shift;
     uint64_t less = (UINT64_C(1) << shift) + (frames_in_groups(orders, 0, order) >> (order - shift));

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Given ranges: reserved, taken out of the set, added to it; and the drain. They are rare, and take the locks of all CPUs: so a
- * request that fails at the same time has not missed what they were about to leave free.
+ * Given ranges: reserved, taken offline, brought online; and the drain. These calls are rare, and take the
+ * locks of all CPUs: a request that fails at the same time has not missed the frames that they leave free.
  */
 #include "frames_find.h"
 #include "frames_span.h"
 
-/** Change a range, with the locks of all CPUs. Returns what is in the way. */
+/** Change a range under the locks of all CPUs. Returns the obstacle. */
 static struct frames_obstacle change_range(const struct kva_frames *frames, struct frames_zone *zone,
                                            uint64_t first, uint64_t count, enum frames_change change,
                                            enum frames_kind kind)

@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Rows: for each use that a zone's blocks may have, a bit for each block that has it.
+ * Rows: for each property that the blocks of a zone may have, a bit for each block that has it.
  *
- *      level 2                  | root |                          a bit for each word of level 1 that has a bit
- *      level 1      | word | word | word | ...                    likewise for level 0
- *      level 0      | word | word | word | word | ...             a bit for each block
+ *      level 2                  | root |                        a bit for each word of level 1 that has a bit
+ *      level 1      | word | word | word | ...                  a bit for each word of level 0 that has a bit
+ *      level 0      | word | word | word | word | ...           a bit for each block
  *
- * The next block in a row is found in O(levels). Bits change one by one, by atomic operations, under the lock of their
- * block. Readers hold no lock: what they find may be past, and they look at the block itself.
+ * The next block in a row is found in O(levels). Bits change one by one, by atomic operations, under the lock
+ * of their block. Readers hold no lock: what they find may be outdated, and they check the block itself.
  *
- * A SUMMARY may for a moment lack a bit. A thread that clears the last bit of a word clears the bit above, then looks at the
- * word again, and sets the bit above anew if another thread has set one in the word meanwhile. Until then a search may miss
- * that one. So the thread counts both ends of what it does, in `began` and in `ended`: a search that was not disturbed reads
- * the same number in `ended` before it begins as in `began` after it.
+ * A SUMMARY may lack a bit for a moment. A thread that clears the last bit of a word clears the bit above,
+ * checks the word again, and sets the bit above anew if another thread has set one in the word meanwhile. A
+ * search in between may miss the block. Each clearing is therefore counted when it begins, in `began`, and
+ * when it ends, in `ended`. docs/theory/frames.md, "Why KVA_ENOSPC is exact", proves that a search between
+ * two equal counts misses nothing.
  *
- * What each row is for stands in frames_set.h.
+ * frames_set.h defines the rows.
  */
 #ifndef KVA_FRAMES_ROWS_H
 #define KVA_FRAMES_ROWS_H
@@ -24,12 +25,13 @@
 
 #include "../base/arith.h"
 
-/** 2^32 blocks in words of 32 bits. */
+/** ROW_LEVELS suffices for 2^32 blocks in words of 32 bits. */
 enum { ROW_LEVELS = 7, ROW_BITS = 8 * sizeof(uintptr_t), ROW_SHIFT = sizeof(uintptr_t) == 8 ? 6 : 5 };
 
-/** The rows of a zone. Level 0 of all rows comes first, where each CPU mostly changes a part of its own; then, from a line of
- *  their own on, what all CPUs change: two counters, level 1 of all rows, level 2, and so on. The first rows change most often:
- *  their summaries share the counters' line, so that a change brings in one line from another CPU, and not three. */
+/** The rows of a zone. Level 0 of all rows comes first: each CPU mostly changes its own part. What all CPUs
+ *  change follows on a new cache line: two counters, level 1 of all rows, level 2, and so on. The first rows
+ *  change most often: their summaries share the line of the counters, so that a change fetches one line from
+ *  another CPU, and not three. */
 struct frames_rows {
     _Atomic uintptr_t *words;
     size_t count; /* of words in all */
@@ -40,7 +42,7 @@ struct frames_rows {
     size_t size[ROW_LEVELS];  /* words of each level, in one row */
 };
 
-/** Lay out so many rows for so many blocks; the words are set later. */
+/** Lay out the rows of so many blocks; the caller sets the words later. */
 static inline void rows_init(struct frames_rows *rows, unsigned row_count, uint32_t blocks)
 {
     size_t line = KVA_LINE / sizeof(uintptr_t);
@@ -61,7 +63,7 @@ static inline void rows_init(struct frames_rows *rows, unsigned row_count, uint3
     }
 }
 
-/** How often a summary's bit was to be cleared. */
+/** How many clearings of summaries have begun, and how many have ended. */
 static inline _Atomic uintptr_t *rows_began(const struct frames_rows *rows)
 {
     return &rows->words[rows->clears];
@@ -91,8 +93,8 @@ static inline uintptr_t row_root(const struct frames_rows *rows, unsigned row)
     return atomic_load_explicit(row_word(rows, row, rows->levels - 1, 0), memory_order_acquire);
 }
 
-/** Set the bits of the summaries from a level on, those that are clear. A bit above one that is set may be one that another
- *  thread is about to set, or to clear: so all levels are looked at. */
+/** Set the clear bits of the summaries from a level on. A bit that is set already does not end the loop:
+ *  another thread may be about to set, or to clear, the bit above it. */
 static inline void row_set_above(struct frames_rows *rows, unsigned row, unsigned level, size_t at)
 {
     for (; level < rows->levels; level++, at >>= ROW_SHIFT) {
@@ -103,14 +105,14 @@ static inline void row_set_above(struct frames_rows *rows, unsigned row, unsigne
     }
 }
 
-/** Set a bit, and those above. */
+/** Set a block's bit, and those above. */
 static inline void row_set(struct frames_rows *rows, unsigned row, uint32_t block)
 {
     atomic_fetch_or(row_word(rows, row, 0, block >> ROW_SHIFT), (uintptr_t)1 << (block & (ROW_BITS - 1)));
     row_set_above(rows, row, 1, block >> ROW_SHIFT);
 }
 
-/** Clear a bit of a summary, unless what it sums up is in use again: then this bit and those above are set anew, for other
+/** Clear a bit of a summary. If the word below has a bit again, set this bit and those above anew: other
  *  threads may have cleared those because of this one. Returns whether the summary has no bit left. */
 static inline bool row_clear_summary(struct frames_rows *rows, unsigned row, unsigned level, size_t at)
 {
@@ -128,7 +130,7 @@ static inline bool row_clear_summary(struct frames_rows *rows, unsigned row, uns
     }
 }
 
-/** Clear a bit, and those above that stand for nothing any more. */
+/** Clear a block's bit, and those above whose word below is empty. */
 static inline void row_clear(struct frames_rows *rows, unsigned row, uint32_t block)
 {
     size_t at = block >> ROW_SHIFT;
@@ -142,8 +144,8 @@ static inline void row_clear(struct frames_rows *rows, unsigned row, uint32_t bl
     atomic_fetch_add(rows_ended(rows), 1);
 }
 
-/** The first block of [from, end) that is in a row; `end` if there is none. A search that finds a bit cleared sees what was
- *  written before, the bit in another row among it; and it reads `began` after all bits. */
+/** The first block of [from, end) that is in a row, or `end`. Acquire loads: a search that finds a bit
+ *  cleared also sees the bit that was set in another row before, and it reads `began` after all bits. */
 static inline uint32_t row_next(const struct frames_rows *rows, unsigned row, uint32_t from, uint32_t end)
 {
     while (from < end) {
@@ -171,7 +173,7 @@ static inline uint32_t row_next(const struct frames_rows *rows, unsigned row, ui
         }
         if (bits != 0)
             return at < end ? (uint32_t)at : end;
-        /* A summary that stands for nothing: go on after what it summed up. */
+        /* The summary's bit is outdated: continue after the blocks that it covers. */
         uint64_t after = (uint64_t)(at + 1) << ROW_SHIFT * (level + 1);
         from = after < end ? (uint32_t)after : end;
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Changes of rows; the zones of ranges. */
+/** Move a block between rows; find the zone of a range. */
 #include "frames_set.h"
 
 void kva_move_rows(struct frames_zone *zone, uint32_t block, uint32_t from, uint32_t to)

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A frame set: zones with their blocks and rows, and what each CPU holds for itself.
+ * A frame set: zones with their blocks and rows, and what each CPU holds.
  *
  *      zone    | header | header | header | ...            a header for each block (frames_block.h)
  *              | states | states | states | ...            the states of its frames
- *              rows: for each use, a bit for each block    (frames_rows.h)
+ *              rows: for each property, a bit for each block (frames_rows.h)
  *
  *      CPU     lock | slots of zone 0 | slots of zone 1 | ...
- *              a slot for each kind and size class: the block that the CPU takes such frames from at present
+ *              a slot for each kind and size class: the block from which the CPU takes such frames at present
  *
  * ROWS. A block that a CPU holds is in no row. Any other is in these, and in no others:
  *
@@ -18,14 +18,15 @@
  *      row_many(k)     it is of kind k and has `many` free frames or more
  *      ROW_HEAD, ROW_TAIL   its first frame, its last frame is free
  *
- * So the rows follow from the header alone: rows_of. They change with it, under the block's lock; bits are set before others
- * are cleared, so that a search which goes from smaller tops to larger ones, and then to unused blocks, meets each block.
+ * The rows follow from the header alone: rows_of. They change with it, under the block's lock. Bits are set
+ * before others are cleared, so that a search in the order of frames_find.c meets each block.
  *
- * HELD BLOCKS. A CPU takes frames from the block in the slot, and looks for another one when that has no room. The slot is only
- * where it looks first: what counts is the header, under the lock. Slots are filled with the lock of the CPU.
+ * HELD BLOCKS. A CPU takes frames from the block in the slot, and searches for another one when that has no
+ * room. The slot is only a hint: the header decides, under the lock. Slots are filled under the lock of the
+ * CPU.
  *
- * ORDER OF LOCKS: the reclaim lock, which a thread holds that moves frames; the CPUs' locks, in the order of their numbers; then
- * blocks' locks, upwards. An ordinary allocation or free takes one block's lock only.
+ * ORDER OF LOCKS: the reclaim lock, which the thread that moves frames holds; the CPUs' locks, in the order
+ * of their numbers; then blocks' locks, upwards. An ordinary allocation or free takes one block's lock only.
  */
 #ifndef KVA_FRAMES_SET_H
 #define KVA_FRAMES_SET_H
@@ -58,12 +59,12 @@ struct frames_zone {
     struct frames_word *words;
     struct frames_rows rows;
     unsigned node;
-    uint32_t home_blocks; /* CPU c begins to look at block c * home_blocks */
+    uint32_t home_blocks; /* the search of CPU c begins at block c * home_blocks */
     size_t index;         /* in kva_frames_config.zones */
     size_t slots;         /* where its slots begin, in each CPU's */
 };
 
-/** How often what happened in a zone; see struct kva_frames_stats. */
+/** Event counts of a zone: see struct kva_frames_stats. */
 struct frames_counts {
     uint64_t changed;
     uint64_t strayed;
@@ -72,7 +73,7 @@ struct frames_counts {
     uint64_t moved_frames;
 };
 
-/** What a CPU has of its own. Its lock stands first: see base/locks.h. */
+/** The record of a CPU. Its lock comes first: see base/locks.h. */
 struct frames_cpu {
     struct kva_lock lock;
     struct frames_counts *counts; /* for each zone; changed with the lock */
@@ -91,16 +92,15 @@ struct kva_frames {
     unsigned node_count;
     size_t zone_count;
     struct frames_zone *zones; /* by their start */
-    struct frames_zone *
-        *near;              /* for each node, the zone that requests look at first, if it is on that node */
-    uint16_t *by_node;      /* for each node, the zones in the order in which requests look at them */
-    struct kva_locks locks; /* of the CPUs; reclaim, for moves; main is not used */
+    struct frames_zone **near; /* for each node, the zone that requests search first, if it is on that node */
+    uint16_t *by_node;         /* for each node, the zones in the order in which requests search them */
+    struct kva_locks locks;    /* of the CPUs; reclaim, for moves; main is not used */
     struct kva_threads threads;
     struct frames_compaction *compaction; /* NULL: frames are never moved */
-    bool fork_waits;                      /* a fork has taken the reclaim lock; changed with all locks */
+    bool fork_waits;                      /* a fork has taken the reclaim lock; changed under all locks */
     struct kva_hooks hooks;
     struct kva_memory memory;
-    void *block; /* all of the set's memory */
+    void *storage; /* all of the set's memory */
     size_t bytes;
 };
 
@@ -114,7 +114,7 @@ struct frames_demand {
     bool this_node;
     bool may_compact;
     unsigned node;
-    unsigned group;      /* the run is a group of this order, in one block; NO_GROUP: it is not */
+    unsigned group;      /* the order of the group that the run is, in one block; NO_GROUP: it is no group */
     unsigned least_top;  /* a block in which it fits has a free group of this order */
     unsigned size_class; /* which slot */
 };
@@ -145,7 +145,7 @@ static inline uint32_t position_of(const struct kva_frames *frames, uint64_t fra
     return (uint32_t)frame & (frames->size - 1);
 }
 
-/** The word of a frame: words_of, without a look at the block. */
+/** The word of a frame: as by words_of, without computing the block. */
 static inline struct frames_word *word_of(const struct kva_frames *frames, const struct frames_zone *zone,
                                           uint64_t frame)
 {
@@ -176,7 +176,7 @@ static inline struct frames_work work_range(const struct kva_frames *frames, con
     };
 }
 
-/** What is at a position of a locked block. */
+/** The state of a position of a locked block. */
 static inline enum kva_frames_state state_at(const struct frames_word *words, uint64_t h, uint32_t position)
 {
     uint64_t bit = UINT64_C(1) << position % 64;
@@ -212,17 +212,18 @@ static inline struct frames_zone *zone_of(const struct kva_frames *frames, uint6
     return frame - zone->start < zone->end - zone->start ? zone : NULL;
 }
 
-/** Whether a caller means a zone: by its index in kva_frames_config.zones, or with all others. */
+/** Whether a caller's index, in kva_frames_config.zones, means a zone: alone or with all others. */
 static inline bool is_named(const struct frames_zone *zone, size_t index)
 {
     return index == KVA_FRAMES_ALL_ZONES || zone->index == index;
 }
 
-/** The zone of a range; NULL, with the status and the field that is to blame, if it is none or lies in none. */
+/** The zone of a range; NULL, with the status and the wrong field, if the range is invalid or lies in no
+ *  zone. */
 struct frames_zone *kva_zone_of_range(const struct kva_frames *frames, uint64_t first, uint64_t count,
                                       enum kva_status *status, const char **field);
 
-/** The numbers of a CPU's record, which count from one in headers. */
+/** The record of a CPU, whose number counts from 0 here, and from 1 in headers. */
 static inline struct frames_cpu *cpu_of(const struct kva_frames *frames, unsigned cpu)
 {
     return cpu_record(&frames->locks, cpu);
@@ -241,7 +242,7 @@ static inline unsigned slot_number(enum frames_kind kind, unsigned size_class)
     return (kind - 1) * CLASSES + size_class;
 }
 
-/** The caller's CPU, locked. While one of these locks is held, no request searches with those of all CPUs. */
+/** The current CPU, locked. While one of these locks is held, no request searches with those of all CPUs. */
 static inline struct frames_cpu *enter_cpu(const struct kva_frames *frames)
 {
     struct frames_cpu *cpu = cpu_of(frames, cpu_number(frames));
@@ -256,14 +257,14 @@ static inline void leave_cpu(const struct kva_frames *frames, struct frames_cpu 
 }
 
 _Static_assert(KVA_UNMOVABLE + 1 == KIND_UNMOVABLE && KVA_MOVABLE + 1 == KIND_MOVABLE,
-               "kinds are types, and one more");
+               "kinds are types plus one");
 
 static inline enum frames_kind kind_of_type(enum kva_frames_type type)
 {
     return (enum frames_kind)(type + 1);
 }
 
-/** What the header of a block says that a CPU holds in a slot. */
+/** The fields of the header of a block that a CPU holds in a slot. */
 #define HOLD_MASK (OWNER_MASK | SLOT_MASK | KIND_MASK)
 
 static inline uint64_t hold_bits(unsigned cpu, unsigned slot, enum frames_kind kind)
@@ -279,7 +280,7 @@ static inline _Atomic uint32_t *slot_of(const struct kva_frames *frames, const s
 
 /* ------------------------------------------------------------------------------------------- rows */
 
-/** In a block in use no group is the whole block, whatever the bound says. */
+/** A block in use has no free group of the whole block, whatever its bound is. */
 static inline unsigned row_top(const struct kva_frames *frames, enum frames_kind kind, unsigned top)
 {
     return ROW_TOP + (kind - 1) * frames->order + (top < frames->order ? top : frames->order - 1);
@@ -306,7 +307,7 @@ static inline uint32_t rows_of(const struct kva_frames *frames, uint64_t h)
            (uint32_t)(free_of(h) >= frames->many) << row_many(kind);
 }
 
-/** Whether a change of a header can change the rows that follow from it: most only count a few frames more or less. */
+/** Whether a change of a header can change its rows. Most changes only count a few frames more or less. */
 static inline bool may_change_rows(const struct kva_frames *frames, uint64_t before, uint64_t h)
 {
     uint32_t least = free_of(before) < free_of(h) ? free_of(before) : free_of(h);
@@ -327,7 +328,7 @@ static inline void follow_header(const struct kva_frames *frames, struct frames_
         kva_move_rows(zone, block, rows_of(frames, before), rows_of(frames, h));
 }
 
-/** Write a changed header back, with its rows, and drop the lock. */
+/** Write a changed header and its rows, and drop the lock. */
 static inline void commit_block(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
                                 uint64_t before, uint64_t h)
 {
@@ -335,8 +336,8 @@ static inline void commit_block(const struct kva_frames *frames, struct frames_z
     unlock_block(frames, zone, block, h);
 }
 
-/** The same, and keep the lock. What becomes free in several blocks shows in the rows of all of them before any is unlocked: else
- *  a thread could take what is free in the one, and find nothing in the others. */
+/** The same, but keep the lock. A free of several blocks changes the rows of all of them before it unlocks
+ *  any: otherwise a thread could take the free frames of one, and find none in the others. */
 static inline void prepare_block(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
                                  uint64_t before, uint64_t h)
 {
@@ -344,7 +345,7 @@ static inline void prepare_block(const struct kva_frames *frames, struct frames_
     block_keep(&zone->headers[block], h);
 }
 
-/** Drop the locks of the blocks [low, high], whose headers and rows are as they shall be. */
+/** Drop the locks of the blocks [low, high], whose headers and rows are up to date. */
 static inline void unlock_blocks(const struct kva_frames *frames, const struct frames_zone *zone,
                                  uint32_t low, uint32_t high)
 {

@@ -3,13 +3,13 @@
 /**
  * Ranges over several blocks.
  *
- * A RUN THAT NO BLOCK HOLDS ALONE crosses the border of two blocks at least: the last frame of the one and the first frame of the
- * other are free. So the search goes from border to border, by the row of blocks whose last frame is free, and follows the
- * free frames from there to both sides:
+ * A RUN OVER SEVERAL BLOCKS crosses the border of two blocks at least: the last frame of the one and the
+ * first frame of the other are free. The search goes from border to border, by the row of blocks whose last
+ * frame is free, and follows the free frames from there to both sides:
  *
  *      | used ## | free          |    free       | free    ### |
  *                ^ tail of b       b + 1, empty    ^ head of b + 2
- *                |------------- one stretch --------|
+ *                |------------ one free range ------|
  */
 #include "frames_span.h"
 
@@ -54,7 +54,7 @@ static void change_block(const struct kva_frames *frames, struct frames_zone *zo
 
     if (change == CHANGE_TAKE) {
         if (is_held(h) &&
-            kind_of(h) != kind) /* its CPU holds an empty block, or one that is about to change sides */
+            kind_of(h) != kind) /* its CPU holds an empty block, or one that is about to change its kind */
             h = without_holder(frames, words, h);
         h = join_kinds(h, kind, counts);
         h = take_frames(frames, words, h, from, until, begin + from == first, begin + until < end);
@@ -79,7 +79,7 @@ bool kva_span_change(const struct kva_frames *frames, struct frames_zone *zone, 
     *obstacle = find_obstacle_in_range(frames, zone, first, end, change);
     for (uint32_t block = from; block <= last && obstacle->frame == KVA_NO_FRAME; block++)
         change_block(frames, zone, block, first, end, change, kind, counts);
-    if (counts->strayed > strayed) /* one run, in however many blocks */
+    if (counts->strayed > strayed) /* one run counts once, however many blocks it has */
         counts->strayed = strayed + 1;
     unlock_blocks(frames, zone, from, last);
     return obstacle->frame == KVA_NO_FRAME;
@@ -87,7 +87,8 @@ bool kva_span_change(const struct kva_frames *frames, struct frames_zone *zone, 
 
 /* ------------------------------------------------------------------------------------------ the search */
 
-/** The first of the free frames at the end of a block; the frame after the block if its last one is in use. */
+/** The first of the free frames at the end of a block; the frame after the block if its last one is in
+ *  use. */
 static uint64_t begin_of_tail(const struct kva_frames *frames, const struct frames_zone *zone, uint32_t block)
 {
     uint64_t h = lock_block(frames, zone, block);
@@ -110,7 +111,7 @@ static uint64_t end_of_head(const struct kva_frames *frames, const struct frames
     return first_frame(frames, zone, block) + position;
 }
 
-/** Where a run of the demand fits into the free frames [from, end); KVA_NO_FRAME if nowhere. */
+/** Where the demand fits into the free frames [from, end); KVA_NO_FRAME if nowhere. */
 static uint64_t place_in_free(const struct frames_demand *demand, uint64_t from, uint64_t end)
 {
     uint64_t place;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Dividing a run into single frames: each frame of it becomes the first one of a run.
+ * Dividing a run into single frames: each frame of it becomes a run.
  *
  *      taken   | . . . 1 1 1 1 1 | 1 1 1 1 1 1 1 1 | 1 1 1 . . . . . |
  *      first   | . . . 1 . . . . | . . . . . . . . | . . . . . . . . |     before
  *              | . . . 1 1 1 1 1 | 1 1 1 1 1 1 1 1 | 1 1 1 . . . . . |     after
- *                CONT              WHOLE, CONT                             before; neither after
+ *                CONT              WHOLE, CONT                             before; none after
  *
- * Counts, bounds and rows of the blocks stay as they are: nothing becomes free.
+ * Counts, bounds and rows of the blocks do not change, because nothing becomes free.
  */
 #include "frames_give.h"
 #include "frames_isolate.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Taking frames: requests are validated and turned into demands; most are then served from the block that the CPU holds,
- * under that block's lock alone. What is not is found by frames_find.c.
+ * Taking frames: requests are validated and turned into demands. The block that the CPU holds serves most of
+ * them, under that block's lock alone. frames_find.c serves the others.
  */
 #include "frames_compact.h"
 #include "frames_evacuate.h"
@@ -67,9 +67,10 @@ static enum kva_status frames_demand_of(const struct kva_frames *frames,
     return meets_zone(frames, demand->min, demand->last) ? KVA_OK : KVA_EWINDOW;
 }
 
-/* --------------------------------------------------------------------------------- the block at hand */
+/* --------------------------------------------------------------------------------- the held block */
 
-/** Whether a request is for a group, of no particular place but for its window, and a good one as far as that goes. */
+/** Whether a request is a valid one for a group anywhere. `window`: min | max, or 0 if the caller checks the
+ *  window. */
 static inline bool is_group(const struct kva_frames *frames, const struct kva_frames_request *request,
                             uint64_t window)
 {
@@ -79,14 +80,14 @@ static inline bool is_group(const struct kva_frames *frames, const struct kva_fr
            request->node < frames->node_count;
 }
 
-/** Whether a request is one that the block at hand may serve: a group without a window. Others, and bad ones, are looked at with more
- *  care. */
+/** Whether a request is one for a group without a window, which the held block may serve. Others, and invalid
+ *  ones, take the slow path. */
 static inline bool is_plain(const struct kva_frames *frames, const struct kva_frames_request *request)
 {
     return is_group(frames, request, request->min | request->max);
 }
 
-/** Whether it may serve a request since its window covers the zone that is looked at first. */
+/** Whether the held block may serve a request because the window covers the zone that is searched first. */
 static bool is_wide(const struct kva_frames *frames, const struct kva_frames_request *request)
 {
     const struct frames_zone *zone = is_group(frames, request, 0) ? frames->near[request->node] : NULL;
@@ -94,15 +95,15 @@ static bool is_wide(const struct kva_frames *frames, const struct kva_frames_req
     return zone && request->min <= zone->start && request->max >= zone->end - 1;
 }
 
-/** The block that a CPU holds for such requests, plus one, as far as the CPU knows; 0: none. */
+/** The block that a slot names, plus one; 0: none. The header decides whether the CPU still holds it. */
 static inline uint32_t held_block(const struct kva_frames *frames, const struct frames_zone *zone,
                                   unsigned cpu, unsigned slot)
 {
     return zone ? atomic_load_explicit(slot_of(frames, zone, cpu, slot), memory_order_relaxed) : 0;
 }
 
-/** Take the lowest free group of up to 32 frames from a held block that is locked. Its header tells nothing of head, tail and
- *  top. Returns the position; `size` if there is none. */
+/** Take the lowest free group of an order below 6 from a locked held block, whose head, tail and top are
+ *  undefined. Returns the position; `size` if there is none. */
 FRAMES_HOT uint32_t take_in_word(const struct kva_frames *frames, struct frames_word *words, uint64_t *h,
                                  unsigned order)
 {
@@ -125,7 +126,7 @@ FRAMES_HOT uint32_t take_in_word(const struct kva_frames *frames, struct frames_
     return w * 64 + lowest_bit(first);
 }
 
-/** Likewise for an order of which a group is several words. */
+/** The same for a group of one or more words. */
 FRAMES_HOT uint32_t take_words(const struct kva_frames *frames, struct frames_word *words, uint64_t *h,
                                unsigned order)
 {
@@ -141,7 +142,7 @@ FRAMES_HOT uint32_t take_words(const struct kva_frames *frames, struct frames_wo
     return frames->size;
 }
 
-/** Likewise for the whole block: its states stay as they are. */
+/** The same for the whole block: its states stay as they are. */
 FRAMES_HOT uint32_t take_whole(const struct kva_frames *frames, uint64_t *h)
 {
     if (free_of(*h) < frames->size)
@@ -150,7 +151,7 @@ FRAMES_HOT uint32_t take_whole(const struct kva_frames *frames, uint64_t *h)
     return 0;
 }
 
-/** Find room; where memory is in pieces, make some. */
+/** Find room; if there is none, compact or evacuate where the demand allows it. */
 static enum kva_status take_demand(const struct kva_frames *frames, const struct frames_demand *demand,
                                    uint64_t *first)
 {
@@ -164,10 +165,10 @@ static enum kva_status take_demand(const struct kva_frames *frames, const struct
     } else if (!kva_compact_for(frames, demand)) {
         return status;
     }
-    return kva_find_and_take(frames, demand, first); /* owners may have given frames back meanwhile, too */
+    return kva_find_and_take(frames, demand, first); /* owners may also have given frames back meanwhile */
 }
 
-/** All requests but those that the block at hand serves. */
+/** Serve a request that the held block does not serve. */
 FRAMES_APART enum kva_status take_elsewhere(const struct kva_frames *frames,
                                             const struct kva_frames_request *request, uint64_t *first)
 {
@@ -180,7 +181,7 @@ FRAMES_APART enum kva_status take_elsewhere(const struct kva_frames *frames,
     return take_demand(frames, &demand, first);
 }
 
-/** The same, after a look at a block, whose lock is dropped. */
+/** The same, after the lock of a held block is dropped. */
 FRAMES_APART enum kva_status leave_held(const struct kva_frames *frames, const struct frames_zone *zone,
                                         uint32_t block, uint64_t h, const struct kva_frames_request *request,
                                         uint64_t *first)
@@ -189,7 +190,8 @@ FRAMES_APART enum kva_status leave_held(const struct kva_frames *frames, const s
     return take_elsewhere(frames, request, first);
 }
 
-/** Take a group from a block, which is locked, if the CPU holds it for such requests and it has one; else from elsewhere. */
+/** Take a group from a locked block if the CPU holds it for such requests and it has one; else from
+ *  elsewhere. */
 FRAMES_HOT enum kva_status take_from_locked(const struct kva_frames *frames, const struct frames_zone *zone,
                                             uint32_t block, uint64_t hold,
                                             const struct kva_frames_request *request, unsigned order,
@@ -214,7 +216,7 @@ FRAMES_HOT enum kva_status take_from_locked(const struct kva_frames *frames, con
     return KVA_OK;
 }
 
-/** The rest of take_at_hand where the block's lock is not free. */
+/** The rest of take_at_hand when the block's lock is not free. */
 FRAMES_APART enum kva_status take_after_wait(const struct kva_frames *frames, const struct frames_zone *zone,
                                              uint32_t block, uint64_t hold,
                                              const struct kva_frames_request *request, uint64_t *first)
@@ -224,7 +226,7 @@ FRAMES_APART enum kva_status take_after_wait(const struct kva_frames *frames, co
                             class_of_order(frames, request->order), first);
 }
 
-/** Take a group, from the block that the CPU holds for such requests if it has one. */
+/** Take a group, if possible from the block that the CPU holds for such requests. */
 FRAMES_HOT enum kva_status take_at_hand(const struct kva_frames *frames,
                                         const struct kva_frames_request *request, unsigned order,
                                         unsigned size_class, uint64_t *first)
@@ -243,8 +245,8 @@ FRAMES_HOT enum kva_status take_at_hand(const struct kva_frames *frames,
                             first);
 }
 
-/* kva_frames_alloc only tells requests apart, and jumps to one of these; what is not at hand they leave to others, to which they
- * jump as well: so each saves its own registers only, and once. */
+/* kva_frames_alloc only classifies a request and jumps to one of these. They jump to another function when
+ * the held block does not serve it. Each function thus saves only its own registers, and once. */
 
 FRAMES_APART enum kva_status take_single(const struct kva_frames *frames,
                                          const struct kva_frames_request *request, uint64_t *first)
@@ -284,7 +286,7 @@ enum kva_status kva_frames_alloc(struct kva_frames *frames, const struct kva_fra
 
 /* -------------------------------------------------------------------------------------- many at once */
 
-/** Take up to `most` single frames of a held block that is locked. Returns how many. */
+/** Take up to `most` single frames of a locked held block. Returns how many. */
 static size_t take_singles(const struct kva_frames *frames, struct frames_word *words, uint64_t begin,
                            uint64_t *h, size_t most, uint64_t *firsts)
 {
@@ -311,7 +313,7 @@ static size_t take_singles(const struct kva_frames *frames, struct frames_word *
     return count;
 }
 
-/** Single frames from the block at hand: how many it gave. */
+/** Take up to `most` single frames from the held block. Returns how many. */
 static size_t take_some_at_hand(const struct kva_frames *frames, const struct kva_frames_request *request,
                                 size_t most, uint64_t *firsts)
 {

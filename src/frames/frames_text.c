@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Words for people: the free groups of each zone, and the picture of a zone. */
+/** Reports as text: the free groups of each zone, and the picture of a zone. */
 #include "../base/text.h"
 #include "frames_freeze.h"
 
@@ -13,7 +13,7 @@ static void begin_zone_line(struct kva_line_writer *writer, size_t zone)
     text_put_decimal(&writer->text, zone);
 }
 
-/** Text in a column of its own, to the right. */
+/** Write text in a column, aligned to the right. */
 static void put_column(struct kva_line_writer *writer, const char *piece)
 {
     size_t length = 0;
@@ -35,7 +35,7 @@ static void put_number(struct kva_line_writer *writer, uint64_t number)
     put_column(writer, room);
 }
 
-/** A share in thousandths, as 0.125; below 0, a dash. */
+/** Write a share in thousandths, as 0.125; a negative one as a dash. */
 static void put_share(struct kva_line_writer *writer, int share)
 {
     char room[8];
@@ -52,7 +52,7 @@ static void put_share(struct kva_line_writer *writer, int share)
     put_column(writer, room);
 }
 
-/** The zone of an index in kva_frames_config.zones; there is one. */
+/** The zone of a valid index in kva_frames_config.zones. */
 static const struct frames_zone *zone_at(const struct kva_frames *frames, size_t index)
 {
     const struct frames_zone *zone = frames->zones;
@@ -154,7 +154,7 @@ static char picture_of(uint64_t h)
     return tenths_of(h) == 9 ? 'm' : (char)('0' + tenths_of(h));
 }
 
-/** A line of the picture: up to 64 blocks, each looked at under its lock. */
+/** Write a line of the picture: up to 64 blocks, each read under its lock. */
 static void write_blocks(struct kva_line_writer *writer, const struct kva_frames *frames,
                          const struct frames_zone *zone, uint32_t from)
 {

@@ -885,7 +885,7 @@ static const struct cost_line lines[] = {
               allocate_a_long_run),
     COST_LINE("kva_frames_alloc_many", "a lock for each block", "frames", COST_LINEAR, many_firsts,
               allocate_many, SELDOM),
-    COST_LINE("kva_frames_free_many", "a lock for each row of single frames", "frames", COST_LINEAR,
+    COST_LINE("kva_frames_free_many", "a lock for each sequence of single frames", "frames", COST_LINEAR,
               many_firsts, free_many, SELDOM),
 
     COST_LINE("kva_frames_reserve", GIVEN_RANGE, "blocks", COST_LOGARITHM, many_blocks, reserve_a_frame),
