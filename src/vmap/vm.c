@@ -36,7 +36,7 @@
 #include "vm_ready.h"
 #include "vm_retire.h"
 
-/* ------------------------------------------------------------------------------------------ arguments */
+/* ---------------------------------------------------------------------------------------------- arguments */
 
 /** The first mandatory function that a page source lacks; NULL if it has all. */
 static const char *missing_in_pages(const struct kva_pages *pages)
@@ -306,7 +306,7 @@ enum kva_status kva_vm_create_from(const struct kva_vm_config *config, struct kv
     return status;
 }
 
-/* ------------------------------------------------------------------------------------------- destruction */
+/* -------------------------------------------------------------------------------------------- destruction */
 
 /** Whether an area is still allocated. A per-CPU chunk without objects is not. */
 static bool is_leak(const struct kva_vm *vm, const struct kva_vm_area *area)

@@ -60,7 +60,7 @@ enum kva_status kva_bind_pages(struct kva_vm *vm, uint64_t start, uint64_t bytes
     return vm->pages.bind(vm->pages.context, vm->reservation, start, bytes, nodes);
 }
 
-/* ---------------------------------------------------------------------------------------------- memory */
+/* ------------------------------------------------------------------------------------------------- memory */
 
 /** Prepare for one more district: an entry of the list, and the second space. */
 static enum kva_status prepare_districts(struct kva_vm *vm)

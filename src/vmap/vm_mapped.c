@@ -3,7 +3,7 @@
 /** Mapping frames and counting maps: see vm_mapped.h. */
 #include "vm_mapped.h"
 
-/* ---------------------------------------------------------------------------------------------- counting */
+/* ----------------------------------------------------------------------------------------------- counting */
 
 static void lower_uses(struct kva_vm_frames *frames, const uint64_t *numbers, size_t count)
 {

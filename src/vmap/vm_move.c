@@ -31,7 +31,7 @@ enum { MOST_RANGES = 64 };
  *  more ranges than SLICE_RANGES anew, the next one is shorter. */
 enum { SLICE_FRAMES = 32, SLICE_RANGES = 64 };
 
-/* --------------------------------------------------------------------------------------- the maps of a run */
+/* -------------------------------------------------------------------------------------- the maps of a run */
 
 static struct kva_descriptor *map_of_page(const struct kva_vm *vm, uint32_t page)
 {
@@ -179,7 +179,7 @@ enum kva_frames_moved kva_move_frames(void *context, uint64_t from, uint64_t to,
     return KVA_FRAMES_MOVED;
 }
 
-/* ---------------------------------------------------------------------------------------------- compaction */
+/* --------------------------------------------------------------------------------------------- compaction */
 
 /** Whether one set of the stock has 2^order aligned, consecutive free frames. */
 static bool stock_set_has_group(const struct kva_frames *set, unsigned order)

@@ -3,7 +3,7 @@
 /** Numbers, places and chains of pages: see vm_names.h. */
 #include "vm_names.h"
 
-/* ------------------------------------------------------------------------------------ numbers and places */
+/* ------------------------------------------------------------------------------------- numbers and places */
 
 static void set_place(struct kva_movable *movable, uint64_t number, uint64_t place)
 {
@@ -62,7 +62,7 @@ void kva_end_links(struct kva_vm *vm)
     vm->links = NULL;
 }
 
-/* ------------------------------------------------------------------------------------------ mapped pages */
+/* ------------------------------------------------------------------------------------------- mapped pages */
 
 static void link_page(struct kva_vm_frames *frames, uint32_t page, uint32_t number)
 {

@@ -104,7 +104,7 @@ enum kva_status kva_obtain(struct kva_vm *vm, size_t size, unsigned flags, kva_a
     return attempt_for_good(vm, attempt, context, status);
 }
 
-/* ------------------------------------------------------------------------------------------- fresh areas */
+/* -------------------------------------------------------------------------------------------- fresh areas */
 
 enum kva_status kva_fill_area(struct kva_vm *vm, const struct kva_spec *spec, uint64_t start,
                               struct kva_descriptor **area)
@@ -155,7 +155,7 @@ enum kva_status kva_take_fresh(struct kva_vm *vm, const struct kva_spec *spec, s
     return status;
 }
 
-/* -------------------------------------------------------------------------------- the list of callbacks */
+/* ---------------------------------------------------------------------------------- the list of callbacks */
 
 typedef enum kva_status change_list(struct kva_callbacks *callbacks, const struct kva_locks *locks,
                                     struct kva_link *link);

@@ -351,7 +351,7 @@ enum kva_status kva_pcpu_destroy(struct kva_pcpu *pcpu)
     return status;
 }
 
-/* ----------------------------------------------------------------------------------------------- chunks */
+/* ------------------------------------------------------------------------------------------------- chunks */
 
 /** Make room for one more chunk in the array. */
 static bool grow_chunks(struct kva_pcpu *pcpu)
@@ -520,7 +520,7 @@ static void chunk_is_empty(struct kva_pcpu *pcpu, size_t k, const void *by)
         retire_chunk(pcpu, k, by);
 }
 
-/* ----------------------------------------------------------------------------------------------- objects */
+/* ------------------------------------------------------------------------------------------------ objects */
 
 static enum kva_status validate_object(const struct kva_pcpu *pcpu, size_t size, size_t align,
                                        struct kva_bad *bad)
@@ -670,7 +670,7 @@ void *kva_pcpu_here(const struct kva_pcpu *pcpu, void *object)
     return kva_pcpu_of(pcpu, object, cpu % pcpu->cpus);
 }
 
-/* ------------------------------------------------------------------------------------------------ checks */
+/* ------------------------------------------------------------------------------------------------- checks */
 
 /** Whether a list holds exactly `count` chunks, all absent, or all present and empty. */
 static bool is_list_right(const struct kva_pcpu *pcpu, size_t first, bool absent, size_t count)

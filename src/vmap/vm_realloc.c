@@ -3,11 +3,11 @@
 /**
  * Resizing an area.
  *
- *      shrink   | kept      |   tail      |g|      the space frees the tail first, which may fail; then the tail is
- *               | kept      |g|   free      |      closed, which cannot fail
+ *      shrink   | kept      |   tail      |g|      the space frees the tail first, which may fail;
+ *               | kept      |g|   free      |      then the tail is closed, which cannot fail
  *
- *      grow     | area  |g|      free       |      the space extends the segment first; then the guard and the pages
- *               | area       more     |g|   |      after it are opened. If that fails, the segment shrinks back
+ *      grow     | area  |g|      free       |      the space extends the segment first; then the pages from
+ *               | area       more     |g|   |      the old guard on are opened. On failure it shrinks back
  *
  *      move     a new area, a copy, and the old one retired
  *

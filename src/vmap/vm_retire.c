@@ -10,7 +10,7 @@
  *        |                            |     ^------- short-lived maps that make room: vm_ended.c
  *        |                            | above the limit, or on request
  *        |                            v
- *        |                          PURGE            in slices: one call for the oldest area and its neighbours
+ *        |                          PURGE            in slices: one call for the oldest and its neighbours
  *        |
  *        +-- hardened ---> unmapped at once ---> quarantine ---> free, first in, first out
  */

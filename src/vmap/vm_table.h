@@ -3,13 +3,13 @@
 /**
  * Two sparse tables (base/sparse.h): only some of their pieces have memory.
  *
- *      the table     for each page of the reservation, a pointer: the descriptor of the area that STARTS there,
- *                    else NULL. A piece serves 32 MiB of pages of 4 KiB
+ *      the table     for each page of the reservation, the descriptor of the area that STARTS there, or
+ *                    NULL. A piece serves 32 MiB of pages of 4 KiB
  *      the numbers   for each page of the frames part, the number of the frame that it maps
  *
  * A call that takes addresses opens the pieces for them first (kva_ready_tables); kva_vm_purge closes the
- * empty ones. The table's entries are read without the main lock (vm_area.h has the proof); the numbers are
- * not.
+ * empty ones. The table's entries are read without the main lock (vm_area.h has the proof), the numbers only
+ * under it.
  */
 #ifndef KVA_VMAP_VM_TABLE_H
 #define KVA_VMAP_VM_TABLE_H
