@@ -32,6 +32,7 @@ void kva_end_wait(struct kva_vm *vm, struct kva_descriptor *area)
     kva_retire_area(vm, area, area->by.freed_by);
 }
 
+/** Push a record. Release; pairs with the acquire in kva_free_ready(). */
 void kva_vfree_ready(struct kva_later *record)
 {
     struct kva_vm *vm = record->vm;

@@ -15,6 +15,7 @@ void kva_end_wait(struct kva_vm *vm, struct kva_descriptor *area);
 /** Retire the areas whose grace period has ended. The lock is dropped between slices of a purge. */
 void kva_free_ready(struct kva_vm *vm);
 
+/** A hint without the lock: kva_free_ready() takes the stack with acquire. */
 static inline bool has_ready(struct kva_vm *vm)
 {
     return atomic_load_explicit(&vm->ready, memory_order_relaxed) != NULL;

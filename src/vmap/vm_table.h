@@ -55,6 +55,7 @@ static inline _Atomic(struct kva_descriptor *) *table_slot(const struct kva_vm *
     return &slots[sparse_place(&vm->table, entry_number(vm, address), PIECE_SLOTS)];
 }
 
+/** Acquire load; pairs with the release in slot_write(). */
 static inline struct kva_descriptor *slot_read(const struct kva_vm *vm, uintptr_t address)
 {
     return atomic_load_explicit(table_slot(vm, address), memory_order_acquire);
