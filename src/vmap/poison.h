@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Under AddressSanitizer: say which memory nobody may touch now, although it is mapped. That is what is
- * cached or parked, and, in a live area, what lies between the size asked for and the end of the last page.
- * In other builds there is nothing here.
+ * Under AddressSanitizer: mark mapped memory that no code may touch: cached and parked areas, and in a live
+ * area the bytes from the requested size to the end of the last page. In other builds, these functions do
+ * nothing.
  */
 #ifndef KVA_VMAP_POISON_H
 #define KVA_VMAP_POISON_H

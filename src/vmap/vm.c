@@ -1,31 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * vmap: address ranges joined to real pages. The life of an instance.
+ * vmap: address ranges joined to real pages. This file creates, purges and destroys an instance.
  *
- * CONCEPTS     The space below knows which addresses are taken; the page source knows how to make pages
- *              usable and how to take them away. vmap knows what a range holds, and puts off what is
- *              expensive. An area is opened by one call and closed in batches; between a free and the next
- *              request of that size, it is not closed at all. docs/theory/vmap.md draws it.
+ * CONCEPTS     The space knows which addresses are taken; the page source makes pages usable and takes them
+ *              away. vmap knows what each range holds, and defers expensive calls: an area is opened by one
+ *              call and closed with others in batches. Between a free and the next request of its size it is
+ *              not closed. docs/theory/vmap.md draws it.
  *
- * STRUCTURE    src/README.md has the order of the rooms, vm_instance.h the instance, vm_area.h how areas are
- *              found, vm_check.c the invariants.
+ * STRUCTURE    src/README.md has the order of the rooms, vm_instance.h the instance, vm_area.h the lookup of
+ *              areas, vm_district.c areas on requested nodes of memory, vm_check.c the invariants.
  *
- * COST         An allocation and a free that the cache serves touch this CPU's record, the descriptor and the
- *              table's entry, and nothing else: no tree, no lock that others want, no call. What the cache
- *              does not serve costs the space's O(log n) twice, one call to open, and its share of a purge.
+ * LOCKING      vm_instance.h has the locks, vm_area.h the proof of the lookup without the main lock. Long
+ *              work is done in slices. Reclaim callbacks run under the reclaim lock only. kva_vfree_ready
+ *              takes no lock: it pushes onto a stack that the next call on the instance empties.
  *
- * FAILURE      Prepare, then commit: the descriptor first, then the addresses, then the pages; each step
- *              undoes those before it. Giving back takes no memory and cannot fail: what cannot be unmapped
- *              is zeroed by the next open, and counted (failed_unmaps).
+ * FAILURE      Prepare, then commit: first the descriptor, then the addresses, then the pages; each step
+ *              undoes those before it. Giving back takes no memory and cannot fail: pages that cannot be
+ *              unmapped are zeroed by the next open, and counted (failed_unmaps).
  *
- * LOCKING      vm_instance.h has the locks, vm_area.h why a free may look without the instance's. Everything
- *              slow is done in slices, and callbacks run without any lock but the one that keeps them apart.
- *              kva_vfree_ready takes none: it pushes onto a stack, which the next call empties.
+ * COST         An allocation and a free that the cache serves touch the current CPU's record, the descriptor
+ *              and the table's entry: no tree, no contended lock, no system call. Otherwise they cost the
+ *              space's O(log n) twice, one call to open, and a share of a purge.
  *
- * NODES        What asks for nodes of memory lies in districts: vm_district.c.
- *
- * NOT DONE     No area of more than 2^32 - 1 pages; frames have no nodes. One thread at a time takes
+ * NOT DONE     No area of more than 2^32 - 1 pages. Frames have no nodes. One thread at a time takes
  *              addresses.
  */
 #include "../base/limit.h"
@@ -38,9 +36,9 @@
 #include "vm_ready.h"
 #include "vm_retire.h"
 
-/* ------------------------------------------------------------------------------------------ arguments */
+/* ---------------------------------------------------------------------------------------------- arguments */
 
-/** The function that a page source lacks; NULL if it has all that it must have. */
+/** The first mandatory function that a page source lacks; NULL if it has all. */
 static const char *missing_in_pages(const struct kva_pages *pages)
 {
     const struct {
@@ -102,8 +100,8 @@ static enum kva_status validate_vm_config(const struct kva_vm_config *config, st
     return config->max != 0 && config->min > config->max ? bad_field(bad, KVA_EWINDOW, "max") : KVA_OK;
 }
 
-/** The bytes that are asked for when the config does not say: on a 64-bit host far more than any machine has
- *  memory, and little of 128 TiB; on a 32-bit one a fair part of 3 GiB. */
+/** The default size of a reservation: on a 64-bit host far more than any machine has memory, and little of
+ *  128 TiB; on a 32-bit host a fair part of 3 GiB. */
 static uint64_t default_reservation(void)
 {
     return sizeof(void *) == 8 ? UINT64_C(1) << 40 : UINT64_C(512) << 20;
@@ -116,7 +114,7 @@ static uint64_t limit_of(uint64_t asked, unsigned cpus)
     return asked != 0 ? asked : default_limit(cpus);
 }
 
-/** The most that is reserved: pages are counted in 32 bits, pointers have as many as they have. */
+/** The largest reservation: pages are counted in 32 bits, and a 32-bit host has little address space. */
 static uint64_t most_reservation(uint64_t page)
 {
     uint64_t by_count = (UINT64_C(1) << 31) * page;
@@ -124,8 +122,8 @@ static uint64_t most_reservation(uint64_t page)
     return sizeof(void *) == 8 ? by_count : min_u64(by_count, UINT64_C(1) << 31);
 }
 
-/** What to ask the page source for: whole pages, and whole huge ones as its alignment. KVA_ENOSPC if not even
- *  the least can be had. */
+/** What to request from the page source: whole pages, aligned to huge pages. KVA_ENOSPC if even the least is
+ *  more than an instance can have. */
 static enum kva_status reservation_of(const struct kva_vm_config *config, struct kva_reservation *reservation,
                                       struct kva_bad *bad)
 {
@@ -148,10 +146,10 @@ static enum kva_status reservation_of(const struct kva_vm_config *config, struct
     return KVA_OK;
 }
 
-/* ---------------------------------------------------------------------------------------------- beginning */
+/* ----------------------------------------------------------------------------------------------- creation */
 
-/** The largest area that is cached: one that has a bin of its own may fill a CPU's share, others a quarter of
- *  it. */
+/** The pages of the largest cacheable area: one with a bin of its own may fill a CPU's share, any other a
+ *  quarter of it. */
 static uint32_t largest_cached(const struct kva_vm *vm)
 {
     uint64_t limit = vm->cache_share >> vm->page_shift;
@@ -159,17 +157,16 @@ static uint32_t largest_cached(const struct kva_vm *vm)
     return (uint32_t)min_u64(max_u64(limit / 4, min_u64(limit, KVA_VM_CLASSES)), UINT32_MAX);
 }
 
-/** What is closed under one hold of the lock: the pages that one page table maps. To drop a page that was
- *  touched takes Linux some 100 to 200 ns, so this takes up to some 100 us, and of a call for each, which
- *  takes 1.3 us beside, it makes little. Areas of one page and their guards come to 256 in a slice, and their
- *  descriptors and segments to some 200 ns each. Without threads nobody waits, and a run may have any
- *  length. */
+/** The pages of a grain (vm_park.c): those that one page table maps. Linux takes some 100 to 200 ns to drop a
+ *  touched page, so a slice takes up to some 100 us; the call for it adds 1.3 us. A grain holds 256 areas of
+ *  one page with their guards, whose descriptors and segments take some 200 ns each. Without threads no
+ *  thread waits, and a run may have any length. */
 enum { SLICE_PAGES = 512 };
 
-/** The cache, what is parked, the quarantine, ended maps. */
+/** The fields of the cache, the parked ring, the quarantine and the ended maps. */
 static void set_up_idle(struct kva_vm *vm, const struct kva_vm_config *config)
 {
-    /* What memory can hold fits a size, which 32-bit hosts can divide. */
+    /* A size in memory fits size_t, by which 32-bit hosts can divide. */
     uint64_t cache = config->hardened ? 0 : limit_of(config->cache_bytes, vm->cpus);
 
     vm->cache_share = (size_t)min_u64(cache, SIZE_MAX) / vm->locks.cpu_count;
@@ -210,7 +207,7 @@ static void set_up_nodes(struct kva_vm *vm)
     kva_nodes_init(&vm->records, &vm->ledger, round_to_line(sizeof(struct kva_later)));
 }
 
-/** Reserve addresses, with tables and a space over them. */
+/** Reserve addresses, and make tables and a space over them. */
 static enum kva_status reserve(struct kva_vm *vm, const struct kva_vm_config *config,
                                struct kva_reservation *reservation)
 {
@@ -233,7 +230,7 @@ static enum kva_status reserve(struct kva_vm *vm, const struct kva_vm_config *co
     return status;
 }
 
-/** Where there is no memory for the tables of a reservation, there may be for those of half of it. */
+/** Without memory for the tables of a reservation, try half of it, down to the least. */
 static enum kva_status build_instance(struct kva_vm *vm, const struct kva_vm_config *config,
                                       struct kva_reservation *reservation)
 {
@@ -250,7 +247,7 @@ static enum kva_status build_instance(struct kva_vm *vm, const struct kva_vm_con
     return status;
 }
 
-/** One block of memory holds the instance and its CPUs' records, which begin on cache lines:
+/** One block of memory holds the instance and its CPU records, which start on cache lines:
  *
  *      | pad | struct kva_vm | CPU 0 | CPU 1 | ... |
  */
@@ -309,9 +306,9 @@ enum kva_status kva_vm_create_from(const struct kva_vm_config *config, struct kv
     return status;
 }
 
-/* --------------------------------------------------------------------------------------------------- end */
+/* -------------------------------------------------------------------------------------------- destruction */
 
-/** Whether an area is still somebody's. A per-CPU chunk without objects is not. */
+/** Whether an area is still allocated. A per-CPU chunk without objects is not. */
 static bool is_leak(const struct kva_vm *vm, const struct kva_vm_area *area)
 {
     if (area->state != KVA_VM_LIVE && area->state != KVA_VM_LATER)
@@ -319,7 +316,7 @@ static bool is_leak(const struct kva_vm *vm, const struct kva_vm_area *area)
     return area->kind != KVA_VM_PCPU || !kva_pcpu_is_empty(vm, area->start);
 }
 
-/** Report what is still somebody's; returns whether there was any. */
+/** Report the areas that are still allocated; returns whether there were any. */
 static bool report_leaks(struct kva_vm *vm, kva_vm_leak *leak, void *context)
 {
     struct kva_vm_area area = {0};
@@ -343,7 +340,7 @@ static void unpoison_all(struct kva_vm *vm)
         unpoison((void *)area.start, area.last - area.start + 1);
 }
 
-/** Free what is ready: then the areas that are live or later are somebody's. */
+/** Free the ready areas. The areas that remain live or later are leaks. */
 static enum kva_status begin_to_end(struct kva_vm *vm, const char *where)
 {
     if (!vm)
@@ -355,7 +352,7 @@ static enum kva_status begin_to_end(struct kva_vm *vm, const char *where)
     return KVA_OK;
 }
 
-/** End an instance, whatever is live in it. */
+/** Destroy an instance, even with live areas in it. */
 static void end_instance(struct kva_vm *vm)
 {
     main_take(&vm->locks);
@@ -396,9 +393,9 @@ enum kva_status kva_vm_abandon(struct kva_vm *vm, kva_vm_leak *leak, void *conte
     return KVA_OK;
 }
 
-/* -------------------------------------------------------------------------------------------- giving back */
+/* -------------------------------------------------------------------------------------------------- purge */
 
-/** Empty the node caches, if no node is in use. */
+/** Free the slabs of descriptors and records, if none of them is in use. */
 static void restart_nodes(struct kva_vm *vm)
 {
     if (vm->areas.in_use > 0 || vm->records.in_use > 0)
@@ -407,8 +404,8 @@ static void restart_nodes(struct kva_vm *vm)
     set_up_nodes(vm);
 }
 
-/** Give back what the bookkeeping does not need. Calls that read it hold a CPU's lock, but for
- *  kva_vm_fault_describe: if that is looking, what it may have found stays. With all CPUs' locks. */
+/** Give back bookkeeping that is not needed. With all CPUs' locks: other lookups hold one of them.
+ *  kva_vm_fault_describe holds none: while it runs, what it may have found stays. */
 static void give_back_bookkeeping(struct kva_vm *vm)
 {
     bool is_read = kva_trim_tables(vm);
@@ -420,7 +417,7 @@ static void give_back_bookkeeping(struct kva_vm *vm)
         kva_renew_places(vm);
 }
 
-/** Level 3: with all locks held, whether what nobody owns is mapped as it should be. */
+/** Level 3, with all locks held: check the mappings of pages without an owner. */
 static void verify_mappings(const struct kva_vm *vm)
 {
     uint64_t at = 0;
@@ -440,7 +437,7 @@ enum kva_status kva_vm_purge(struct kva_vm *vm)
     (void)kva_purge_idle(vm);
     if (vm->pages.retry_unmaps)
         vm->pages.retry_unmaps(vm->pages.context, vm->reservation);
-    kva_cpus_take(&vm->locks); /* no free looks at a table or a descriptor now */
+    kva_cpus_take(&vm->locks); /* no free reads a table or a descriptor now */
     give_back_bookkeeping(vm);
     verify_mappings(vm);
     kva_cpus_drop(&vm->locks);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Allocating an area: the short way through the cache, the long way through the space.
+ * Allocation of areas with pages of their own.
  *
- *      kva_vmalloc --bin not empty--> the area on top of it, as it is       under this CPU's lock
+ *      kva_vmalloc --bin not empty--> the top area of this CPU's bin      under this CPU's lock
+ *           | empty
+ *      request -> spec               the arguments are checked here       no lock
  *           |
- *      request -> spec               arguments are checked here           no lock
+ *      the bins of all CPUs          for requests with flags too          each CPU's lock in turn
  *           |
- *      bins of all CPUs              for the forms with flags, too        each CPU's lock
- *           |
- *      a fresh area                  see vm_obtain.c                      the instance's lock
+ *      a fresh area                  vm_obtain.c                          the main lock
  */
 #include "vm_alloc.h"
 
@@ -33,13 +33,14 @@ enum kva_status kva_pages_of(const struct kva_vm *vm, size_t size, unsigned *fla
         unit = vm->pages.huge;
     if (!align_up(size, unit, &bytes) || bytes > SIZE_MAX)
         return bad_field(bad, KVA_EWRAP, "size");
-    /* What no reserve can hold need not fit 32 bits: the largest count of them is refused all the same. */
+    /* A size that no reservation can hold may exceed 32 bits of pages; their largest value is refused as
+       well. */
     *pages = (uint32_t)min_u64(bytes >> vm->page_shift, UINT32_MAX);
     return KVA_OK;
 }
 
-/** Cut a request's window to the private part. The guard page may lie after the window. A window that was
- *  left out, [0, 0], is all of the part. */
+/** Clip a request's window to the private part. The guard may lie above the window. The window [0, 0] was
+ *  left out: it is the whole part. */
 static enum kva_status cut_window(const struct kva_vm *vm, const struct kva_vm_request *request,
                                   struct kva_spec *spec, struct kva_bad *bad)
 {
@@ -61,7 +62,7 @@ static enum kva_status cut_window(const struct kva_vm *vm, const struct kva_vm_r
 enum kva_status kva_spec_of(const struct kva_vm *vm, const struct kva_vm_request *request,
                             struct kva_spec *spec, struct kva_bad *bad)
 {
-    if (!has_one_bit_at_most(request->align)) /* 0 stands for 1, which counts as the page */
+    if (!has_one_bit_at_most(request->align)) /* 0 means 1, and 1 means a page */
         return bad_field(bad, KVA_EALIGN, "align");
     if (request->flags & ~(unsigned)KVA_VM_KNOWN_FLAGS)
         return bad_field(bad, KVA_EINVAL, "flags");
@@ -140,7 +141,7 @@ enum kva_status kva_vm_alloc(struct kva_vm *vm, const struct kva_vm_request *req
     return take_memory(vm, &with_caller, __func__, memory);
 }
 
-/** The short forms: a size, an alignment, flags. */
+/** kva_vmalloc and its variants: a size, an alignment, flags. */
 static void *take_short(struct kva_vm *vm, size_t size, size_t align, unsigned flags, const char *where,
                         const void *caller)
 {
@@ -155,8 +156,8 @@ static void *take_short(struct kva_vm *vm, size_t size, size_t align, unsigned f
     return take_memory(vm, &request, where, &memory) == KVA_OK ? memory : NULL;
 }
 
-/** The area on top of this CPU's bin for `size` bytes, which is one of KVA_VM_CLASSES; NULL if there is
- *  none. */
+/** The top area of this CPU's bin for `size` bytes, a size within KVA_VM_CLASSES; NULL if the bin is empty,
+ *  or if that area's pages come from requested nodes. */
 static inline void *take_top(struct kva_vm *vm, size_t size, const void *caller)
 {
     struct kva_vm_cpu *cpu = cpu_here(&vm->locks);
@@ -172,7 +173,7 @@ static inline void *take_top(struct kva_vm *vm, size_t size, const void *caller)
 
 void *kva_vmalloc(struct kva_vm *vm, size_t size)
 {
-    if (vm && size - 1 < vm->fast_bytes && !has_ready(vm)) { /* 0 - 1 is the largest size */
+    if (vm && size - 1 < vm->fast_bytes && !has_ready(vm)) { /* 0 - 1 wraps to the largest size */
         void *memory = take_top(vm, size, CALLER());
         if (memory)
             return memory;

@@ -3,29 +3,29 @@
 /** Areas: see vm_area.h. */
 #include "vm_area.h"
 
-/* -------------------------------------------------------------------------------------- an area's finding */
+/* ------------------------------------------------------------------------------------------------- lookup */
 
-struct kva_descriptor *kva_area_around(const struct kva_vm *vm, uintptr_t address)
+struct kva_descriptor *kva_lookup_area(const struct kva_vm *vm, uintptr_t address)
 {
     struct kva_segment segment;
 
-    if (!segment_at(vm, address, &segment) || segment.state == KVA_FREE)
+    if (!lookup_segment(vm, address, &segment) || segment.state == KVA_FREE)
         return NULL;
     return slot_read(vm, (uintptr_t)segment.start);
 }
 
-struct kva_descriptor *kva_area_from(const struct kva_vm *vm, uint64_t address)
+struct kva_descriptor *kva_lookup_area_from(const struct kva_vm *vm, uint64_t address)
 {
     struct kva_segment segment;
 
-    return kva_segment_from(vm, address, &segment) ? slot_read(vm, (uintptr_t)segment.start) : NULL;
+    return kva_lookup_segment_from(vm, address, &segment) ? slot_read(vm, (uintptr_t)segment.start) : NULL;
 }
 
 enum kva_status kva_why_not_live(const struct kva_vm *vm, uintptr_t address, enum kva_vm_kind kind)
 {
     if (!is_in_reservation(vm, address))
         return KVA_EUNKNOWN;
-    const struct kva_descriptor *area = kva_area_around(vm, address);
+    const struct kva_descriptor *area = kva_lookup_area(vm, address);
     if (!area)
         return KVA_EDOUBLE;
     if (state_of(area) == KVA_VM_RESIZING && start_of(area) == address)
@@ -42,14 +42,14 @@ enum kva_status kva_why_not_live(const struct kva_vm *vm, uintptr_t address, enu
     }
     if (start_of(area) != address)
         return KVA_EINTERIOR;
-    return area_kind(area) == kind ? KVA_EDOUBLE : KVA_EINVAL; /* by another thread, a moment ago */
+    return area_kind(area) == kind ? KVA_EDOUBLE : KVA_EINVAL; /* another thread freed it a moment ago */
 }
 
 struct kva_descriptor *kva_live_area(const struct kva_vm *vm, const void *memory, enum kva_vm_kind kind,
                                      enum kva_status *status)
 {
     uintptr_t address = (uintptr_t)memory;
-    struct kva_descriptor *area = area_at(vm, address);
+    struct kva_descriptor *area = area_starting_at(vm, address);
 
     if (area && area_key(area) == key_of(address, kind, KVA_VM_LIVE))
         return area;
@@ -57,10 +57,10 @@ struct kva_descriptor *kva_live_area(const struct kva_vm *vm, const void *memory
     return NULL;
 }
 
-/* ----------------------------------------------------------------------------------- its coming and going */
+/* -------------------------------------------------------------------------------------- entry and removal */
 
-/** The number of the nodes that pages of an area at an address come from. (In a district with stripes, its
- *  owner knows.) */
+/** The number of the nodes of an area at an address. In a district with stripes, the per-CPU allocator sets
+ *  it. */
 static uint8_t nodes_at(const struct kva_vm *vm, uint64_t start)
 {
     const struct kva_district *district = district_at(vm, start);
@@ -68,7 +68,8 @@ static uint8_t nodes_at(const struct kva_vm *vm, uint64_t start)
     return district && district->owner == 0 ? district->number : 0;
 }
 
-/** The key comes last, then the table's entry: a thread that finds it without the lock sees the rest. */
+/** The key is stored last, then the table's entry, both with release: vm_area.h, LOOKUP WITHOUT THE MAIN
+ *  LOCK. */
 struct kva_descriptor *kva_enter_area(struct kva_vm *vm, const struct kva_spec *spec, uint64_t start)
 {
     struct kva_descriptor *area = kva_nodes_pop(&vm->areas);
@@ -121,7 +122,7 @@ void kva_forget_area(struct kva_vm *vm, struct kva_descriptor *area)
 
 void kva_drop_area(struct kva_vm *vm, struct kva_descriptor *area)
 {
-    kva_close_range(vm, start_of(area), segment_bytes(vm, area), false); /* nobody has had it yet */
+    kva_close_range(vm, start_of(area), segment_bytes(vm, area), false); /* no caller has received it */
     vm->slow_allocations -= is_counted(area_kind(area));
     kva_forget_area(vm, area);
 }

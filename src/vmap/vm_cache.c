@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The cache: areas that were freed and are still mapped, in bins by their number of pages.
+ * The cache: freed areas that are still mapped, in bins by their number of pages.
  *
  *      kva_vmalloc --> this CPU's bin --empty--> the other CPUs', if their locks are free --empty-> the space
- *      kva_vfree   --> this CPU's bin --its share is full--> the bin that went cold first is parked, for room
+ *      kva_vfree   --> this CPU's bin --its share is full--> areas of the coldest bin are parked to make room
  *
- * Each CPU has its share of the limit, so that no count is common to all. What one CPU keeps is not lost for
- * the others: a miss looks at theirs, and before a call fails for want of something, all of it is parked
- * and purged (kva_cache_park_all).
+ * Each CPU has its own share of the limit, so no count is shared. Other CPUs still find what one CPU caches:
+ * a miss searches their bins, and before a call fails for a shortage, all cached areas are parked and purged
+ * (kva_cache_park_all).
  */
 #include "vm_cache.h"
 
 #include "vm_park.h"
 
-/** How many areas of a bin are looked at for one of the right size, nodes and alignment. They are used in
- *  turns, the last freed first, so those that serve a program come to lie on top; 16 is more than there are
- *  alignments from 4 KiB to 4 MiB. */
+/** The most areas of a bin that are compared with a spec's size, nodes and alignment. Areas are reused last
+ *  in, first out, so those that suit the program come to lie on top; 16 exceeds the number of alignments from
+ *  4 KiB to 4 MiB. */
 enum { DEPTH = 16 };
 
 /* ------------------------------------------------------------------------------------------------- taking */
 
-/** Serve a spec out of a CPU's bins, with its lock held, which is dropped: with one of the areas on top that
- *  fits. */
+/** Serve a spec from a CPU's bins, with its lock held, which is dropped: by the first that fits among the top
+ *  areas. */
 static bool take_from(struct kva_vm *vm, struct kva_vm_cpu *cpu, const struct kva_spec *spec,
                       struct kva_taken *taken)
 {
@@ -58,7 +58,7 @@ bool kva_cache_take(struct kva_vm *vm, const struct kva_spec *spec, struct kva_t
 
 /* ------------------------------------------------------------------------------------------------ putting */
 
-/** The bin other than `own` that no area has come into for longest; NULL if all others are empty. */
+/** The bin other than `own` whose last push is the oldest; NULL if all others are empty. */
 static struct kva_bin *coldest_bin(struct kva_vm_cpu *cpu, const struct kva_bin *own)
 {
     struct kva_bin *coldest = NULL;
@@ -71,8 +71,8 @@ static struct kva_bin *coldest_bin(struct kva_vm_cpu *cpu, const struct kva_bin 
     return coldest;
 }
 
-/** Make room in a CPU's share for an area: park what is in the coldest bins, so that sizes that are no longer
- *  asked for make way for those that are. Fails when the area's own bin would have to give. */
+/** Make room in a CPU's share for an area: park areas of the coldest bins, so that sizes in use displace
+ *  sizes that are no longer requested. Fails if only the area's own bin is left. */
 static bool make_cache_room(struct kva_vm *vm, struct kva_vm_cpu *cpu, const struct kva_descriptor *area)
 {
     size_t bytes = area_bytes(vm, area);
@@ -103,8 +103,7 @@ bool kva_cache_put(struct kva_vm *vm, struct kva_descriptor *area, const void *b
 
 /* ----------------------------------------------------------------------------------------------- emptying */
 
-/** Park up to so many areas of a CPU, from bin `*bin` on; false when there are no more. With the CPU's lock
- *  held. */
+/** Park up to `most` areas of a CPU, from bin `*bin` on; false if there are no more. Under the CPU's lock. */
 static bool park_some(struct kva_vm *vm, struct kva_vm_cpu *cpu, size_t *bin, size_t most)
 {
     while (*bin < KVA_VM_BINS && most > 0) {
@@ -118,7 +117,7 @@ static bool park_some(struct kva_vm *vm, struct kva_vm_cpu *cpu, size_t *bin, si
     return *bin < KVA_VM_BINS;
 }
 
-/** The same, with the lock taken for it. */
+/** Take the CPU's lock for park_some(). */
 static bool park_slice(struct kva_vm *vm, struct kva_vm_cpu *cpu, size_t *bin, size_t most)
 {
     lock_take(&cpu->lock, vm->locks.threads);
@@ -135,11 +134,11 @@ static uint64_t count_cached(struct kva_vm *vm, struct kva_vm_cpu *cpu)
     return areas;
 }
 
-/** To park an area takes some 50 ns, if its descriptor is in no cache: so many take 13 us in all. */
+/** Parking an area takes some 50 ns if its descriptor misses the caches: a slice takes 13 us. */
 enum { CACHE_SLICE = 256 };
 
-/** Park all that a CPU has, in as many slices as that is now. What is freed there meanwhile goes with the
- *  last: were it to add slices, threads that free all the time could keep this one at work for ever. */
+/** Park all areas of a CPU, in as many slices as they make at the start. The last slice also takes the areas
+ *  freed meanwhile: if they added slices, threads that free all the time could prolong this without end. */
 static void park_cpu(struct kva_vm *vm, struct kva_vm_cpu *cpu)
 {
     uint64_t slices = count_cached(vm, cpu) / CACHE_SLICE;
@@ -183,8 +182,8 @@ struct kva_vm_cpu_sums kva_cache_sums(const struct kva_vm *vm)
 
 /* ------------------------------------------------------------------------------------------------- checks */
 
-/** A bin: whether each area in it belongs there and is cached. Ends with the first that does not, and with
- *  more than there can be, so that a ring is not walked for ever. */
+/** Whether each area of a bin is cached and belongs there. Stops at the first that does not, and at more
+ *  areas than exist, so that a cycle ends. */
 static bool check_bin(const struct kva_vm *vm, const struct kva_bin *bin, size_t i, struct kva_count *count)
 {
     for (const struct kva_descriptor *area = bin->head; area; area = area->next) {
@@ -201,10 +200,10 @@ static const char *check_cpu(const struct kva_vm *vm, const struct kva_vm_cpu *c
 
     for (size_t i = 0; i < KVA_VM_BINS; i++) {
         if (!check_bin(vm, &cpu->bin[i], i, &own))
-            return "V3: a cached area lies in another's bin, or a bin holds what is not cached";
+            return "V3: a bin holds an area of another size, or one that is not cached";
     }
     if (!same_count(&own, &cpu->cached) || own.bytes > vm->cache_share)
-        return "V3: a CPU's count is not what its bins hold, or more than its share";
+        return "V3: a CPU's count differs from its bins, or exceeds its share";
     cached->areas += own.areas;
     cached->bytes += own.bytes;
     return NULL;
@@ -219,5 +218,5 @@ const char *kva_check_cache(const struct kva_vm *vm, const struct kva_count *cac
         if (broken)
             return broken;
     }
-    return same_count(&own, cached) ? NULL : "V3: the bins do not hold all that is cached";
+    return same_count(&own, cached) ? NULL : "V3: the bins do not hold each cached area";
 }

@@ -1,30 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * THE INVARIANTS. kva_vm_check verifies them; the names appear in what it returns. In brackets stands the
- * room that keeps one and checks it.
+ * THE INVARIANTS. kva_vm_check verifies them, and returns their names. Brackets name the room that keeps and
+ * checks one; the others take a walk over all segments, and are checked here.
  *
- *   V1  Every segment that is not free has one descriptor, found in the table at its start, and covers the
- *       area and its guard page exactly.
- *   V2  The parked list holds each parked descriptor once, in the order in which they came. [vm_park]
- *   V3  A cached descriptor lies in a CPU's bin of its page count, and each bin holds only such. [vm_cache]
- *   V4  The counts of areas and bytes are what a walk finds.
+ *   V1  Every segment that is not free has one descriptor, found in the table at its start, and covers
+ *       exactly the area and its guard.
+ *   V2  The parked ring holds each parked descriptor once, in the order of parking. [vm_park]
+ *   V3  A cached descriptor lies in a CPU's bin for its page count, and bins hold no others. [vm_cache]
+ *   V4  The counts of areas and bytes equal those of a walk.
  *   V5  Vmalloc and per-CPU areas lie in the private part, maps in the frames part.
- *   V6  Each ended map is in the index once, in the chain of its frames, and on the ring once. Nothing else
- *       is in either, and no more pages are kept than the limit. [vm_ended]
- *   V7  A frame's count is that of its live maps, and of those that are being made. [vm_mapped]
- *   V8  What kva_vfree_ready is given names an area that waits for it. [vm_ready, in kva_free_ready]
- *   V9  A per-CPU chunk's areas name it. It is on the list of those without memory, or of those without
- *       objects, or has objects. [vm_pcpu]
- *   V10 Pages that nobody owns are mapped as the page source has left them: protection, file, attributes.
- *   V11 Of each part of the table of areas it is known how many entries are in use. [vm_table]
+ *   V6  Each ended map is once in the index, in the chain of its frames, and once on the ring. Neither holds
+ *       anything else, nor more pages than the limit. [vm_ended]
+ *   V7  A frame's count equals its live maps and those that are being made. [vm_mapped]
+ *   V8  A record passed to kva_vfree_ready names an area that waits for it. [vm_ready, in kva_free_ready]
+ *   V9  A per-CPU chunk's areas name it. It is on the list of chunks without memory, or on that of chunks
+ *       without objects, or it has objects. [vm_pcpu]
+ *   V10 Pages without an owner are mapped as the page source left them: protection, file, attributes.
+ *   V11 The directory of the table of areas has the number of entries in use of each part. [vm_table]
  *   V12 A district is one segment of the space. An area lies inside one district, and has its number of
  *       nodes; or it lies outside all districts, and has number 0. [vm_district]
- *   V13 Of a pool's places, as many are taken as the page-frame allocator has given out. [vm_stock]
- *   V14 In a movable pool, the places are a permutation of the numbers; and the chain of a number holds the
- *       pages of live and ended maps that show its frame. [vm_names]
- *
- * The others are checked here: they take a walk over all segments.
+ *   V13 The taken places of a frame set are those that the page-frame allocator handed out. [vm_stock]
+ *   V14 In a movable frame set, the places are a permutation of the numbers, and the chain of a number holds
+ *       the pages of live and ended maps that map its frame. [vm_names]
  */
 #include "vm_check.h"
 
@@ -35,7 +33,7 @@
 
 /* ------------------------------------------------------------------------------------------- the segments */
 
-/** What a walk over the segments finds, to be held against the counts. */
+/** The counts of a walk over the segments. */
 struct area_walk {
     struct kva_count all;
     struct kva_count state[KVA_VM_QUARANTINED + 1]; /* parked: without ended maps */
@@ -51,7 +49,8 @@ static bool is_part_right(const struct kva_vm *vm, const struct kva_descriptor *
     return private_memory == !is_in_frames_part(vm, start_of(area));
 }
 
-/** In a district with stripes, the per-CPU allocator that it is for may have ended. */
+/** The nodes of an area match its district. A district with stripes holds per-CPU areas only; its allocator
+ *  may be gone. */
 static bool are_nodes_right(const struct kva_vm *vm, const struct kva_descriptor *area)
 {
     const struct kva_district *district = district_at(vm, start_of(area));
@@ -60,7 +59,7 @@ static bool are_nodes_right(const struct kva_vm *vm, const struct kva_descriptor
                                             : area->nodes == (district ? district->number : 0);
 }
 
-/** Short-lived maps have counts of their own. */
+/** Count a short-lived map: these have counts of their own. */
 static void count_short_map(const struct kva_vm *vm, const struct kva_descriptor *area,
                             struct area_walk *walk)
 {
@@ -86,13 +85,13 @@ static const char *check_segment(const struct kva_vm *vm, const struct kva_segme
     if (!area || start_of(area) != segment->start)
         return "V1: a segment has no descriptor";
     if (segment_bytes(vm, area) != segment->last - segment->start + 1)
-        return "V1: a segment is not as long as its area and its guard";
+        return "V1: a segment's size differs from its area and guard";
     if ((public_state(area) == KVA_VM_PARKED) != (area->prev != NULL))
-        return "V2: a parked area is not on the list, or another one is";
+        return "V2: a parked area is not on the ring, or another one is";
     if (!is_part_right(vm, area))
-        return "V5: an area lies in the wrong part of the reserve";
+        return "V5: an area lies in the wrong part of the reservation";
     if (!are_nodes_right(vm, area))
-        return "V12: an area has other nodes than its district";
+        return "V12: an area's nodes differ from its district's";
     count_area(vm, area, walk);
     return NULL;
 }
@@ -105,20 +104,19 @@ static const char *check_area_counts(const struct kva_vm *vm, const struct area_
                  same_count(&vm->ended.count, &walk->ended) && vm->ended.live == walk->ram_live &&
                  vm->parked.short_bytes == walk->parked_ram;
 
-    return right ? NULL : "V4: the counts are not what a walk finds";
+    return right ? NULL : "V4: the counts differ from those of a walk";
 }
 
 /* ------------------------------------------------------------------------------------------- the mappings */
 
-/** Whether an area's owner may still change how its pages are mapped. (What it has done to a foreign area
- *  lasts until that is purged.) */
+/** Whether an area's owner may still change how its pages are mapped. (For a foreign area, its changes last
+ *  until the purge.) */
 static bool is_owned(const struct kva_descriptor *area)
 {
     return is_live(area) || state_of(area) == KVA_VM_LATER;
 }
 
-/** Whose a page of an area, or of its guard, is. Of the area that was parked first, a part may be closed
- *  already. */
+/** The use of a page of an area or its guard. Of the oldest parked area, a part may be closed already. */
 static enum kva_pages_use use_in_area(const struct kva_vm *vm, const struct kva_descriptor *area,
                                       uintptr_t address, uint64_t *end)
 {
@@ -139,7 +137,7 @@ static enum kva_pages_use use_of_page(void *context, uint64_t address, uint64_t 
     const struct kva_vm *vm = context;
     struct kva_segment segment;
 
-    if (!segment_at(vm, address, &segment)) { /* a page of the source's own */
+    if (!lookup_segment(vm, address, &segment)) { /* a page of the page source */
         *end = address + page_of(vm);
         return KVA_PAGES_IDLE;
     }
@@ -150,7 +148,7 @@ static enum kva_pages_use use_of_page(void *context, uint64_t address, uint64_t 
     return use_in_area(vm, area, (uintptr_t)address, end);
 }
 
-static void *pool_number(void *context, size_t number)
+static void *frame_set_number(void *context, size_t number)
 {
     const struct kva_vm *vm = context;
     const struct kva_vm_frames *frames = vm->frame_sets;
@@ -162,12 +160,12 @@ static void *pool_number(void *context, size_t number)
 
 const char *kva_check_mappings(const struct kva_vm *vm, uint64_t *address)
 {
-    const struct kva_pages_view view = {use_of_page, pool_number, without_const(vm)};
+    const struct kva_pages_view view = {use_of_page, frame_set_number, without_const(vm)};
 
     return vm->pages.check ? vm->pages.check(vm->pages.context, vm->reservation, &view, address) : NULL;
 }
 
-/* ---------------------------------------------------------------------------------------------- all of it */
+/* ---------------------------------------------------------------------------------------- the whole check */
 
 static const char *check_all(const struct kva_vm *vm, uint64_t *at)
 {
@@ -175,7 +173,7 @@ static const char *check_all(const struct kva_vm *vm, uint64_t *at)
     struct kva_segment segment = {.last = vm->first - 1};
     const char *broken = NULL;
 
-    while (!broken && kva_segment_from(vm, segment.last + 1, &segment)) {
+    while (!broken && kva_lookup_segment_from(vm, segment.last + 1, &segment)) {
         *at = segment.start;
         broken = check_segment(vm, &segment, &walk);
     }

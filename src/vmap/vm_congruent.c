@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Congruent areas. The space takes all the ranges at once; then they are opened one by one:
+ * Congruent areas: several areas at given offsets from one base. All their ranges are taken at once; then
+ * they are opened one by one:
  *
  *      plan   | part 0 + guard |    | part 1 + guard |       | part 2 + guard |
- *             opened, entered       opened, entered          refused: close, free, drop what came before
+ *             opened, entered       opened, entered          refused: the earlier ones are closed and dropped
  */
 #include "vm_congruent.h"
 
@@ -13,15 +14,15 @@
 #include "vm_obtain.h"
 #include "vm_ready.h"
 
-/** A call under way. It is on a list, so that the child of a fork finds its memory. */
+/** A running call. It is on a list so that the child of a fork can free its memory. */
 struct plan {
     struct kva_list link;
-    size_t bytes;         /* of all of this */
-    struct kva_spec spec; /* of the base: alignment and window */
+    size_t bytes;         /* of the plan */
+    struct kva_spec spec; /* what the parts have in common; its window is the base's */
     const struct kva_part *parts;
     size_t count;
     uint64_t base;
-    struct kva_part with_guard[]; /* the parts, rounded to pages, with their guards */
+    struct kva_part with_guard[]; /* the parts, rounded up to pages, with their guards */
 };
 
 static uint64_t start_of_part(const struct plan *plan, size_t i)
@@ -67,7 +68,7 @@ static enum kva_status attempt_plan(void *instance, void *context)
     return kva_end_attempt(instance, place_and_enter(instance, context));
 }
 
-/** Round the parts to pages and add their guards. */
+/** Round the parts up to pages and add their guards. */
 static enum kva_status round_parts(const struct kva_vm *vm, struct plan *plan, struct kva_bad *bad)
 {
     uint64_t extent = 0;
@@ -121,7 +122,7 @@ static enum kva_status validate_congruent(const struct kva_vm *vm, const struct 
 {
     struct kva_vm_request base = *request;
 
-    base.size = 1; /* not read: the parts have sizes */
+    base.size = 1; /* not used: the parts have sizes */
     enum kva_status status = kva_spec_of(vm, &base, spec, bad);
     if (status != KVA_OK)
         return status;

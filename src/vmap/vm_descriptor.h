@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What is known of an area. Its KEY is one word, so that a free can look at it and change it in one atomic
- * step:
+ * The descriptor of an area. Its KEY packs start, kind and state into one word, so that a free can compare
+ * and change all three in one atomic step:
  *
  *      | address of the first page                | kind (3 bits) | state (3 bits) |
  */
@@ -15,47 +15,47 @@
 
 #include "../base/assumptions.h"
 
-/** One cache line, so that kva_vfree misses once here and once in the table. */
+/** One cache line: kva_vfree misses once here and once in the table. */
 struct kva_descriptor {
-    struct kva_descriptor *next; /* in its bin, in the quarantine, or on the ring of parked or ended ones */
-    struct kva_descriptor *prev; /* on such a ring; NULL: it is on none */
+    struct kva_descriptor *next; /* in its bin, in the quarantine, or on the parked or the ended ring */
+    struct kva_descriptor *prev; /* on such a ring; NULL: on none */
     _Atomic uintptr_t key;       /* start, kind and state: see key_of */
-    size_t size;                 /* as asked for */
+    size_t size;                 /* as requested */
     const void *caller;
     union {
         void *owner;                  /* live: the caller's */
-        size_t chunk;                 /* live per-CPU areas: the number of their chunk */
-        struct kva_descriptor **home; /* live short-lived maps: their chain of the index */
-        struct kva_descriptor *chain; /* ended ones: the next map in that chain */
+        size_t chunk;                 /* live per-CPU areas: their chunk's number */
+        struct kva_descriptor **home; /* live short-lived maps: their chain in the index */
+        struct kva_descriptor *chain; /* ended maps: the next one in that chain */
         const void *freed_by;         /* later, cached, parked, quarantined: the return address of the free */
     } by;
     union {
-        struct kva_vm_frames *frames; /* live and ended maps: their pool */
+        struct kva_vm_frames *frames; /* live and ended maps: their frame set */
         struct kva_pcpu *pcpu;        /* live per-CPU areas: their allocator */
-        struct kva_later *record;     /* later: the record, if it is the library's own; else NULL */
-        uintptr_t ticket;             /* parked: its number */
+        struct kva_later *record;     /* later: the record, if it is the library's; else NULL */
+        uintptr_t ticket;             /* parked: its ticket (vm_park.c) */
     } of;
-    _Atomic uint32_t pages; /* also read by kva_vm_usable_size, which may be late */
+    _Atomic uint32_t pages; /* kva_vm_usable_size reads it without the lock */
     uint8_t flags;          /* enum kva_vm_flag */
-    uint8_t guard;          /* pages of guard after its own */
-    uint8_t align_shift;    /* the alignment that was asked for is 2 to this */
-    uint8_t nodes;          /* that its pages come from: their number (vm_district.h) */
+    uint8_t guard;          /* pages of guard after its pages */
+    uint8_t align_shift;    /* log2 of the requested alignment */
+    uint8_t nodes;          /* the number of the nodes of its pages (vm_district.h) */
 };
 
 _Static_assert(sizeof(struct kva_descriptor) <= KVA_LINE, "a descriptor is one cache line");
 
-/** States that users do not hear of. */
+/** Internal states; public_state() maps them to public ones. */
 enum {
-    KVA_VM_CLAIMED = 5,  /* some thread is about to free it */
-    KVA_VM_RESIZING = 6, /* in the middle of a change of size: neither to be freed nor to be resized, be it by
-                            another thread, or by a reclaim callback that is asked for room on the way */
-    KVA_VM_ENDED = 7     /* a short-lived map that can be found again; to users it is parked */
+    KVA_VM_CLAIMED = 5, /* a thread is freeing it, and owns it */
+    /** Its size is being changed. No thread, and no reclaim callback, may free or resize it. */
+    KVA_VM_RESIZING = 6,
+    KVA_VM_ENDED = 7 /* a short-lived map that can be found again; in public: parked */
 };
 
-/** The key's lower bits, which the address of a page leaves free. */
+/** The key's low bits, which are zero in the address of a page. */
 enum { KEY_STATE = 7, KEY_KIND_SHIFT = 3, KEY_BITS = 63 };
 
-/** The key of a descriptor of no area: no area has this kind, and none starts at 0. */
+/** The key of a descriptor without an area: no kind has this value, and no area starts at 0. */
 enum { KVA_VM_GONE = KEY_BITS };
 
 static inline uintptr_t key_of(uintptr_t start, unsigned kind, unsigned state)
@@ -88,7 +88,7 @@ static inline unsigned state_of(const struct kva_descriptor *area)
     return (unsigned)(area_key(area) & KEY_STATE);
 }
 
-/** The state that users see. */
+/** The state that the public calls report. */
 static inline enum kva_vm_state public_state(const struct kva_descriptor *area)
 {
     unsigned state = state_of(area);
@@ -103,14 +103,13 @@ static inline bool is_live(const struct kva_descriptor *area)
     return public_state(area) == KVA_VM_LIVE;
 }
 
-/** For the thread that has the area alone. The next thread that claims the area sees what was done to it
- *  before. */
+/** The caller owns the area exclusively. Release store; pairs with the acquire in claim_area_as(). */
 static inline void set_state(struct kva_descriptor *area, unsigned state)
 {
     atomic_store_explicit(&area->key, (area_key(area) & ~(uintptr_t)KEY_STATE) | state, memory_order_release);
 }
 
-/** Whether an area's owner has changed how its pages are mapped. */
+/** Whether the area's owner has changed how its pages are mapped. */
 static inline bool is_foreign(const struct kva_descriptor *area)
 {
     return (area->flags & KVA_VM_FOREIGN) != 0;
@@ -122,7 +121,7 @@ static inline bool is_live_map(const struct kva_descriptor *area)
     return (area_kind(area) == KVA_VM_VMAP || area_kind(area) == KVA_VM_RAM) && is_live(area);
 }
 
-/** Make an area the last of a ring, whose head is no area itself. */
+/** Append an area to a ring. The ring's head is a sentinel. */
 static inline void ring_add(struct kva_descriptor *ring, struct kva_descriptor *area)
 {
     area->next = ring;

@@ -1,35 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Districts. To bind a range of pages to nodes costs two mappings, at its two ends. So areas of the same
- * nodes lie together, and the range that they lie in is bound once, while it is closed:
+ * Districts. Binding a range of pages to nodes of memory costs two mappings, one at each end. So areas of the
+ * same nodes lie together, in a range that is bound once, while it is closed:
  *
  *      the space      |A |B  | free                      | district | district      | frames
- *                     areas that ask for no nodes        one busy segment each
+ *                     areas without requested nodes       one busy segment each
  *
  *      the districts' space                              |C|D|      |E     |        | (nothing lies outside)
  *                                                        node 1      node 0
  *
- * The space has a district as one busy segment; the areas in all districts have segments of a second space
- * over the same addresses, in which nothing but districts is searched. A district is taken from the upper end
- * of the private part, away from the other areas, and each new one for the same nodes is as large as those
- * before together, within bounds: so their number, and with it that of mappings, grows with the logarithm of
- * what lies in them.
+ * In the space, a district is one busy segment. The areas in all districts have segments of a second space
+ * over the same addresses, which is searched inside districts only. Districts are taken from the upper end of
+ * the private part, away from the other areas. Each new one for the same nodes is as large as those before
+ * together, within bounds: the number of districts, and of their mappings, grows with the logarithm of their
+ * contents.
  *
- * NUMBERS    What areas ask for is numbered, from 1; 0 is the instance's own. A descriptor and the cache
- *            know the number alone. What was numbered stays so, and so a request finds its number without
- *            the lock. A number is promised when a district is taken, and given when the attempt that took
- *            it has succeeded; where that fails, the district is given back, and its number is promised anew.
+ * NUMBERS    Requested nodes are numbered from 1; number 0 is the instance's own. Descriptors and the cache
+ *            keep the number. A number is never withdrawn, so a request finds its number without the lock. It
+ *            is promised when a district is taken, and given when that attempt succeeds. If the attempt
+ *            fails, the district is given back, and the number can be promised again.
  *
- * STRIPES    A district for the chunks of a per-CPU allocator has a stripe for each group of CPUs, bound to
- *            its own nodes. A chunk's areas lie a step apart:
+ * STRIPES    A district for the chunks of a per-CPU allocator has one stripe per group of CPUs, bound to the
+ *            group's nodes. A chunk's areas lie one step apart:
  *
  *                | group 0: chunk 0 |g| chunk 1 |g| ...  | group 1: chunk 0 |g| chunk 1 |g| ...  |
  *                |<------------------ step ------------->|
  */
 #include "vm_district.h"
 
-struct kva_district *kva_find_district(const struct kva_vm *vm, uint64_t address)
+struct kva_district *kva_lookup_district(const struct kva_vm *vm, uint64_t address)
 {
     const struct kva_districts *districts = &vm->districts;
     size_t low = 0;
@@ -44,10 +44,10 @@ struct kva_district *kva_find_district(const struct kva_vm *vm, uint64_t address
     return low < districts->count && districts->list[low].start <= address ? &districts->list[low] : NULL;
 }
 
-/** Whether the system has nodes, as far as it tells before they are bound. */
+/** Whether the system has the nodes, as far as the page source knows before it binds them. */
 static bool are_there(const struct kva_vm *vm, const struct kva_vm_nodes *nodes)
 {
-    if (!vm->pages.bind) /* one node: number 0 */
+    if (!vm->pages.bind) /* all memory is node 0 */
         return (nodes->set & ~UINT64_C(1)) == 0;
     return !vm->pages.has_nodes || vm->pages.has_nodes(vm->pages.context, vm->reservation, nodes);
 }
@@ -60,9 +60,9 @@ enum kva_status kva_bind_pages(struct kva_vm *vm, uint64_t start, uint64_t bytes
     return vm->pages.bind(vm->pages.context, vm->reservation, start, bytes, nodes);
 }
 
-/* ------------------------------------------------------------------------------------------- beginning */
+/* ------------------------------------------------------------------------------------------------- memory */
 
-/** What the change ahead takes: an entry of the list, and the second space. */
+/** Prepare for one more district: an entry of the list, and the second space. */
 static enum kva_status prepare_districts(struct kva_vm *vm)
 {
     struct kva_districts *districts = &vm->districts;
@@ -87,7 +87,7 @@ static enum kva_status prepare_districts(struct kva_vm *vm)
 
 /* ------------------------------------------------------------------------------------------------ numbers */
 
-/** Give nodes a number if they have none; it is theirs when the attempt succeeds. */
+/** Promise nodes a number if they have none; it becomes valid when the attempt succeeds. */
 static enum kva_status number_one(struct kva_vm *vm, const struct kva_vm_nodes *nodes)
 {
     struct kva_districts *districts = &vm->districts;
@@ -102,7 +102,7 @@ static enum kva_status number_one(struct kva_vm *vm, const struct kva_vm_nodes *
     return KVA_OK;
 }
 
-/** A missing node comes first: no purge makes room for that. */
+/** KVA_ENOENT takes precedence: no purge can provide a missing node. */
 static enum kva_status number_all(struct kva_vm *vm, const struct kva_stripes *stripes)
 {
     enum kva_status status = KVA_OK;
@@ -114,9 +114,9 @@ static enum kva_status number_all(struct kva_vm *vm, const struct kva_stripes *s
     return status;
 }
 
-/* ------------------------------------------------------------------------------------------------- taking */
+/* ----------------------------------------------------------------------------------------------- creation */
 
-/** Bind each stripe, until one is refused; *bound are the bytes of those before. */
+/** Bind each stripe until one is refused; *bound is the number of bytes before that one. */
 static enum kva_status bind_stripes(struct kva_vm *vm, uint64_t start, const struct kva_stripes *stripes,
                                     uint64_t *bound)
 {
@@ -131,7 +131,7 @@ static enum kva_status bind_stripes(struct kva_vm *vm, uint64_t start, const str
     return status;
 }
 
-/** Let a range's pages come from where all others' come; false if the system refuses, which it should not. */
+/** Bind a range to the instance's own nodes again. False if the system refuses, which it should not. */
 static bool unbind(struct kva_vm *vm, uint64_t start, uint64_t bytes)
 {
     return bytes == 0 || kva_bind_pages(vm, start, bytes, &vm->districts.nodes[0]) == KVA_OK;
@@ -150,7 +150,7 @@ static struct kva_district *enter_district(struct kva_vm *vm, struct kva_distric
     return &districts->list[at];
 }
 
-/** Take addresses for a district, all else being there, and bind them. */
+/** Take addresses for a district and bind them. All else is prepared. */
 static enum kva_status take_and_bind(struct kva_vm *vm, const struct kva_demand *demand,
                                      const struct kva_stripes *stripes, struct kva_district **district)
 {
@@ -169,21 +169,20 @@ static enum kva_status take_and_bind(struct kva_vm *vm, const struct kva_demand 
     } else if (unbind(vm, taken.start, bound)) {
         (void)core_free(vm->space->map, taken.start);
     } else {
-        taken.owner = KVA_DISTRICT_NOBODYS;
+        taken.owner = KVA_DISTRICT_UNUSABLE;
         (void)enter_district(vm, taken);
     }
     verify_change(vm->space, "kva_take_district", taken.start);
     return status;
 }
 
-/** Districts begin and end with whole huge pages, so that mappings divide none; unless only an exact fit is
- *  left. */
+/** Districts consist of whole huge pages, so that their ends split none, unless only an exact fit is left. */
 static uint64_t unit_of(const struct kva_vm *vm)
 {
     return max_u64(vm->pages.huge, page_of(vm));
 }
 
-/** How large a district is to be: as all before it for the same nodes, from 1/1024 to 1/16 of the private
+/** The usual size of a district: that of all before it for the same nodes, from 1/1024 to 1/16 of the private
  *  part; in whole units. */
 static uint64_t usual_bytes(const struct kva_vm *vm, const struct kva_vm_nodes *nodes)
 {
@@ -198,7 +197,7 @@ static uint64_t usual_bytes(const struct kva_vm *vm, const struct kva_vm_nodes *
     return max_u64(align_down(max_u64(all >> 10, min_u64(before, all >> 4)), unit_of(vm)), unit_of(vm));
 }
 
-/** Where there is no room for the usual size, half of it is tried, and so on, down to what is needed. */
+/** Without room for the usual size, try half of it, and so on down to the size in demand. */
 enum kva_status kva_take_district(struct kva_vm *vm, const struct kva_demand *demand,
                                   const struct kva_vm_nodes *nodes, struct kva_district **district)
 {
@@ -246,9 +245,9 @@ enum kva_status kva_take_stripes(struct kva_vm *vm, const struct kva_stripes *st
                                                        : KVA_ENOSPC;
 }
 
-/* ------------------------------------------------------------------------------------------------- ending */
+/* ------------------------------------------------------------------------------------------------ removal */
 
-/** Give an empty district back; false if the system refuses to let its pages come from elsewhere again. */
+/** Give an empty district back; false if the system refuses to bind its pages to the instance's own nodes. */
 static bool give_back_district(struct kva_vm *vm, size_t at)
 {
     struct kva_districts *districts = &vm->districts;
@@ -273,7 +272,7 @@ bool kva_trim_districts(struct kva_vm *vm)
     return any;
 }
 
-/** Whether an empty district is the first such for its nodes. */
+/** Whether an empty district is the first empty one for its nodes. */
 static bool is_spare_district(const struct kva_vm *vm, size_t at)
 {
     const struct kva_district *list = vm->districts.list;
@@ -305,14 +304,14 @@ bool kva_has_empty_district(const struct kva_vm *vm)
     return false;
 }
 
-/** The attempt has failed, and has given up what it had placed: give its district back. */
+/** A failed attempt, which has undone its placements: give its district back. */
 static void leave_fresh(struct kva_vm *vm)
 {
     struct kva_districts *districts = &vm->districts;
-    struct kva_district *fresh = districts->fresh != 0 ? kva_find_district(vm, districts->fresh) : NULL;
+    struct kva_district *fresh = districts->fresh != 0 ? kva_lookup_district(vm, districts->fresh) : NULL;
 
     if (fresh && !give_back_district(vm, (size_t)(fresh - districts->list)))
-        fresh->owner = KVA_DISTRICT_NOBODYS;
+        fresh->owner = KVA_DISTRICT_UNUSABLE;
     districts->promised = atomic_load_explicit(&districts->numbered, memory_order_relaxed);
     kva_end_districts(vm, false);
 }
@@ -352,7 +351,7 @@ void kva_end_districts(struct kva_vm *vm, bool all)
 
 /* ------------------------------------------------------------------------------------------------- checks */
 
-/** A district is one segment of the space; and what begins in it, of the other space, ends in it. */
+/** V12: a district is one segment of the space; each area that starts in it ends in it. */
 static const char *check_district(const struct kva_vm *vm, const struct kva_district *district)
 {
     struct kva_segment segment;
@@ -360,16 +359,16 @@ static const char *check_district(const struct kva_vm *vm, const struct kva_dist
 
     core_find(vm->space->map, district->start, &segment);
     if (segment.state == KVA_FREE || segment.start != district->start || segment.last + 1 != district->end)
-        return "V12: a district is no segment of the space";
+        return "V12: a district is not one segment of the space";
     for (uint64_t at = district->start; at < district->end; at = segment.last + 1) {
         core_find(vm->districts.space.map, at, &segment);
         if (segment.state == KVA_FREE)
             continue;
         if (segment.start != at || segment.last >= district->end)
-            return "V12: an area lies across the border of a district";
+            return "V12: an area crosses the border of a district";
         areas++;
     }
-    return areas == district->areas ? NULL : "V12: a district has another number of areas than it counts";
+    return areas == district->areas ? NULL : "V12: a district's count of areas is wrong";
 }
 
 const char *kva_check_districts(const struct kva_vm *vm, uint64_t *at)
@@ -382,11 +381,11 @@ const char *kva_check_districts(const struct kva_vm *vm, uint64_t *at)
         const struct kva_district *district = &vm->districts.list[i];
         *at = district->start;
         if (district->start < end)
-            return "V12: two districts lie across each other, or in the wrong order";
+            return "V12: two districts overlap, or are in the wrong order";
         broken = check_district(vm, district);
         bytes += district->end - district->start;
         end = district->end;
     }
     return broken || bytes == vm->districts.bytes ? broken
-                                                  : "V12: districts have other bytes than are counted";
+                                                  : "V12: the count of the districts' bytes is wrong";
 }

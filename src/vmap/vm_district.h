@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Districts: addresses whose pages come from particular nodes. See vm_district.c.
+ * Districts: addresses whose pages come from requested nodes of memory. vm_district.c draws them.
  */
 #ifndef KVA_VMAP_VM_DISTRICT_H
 #define KVA_VMAP_VM_DISTRICT_H
@@ -9,17 +9,17 @@
 #include "../space/verify.h"
 #include "vm_instance.h"
 
-/** The number of nodes that no area has asked for yet: no descriptor's. */
+/** The number of nodes that have no number yet; no descriptor has it. */
 enum { KVA_VM_NODES_NEW = KVA_VM_NODES_MOST };
 
-/** The owner of a district whose pages come from anywhere, as the system has refused to undo what was bound.
- *  Nothing is placed there before that succeeds. */
-#define KVA_DISTRICT_NOBODYS UINT64_MAX
+/** The owner of a district that is left half bound, because the system refused to unbind it. No area is
+ *  placed there until the unbinding succeeds and the district is given back. */
+#define KVA_DISTRICT_UNUSABLE UINT64_MAX
 
-/** A district whose addresses are divided among groups, for one per-CPU allocator. */
+/** How a district is divided among the groups of a per-CPU allocator. */
 struct kva_stripes {
-    uint64_t owner; /* the allocator's number; 0: the district is for whichever request asks for its nodes */
-    uint64_t step;  /* bytes for each group */
+    uint64_t owner; /* the allocator's number; 0: any request for the nodes may use the district */
+    uint64_t step;  /* the bytes of a stripe */
     unsigned groups;
     const struct kva_vm_nodes *nodes; /* of each group */
 };
@@ -29,7 +29,7 @@ static inline bool same_nodes(const struct kva_vm_nodes *a, const struct kva_vm_
     return a->policy == b->policy && a->set == b->set;
 }
 
-/** NULL, or the field of nodes that is not in order, which begins with `policy` or `set`. */
+/** NULL, or the invalid field of *nodes: `policy` or `set`, the caller's names of them. */
 static inline const char *bad_in_nodes(const struct kva_vm_nodes *nodes, const char *policy, const char *set)
 {
     bool has_one = has_one_bit_at_most(nodes->set) && nodes->set != 0;
@@ -47,7 +47,7 @@ static inline const char *bad_in_nodes(const struct kva_vm_nodes *nodes, const c
     }
 }
 
-/** The number of nodes among so many: 0 for the instance's own. */
+/** The number of nodes among the first `count`; 0 for the instance's own. */
 static inline unsigned number_among(const struct kva_vm *vm, const struct kva_vm_nodes *nodes, unsigned count)
 {
     if (nodes->policy == KVA_VM_NODES_ANY)
@@ -59,60 +59,63 @@ static inline unsigned number_among(const struct kva_vm *vm, const struct kva_vm
     return KVA_VM_NODES_NEW;
 }
 
-/** The number of nodes. Without the lock: what is numbered stays so. */
+/** The number of nodes. Without the lock: numbers are never withdrawn. Pairs with the release in
+ *  kva_end_attempt(). */
 static inline unsigned number_of_nodes(const struct kva_vm *vm, const struct kva_vm_nodes *nodes)
 {
     return number_among(vm, nodes, atomic_load_explicit(&vm->districts.numbered, memory_order_acquire));
 }
 
-/** The district that an address lies in; NULL: none. */
-struct kva_district *kva_find_district(const struct kva_vm *vm, uint64_t address);
+/** The district that holds an address; NULL: none. */
+struct kva_district *kva_lookup_district(const struct kva_vm *vm, uint64_t address);
 
 static inline struct kva_district *district_at(const struct kva_vm *vm, uint64_t address)
 {
-    return vm->districts.count == 0 ? NULL : kva_find_district(vm, address);
+    return vm->districts.count == 0 ? NULL : kva_lookup_district(vm, address);
 }
 
-/** The space that has the segments of what lies in a district, or, with NULL, in none. */
+/** The space with the segments of the areas in a district; with NULL, of those outside. */
 static inline struct kva_space *space_of(const struct kva_vm *vm, const struct kva_district *district)
 {
     return district ? &without_const(vm)->districts.space : vm->space;
 }
 
-/** Let a range's pages come from nodes: KVA_OK, KVA_ENOENT, KVA_ENOMEM, KVA_ELIMIT. */
+/** Bind a range's pages to nodes: KVA_OK, KVA_ENOENT, KVA_ENOMEM, KVA_ELIMIT. */
 enum kva_status kva_bind_pages(struct kva_vm *vm, uint64_t start, uint64_t bytes,
                                const struct kva_vm_nodes *nodes);
 
-/** Take a district for areas of nodes: at least demand->size bytes at a multiple of demand->align, in the
- *  demand's window. KVA_ENOENT comes before all else. The attempt ends with kva_end_attempt. */
+/** Take a district for areas of `nodes`: at least demand->size bytes, at a multiple of demand->align, in the
+ *  demand's window. KVA_ENOENT takes precedence over all other statuses. The attempt ends with
+ *  kva_end_attempt. */
 enum kva_status kva_take_district(struct kva_vm *vm, const struct kva_demand *demand,
                                   const struct kva_vm_nodes *nodes, struct kva_district **district);
 
-/** Take one that is divided. */
+/** Take a district with stripes. */
 enum kva_status kva_take_stripes(struct kva_vm *vm, const struct kva_stripes *stripes,
                                  struct kva_district **district);
 
-/** The end of an attempt to take areas: where it has failed, and so given up what it had placed, the district
- *  that it took is given back. Returns `status`. */
+/** End an attempt to take areas. A failed one has undone its placements; the district that it took is given
+ *  back. Returns `status`. */
 enum kva_status kva_end_attempt(struct kva_vm *vm, enum kva_status status);
 
-/** Give back the districts in which nothing is left; returns whether there was any. */
+/** Give back all empty districts; returns whether any was given back. */
 bool kva_trim_districts(struct kva_vm *vm);
 
-/** Give back those of which nothing was left since this was called last, but for one for each value of nodes:
- *  what comes and goes would take one, and give it back, all the time. */
+/** Give back the empty districts, but keep one for each value of nodes: allocations and frees in turn would
+ *  otherwise take one and give it back each time. Does nothing unless a district became empty since the last
+ *  call. */
 void kva_trim_emptied(struct kva_vm *vm);
 
-/** Whether there is such a district. */
+/** Whether any district is empty. */
 bool kva_has_empty_district(const struct kva_vm *vm);
 
-/** Begin with none, and the instance's own nodes. */
+/** Start without districts, with the instance's own nodes. */
 void kva_init_districts(struct kva_vm *vm, const struct kva_vm_nodes *own);
 
-/** Give back the memory that districts took, if there is none, or (`all`) whatever lies in them. */
+/** Free the memory of the districts, if there are none, or (`all`) in any case. */
 void kva_end_districts(struct kva_vm *vm, bool all);
 
-/** V12, as far as it is about districts: NULL, or how it is broken, and *at. */
+/** The part of V12 about districts: NULL, or how it is broken, and *at. */
 const char *kva_check_districts(const struct kva_vm *vm, uint64_t *at);
 
 #endif

@@ -1,33 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A cache of ended maps, keyed by their frames. Each ended map is in two structures. The RING holds them in
- * the order in which they ended; those that ended first make room. The INDEX is a hash table of fixed size: a
- * map's chain depends on its pool, on its length, and on all of its frames, so that maps which agree in some
- * frames are spread.
+ * The cache of ended maps, keyed by their frames. Each ended map is in two structures. The RING holds them in
+ * the order in which they ended; the oldest make room. The INDEX is a hash table of fixed size. A map's chain
+ * depends on its frame set, its length and all its frames, so that maps that share some frames spread over
+ * the chains.
  *
  *      index   chain 0 --> map --> map --> NULL
  *              chain 1 --> NULL
  *              chain 2 --> map --> NULL                           on average, a chain holds 4 maps at most
  *
- * So a map is found again, and makes room, at a cost that depends on its own frames only.
+ * COST        Finding a map and making room depend on the frames of one map only.
  */
 #include "vm_ended.h"
 
-/** Chains of the index: one for four maps, if all are of one page and as many are kept as can be. */
+/** Chains of the index: one for four maps, if all maps have one page and the limit is reached. */
 enum { CHAINS = 4096 / 4 };
 
 _Static_assert((CHAINS & (CHAINS - 1)) == 0, "a chain's number is some bits of a hash");
 
-/** 2^32 over the golden ratio: its multiples, which stand for places, lie far apart. */
+/** 2^32 over the golden ratio. Its multiples, which stand for positions, are far apart. */
 #define PLACE UINT32_C(0x9e3779b9)
 
-/** To park a map takes some 50 ns, if its descriptor is in no cache: so many take 13 us in all. */
+/** Parking a map takes some 50 ns if its descriptor misses the caches: a slice takes 13 us. */
 enum { ENDED_SLICE = 256 };
 
 /* ---------------------------------------------------------------------------------------------- the index */
 
-/** The index lives as long as the instance: the lock may be dropped while a map is made. */
+/** The index stays until the instance ends: a map may be made while the lock is dropped, and it keeps a
+ *  pointer to its chain. */
 enum kva_status kva_ready_ended(struct kva_vm *vm)
 {
     const size_t bytes = CHAINS * sizeof *vm->ended.index;
@@ -48,15 +49,16 @@ void kva_end_ended(struct kva_vm *vm)
     vm->ended.index = NULL;
 }
 
-/** Two numbers of frames, each shifted by its place, so that order counts. The sum of such products is NH,
- *  the hash of UMAC (Black, Halevi, Krawczyk, Krovetz and Rogaway, 1999), but the keys are not secret. */
+/** The product of two frames' numbers, each offset by its position, so that the order counts. The sum of such
+ *  products is NH, the hash of UMAC (Black, Halevi, Krawczyk, Krovetz and Rogaway, 1999), but the keys are
+ *  not secret. */
 static uint64_t product(uint64_t first, uint64_t second, uint32_t place)
 {
     return (uint64_t)((uint32_t)first + place) * ((uint32_t)second - place);
 }
 
 /** The chain for maps of these frames: bits of the upper half of the sum's product with 2^64 over the golden
- *  ratio, each of which depends on all bits below it. */
+ *  ratio. Each of them depends on all bits below it. */
 static struct kva_descriptor **chain_of(const struct kva_vm *vm, const struct kva_vm_frames *frames,
                                         const uint64_t *numbers, size_t count)
 {
@@ -79,7 +81,7 @@ static struct kva_descriptor **chain_of_map(const struct kva_vm *vm, const struc
     return chain_of(vm, map->of.frames, numbers, map->pages);
 }
 
-/** Whether a map is one of just these frames, in this order. */
+/** Whether a map maps exactly these frames, in this order. */
 static bool maps_same_frames(const struct kva_vm *vm, const struct kva_descriptor *map,
                              const struct kva_vm_frames *frames, const uint64_t *numbers, size_t count)
 {
@@ -98,7 +100,7 @@ static struct kva_descriptor **link_of(const struct kva_vm *vm, const struct kva
 
 /* --------------------------------------------------------------------------------------------- ended maps */
 
-/** Take an ended map, to which `link` points in its chain, out of the index and off the ring. */
+/** Remove the ended map to which `link` points from the index and the ring. */
 static struct kva_descriptor *stop_keeping(struct kva_vm *vm, struct kva_descriptor **link)
 {
     struct kva_descriptor *map = *link;
@@ -162,14 +164,14 @@ static void park_oldest(struct kva_vm *vm)
     kva_park_ended(vm, vm->ended.ring.next);
 }
 
-/** One map ends at a time, so that no more pages make room than it has. */
+/** Maps end one at a time, so the pages parked here exceed those of the newest map by less than one map. */
 void kva_trim_ended(struct kva_vm *vm)
 {
     while (exceeds_ended(vm, vm->ended.count.bytes))
         park_oldest(vm);
 }
 
-/** What ends meanwhile stays: the ring is first in, first out. */
+/** Maps that end meanwhile stay: the ring is first in, first out. */
 bool kva_ended_park_all(struct kva_vm *vm)
 {
     const bool any = vm->ended.count.areas > 0;
@@ -190,20 +192,20 @@ void kva_ended_park_frozen(struct kva_vm *vm)
 
 /* ------------------------------------------------------------------------------------------------- checks */
 
-/** How many maps a chain holds; `most` + 1 if one of them does not belong there. */
+/** The number of maps in a chain; `most` + 1 if one of them does not belong there. */
 static uint64_t count_maps_in_chain(const struct kva_vm *vm, struct kva_descriptor **chain, uint64_t most)
 {
     uint64_t count = 0;
 
     for (const struct kva_descriptor *map = *chain; map && count <= most; map = map->by.chain) {
         bool right = area_kind(map) == KVA_VM_RAM && state_of(map) == KVA_VM_ENDED &&
-                     area_at(vm, start_of(map)) == map && chain_of_map(vm, map) == chain;
+                     area_starting_at(vm, start_of(map)) == map && chain_of_map(vm, map) == chain;
         count = right ? count + 1 : most + 1;
     }
     return count;
 }
 
-/** Whether the ring is linked both ways and holds as many ended maps as are counted. */
+/** Whether the ring is linked both ways and holds the counted ended maps. */
 static bool is_ring_right(const struct kva_vm *vm)
 {
     const struct kva_descriptor *ring = &vm->ended.ring;

@@ -1,23 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What an address that faulted has to do with an instance, in one sentence. It names the nearest area: one
- * byte before an area is an underflow of that area, although the guard page that was hit belongs to the one
- * before it.
+ * A sentence about an address that faulted. It names the nearest area: one byte before an area is an
+ * underflow of that area, although the guard that was hit belongs to the area before it.
  *
- * It runs in signal handlers: it takes no memory and no lock, and changes nothing but the count of threads
- * that look. Other threads may go on meanwhile, so nothing is followed but the table's entries, which point
- * to descriptors or are NULL: the space, whose nodes may be in the middle of a change, is not asked. While
- * a thread looks, kva_vm_purge gives back neither tables nor descriptors.
+ * This runs in signal handlers: it takes no memory and no lock, and writes only the count of its running
+ * calls. Other threads may change the instance meanwhile. So only entries of the table are followed, which
+ * are NULL or point to descriptors; the space, whose nodes may be in the middle of a change, is not used.
+ * While a call runs, kva_vm_purge gives back neither tables nor descriptors.
  */
 #include "vm_look.h"
 #include "vm_table.h"
 #include "vm_words.h"
 
-/** What the sentence tells of an area, be it there or purged. */
+/** What the sentence says of an area, present or purged. */
 struct subject {
     uintptr_t start;
-    uintptr_t end; /* of its last page, and one */
+    uintptr_t end; /* one past its last page */
     const void *caller;
     const void *freed_by;
     bool freed;
@@ -76,17 +75,17 @@ static void put_subject(struct kva_text *text, const struct kva_vm *vm, const st
 
 /* --------------------------------------------------------------------------------------- which area it is */
 
-/** How far away an area may be to be named, in pages: 1 MiB of 4 KiB each, which is 2 KiB of the table on
- *  either side. What is farther off was hardly meant. */
+/** The farthest distance, in pages, of an area that is named: 1 MiB of 4 KiB pages, or 2 KiB of the table on
+ *  either side. An access farther off was hardly meant for it. */
 enum { NEAR_PAGES = 256 };
 
-/** The page of the reserve that an address lies on. */
+/** The number of the page of the reservation that holds an address. */
 static uint64_t page_at(const struct kva_vm *vm, uintptr_t address)
 {
     return (address - vm->first) >> vm->page_shift;
 }
 
-/** The closed page in front of the reserve: nothing lies before it. */
+/** Whether an address lies in the closed page just below the reservation. */
 static bool is_in_front(const struct kva_vm *vm, uintptr_t address)
 {
     return address < vm->first && vm->first - address <= page_of(vm);
@@ -97,15 +96,15 @@ static const struct kva_descriptor *entry_of_page(const struct kva_vm *vm, uint6
     return slot_read(vm, vm->first + (uintptr_t)bytes_of_pages(vm, at));
 }
 
-/** How many pages before an address an area may begin that ends near it, by the longest area that there ever
- *  was. */
+/** How many pages before an address the start of an area that ends near it can lie, by the longest area ever
+ *  entered. */
 static uint64_t reach_of(const struct kva_vm *vm)
 {
     return (uint64_t)atomic_load_explicit(&vm->longest, memory_order_relaxed) + NEAR_PAGES;
 }
 
-/** The last area that begins at or before an address, if it is not too far: the table is read backwards, as
- *  far as the longest area would reach that there ever was, if it ended near. */
+/** The last area that starts at or before an address, within reach_of(): the table is read downwards that
+ *  far. */
 static const struct kva_descriptor *area_before(const struct kva_vm *vm, uintptr_t address)
 {
     const struct kva_descriptor *area = NULL;
@@ -117,7 +116,7 @@ static const struct kva_descriptor *area_before(const struct kva_vm *vm, uintptr
     return area;
 }
 
-/** The first area that begins on a later page than the address', if it is near. */
+/** The first area that starts on a page after the address', if it is near. */
 static const struct kva_descriptor *near_area_after(const struct kva_vm *vm, uintptr_t address)
 {
     const struct kva_descriptor *area = NULL;
@@ -155,7 +154,7 @@ static struct subject purged(const struct kva_past *past)
     };
 }
 
-/** How far an address is from an area's pages: 0 inside, 1 for the byte before the first and for the one
+/** The distance of an address from an area's pages: 0 inside, 1 for the byte before the first and for the one
  *  after the last. */
 static uintptr_t distance_to(const struct subject *subject, uintptr_t address)
 {
@@ -164,10 +163,10 @@ static uintptr_t distance_to(const struct subject *subject, uintptr_t address)
     return address < subject->end ? 0 : address - subject->end + 1;
 }
 
-/** What the sentence is about: the nearest area that was offered, of two the one offered first. */
+/** The nearest area offered so far; of two at one distance, the first offered. */
 struct nearest {
     uintptr_t address;
-    uintptr_t distance; /* more than this is too far */
+    uintptr_t distance; /* of the area found; if none, the limit */
     bool found;
     struct subject subject;
 };
@@ -183,7 +182,7 @@ static void offer(struct nearest *nearest, struct subject subject)
     nearest->subject = subject;
 }
 
-/** The purged areas that are remembered, the youngest first. */
+/** Offer the remembered purged areas, the newest first. */
 static void offer_purged(const struct kva_vm *vm, struct nearest *nearest)
 {
     for (unsigned i = 0; i < KVA_VM_HISTORY; i++) {
@@ -194,13 +193,13 @@ static void offer_purged(const struct kva_vm *vm, struct nearest *nearest)
     }
 }
 
-/** The area that an address belongs to:
+/** The area that the sentence names:
  *
  *      | A           |g| B     |g|      hole       | C       |g|
  *              ^ A    ^^ A, or B if that is nearer    ^ C
- *                              ^ B     ^ what was purged there; else the nearest, of A .. C or purged
+ *                              ^ B     ^ a purged area there; else the nearest, of A .. C or purged
  *
- *  Pages and guards that are taken tell more than what was there before, so purged areas count in holes
+ *  Present pages and guards say more than earlier areas at their addresses, so purged areas count in holes
  *  only. */
 static bool find_nearest(const struct kva_vm *vm, uintptr_t address, struct subject *subject)
 {
@@ -211,8 +210,8 @@ static bool find_nearest(const struct kva_vm *vm, uintptr_t address, struct subj
 
     if (before)
         offer(&nearest, present(vm, before));
-    if (!nearest.found ||
-        nearest.distance > 0) /* not inside an area: others may be in the middle of a change */
+    /* Inside an area, no other one is read: it may be in the middle of a change. */
+    if (!nearest.found || nearest.distance > 0)
         after = near_area_after(vm, address);
     if (after)
         offer(&nearest, present(vm, after));
@@ -222,7 +221,7 @@ static bool find_nearest(const struct kva_vm *vm, uintptr_t address, struct subj
     return nearest.found;
 }
 
-/** Look, and be counted meanwhile, so that nothing that is found is given back. */
+/** find_nearest() while counted as a reader, so that nothing it finds is given back. */
 static bool look_counted(const struct kva_vm *vm, uintptr_t address, struct subject *subject)
 {
     struct kva_vm *counted = without_const(vm);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Foreign areas: their owner changes how their pages are mapped. A mark in the descriptor's flags says so:
+ * Foreign areas: their owner changes how their pages are mapped. The descriptor has a flag for it:
  *
  *      live --- kva_vm_mark_foreign ---> live, foreign ---> parked ---> purged by `dismiss`, not by `close`
  *                                              (never cached)
  */
 #include "vm_area.h"
 
-/** The thread that sets the mark has the area alone; and it holds the instance's lock, so that no fork comes
- *  in between. The state is that of a change of size, in which the area may be looked at. */
+/** The thread claims the area, so it owns it while it sets the flag; the main lock keeps a fork out. The
+ *  state is that of a resize, in which queries see a live area. */
 static enum kva_status mark(struct kva_vm *vm, void *memory)
 {
     struct kva_descriptor *area = claim_area_as(vm, (uintptr_t)memory, KVA_VM_RESIZING);

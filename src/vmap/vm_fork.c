@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Forks: all locks are held across one, and the child undoes what other threads had begun.
+ * Forks. All locks are held across a fork, and the child undoes what other threads had started.
  *
- * No foreign area is parked across a fork. Where its owner has kept its pages from children, the child has a
- * hole there, which the system may give to whatever the child maps: a purge would map over that. So these
- * areas are purged before; and one that a thread was about to free, in the child, before that maps anything.
- * Maps of movable frames are such holes, too: what is parked is purged if there may be any among that.
+ * No foreign area is parked across a fork. Where its owner kept its pages from children, the child has a hole
+ * there, in which the system may place anything that the child maps; a purge would map over that. So parked
+ * foreign areas are purged before the fork. One that a thread was about to free is purged in the child,
+ * before the child maps anything. Maps of movable frames are such holes too: if there is a movable set, all
+ * parked areas are purged.
  */
 #include "vm_cache.h"
 #include "vm_congruent.h"
@@ -47,7 +48,7 @@ enum kva_status kva_vm_fork_parent(struct kva_vm *vm)
     return KVA_OK;
 }
 
-/** The claims that could not be cached under a CPU's lock. */
+/** The claims under CPUs' locks that could not be cached. */
 static uint64_t count_claims(const struct kva_vm *vm)
 {
     uint64_t claims = 0;
@@ -68,12 +69,13 @@ static void forget_claims(struct kva_vm *vm)
     vm->claims_met = 0;
 }
 
-/** An area whose size was being changed is as it was before; one that was about to be freed is freed. */
+/** An area that was being resized is unchanged, so it is live again; one that was about to be freed is
+ *  freed. */
 static void finish_areas(struct kva_vm *vm)
 {
     struct kva_descriptor *area;
 
-    for (uint64_t at = vm->first; (area = kva_area_from(vm, at));) {
+    for (uint64_t at = vm->first; (area = kva_lookup_area_from(vm, at));) {
         at = start_of(area) + (uint64_t)segment_bytes(vm, area);
         if (state_of(area) == KVA_VM_RESIZING)
             set_state(area, KVA_VM_LIVE);
@@ -85,9 +87,9 @@ static void finish_areas(struct kva_vm *vm)
     forget_claims(vm);
 }
 
-/** Undo or finish what other threads had begun. Whenever the lock is free, a call has done either nothing
- *  that others see but to count itself, or all of it; and between two slices of a purge everything is
- *  whole. */
+/** Undo or finish the calls of other threads. Whenever the lock is free, a call has either changed nothing
+ *  that others see except its own counts, or has done everything; between two slices of a purge all
+ *  invariants hold. */
 static void finish_calls(struct kva_vm *vm)
 {
     vm->parked.purgers = 0;
@@ -95,8 +97,8 @@ static void finish_calls(struct kva_vm *vm)
     kva_pcpu_forget_growing(vm);
     kva_forget_pending(vm);
     kva_lose_movable(vm);
-    /* A free that was claimed has had its area cached under the CPU's lock, or has come to the instance's:
-       else it waits for it. */
+    /* A free that claimed its area under a CPU's lock has either cached it there, or counted itself in
+       claims_met under the main lock, or still waits for that lock. */
     if (vm->resizing > 0 || count_claims(vm) != vm->claims_met)
         finish_areas(vm);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Pools of frames: making and ending them, taking and giving frames back. The page source keeps what the
- *  frames hold, vm_stock.c knows which places are free. */
+/** Frame sets: creation and destruction, allocation and freeing of frames. The page source keeps the contents
+ *  of the frames; vm_stock.c keeps which places are free. */
 #include "vm_frames.h"
 
 #include "vm_ended.h"
@@ -9,7 +9,7 @@
 #include "vm_retire.h"
 #include "vm_mapped.h"
 
-/** Their numbers fit 32 bits. */
+/** Frames' numbers fit 32 bits. */
 static const uint64_t most_frames = UINT32_MAX - 1;
 
 static uint64_t bytes_of_uses(const struct kva_vm_frames *frames)
@@ -17,7 +17,7 @@ static uint64_t bytes_of_uses(const struct kva_vm_frames *frames)
     return frames->count * sizeof *frames->uses;
 }
 
-static void give_pool(struct kva_vm_frames *frames)
+static void give_frame_set(struct kva_vm_frames *frames)
 {
     struct kva_vm *vm = frames->vm;
     struct kva_memory *source = &vm->ledger.memory;
@@ -29,8 +29,8 @@ static void give_pool(struct kva_vm_frames *frames)
     source->give(source->context, frames, sizeof *frames);
 }
 
-/** The pool's memory and its tables; the page source's part is still missing. */
-static struct kva_vm_frames *take_pool(struct kva_vm *vm, const struct kva_vm_frames_config *config)
+/** The memory and the tables of a frame set; the page source's part is still missing. */
+static struct kva_vm_frames *take_frame_set(struct kva_vm *vm, const struct kva_vm_frames_config *config)
 {
     struct kva_memory *source = &vm->ledger.memory;
     struct kva_vm_frames *frames = source->take(source->context, sizeof *frames);
@@ -46,7 +46,7 @@ static struct kva_vm_frames *take_pool(struct kva_vm *vm, const struct kva_vm_fr
     frames->uses = vm->pages.alloc_zeroed(vm->pages.context, bytes_of_uses(frames));
     if (frames->uses && (!config->movable || kva_ready_names(frames) == KVA_OK))
         return frames;
-    give_pool(frames);
+    give_frame_set(frames);
     return NULL;
 }
 
@@ -55,13 +55,13 @@ static enum kva_status create_set(struct kva_vm *vm, const struct kva_vm_frames_
 {
     if (config->count == 0 || config->count > most_frames)
         return bad_field(bad, KVA_ESIZE, "count");
-    struct kva_vm_frames *made = take_pool(vm, config);
+    struct kva_vm_frames *made = take_frame_set(vm, config);
     if (!made)
         return KVA_ENOMEM;
     enum kva_status status = vm->pages.create_frames(vm->pages.context, vm->reservation, config->count,
                                                      config->movable, &made->frame_set);
     if (status != KVA_OK) {
-        give_pool(made);
+        give_frame_set(made);
         return status;
     }
     made->next = vm->frame_sets;
@@ -88,12 +88,12 @@ enum kva_status kva_vm_frames_create(struct kva_vm *vm, const struct kva_vm_fram
     return status;
 }
 
-static void end_pool(struct kva_vm_frames *frames)
+static void end_frame_set(struct kva_vm_frames *frames)
 {
     struct kva_vm *vm = frames->vm;
 
     vm->pages.destroy_frames(vm->pages.context, vm->reservation, frames->frame_set);
-    give_pool(frames);
+    give_frame_set(frames);
 }
 
 static bool is_in_use(const struct kva_vm_frames *frames)
@@ -101,7 +101,7 @@ static bool is_in_use(const struct kva_vm_frames *frames)
     return frames->mapped > 0 || frames->compacting > 0;
 }
 
-/** With the lock, which is dropped during the purge: another thread may begin to use the pool then. */
+/** With the lock, which is dropped during the purge: another thread may start to use the set then. */
 static enum kva_status destroy_set(struct kva_vm *vm, struct kva_vm_frames *frames)
 {
     if (is_in_use(frames))
@@ -109,12 +109,12 @@ static enum kva_status destroy_set(struct kva_vm *vm, struct kva_vm_frames *fram
     (void)kva_purge_idle(vm);
     if (is_in_use(frames))
         return KVA_EBUSY;
-    kva_park_ended_of(vm, frames); /* that have begun and ended meanwhile */
+    kva_park_ended_of(vm, frames); /* maps made and ended meanwhile */
     kva_purge_parked(vm);
     *frames->link = frames->next;
     if (frames->next)
         frames->next->link = frames->link;
-    end_pool(frames);
+    end_frame_set(frames);
     return KVA_OK;
 }
 
@@ -134,7 +134,7 @@ void kva_vm_frames_end(struct kva_vm *vm)
     while (vm->frame_sets) {
         struct kva_vm_frames *frames = vm->frame_sets;
         vm->frame_sets = frames->next;
-        end_pool(frames);
+        end_frame_set(frames);
     }
     kva_end_links(vm);
 }
@@ -146,9 +146,9 @@ intptr_t kva_vm_frames_descriptor(const struct kva_vm_frames *frames)
     return frames->vm->pages.descriptor(frames->vm->pages.context, frames->frame_set);
 }
 
-/* --------------------------------------------------------------------------------------------------- take */
+/* -------------------------------------------------------------------------------------------------- alloc */
 
-/** Places become numbers that are taken. */
+/** Turn places into the numbers of their frames, and mark these taken. */
 static void mark_taken(struct kva_vm_frames *frames, uint64_t *numbers, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -158,7 +158,7 @@ static void mark_taken(struct kva_vm_frames *frames, uint64_t *numbers, size_t c
     frames->taken += count;
 }
 
-/** Whether so many frames may be taken. */
+/** Whether so many frames may be allocated. */
 static enum kva_status validate_take(const struct kva_vm_frames *frames, size_t count, struct kva_bad *bad)
 {
     if (count == 0)
@@ -168,29 +168,30 @@ static enum kva_status validate_take(const struct kva_vm_frames *frames, size_t 
     return count > frames->count - frames->taken ? KVA_ENOSPC : KVA_OK;
 }
 
-/** What a request for frames asks for. */
-struct spec {
+/** A request for frames. */
+struct take_request {
     size_t count;
     bool is_run;
     uint64_t align; /* of a run */
 };
 
-static enum kva_status take_numbers(struct kva_vm_frames *frames, const struct spec *spec, uint64_t *numbers,
-                                    struct kva_bad *bad)
+static enum kva_status take_numbers(struct kva_vm_frames *frames, const struct take_request *request,
+                                    uint64_t *numbers, struct kva_bad *bad)
 {
-    if (!has_one_bit_at_most(spec->align))
+    if (!has_one_bit_at_most(request->align))
         return bad_field(bad, KVA_EALIGN, "align");
-    enum kva_status status = validate_take(frames, spec->count, bad);
+    enum kva_status status = validate_take(frames, request->count, bad);
     if (status != KVA_OK)
         return status;
-    status = spec->is_run ? kva_stock_take_run(frames->vm, &frames->stock, spec->count, spec->align, numbers)
-                          : kva_stock_take(frames->vm, &frames->stock, spec->count, numbers);
+    status = request->is_run
+                 ? kva_stock_take_run(frames->vm, &frames->stock, request->count, request->align, numbers)
+                 : kva_stock_take(frames->vm, &frames->stock, request->count, numbers);
     if (status == KVA_OK)
-        mark_taken(frames, numbers, spec->count);
+        mark_taken(frames, numbers, request->count);
     return status;
 }
 
-static enum kva_status take_numbers_locked(struct kva_vm_frames *frames, const struct spec *spec,
+static enum kva_status take_numbers_locked(struct kva_vm_frames *frames, const struct take_request *request,
                                            uint64_t *numbers, const char *where)
 {
     struct kva_bad bad = {NULL, 0};
@@ -200,30 +201,30 @@ static enum kva_status take_numbers_locked(struct kva_vm_frames *frames, const s
     if (!numbers)
         return refuse_null(frames->vm, where, 0, "numbers");
     main_take(&frames->vm->locks);
-    enum kva_status status = finish(frames->vm, take_numbers(frames, spec, numbers, &bad), where, 0, &bad);
+    enum kva_status status = finish(frames->vm, take_numbers(frames, request, numbers, &bad), where, 0, &bad);
     main_drop(&frames->vm->locks);
     return status;
 }
 
 enum kva_status kva_vm_frames_alloc(struct kva_vm_frames *frames, size_t count, uint64_t *numbers)
 {
-    return take_numbers_locked(frames, &(struct spec){.count = count}, numbers, __func__);
+    return take_numbers_locked(frames, &(struct take_request){.count = count}, numbers, __func__);
 }
 
 enum kva_status kva_vm_frames_alloc_run(struct kva_vm_frames *frames, size_t count, uint64_t align,
                                         uint64_t *numbers)
 {
-    return take_numbers_locked(frames, &(struct spec){count, true, align}, numbers, __func__);
+    return take_numbers_locked(frames, &(struct take_request){count, true, align}, numbers, __func__);
 }
 
-/* --------------------------------------------------------------------------------------------------- give */
+/* --------------------------------------------------------------------------------------------------- free */
 
 static bool is_pinned(const struct kva_vm_frames *frames, uint64_t number)
 {
     return frames->movable && frames->movable[number].pins > 0;
 }
 
-/** Mark frames free; stops at the first that cannot be, which *done counts. */
+/** Mark frames free, up to the first that must not be freed; *done is their count. */
 static enum kva_status mark_free(struct kva_vm_frames *frames, const uint64_t *numbers, size_t count,
                                  size_t *done)
 {
@@ -240,7 +241,7 @@ static enum kva_status mark_free(struct kva_vm_frames *frames, const uint64_t *n
     return KVA_OK;
 }
 
-/** The frames of a lost pool are its parent's. */
+/** The frames of a lost set belong to the parent process, so they are not discarded. */
 static void give_runs(struct kva_vm_frames *frames, const uint64_t *numbers, size_t count)
 {
     struct kva_vm *vm = frames->vm;
@@ -287,7 +288,7 @@ enum kva_status kva_vm_frames_free(struct kva_vm_frames *frames, const uint64_t 
     return status;
 }
 
-/* --------------------------------------------------------------------------------------------------- look */
+/* ------------------------------------------------------------------------------------------------ queries */
 
 enum kva_status kva_vm_frames_stats_read(const struct kva_vm_frames *frames, struct kva_frames_stats *stats)
 {

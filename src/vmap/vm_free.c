@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Freeing an area: the short way into this CPU's bin, without the instance's lock; and the size that may be
- *  used until then. */
+/** kva_vfree, which pushes an area onto this CPU's bin without the main lock if it can; and
+ *  kva_vm_usable_size. vm_area.h has the proof that both may look an area up under a CPU's lock. */
 #include "vm_cache.h"
 #include "vm_ready.h"
 #include "vm_retire.h"
 
-/** The longer way. An area that could not be claimed may be live by now: it has been resized in the
- *  meantime. */
+/** The slow path. An area that could not be claimed before may be live now: its resize has ended. */
 static enum kva_status free_slowly(struct kva_vm *vm, struct kva_descriptor *area, uintptr_t address,
                                    const void *by)
 {
@@ -49,14 +48,14 @@ enum kva_status kva_vfree(struct kva_vm *vm, void *memory)
     return is_cached ? KVA_OK : free_slowly(vm, area, (uintptr_t)memory, CALLER());
 }
 
-/** Whether areas of a kind are handed out by their start. A per-CPU area is not, only objects in it. */
+/** Whether callers receive areas of a kind by their start. Of a per-CPU area they receive objects. */
 static bool is_handed_out(unsigned kind)
 {
     return kind == KVA_VM_VMALLOC || kind == KVA_VM_VMAP || kind == KVA_VM_RAM;
 }
 
-/** Whether a key says that a live area, handed out by its start, begins at an address. One whose size is
- *  being changed, or that is being marked, is live. */
+/** Whether a key is of a live area that starts at an address and that a caller received by its start. An area
+ *  that is being resized or marked foreign counts as live. */
 static bool is_key_usable(uintptr_t key, uintptr_t address)
 {
     unsigned kind = (unsigned)(key >> KEY_KIND_SHIFT & KEY_STATE);
@@ -65,14 +64,14 @@ static bool is_key_usable(uintptr_t key, uintptr_t address)
            (key == key_of(address, kind, KVA_VM_LIVE) || key == key_of(address, kind, KVA_VM_RESIZING));
 }
 
-/** Whether two usable keys are of areas of the same kind. */
+/** Whether two usable keys are of the same kind. */
 static bool same_kind(uintptr_t a, uintptr_t b)
 {
     return a >> KEY_KIND_SHIFT == b >> KEY_KIND_SHIFT;
 }
 
-/** With a CPU's lock: vm_area.h says why. The key is read again after the size, so that this is not the size
- *  of what the descriptor has come to describe meanwhile. */
+/** The key is read again after the size, so that the size of another area, for which the descriptor was
+ *  reused meanwhile, is not returned. The fence keeps that read after the read of the size. */
 size_t kva_vm_usable_size(const struct kva_vm *vm, const void *memory)
 {
     const uintptr_t address = (uintptr_t)memory;
@@ -82,7 +81,7 @@ size_t kva_vm_usable_size(const struct kva_vm *vm, const void *memory)
         return 0;
     struct kva_vm_cpu *cpu = cpu_here(&vm->locks);
     lock_take(&cpu->lock, vm->locks.threads);
-    const struct kva_descriptor *area = area_at(vm, address);
+    const struct kva_descriptor *area = area_starting_at(vm, address);
     uintptr_t key = area ? atomic_load_explicit(&area->key, memory_order_acquire) : KVA_VM_GONE;
     if (area && is_key_usable(key, address)) {
         bytes = usable_bytes(vm, area);

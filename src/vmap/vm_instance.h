@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * An instance: what it holds, its locks, and how it refuses a call.
+ * An instance: its fields, its locks, and how a public call refuses its arguments.
  *
  *      the reservation   |c| private part: vmalloc, per-CPU             | frames part: vmap, map_ram |
  *                          first                                        frames_first                 last
- *      c: a closed page that is nobody's, so that a touch in front of the first area faults, too
+ *      c: a closed page that belongs to no area, so that a touch just below the first area faults
  *
- * Each group of fields belongs to one room, which is named there. The invariants are listed in vm_check.c.
+ * Each group of fields belongs to the room that its comment names. vm_check.c lists the invariants.
  *
- * LOCKS: base/locks.h has their order. Without threads there are none.
- *   main        the space, the page source, the tables' entries, the parked ring: all that is not named
- *               below. Not held for more than one slice of a purge (but for kva_purge_frozen)
- *   the CPUs'   their bins and counts, and each look-up by kva_vfree and kva_vm_usable_size: see vm_area.h
+ * LOCKS: base/locks.h has their order. An instance without threads takes none.
+ *   main        the space, the page source, writes to the tables, the parked ring, and every field that is
+ *               not named below. A purge holds it for one slice at a time, except in kva_purge_frozen,
+ *               kva_purge_parked and kva_purge_foreign
+ *   the CPUs'   each CPU's bins and counts. kva_vfree and kva_vm_usable_size look an area up under one of
+ *               them: vm_area.h has the proof
  *
  * In the headers of vmap, a function needs the main lock unless its comment says otherwise.
  */
@@ -28,7 +30,7 @@
 
 #include <kva/report.h>
 
-/** How many areas are in some state, and the bytes of their pages. */
+/** The number of areas in one state, and the bytes of their pages. */
 struct kva_count {
     uint64_t areas;
     uint64_t bytes;
@@ -36,22 +38,22 @@ struct kva_count {
 
 /** vm_park: areas that wait for a purge. */
 struct kva_parked {
-    struct kva_descriptor ring; /* next: the area parked first, prev: last. No area itself */
-    uintptr_t tickets;          /* areas that were ever parked: the next one's number */
+    struct kva_descriptor ring; /* the sentinel; next: the oldest, prev: the newest */
+    uintptr_t tickets;          /* areas ever parked; the next area's ticket */
     struct kva_count count;
-    size_t foreign;       /* areas of these whose owners have changed how they are mapped */
-    uint64_t span;        /* bytes of what is parked, guards included */
-    uint64_t short_bytes; /* of the short-lived maps among that */
-    uint64_t limit;       /* of `span` */
-    uint64_t head_closed; /* bytes of the first parked area that are closed already */
-    uint64_t slice_bytes; /* closed under one hold of the lock, at most; a power of two */
-    unsigned purgers;     /* threads that purge because a limit was passed */
+    size_t foreign;       /* foreign areas among them */
+    uint64_t span;        /* bytes of their segments, guards included */
+    uint64_t short_bytes; /* bytes of the short-lived maps among them */
+    uint64_t limit;       /* of `span`; above it, a purge starts */
+    uint64_t head_closed; /* bytes of the oldest parked area that are already closed */
+    uint64_t slice_bytes; /* the size of a grain (vm_park.c); a power of two */
+    unsigned purgers;     /* threads in a purge that a limit started */
     uint64_t purges;
     uint64_t purged_runs;
 };
 
-/** vm_park: areas of a hardened instance that are unmapped, and whose addresses are kept out of use. First
- *  in, first out. */
+/** vm_park: unmapped areas of a hardened instance, whose addresses are not reused yet. First in, first
+ *  out. */
 struct kva_quarantine {
     struct kva_descriptor *head;
     struct kva_descriptor **tail;
@@ -60,28 +62,28 @@ struct kva_quarantine {
     uint64_t limit;
 };
 
-/** vm_ended: short-lived maps that are kept when they end. */
+/** vm_ended: short-lived maps that stay mapped after they end. */
 struct kva_ended {
     struct kva_descriptor **index; /* chains of ended maps; NULL until the first short-lived map */
-    struct kva_descriptor ring;    /* next: the map that ended first, prev: last. No map itself */
+    struct kva_descriptor ring;    /* the sentinel; next: the map that ended first, prev: last */
     struct kva_count count;
-    uint64_t live;   /* maps that will be kept when they end */
-    uint64_t hits;   /* maps that were found again */
-    uint64_t misses; /* and those that were not */
+    uint64_t live;   /* live maps that stay mapped after they end */
+    uint64_t hits;   /* ended maps that were found again */
+    uint64_t misses; /* maps that had to be made */
 };
 
-/** An area that was purged, for kva_vm_fault_describe. */
+/** A purged area, for kva_vm_fault_describe. */
 struct kva_past {
     uintptr_t start;
-    size_t bytes; /* of its pages; 0: this entry is empty */
+    size_t bytes; /* of its pages; 0: the entry is empty */
     const void *caller;
     const void *freed_by;
 };
 
-/** vm_park: the areas that were purged last. */
+/** vm_park: the most recently purged areas. */
 struct kva_history {
     struct kva_past past[KVA_VM_HISTORY];
-    unsigned next; /* the entry that is overwritten next */
+    unsigned next; /* the entry to overwrite next */
 };
 
 _Static_assert(KVA_VM_HISTORY * sizeof(struct kva_past) <= 8192, "the history takes 8 KiB, as kva/vm.h says");
@@ -89,52 +91,52 @@ _Static_assert(KVA_VM_HISTORY * sizeof(struct kva_past) <= 8192, "the history ta
 /** vm_district: addresses whose pages come from particular nodes. */
 struct kva_district {
     uint64_t start;
-    uint64_t end; /* the last byte's successor */
-    /** The number of a per-CPU allocator, whose groups have stripes of it; 0: none; KVA_DISTRICT_NOBODYS. */
+    uint64_t end; /* one past the last byte */
+    /** The per-CPU allocator whose groups have stripes of the district; 0: none; KVA_DISTRICT_UNUSABLE. */
     uint64_t owner;
-    size_t areas;   /* that lie in it, of whatever state */
-    uint8_t number; /* of its nodes, if it has no owner */
+    size_t areas;   /* that lie in it, in any state */
+    uint8_t number; /* of its nodes; valid if owner is 0 */
 };
 
-/** Values of `node` that an instance tells apart: as many as a descriptor's number can be. */
+/** The most distinct values of `node` in one instance: a descriptor keeps 8 bits. */
 enum { KVA_VM_NODES_MOST = 256 };
 
 struct kva_districts {
-    struct kva_vm_nodes nodes[KVA_VM_NODES_MOST]; /* by number: 0 is the instance's own */
+    struct kva_vm_nodes nodes[KVA_VM_NODES_MOST]; /* by number; 0: the instance's own */
     _Atomic unsigned numbered;
-    bool emptied;              /* one may have become empty since they were looked at last */
-    unsigned promised;         /* numbered, and those to which the attempt under way promises a number */
-    uint64_t fresh;            /* the start of the district that the attempt under way has taken; 0: none */
+    bool emptied;              /* a district may have become empty since the last trim */
+    unsigned promised;         /* numbers given, and those promised by the attempt under way */
+    uint64_t fresh;            /* start of the district that the attempt under way took; 0: none */
     struct kva_district *list; /* by address */
     size_t count;
     size_t room;
     uint64_t bytes;  /* of all districts */
-    uint64_t owners; /* per-CPU allocators that there ever were with nodes */
-    struct kva_space
-        space; /* segments of the areas in districts; no address map: there was no district yet */
+    uint64_t owners; /* per-CPU allocators ever created with nodes */
+    /** The segments of areas in districts. Its map is NULL until the first district. */
+    struct kva_space space;
 };
 
 struct kva_vm {
-    /* What kva_vmalloc and kva_vfree read, and hardly any thread writes. */
+    /* Read by kva_vmalloc and kva_vfree; rarely written. */
     uintptr_t first;
     size_t bytes;         /* of the reservation */
     struct sparse table;  /* vm_table: of _Atomic(struct kva_descriptor *) */
-    size_t fast_bytes;    /* kva_vmalloc looks into the cache by itself up to this size */
-    uint64_t cache_share; /* bytes that each CPU may cache */
-    uint32_t cache_pages; /* the largest area that is cached */
+    size_t fast_bytes;    /* the largest size for which kva_vmalloc pops its bin directly */
+    uint64_t cache_share; /* the most bytes that a CPU may cache */
+    uint32_t cache_pages; /* of the largest cacheable area */
     uint8_t page_shift;
     uint8_t guard; /* pages of guard after each area: 0 or 1 */
     bool hardened;
     bool zero_always;
-    _Atomic unsigned lookers;          /* calls of kva_vm_fault_describe under way */
-    _Atomic(struct kva_later *) ready; /* vm_ready: a stack of records whose grace period is over */
-    void *reservation;                 /* the page source's */
+    _Atomic unsigned lookers;          /* running calls of kva_vm_fault_describe */
+    _Atomic(struct kva_later *) ready; /* vm_ready: a stack of records whose grace period has ended */
+    void *reservation;                 /* the page source's handle */
     uint64_t frames_first;
 
-    struct kva_locks locks; /* the CPUs' records are of struct kva_vm_cpu (vm_cache.h) */
+    struct kva_locks locks; /* its CPU records are struct kva_vm_cpu (vm_cache.h) */
 
-    /* The rest, under the main lock. */
-    size_t taken_bytes; /* of the block of memory that the instance and its CPUs lie in */
+    /* The rest: under the main lock. */
+    size_t taken_bytes; /* of the block that holds the instance and its CPU records */
     void *taken;
     struct kva_ledger ledger;
     struct kva_pages pages;
@@ -146,21 +148,22 @@ struct kva_vm {
     _Atomic int status;
 
     /* vm_place */
-    struct kva_space *space; /* one of `spaces`; the other serves kva_vm_purge, which makes it anew */
+    /** The current one of `spaces`; kva_vm_purge replaces it by the other. */
+    struct kva_space *space;
     struct kva_space spaces[2];
     struct kva_config space_config;
     uint64_t random;
-    uint64_t scatter;        /* hardened: areas go to the KVA_VM_SCATTER bytes from here, */
-    uint64_t scatter_frames; /* maps to those from here */
+    uint64_t scatter;        /* hardened: areas go to the KVA_VM_SCATTER bytes from here on, */
+    uint64_t scatter_frames; /* maps to those from here on */
 
     struct kva_districts districts;
 
-    struct sparse numbers; /* vm_table: of uint32_t, the frame of each page of frames that is mapped */
+    struct sparse numbers; /* vm_table: of uint32_t, the number of the frame that each page maps */
 
     /* vm_area */
     struct kva_nodes areas;   /* descriptors */
-    struct kva_count all;     /* of every segment that is not free */
-    _Atomic uint32_t longest; /* pages of the longest area that there ever was, its guard included */
+    struct kva_count all;     /* all areas, in any state */
+    _Atomic uint32_t longest; /* pages of the longest area ever entered, guard included */
 
     struct kva_parked parked;
     struct kva_quarantine quarantine;
@@ -171,20 +174,21 @@ struct kva_vm {
     struct kva_page_link *links;      /* vm_names: a table with an entry for each page of the frames part */
 
     /* vm_ready */
-    struct kva_nodes records; /* struct kva_later for kva_vfree_later without one */
+    struct kva_nodes records; /* struct kva_later, for calls of kva_vfree_later without a record */
     struct kva_count later;
 
     struct kva_callbacks reclaim; /* vm_obtain */
 
-    struct kva_list plans;  /* vm_congruent: memory that calls under way have taken */
+    struct kva_list plans;  /* vm_congruent: the plans of running calls */
     struct kva_pcpu *pcpus; /* vm_pcpu */
-    unsigned resizing;      /* vm_realloc: areas in that state */
-    uint64_t claims_met;    /* vm_free: claims of the CPUs' that have come to the lock, and so to an end */
+    unsigned resizing;      /* vm_realloc: areas in state KVA_VM_RESIZING */
+    /** vm_free: claims under a CPU's lock that have since been finished under the main lock. */
+    uint64_t claims_met;
 
-    /* Statistics that are no room's own. */
-    uint64_t slow_allocations; /* those that the cache did not serve */
-    uint64_t slow_frees;       /* those that a CPU's lock was not enough for */
-    uint64_t misses;           /* of the cache */
+    /* Statistics that belong to no room. */
+    uint64_t slow_allocations; /* allocations that the cache did not serve */
+    uint64_t slow_frees;       /* frees that needed the main lock */
+    uint64_t misses;           /* cacheable allocations that the cache did not serve */
     uint64_t retries;
     uint64_t grown;
     uint64_t moved;
@@ -202,13 +206,13 @@ static inline uint64_t bytes_of_pages(const struct kva_vm *vm, uint64_t pages)
     return pages << vm->page_shift;
 }
 
-/** The bytes of an area's pages, without its guard. It lies in memory, so they fit a size. */
+/** The bytes of an area's pages, without its guard. An area lies in memory, so they fit size_t. */
 static inline size_t area_bytes(const struct kva_vm *vm, const struct kva_descriptor *area)
 {
     return (size_t)bytes_of_pages(vm, area->pages);
 }
 
-/** The bytes of its segment. */
+/** The bytes of an area's segment: its pages and its guard. */
 static inline size_t segment_bytes(const struct kva_vm *vm, const struct kva_descriptor *area)
 {
     return (size_t)bytes_of_pages(vm, (uint64_t)area->pages + area->guard);
@@ -243,14 +247,13 @@ static inline bool same_count(const struct kva_count *a, const struct kva_count 
 
 /* -------------------------------------------------------------------------------------------------- locks */
 
-/** Functions that look have a constant instance. A few of its fields they change all the same: what counts
- *  them, and what a page source's callback is handed. */
+/** Queries have a const instance. They cast it away to count readers and to pass it to the page source. */
 static inline struct kva_vm *without_const(const struct kva_vm *vm)
 {
     return (struct kva_vm *)(uintptr_t)vm;
 }
 
-/** Whether the caller is inside a reclaim callback of the instance. */
+/** Whether the caller runs inside a reclaim callback of the instance. */
 static inline bool is_reclaiming(const struct kva_vm *vm)
 {
     return is_in_callback(&vm->reclaim, vm->locks.threads);
@@ -258,11 +261,11 @@ static inline bool is_reclaiming(const struct kva_vm *vm)
 
 /* ----------------------------------------------------------------------------------------------- refusing */
 
-/** What the function that this is expanded in was called from. */
+/** The return address of the function in which this is expanded. */
 #define CALLER() ((const void *)__builtin_return_address(0))
 
-/** The end of a public call: note a failure, and tell the misuse hook if it is the caller's; returns
- *  `status`. `bad` is NULL where no single value is bad. Hooks run under the lock, one at a time. */
+/** The end of a public call: record a failure, and call the misuse hook if it is a misuse. `bad` is NULL
+ *  where no single value is bad. Hooks run under the lock, one at a time. Returns `status`. */
 static inline enum kva_status finish(struct kva_vm *vm, enum kva_status status, const char *where,
                                      uint64_t address, const struct kva_bad *bad)
 {
@@ -272,7 +275,7 @@ static inline enum kva_status finish(struct kva_vm *vm, enum kva_status status, 
     return is_misuse(status) ? kva_report_misuse(&vm->ledger.hooks, status, where, address, bad) : status;
 }
 
-/** Take the lock; KVA_EREENTRY, and no lock, inside a reclaim callback of the instance. */
+/** Take the lock. Inside a reclaim callback of the instance: KVA_EREENTRY, and the lock is not held. */
 static inline enum kva_status lock_unless_reclaiming(struct kva_vm *vm, const char *where)
 {
     main_take(&vm->locks);
@@ -283,7 +286,7 @@ static inline enum kva_status lock_unless_reclaiming(struct kva_vm *vm, const ch
     return KVA_EREENTRY;
 }
 
-/** finish() for a failure, with the lock taken for it. */
+/** Take the lock for finish() of a failure. */
 static inline enum kva_status lock_and_refuse(struct kva_vm *vm, enum kva_status status, const char *where,
                                               uint64_t address, const struct kva_bad *bad)
 {
@@ -293,14 +296,14 @@ static inline enum kva_status lock_and_refuse(struct kva_vm *vm, enum kva_status
     return status;
 }
 
-/** The same for a pointer that is NULL. */
+/** lock_and_refuse() for a NULL pointer. */
 static inline enum kva_status refuse_null(struct kva_vm *vm, const char *where, uint64_t address,
                                           const char *field)
 {
     return lock_and_refuse(vm, KVA_ENULL, where, address, &(struct kva_bad){field, 0});
 }
 
-/** The same for a call that looks: the instance stays as it is. */
+/** Refuse a NULL pointer in a query. The instance does not change: its status is not set. */
 static inline enum kva_status refuse_look(const struct kva_vm *vm, const char *where, const char *field)
 {
     main_take(&vm->locks);

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Freeing after a grace period: vm_ready.c draws how it ends. */
+/** kva_vfree_later: frees an area after a grace period. vm_ready.c draws its end. */
 #include "vm_area.h"
 #include "vm_ready.h"
 #include "vm_retire.h"
 
-/** A record in the library's own memory, or NULL. */
+/** A record in the library's memory; NULL if there is none. */
 static struct kva_later *take_record(struct kva_vm *vm)
 {
     return kva_nodes_ensure(&vm->records, 1) ? kva_nodes_pop(&vm->records) : NULL;
 }
 
-/** There is no memory for a record: sleep, without the lock, if that is possible, and free then. */
+/** Without memory for a record: wait for a grace period without the lock, if the caller provided that, and
+ *  free. */
 static enum kva_status free_after_sleep(struct kva_vm *vm, struct kva_descriptor *area, const void *by)
 {
     if (!vm->grace.wait) {
@@ -27,7 +28,7 @@ static enum kva_status free_after_sleep(struct kva_vm *vm, struct kva_descriptor
     return KVA_OK;
 }
 
-/** With the lock held: KVA_OK and a record that grace.after is to be given, or no record, and all is done. */
+/** With the lock held: KVA_OK and a record to pass to grace.after, or KVA_OK and none, if all is done. */
 static enum kva_status free_later(struct kva_vm *vm, void *memory, const void *by, struct kva_later **record)
 {
     struct kva_later *given = *record;

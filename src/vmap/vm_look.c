@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Looking at an instance: find, iterate, count. Nothing here changes it. */
+/** Queries: find, iterate, statistics. They do not change the instance. */
 #include "vm_look.h"
 
 #include "vm_cache.h"
@@ -8,13 +8,13 @@
 
 /* --------------------------------------------------------------------------------------- find and iterate */
 
-/** What the library keeps in the word for the owner is no user's. */
+/** Whether the area's owner word is the caller's: in other areas the library uses it. */
 static bool has_owner(const struct kva_descriptor *area)
 {
     return is_live(area) && (area_kind(area) == KVA_VM_VMALLOC || area_kind(area) == KVA_VM_VMAP);
 }
 
-/** Whether it is known what code freed an area. It is not of a short-lived map that can be found again. */
+/** Whether the return address of the free is known. An ended map has none. */
 static bool has_freed_by(const struct kva_descriptor *area)
 {
     return !is_live(area) && state_of(area) != KVA_VM_ENDED;
@@ -39,8 +39,8 @@ void kva_describe_area(const struct kva_vm *vm, const struct kva_descriptor *are
         out->node = vm->districts.nodes[area->nodes];
 }
 
-/** Describe an area, with all locks held: the page source is asked, too. Its pages are open; its guard may be
- *  weak. */
+/** Describe an area, with all locks held, with what the page source knows. Only its guard can be a failed
+ *  unmap: its pages are open. */
 static void describe(const struct kva_vm *vm, const struct kva_descriptor *area, struct kva_vm_area *out)
 {
     kva_describe_area(vm, area, out);
@@ -56,29 +56,30 @@ enum kva_status kva_vm_find(const struct kva_vm *vm, const void *address, struct
     if (!area)
         return refuse_look(vm, __func__, "area");
     kva_locks_freeze(&vm->locks);
-    const struct kva_descriptor *found = kva_area_around(vm, (uintptr_t)address);
+    const struct kva_descriptor *found = kva_lookup_area(vm, (uintptr_t)address);
     if (found)
         describe(vm, found, area);
     kva_locks_thaw(&vm->locks);
     return found ? KVA_OK : KVA_ENOENT;
 }
 
-/** Where the segment ends that an area lies in. */
+/** The end of the segment that holds the start of a described area, if there still is one; else of the area
+ *  as described. */
 static uint64_t end_of(const struct kva_vm *vm, const struct kva_vm_area *area)
 {
-    const struct kva_descriptor *around = kva_area_around(vm, area->start);
+    const struct kva_descriptor *around = kva_lookup_area(vm, area->start);
 
     if (around)
         return start_of(around) + segment_bytes(vm, around);
     return area->last + 1 + area->guard;
 }
 
-/** The first area after one that was described before; NULL: the first of all. */
+/** The first area after one described before; after NULL, the first of all. */
 static enum kva_status describe_next(const struct kva_vm *vm, const struct kva_vm_area *before,
                                      struct kva_vm_area *area)
 {
     kva_locks_freeze(&vm->locks);
-    const struct kva_descriptor *next = kva_area_from(vm, before ? end_of(vm, before) : vm->first);
+    const struct kva_descriptor *next = kva_lookup_area_from(vm, before ? end_of(vm, before) : vm->first);
     if (next)
         describe(vm, next, area);
     kva_locks_thaw(&vm->locks);

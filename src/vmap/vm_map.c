@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * vmap: frames side by side, in an area of their own.
+ * vmap: an area whose pages map frames.
  *
- *      numbers   7 8 9 3 7                  two runs and one: three calls
+ *      numbers   7 8 9 3 7                  three runs, so three calls: 7 8 9, then 3, then 7
  *                |   | | |
- *      pages    |7|8|9|3|7|g|               frame 7 is seen at two addresses
+ *      pages    |7|8|9|3|7|g|               frame 7 is mapped at two addresses
  */
 #include "vm_map.h"
 
@@ -14,8 +14,8 @@
 #include "vm_ready.h"
 #include "vm_retire.h"
 
-/** The last address that a map may take, with so many pages of guard. The last page of the reservation is
- *  some map's guard, or nobody's: a touch after the last map faults. */
+/** The last address that a map may use, with so many pages of guard. The last page of the reservation is a
+ *  map's guard or unused, so that a touch just above the last map faults. */
 static uint64_t last_for_map(const struct kva_vm *vm, uint8_t guard)
 {
     return vm->first + (uint64_t)(vm->bytes - 1) - bytes_of_pages(vm, (uint64_t)vm->guard - guard);

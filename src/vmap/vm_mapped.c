@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** What maps show: see vm_mapped.h. */
+/** Mapping frames and counting maps: see vm_mapped.h. */
 #include "vm_mapped.h"
 
-/* ---------------------------------------------------------------------------------------------- counting */
+/* ----------------------------------------------------------------------------------------------- counting */
 
 static void lower_uses(struct kva_vm_frames *frames, const uint64_t *numbers, size_t count)
 {
@@ -17,7 +17,7 @@ void kva_unuse_frames(struct kva_vm_frames *frames, const uint64_t *numbers, siz
     frames->mapped -= count;
 }
 
-/** Whether one more map of a frame can be counted: it is taken, and its count is not at its end. */
+/** Whether one more map of a frame can be counted: the frame is taken, and its count is below the maximum. */
 static bool can_be_used(const struct kva_vm_frames *frames, uint64_t number)
 {
     return number < frames->count && frames->uses[number] - 1 < UINT32_MAX - 1;
@@ -30,7 +30,7 @@ static enum kva_status why_not_used(const struct kva_vm_frames *frames, uint64_t
     return frames->uses[number] == 0 ? KVA_ENOENT : KVA_ENOSPC;
 }
 
-/** Whether what is to be mapped is in order, but for the numbers. */
+/** Check the arguments of a map, except the numbers. */
 static enum kva_status validate_map(const struct kva_vm *vm, const struct kva_vm_frames *frames,
                                     const uint64_t *numbers, size_t count, struct kva_bad *bad)
 {
@@ -88,7 +88,7 @@ size_t kva_run_of(const struct kva_vm_frames *frames, const uint64_t *numbers, s
     return run;
 }
 
-/** Ask for huge pages where a run that is mapped at an address covers whole ones, of both addresses and
+/** Request huge pages for the part of a mapped run that covers whole huge pages of both addresses and
  *  places. */
 static void collapse_run(struct kva_vm *vm, uint64_t start, uint64_t place, uint64_t count)
 {
@@ -145,7 +145,7 @@ enum kva_status kva_map_runs(struct kva_vm *vm, uint64_t start, struct kva_vm_fr
 
 /* ------------------------------------------------------------------------------------- counting by a walk */
 
-/** Count one live map more of each of the frames of a map. */
+/** Raise the counts of a map's frames. */
 static void use_map(struct kva_vm_frames *frames, const struct kva_descriptor *map)
 {
     for (struct noted noted = noted_from(start_of(map), map->pages); next_noted(frames->vm, &noted);) {
@@ -155,10 +155,10 @@ static void use_map(struct kva_vm_frames *frames, const struct kva_descriptor *m
     frames->mapped += map->pages;
 }
 
-/** The first live map of a pool's frames that starts at or after an address; NULL if there is none. */
+/** The first live map of a frame set that starts at or after an address; NULL if there is none. */
 static struct kva_descriptor *map_from(const struct kva_vm_frames *frames, uint64_t address)
 {
-    struct kva_descriptor *area = kva_area_from(frames->vm, address);
+    struct kva_descriptor *area = kva_lookup_area_from(frames->vm, address);
 
     while (area && !(is_live_map(area) && area->of.frames == frames))
         area = area_after(frames->vm, area);
@@ -170,7 +170,7 @@ static struct kva_descriptor *map_after(const struct kva_vm_frames *frames, cons
     return map_from(frames, start_of(map) + (uint64_t)segment_bytes(frames->vm, map));
 }
 
-/** Count the maps of a pool's frames anew: those that are live. */
+/** Recount the maps of a set's frames: the live ones. */
 static void recount(struct kva_vm_frames *frames)
 {
     uint64_t left = frames->taken;
@@ -194,7 +194,7 @@ void kva_forget_pending(struct kva_vm *vm)
     }
 }
 
-/** How many pages of live maps show frames of a pool. */
+/** The pages of live maps of a frame set. */
 static uint64_t live_map_pages(const struct kva_vm_frames *frames)
 {
     uint64_t pages = 0;
@@ -205,7 +205,7 @@ static uint64_t live_map_pages(const struct kva_vm_frames *frames)
     return pages;
 }
 
-/** How many pages of ended maps show frames of a pool. */
+/** The pages of ended maps of a frame set. */
 static uint64_t ended_map_pages(const struct kva_vm_frames *frames)
 {
     const struct kva_descriptor *ring = &frames->vm->ended.ring;
@@ -216,7 +216,7 @@ static uint64_t ended_map_pages(const struct kva_vm_frames *frames)
     return pages;
 }
 
-/** V7: the counts of a pool. */
+/** V7: the counts of a frame set. */
 static const char *check_uses(const struct kva_vm_frames *frames)
 {
     uint64_t uses = 0;

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Moving the frames of a movable pool together, while their maps are in use.
+ * Compaction of a movable frame set, while its maps are in use.
  *
- *      kva_vm_frames_compact       purge ended maps; then slices, and others have the lock in between
+ *      kva_vm_frames_compact       purges ended maps; then runs slices, between which others get the lock
  *           v
  *      kva_frames_compact          chooses which run goes where (kva/frames.h)
  *           v
- *      kva_move_frames             may it move? ended maps of it are parked
+ *      kva_move_frames             checks that the run may move; parks its ended maps
  *           v
- *      the page source's move      holds stores back, copies, maps all that shows it anew
+ *      the page source's move      holds stores back, copies, maps all pages of the run anew
  *           v
- *      kva_swap_places             the number goes with the contents
+ *      kva_swap_places             the number follows the contents
  *
- * All of one move is done under one hold of the lock, so whoever else takes the lock finds each frame at one
- * place, shown by all its maps. Only maps that live, or can be found again, follow a frame: what is parked
- * shows the old place, as it may after a free.
+ * A whole move is done under one hold of the lock: any thread that takes the lock finds each frame, and all
+ * its live maps, at one place. Its ended maps are parked first; a parked map keeps the old place, as a freed
+ * map may.
  */
 #include "vm_move.h"
 
@@ -23,24 +23,24 @@
 #include "vm_retire.h"
 #include "vm_mapped.h"
 
-/** A run that more ranges of pages show stays where it is: to map it anew, some 10 us for each, would keep
- *  everybody waiting. */
+/** The most ranges of pages that may map a run that is moved. Each takes some 10 us to map anew, while all
+ *  other threads wait. */
 enum { MOST_RANGES = 64 };
 
-/** Frames that are moved under one hold of the lock: 20 us for one that a single page shows. A hold is made
- *  shorter when it has mapped more ranges than this anew. */
+/** Frames moved under one hold of the lock: 20 us for a frame that one page maps. After a slice that mapped
+ *  more ranges than SLICE_RANGES anew, the next one is shorter. */
 enum { SLICE_FRAMES = 32, SLICE_RANGES = 64 };
 
-/* ------------------------------------------------------------------------------------------------ its maps */
+/* -------------------------------------------------------------------------------------- the maps of a run */
 
 static struct kva_descriptor *map_of_page(const struct kva_vm *vm, uint32_t page)
 {
-    return kva_area_around(vm, (uintptr_t)address_of_page(vm, page));
+    return kva_lookup_area(vm, (uintptr_t)address_of_page(vm, page));
 }
 
-/** Whether a page lies in a map and shows the frame at a place. */
-static bool shows(const struct kva_vm_frames *frames, const struct kva_descriptor *map, uint64_t address,
-                  uint64_t place)
+/** Whether the page at an address lies in a map and maps the frame at a place. */
+static bool maps_place(const struct kva_vm_frames *frames, const struct kva_descriptor *map, uint64_t address,
+                       uint64_t place)
 {
     size_t one = 1;
 
@@ -48,15 +48,15 @@ static bool shows(const struct kva_vm_frames *frames, const struct kva_descripto
            *numbers_at(frames->vm, address, &one) == number_at(frames, place);
 }
 
-/** A run of frames that is to be moved. */
+/** A run of frames to move. */
 struct moving {
     struct kva_vm_frames *frames;
     uint64_t from; /* a place */
     uint64_t count;
 };
 
-/** The pages from one on that show consecutive frames from frame `at` of the run on, in one map; an empty one
- *  if the page before begins them. */
+/** The pages of one map, from `page` on, that map consecutive frames from frame `at` of the run on. Empty if
+ *  the page before maps the frame before: that range was found already. */
 static struct kva_pages_map pages_from(const struct moving *moving, uint32_t page, uint64_t at)
 {
     const struct kva_vm_frames *frames = moving->frames;
@@ -64,16 +64,16 @@ static struct kva_pages_map pages_from(const struct moving *moving, uint32_t pag
     const uint64_t size = page_of(frames->vm);
     struct kva_pages_map pages = {.start = address_of_page(frames->vm, page), .frame = at};
 
-    if (at > 0 && shows(frames, map, pages.start - size, moving->from + at - 1))
+    if (at > 0 && maps_place(frames, map, pages.start - size, moving->from + at - 1))
         return pages;
     do
         pages.count++;
     while (at + pages.count < moving->count &&
-           shows(frames, map, pages.start + pages.count * size, moving->from + at + pages.count));
+           maps_place(frames, map, pages.start + pages.count * size, moving->from + at + pages.count));
     return pages;
 }
 
-/** kva_pages_move.next. The cursor is the frame, and the page that was looked at last:
+/** kva_pages_move.next. The cursor is the frame, and the last page visited:
  *
  *      | frame of the run (32 bits) | page, plus one (32 bits) |
  */
@@ -97,13 +97,13 @@ static bool next_pages(void *context, uint64_t *cursor, struct kva_pages_map *pa
     return false;
 }
 
-/** Park the ended maps that show the frame at a place: they do not follow it. False: more than MOST_RANGES pages
- *  of live maps show it. (At a free place there are none.) */
+/** Park the ended maps of the frame at a place: they do not follow it. False if more than MOST_RANGES pages
+ *  of live maps map it. (No live map maps a free place.) */
 static bool park_ended_at(struct kva_vm_frames *frames, uint64_t place)
 {
     const uint64_t number = number_at(frames, place);
     unsigned live = 0;
-    uint32_t before = 0; /* the last page that stays */
+    uint32_t before = 0; /* the last page that stays in the chain */
 
     for (uint32_t page;
          (page = before != 0 ? page_after(frames->vm, before) : first_page_of(frames, number)) != 0;) {
@@ -140,7 +140,7 @@ static bool is_any_pinned(const struct moving *moving)
     return false;
 }
 
-/** How many ranges of pages show a run; MOST_RANGES + 1 if there are more than that. */
+/** The number of ranges of pages that map a run; MOST_RANGES + 1 if there are more. */
 static unsigned count_ranges(struct moving *moving)
 {
     struct kva_pages_map pages;
@@ -171,17 +171,18 @@ enum kva_frames_moved kva_move_frames(void *context, uint64_t from, uint64_t to,
     if (status == KVA_ENOENT)
         return KVA_FRAMES_PINNED;
     if (status != KVA_OK) {
-        moving.frames->is_refused = true; /* so would the next ones be, each after some system calls */
+        /* the next ones would be refused too, each after some system calls */
+        moving.frames->is_refused = true;
         return KVA_FRAMES_BUSY;
     }
     kva_swap_places(moving.frames, from, to, count);
     return KVA_FRAMES_MOVED;
 }
 
-/* ---------------------------------------------------------------------------------------------- compaction */
+/* --------------------------------------------------------------------------------------------- compaction */
 
-/** Whether a frame set has 2^order consecutive free frames, aligned. */
-static bool set_has_group(const struct kva_frames *set, unsigned order)
+/** Whether one set of the stock has 2^order aligned, consecutive free frames. */
+static bool stock_set_has_group(const struct kva_frames *set, unsigned order)
 {
     struct kva_frames_orders orders;
     uint64_t groups = 0;
@@ -193,14 +194,14 @@ static bool set_has_group(const struct kva_frames *set, unsigned order)
     return groups > 0;
 }
 
-/** Whether the pool has it. Places of which there is no bookkeeping yet are free. */
-static bool pool_has_group(const struct kva_vm_frames *frames, unsigned order)
+/** Whether any set of the stock has, or a set that is still to be made: its places are free. */
+static bool frame_set_has_group(const struct kva_vm_frames *frames, unsigned order)
 {
     const struct kva_stock *stock = &frames->stock;
     const uint64_t length = UINT64_C(1) << order;
 
     for (unsigned i = 0; i < KVA_STOCK_SETS && stock->sets[i]; i++) {
-        if (set_has_group(stock->sets[i], order))
+        if (stock_set_has_group(stock->sets[i], order))
             return true;
     }
     return stock->count >= length && align_down(stock->count - length, length) >= stock_used_end(stock);
@@ -215,7 +216,7 @@ static void add_compacted(struct kva_frames_compacted *sum, const struct kva_fra
     sum->is_finished = part->is_finished;
 }
 
-/** The most frames of a slice. Each slice looks at all blocks, some 25 ns each: so many frames take as
+/** The most frames of a slice. A slice visits all blocks, some 25 ns each; so many frames take about as
  *  long. */
 static uint64_t most_of_slice(const struct kva_vm *vm, unsigned set, const struct kva_stock *stock)
 {
@@ -224,7 +225,7 @@ static uint64_t most_of_slice(const struct kva_vm *vm, unsigned set, const struc
     return max_u64(SLICE_FRAMES, blocks / 512);
 }
 
-/** Compact one frame set slice by slice, until done->moved_frames is `most`. */
+/** Compact one set of the stock in slices, until done->moved_frames is `most`. */
 static void compact_set(struct kva_vm_frames *frames, unsigned set, unsigned order, uint64_t most,
                         struct kva_frames_compacted *done)
 {
@@ -241,24 +242,23 @@ static void compact_set(struct kva_vm_frames *frames, unsigned set, unsigned ord
         slice = frames->ranges_moved > SLICE_RANGES
                     ? max_u64(slice / 2, 1)
                     : min_u64(2 * slice, most_of_slice(vm, set, &frames->stock));
-        kva_purge_excess(vm); /* of ended maps that were parked */
+        kva_purge_excess(vm); /* ended maps were parked */
         main_yield(&vm->locks);
     } while (!done->is_finished && done->moved_frames < most);
 }
 
-/** Each frame moves once if nobody else changes anything; twice as many moves are the end, whatever others
- *  do. */
+/** Alone, this moves each frame once. Twice as many moves are the limit, whatever other threads do. */
 static void compact_sets(struct kva_vm_frames *frames, unsigned order, uint64_t most,
                          struct kva_frames_compacted *done)
 {
     const bool all = order == KVA_FRAMES_ALL_BLOCKS;
     const uint64_t limit = min_u64(most, 2 * frames->taken + 1);
 
-    if (!all && pool_has_group(frames, order))
+    if (!all && frame_set_has_group(frames, order))
         return;
     kva_purge_maps(frames->vm);
     for (unsigned set = 0; set < KVA_STOCK_SETS && frames->stock.sets[set]; set++) {
-        if (set > 0 && !all && pool_has_group(frames, order))
+        if (set > 0 && !all && frame_set_has_group(frames, order))
             return;
         if (set > 0 && done->moved_frames >= limit) {
             done->is_finished = false;
@@ -304,8 +304,7 @@ enum kva_status kva_vm_frames_compact(struct kva_vm_frames *frames, unsigned ord
 
 /* --------------------------------------------------------------------------------------------------- pins */
 
-/** Pin the frames of pages, or take pins back, as far as the first that cannot be. Returns how many pages that
- *  makes. */
+/** Pin or unpin the frames of pages, up to the first that cannot be. Returns the number of pages done. */
 static size_t change_pins(struct kva_vm_frames *frames, uint64_t start, size_t pages, bool pin)
 {
     const uint32_t end = pin ? UINT32_MAX : 0;
@@ -322,7 +321,7 @@ static size_t change_pins(struct kva_vm_frames *frames, uint64_t start, size_t p
     return done;
 }
 
-/** All, or none. */
+/** Pin or unpin all the frames, or none. */
 static enum kva_status pin_pages(struct kva_vm_frames *frames, uint64_t start, size_t pages, bool pin)
 {
     size_t done = change_pins(frames, start, pages, pin);
@@ -341,7 +340,7 @@ static enum kva_status pin_or_unpin(struct kva_vm *vm, const void *memory, size_
 
     if (bytes == 0)
         return bad_field(bad, KVA_ESIZE, "bytes");
-    const struct kva_descriptor *area = is_in_reservation(vm, address) ? kva_area_around(vm, address) : NULL;
+    const struct kva_descriptor *area = is_in_reservation(vm, address) ? kva_lookup_area(vm, address) : NULL;
     if (!area || !is_live(area) || address - start_of(area) >= area_bytes(vm, area))
         return KVA_EUNKNOWN;
     if (!last_of_range(address, bytes, &last) || last - start_of(area) >= area_bytes(vm, area))
@@ -380,8 +379,8 @@ enum kva_status kva_vm_unpin(struct kva_vm *vm, const void *memory, size_t bytes
 
 /* -------------------------------------------------------------------------------------------------- forks */
 
-/** The page source closes the hole that the system has left. The mark keeps everybody from expecting frames
- *  there once the area is parked. */
+/** The page source closes the hole that the system left. The area becomes foreign, so that the page source
+ *  expects no frames there once it is parked. */
 static void lose_map(struct kva_vm *vm, struct kva_descriptor *map)
 {
     map->flags |= KVA_VM_FOREIGN;
@@ -390,7 +389,7 @@ static void lose_map(struct kva_vm *vm, struct kva_descriptor *map)
         kva_park_ended(vm, map);
 }
 
-static bool is_of_lost(const struct kva_descriptor *area)
+static bool maps_lost_set(const struct kva_descriptor *area)
 {
     return (is_live_map(area) || state_of(area) == KVA_VM_ENDED) && area->of.frames->is_lost;
 }
@@ -405,9 +404,9 @@ void kva_lose_movable(struct kva_vm *vm)
         frames->is_lost = frames->movable;
         frames->compacting = 0;
     }
-    for (uint64_t at = vm->frames_first; any && (area = kva_area_from(vm, at));) {
+    for (uint64_t at = vm->frames_first; any && (area = kva_lookup_area_from(vm, at));) {
         at = start_of(area) + (uint64_t)segment_bytes(vm, area);
-        if (is_of_lost(area))
+        if (maps_lost_set(area))
             lose_map(vm, area);
     }
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Numbers, places and shown pages: see vm_names.h. */
+/** Numbers, places and chains of pages: see vm_names.h. */
 #include "vm_names.h"
 
-/* ------------------------------------------------------------------------------------ numbers and places */
+/* ------------------------------------------------------------------------------------- numbers and places */
 
 static void set_place(struct kva_movable *movable, uint64_t number, uint64_t place)
 {
@@ -34,7 +34,7 @@ static uint64_t bytes_of_names(const struct kva_vm_frames *frames)
     return frames->count * sizeof *frames->movable;
 }
 
-/** The links are the instance's: a page shows a frame of one pool at a time. */
+/** The links belong to the instance: a page maps one frame of one set at a time. */
 enum kva_status kva_ready_names(struct kva_vm_frames *frames)
 {
     struct kva_vm *vm = frames->vm;
@@ -62,7 +62,7 @@ void kva_end_links(struct kva_vm *vm)
     vm->links = NULL;
 }
 
-/* ------------------------------------------------------------------------------------------- shown pages */
+/* ------------------------------------------------------------------------------------------- mapped pages */
 
 static void link_page(struct kva_vm_frames *frames, uint32_t page, uint32_t number)
 {
@@ -115,7 +115,7 @@ void kva_unlink_pages(struct kva_vm_frames *frames, uint64_t start, size_t count
 
 /* ------------------------------------------------------------------------------------------------- checks */
 
-/** How many pages a number's chain holds; `most` + 1 if one of them does not belong there. */
+/** The number of pages in a number's chain; `most` + 1 if one of them does not belong there. */
 static uint64_t count_pages_in_chain(const struct kva_vm_frames *frames, uint64_t number, uint64_t most)
 {
     const struct kva_vm *vm = frames->vm;

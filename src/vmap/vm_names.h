@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Pools of frames, and where a frame is. Users know a frame by its NUMBER, which never changes; its contents
- * lie at a PLACE in the pool. In a pool that is not movable both are the same. In a movable one the places
- * are a permutation of the numbers: when a frame moves to a free place, the two numbers are swapped, so that
- * no number has to be allocated, and a free number stands for a free place.
+ * Frame sets, and the numbers and places of their frames.
+ *
+ * Callers know a frame by its NUMBER, which never changes; its contents lie at a PLACE in the set. In a set
+ * that is not movable, both are equal. In a movable set, the places are a permutation of the numbers (V14):
+ * when a frame moves to a free place, the numbers of both places are swapped. So no number has to be
+ * allocated, and a free number stands for a free place.
  *
  *      number      0   1   2   3                          0   1   2   3
  *                  |   |    \ /                           |    \ /  |
@@ -12,9 +14,9 @@
  *                  |   |    / \        to place 2         |    / \  |        the numbers of places 2 and 3
  *      place       0   1   2   3       -------->          0   1   2   3      are swapped
  *
- * SHOWN PAGES. Each number of a movable pool has a chain of the pages that show the frame, in whichever live
- * or ended maps: they are mapped anew when it moves. A chain is linked by the numbers of pages in the frames
- * part, plus one: 0 is none.
+ * MAPPED PAGES. Each number of a movable set has a chain of the pages that map its frame, in live and ended
+ * maps: when the frame moves, they are mapped anew. A chain links pages by their numbers in the frames part,
+ * plus one; 0 ends it.
  *
  *      head of number 7 --> page 12 <--> page 530 <--> page 13 --> 0
  */
@@ -24,38 +26,37 @@
 #include "vm_stock.h"
 #include "vm_table.h"
 
-/** Of a movable pool, an entry for each number. All zero: a frame that has never moved and that no page
- *  shows. */
+/** An entry for each number of a movable set. All zero: a frame that has never moved and is not mapped. */
 struct kva_movable {
-    uint32_t place;  /* of the frame with this number: their XOR */
-    uint32_t number; /* of the frame at the place that is this number: their XOR */
-    uint32_t head;   /* the first page that shows it, plus one */
-    uint32_t pins;   /* it stays where it is while there are any */
+    uint32_t place;  /* of the frame with this number, XOR the number */
+    uint32_t number; /* of the frame at this place, XOR the place */
+    uint32_t head;   /* the first page that maps it, plus one; 0: none */
+    uint32_t pins;   /* above 0, the frame stays at its place */
 };
 
-/** Of a page of the frames part that shows a movable frame. */
+/** An entry for each page of the frames part; used while the page maps a movable frame. */
 struct kva_page_link {
     uint32_t next;
-    uint32_t prev; /* 0: this page is the first of its chain */
+    uint32_t prev; /* 0: the page is the first of its chain */
 };
 
 struct kva_vm_frames {
     struct kva_vm *vm;
-    struct kva_vm_frames *next;  /* of the instance's pools */
-    struct kva_vm_frames **link; /* what points to this one */
-    void *frame_set;             /* the page source's */
+    struct kva_vm_frames *next;  /* of the instance's frame sets */
+    struct kva_vm_frames **link; /* the pointer to this one */
+    void *frame_set;             /* the page source's handle */
     struct kva_stock stock;
     uint32_t *uses;              /* a table: 0 for a free number; else 1 + the live maps of the frame */
-    struct kva_movable *movable; /* a table; NULL: the pool is not movable */
-    bool is_lost;                /* movable, and inherited by a child of fork, which cannot have the maps */
+    struct kva_movable *movable; /* a table; NULL: the set is not movable */
+    bool is_lost;                /* movable, and inherited by a child of fork, which cannot keep its maps */
     unsigned compacting;         /* threads that are compacting it */
-    bool is_refused;             /* the system has refused a move in the slice under way */
-    unsigned ranges_moved;       /* of pages, that were mapped anew in the slice under way */
+    bool is_refused;             /* the system refused a move in the current slice */
+    unsigned ranges_moved;       /* ranges of pages mapped anew in the current slice */
     uint64_t count;
     uint64_t taken;
-    uint64_t pending; /* frames that are counted for maps which are not there yet, once for each map */
-    uint64_t
-        mapped; /* the live maps of all frames, and those pending: what `uses` adds up to, less `taken` */
+    uint64_t pending; /* frames counted for maps that are still being made, once per map */
+    /** The live and pending maps of all frames: the sum of `uses`, less `taken`. */
+    uint64_t mapped;
 };
 
 static inline uint64_t place_of(const struct kva_vm_frames *frames, uint64_t number)
@@ -68,25 +69,24 @@ static inline uint64_t number_at(const struct kva_vm_frames *frames, uint64_t pl
     return frames->movable ? place ^ frames->movable[place].number : place;
 }
 
-/** The frames at `count` places from `from` on, and those at `count` places from `to` on, have changed their
- *  places. */
+/** Swap the numbers of `count` places from `from` on and from `to` on, after their frames were swapped. */
 void kva_swap_places(struct kva_vm_frames *frames, uint64_t from, uint64_t to, uint64_t count);
 
-/** Take the memory for a movable pool's tables: KVA_OK or KVA_ENOMEM. */
+/** Allocate the tables of a movable set: KVA_OK or KVA_ENOMEM. */
 enum kva_status kva_ready_names(struct kva_vm_frames *frames);
 
-/** Give it back. */
+/** Free the tables of a movable set. */
 void kva_end_names(struct kva_vm_frames *frames);
 
-/** Give back the links of all pages, with the instance. */
+/** Free the links of all pages, at the end of the instance. */
 void kva_end_links(struct kva_vm *vm);
 
-/** The pages from an address on show their noted frames from now on; or no longer, and do not follow them any
- *  more. Nothing is done for a pool that is not movable, or is lost. */
+/** Link the pages from an address on into the chains of their noted frames; or unlink them. Neither does
+ *  anything for a set that is not movable, or is lost. */
 void kva_link_pages(struct kva_vm_frames *frames, uint64_t start, size_t count);
 void kva_unlink_pages(struct kva_vm_frames *frames, uint64_t start, size_t count);
 
-/** The first page that shows a frame, and the next one, as a page's number plus one; 0: there is none. */
+/** The first page that maps a frame, and the next one: a page's number plus one; 0: none. */
 static inline uint32_t first_page_of(const struct kva_vm_frames *frames, uint64_t number)
 {
     return frames->movable[number].head;
@@ -97,14 +97,13 @@ static inline uint32_t page_after(const struct kva_vm *vm, uint32_t page)
     return vm->links[page - 1].next;
 }
 
-/** The address of such a page. */
+/** The address of a page of a chain. */
 static inline uint64_t address_of_page(const struct kva_vm *vm, uint32_t page)
 {
     return vm->frames_first + bytes_of_pages(vm, page - 1);
 }
 
-/** V14: NULL, or how it is broken. `pages` is how many pages of live and ended maps show frames of the
- *  pool. */
+/** V14: NULL, or how it is broken. `pages` is the number of pages in live and ended maps of the set. */
 const char *kva_check_names(const struct kva_vm_frames *frames, uint64_t pages);
 
 #endif

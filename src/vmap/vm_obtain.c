@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What to do when addresses, memory or mappings are short.
+ * Retries when addresses, memory or mappings are short.
  *
- *      descriptor, addresses, pages  each may be refused; then what came before is undone
- *           |  refused
- *      purge, attempt again; ask a reclaim callback, attempt again; ...
+ *      attempt     descriptor, addresses, pages: if one is refused, the earlier ones are undone
+ *         |  shortage
+ *      purge, attempt again; call a reclaim callback, attempt again; ...
+ *
+ * With KVA_VM_NO_BLOCK there is one attempt.
  */
 #include "vm_obtain.h"
 
@@ -16,16 +18,16 @@
 
 /* -------------------------------------------------------------------------------------- attempt and retry */
 
-/** Whether purging or reclaiming may help. */
+/** Whether a purge or a reclaim callback may help. */
 static bool is_shortage(enum kva_status status)
 {
     return status == KVA_ENOSPC || status == KVA_ENOMEM || status == KVA_ELIMIT;
 }
 
-/** "No space" is to be true of one moment. While this thread purged slice by slice, others may have taken
- *  what it gave back, and freed what they had. Then the last attempt follows a purge in one step: what they
- *  free after that is free too late. There is no further round, so that others cannot keep this thread at
- *  work, however much they free. */
+/** KVA_ENOSPC must hold at one moment of the call. While this thread purged in slices, others may have taken
+ *  what it freed, and freed areas of their own. So the last attempt follows a purge in one step; what others
+ *  free after it is too late. There is no further round: other threads cannot prolong the call, however much
+ *  they free. */
 static enum kva_status attempt_for_good(struct kva_vm *vm, kva_attempt *attempt, void *context,
                                         enum kva_status status)
 {
@@ -35,8 +37,8 @@ static enum kva_status attempt_for_good(struct kva_vm *vm, kva_attempt *attempt,
     return attempt(vm, context);
 }
 
-/** Purge and attempt; with threads, attempt after each slice of what is parked, so that a thread that could
- *  do with a part does not wait for all of it. */
+/** Purge and attempt again. With threads, attempt after each slice: a thread that needs a part of the parked
+ *  areas does not wait for all of them. */
 static enum kva_status purge_and_attempt(struct kva_vm *vm, kva_attempt *attempt, void *context,
                                          enum kva_status status)
 {
@@ -55,14 +57,14 @@ static enum kva_status purge_and_attempt(struct kva_vm *vm, kva_attempt *attempt
     return attempt_for_good(vm, attempt, context, status);
 }
 
-/** Whether reclaim callbacks may be asked: by a caller that is not one of them. */
+/** Whether reclaim callbacks may be called: there are some, and the caller is none of them. */
 static bool may_reclaim(const struct kva_vm *vm)
 {
     return vm->reclaim.first && !is_reclaiming(vm);
 }
 
-/** The status of a call that must not block, whose only attempt returned `status`: "no space" is returned
- *  where nothing that was left untried could make room, and nowhere else. */
+/** The status of a call that must not block, whose one attempt returned `status`: KVA_ENOSPC becomes
+ *  KVA_EAGAIN if a purge, a ready record or a reclaim callback could make room. */
 static enum kva_status refuse_to_wait(struct kva_vm *vm, enum kva_status status)
 {
     const bool may_help = status == KVA_ENOSPC && (kva_has_idle(vm) || has_ready(vm) || may_reclaim(vm));
@@ -102,7 +104,7 @@ enum kva_status kva_obtain(struct kva_vm *vm, size_t size, unsigned flags, kva_a
     return attempt_for_good(vm, attempt, context, status);
 }
 
-/* ------------------------------------------------------------------------------------------- fresh areas */
+/* -------------------------------------------------------------------------------------------- fresh areas */
 
 enum kva_status kva_fill_area(struct kva_vm *vm, const struct kva_spec *spec, uint64_t start,
                               struct kva_descriptor **area)
@@ -153,12 +155,12 @@ enum kva_status kva_take_fresh(struct kva_vm *vm, const struct kva_spec *spec, s
     return status;
 }
 
-/* -------------------------------------------------------------------------------- the list of callbacks */
+/* ---------------------------------------------------------------------------------- the list of callbacks */
 
 typedef enum kva_status change_list(struct kva_callbacks *callbacks, const struct kva_locks *locks,
                                     struct kva_link *link);
 
-/** `missing` is what the caller has left out of a registration; NULL: nothing. */
+/** `missing` is the field that the caller left NULL; NULL: none. */
 static enum kva_status change_reclaim(struct kva_vm *vm, struct kva_vm_reclaim *reclaim, const char *missing,
                                       change_list *change, const char *where)
 {

@@ -1,27 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Parked areas, and the slices in which they are purged. Merging pays because freed areas come in clusters,
- * and because the guard pages between neighbours belong to their segments: a run of a thousand parked areas
- * is one range.
+ * Parked areas, and the slices in which a purge closes them.
  *
- * A SLICE is what is done under one hold of the lock:
+ * A purge closes adjacent parked areas by one call. That pays because freed areas come in clusters, and
+ * because the guard between two neighbours belongs to a segment: a thousand adjacent parked areas are one
+ * range.
+ *
+ * A SLICE is the work under one hold of the lock:
  *
  *      table     | A |   | B |   |   | C |   | D |   |        an entry where an area starts
  *                  live    parked      parked  parked
  *                          ^ its start is C's less one segment, so it is a neighbour
- *                                      ^ first of the ring
+ *                                      ^ oldest on the ring
  *                        |<------- one run ------->|          one call, and three segments freed
  *
- * It begins with the area that was parked first, and takes in its neighbours on both sides as far as they are
- * parked, too, and lie in the same GRAIN (slice_bytes). Neighbours are found by the table, so no tree is
- * searched. A longer area is closed piece by piece, a slice for each; it stays the first of the ring until
- * that is done, so that the thread that takes the next slice goes on with it. Therefore
+ * A slice starts at the oldest parked area and extends to its parked neighbours on both sides, within one
+ * GRAIN: slice_bytes of addresses, aligned. Neighbours are found in the table, without a search of the tree.
+ * An area longer than a grain is closed piece by piece, one piece per slice; it stays the oldest until its
+ * last piece is closed, so that the next slice, of any thread, continues it. Therefore
  *
- *   1. any number of threads may purge at once: they take turns, and each slice makes the ring shorter;
- *   2. no thread waits for longer than a slice: an allocation that finds no room takes slices itself;
- *   3. what was parked when a purge began is gone when the first of the ring has a later ticket than the last
- *      one then.
+ *   1. any number of threads may purge at once: they take turns, and each slice closes something;
+ *   2. no thread waits for longer than one slice: an allocation that finds no room runs slices itself;
+ *   3. the areas that were parked when a purge began are gone when the oldest parked area has a later ticket
+ *      than the newest one had then.
  */
 #include "vm_park.h"
 
@@ -59,8 +61,8 @@ bool kva_is_excess_parked(const struct kva_vm *vm)
            vm->parked.short_bytes >= bytes_of_pages(vm, KVA_VM_PARKED_RAM);
 }
 
-/** The area that was parked first, if it was before the ticket was given out; else NULL. Tickets wrap: they
- *  are compared by their distance. */
+/** The oldest parked area, if its ticket is below `ticket`; else NULL. Tickets wrap, so their difference is
+ *  compared. */
 static struct kva_descriptor *parked_before_ticket(struct kva_vm *vm, uintptr_t ticket)
 {
     struct kva_descriptor *first = vm->parked.ring.next;
@@ -68,7 +70,7 @@ static struct kva_descriptor *parked_before_ticket(struct kva_vm *vm, uintptr_t 
     return first != &vm->parked.ring && (intptr_t)(first->of.ticket - ticket) < 0 ? first : NULL;
 }
 
-/** Drop a parked area whose pages are closed. */
+/** Forget a parked area whose pages are closed. */
 static void unpark(struct kva_vm *vm, struct kva_descriptor *area)
 {
     ring_remove(area);
@@ -83,9 +85,8 @@ static void unpark(struct kva_vm *vm, struct kva_descriptor *area)
 
 /* ------------------------------------------------------------------------------------------------- slices */
 
-/** The start of the last segment before an address at which there is one; the address itself if there is
- *  none. Mostly it is near: the table's entries for a few pages before are on one or two cache lines. Else
- *  the space knows. */
+/** The start of the last segment below an address; the address itself if none is found. Mostly it is near:
+ *  the table's entries for the few pages below lie on one or two cache lines. Else the space is searched. */
 static uintptr_t segment_before(const struct kva_vm *vm, uintptr_t address)
 {
     const unsigned near = 16;
@@ -97,7 +98,7 @@ static uintptr_t segment_before(const struct kva_vm *vm, uintptr_t address)
         if (slot_read(vm, at))
             return at;
     }
-    if (at == vm->first || !segment_at(vm, address - 1, &segment) || segment.state == KVA_FREE)
+    if (at == vm->first || !lookup_segment(vm, address - 1, &segment) || segment.state == KVA_FREE)
         return address;
     return (uintptr_t)segment.start;
 }
@@ -107,9 +108,9 @@ static bool is_same_grain(const struct kva_vm *vm, uint64_t a, uint64_t b)
     return (a ^ b) < vm->parked.slice_bytes;
 }
 
-/** Whether a segment that starts at an address is parked and may be closed by the same call as an area. No
- *  run reaches over both parts of the reservation, or over a border of a district, where mappings end; nor
- *  does it hold both foreign areas and others, which are closed in different ways. */
+/** The parked area that starts at an address, if the call that closes `of` may close it too; else NULL. No
+ *  run crosses from one part of the reservation to the other, nor the border of a district, where mappings
+ *  end. No run mixes foreign areas with others: they are closed by different calls. */
 static struct kva_descriptor *parked_neighbour(const struct kva_vm *vm, uintptr_t address,
                                                const struct kva_descriptor *of)
 {
@@ -125,11 +126,11 @@ static struct kva_descriptor *parked_neighbour(const struct kva_vm *vm, uintptr_
 
 struct parked_run {
     uintptr_t start;
-    uintptr_t end; /* the last byte's successor */
+    uintptr_t end; /* one past the last byte */
 };
 
-/** The run of parked neighbours around an area that is no longer than a slice. All lie in one grain, or it is
- *  alone. */
+/** The run of parked neighbours around an area that is not longer than a grain. All of them lie in one grain;
+ *  an area that crosses a grain's border is alone. */
 static struct parked_run run_around(const struct kva_vm *vm, const struct kva_descriptor *area)
 {
     const uintptr_t of = start_of(area);
@@ -151,7 +152,7 @@ static struct parked_run run_around(const struct kva_vm *vm, const struct kva_de
     return run;
 }
 
-/** Drop what was parked in a run, whose pages are closed. */
+/** Forget the parked areas of a run, whose pages are closed. */
 static void unpark_run(struct kva_vm *vm, struct parked_run run)
 {
     while (run.start < run.end) {
@@ -162,9 +163,8 @@ static void unpark_run(struct kva_vm *vm, struct parked_run run)
     vm->parked.purged_runs++;
 }
 
-/** An area that is longer than a slice is closed in pieces of so many. Such areas are seldom touched
- *  everywhere, and then the calls are all that they cost. On Linux 6.18, 64 MiB closed
- *  in pieces took, in us,
+/** An area longer than a grain is closed in pieces of this many grains. Few such areas are touched
+ *  throughout, and then the calls are most of the cost. On Linux 6.18, 64 MiB closed in pieces took, in us,
  *
  *      pieces of             2 MiB   4 MiB   8 MiB   16 MiB   64 MiB
  *      untouched, in all        61      33      16        8        1
@@ -240,7 +240,7 @@ void kva_quarantine_area(struct kva_vm *vm, struct kva_descriptor *area)
 
 /* ------------------------------------------------------------------------------------------------- checks */
 
-/** The ring is linked both ways, by rising tickets. */
+/** V2: the ring is linked both ways, by increasing tickets. */
 const char *kva_check_parked(const struct kva_vm *vm, const struct kva_count *parked)
 {
     const struct kva_descriptor *ring = &vm->parked.ring;
@@ -257,5 +257,5 @@ const char *kva_check_parked(const struct kva_vm *vm, const struct kva_count *pa
         foreign += is_foreign(area);
     }
     right = right && span == vm->parked.span && foreign == vm->parked.foreign && same_count(&count, parked);
-    return right ? NULL : "V2: the parked list does not hold all that is parked";
+    return right ? NULL : "V2: the parked ring does not hold each parked area";
 }

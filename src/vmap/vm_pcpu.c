@@ -3,15 +3,15 @@
 /**
  * Per-CPU objects.
  *
- * OFFSETS     An object is a range of offsets, and a space over the offsets hands them out: the same code
- *             that hands out addresses, with its exactness, its alignments and its checks of a wrong free.
- *             Each chunk has a stride of them, one unit and a page more:
+ * OFFSETS     An object is a range of offsets, and a space over the offsets allocates them: the code that
+ *             allocates addresses, with its exactness, its alignments and its checks of a wrong free. Each
+ *             chunk has a stride of offsets, one unit and one page:
  *
  *             offsets   | chunk 0        |f| chunk 1        |f| chunk 2 ...
  *                       0             unit stride
  *
- *             The page f is busy for ever, so that no object reaches over a chunk's end; it is a page because
- *             then an offset has the alignment of the address that it stands for.
+ *             Page f is always busy, so that no object crosses the end of a chunk. It is a whole page so that
+ *             an offset has the alignment of its address.
  *
  * CHUNKS      A chunk's areas are congruent: CPU c's unit lies at the base + distance[c], in every chunk. So
  *             the address of an object's copy is its address for CPU 0 + distance[c].
@@ -19,13 +19,13 @@
  *             chunk k   base                       base + distance[2]
  *                       | cpu 0 | cpu 1 |g|        | cpu 2 | cpu 3 |g|
  *
- * ABSENT ONES The offsets of a chunk that has no memory are busy. Making it present is to free them; making
- *             it absent again, to reserve them. One chunk without objects is kept, a second one is made
- *             absent.
+ * ABSENT      The offsets of a chunk without memory are busy. To make the chunk present, they are freed; to
+ *             make it absent again, they are reserved. One chunk without objects is kept; a second one is
+ *             made absent.
  *
- * NO SEARCH   Absent chunks are on one list, and present ones without objects on another. Each area of a
- *             chunk keeps the chunk's number where others keep their owner. So a chunk costs the same however
- *             many there are.
+ * COST        Absent chunks are on one list, present ones without objects on another, and each area of a
+ *             chunk keeps the chunk's number in its owner word. So no step depends on the number of chunks,
+ *             except the search of the offsets, which is O(log n).
  */
 #include "vm_pcpu.h"
 
@@ -36,10 +36,10 @@
 
 #include <kva/pcpu.h>
 
-/** Offsets are multiples of this: what malloc aligns to on 64-bit hosts. */
+/** Offsets are multiples of this: malloc's alignment on 64-bit hosts. */
 enum { QUANTUM = 16 };
 
-/** A chunk's bytes for each CPU if the caller does not say: some hundred objects of typical size. */
+/** The default bytes of a chunk for each CPU: some hundred objects of typical size. */
 static const size_t default_unit = (size_t)64 << 10;
 
 /** The end of a list of chunks. */
@@ -48,21 +48,21 @@ static const size_t no_chunk = SIZE_MAX;
 struct chunk {
     uintptr_t base; /* CPU 0's unit; 0: absent */
     size_t objects;
-    size_t next; /* in the list of absent ones, or of empty ones */
-    size_t prev; /* in that of empty ones */
+    size_t next; /* on the list of absent chunks, or of empty ones */
+    size_t prev; /* on the list of empty chunks */
 };
 
 struct kva_pcpu {
     struct kva_vm *vm;
     struct kva_pcpu *next;  /* of the instance's allocators */
-    struct kva_pcpu **link; /* what points to this one */
+    struct kva_pcpu **link; /* the pointer to this one */
     struct kva_space offsets;
     struct chunk *chunks;
-    size_t chunk_count; /* that have offsets, absent ones included */
+    size_t chunk_count; /* absent ones included */
     size_t chunk_room;  /* entries of `chunks` */
-    size_t absent;      /* the list of chunks that have no memory */
-    size_t empty;       /* the list of those that have, and hold no object */
-    unsigned growing;   /* threads that ask for memory for a chunk */
+    size_t absent;      /* the list of chunks without memory */
+    size_t empty;       /* the list of present chunks without objects */
+    unsigned growing;   /* threads that are allocating memory for a chunk */
     size_t objects;
     size_t unit;
     size_t stride;
@@ -71,16 +71,16 @@ struct kva_pcpu {
     unsigned groups;
     size_t bytes;               /* of this block of memory */
     struct kva_part *parts;     /* the groups' areas */
-    struct kva_stripes stripes; /* where their pages come from; without nodes: as the instance has it */
-    void **areas;               /* where kva_take_congruent says where they are */
+    struct kva_stripes stripes; /* the nodes of their pages; step 0: the instance's */
+    void **areas;               /* the groups' areas in the chunk that is being made */
     uintptr_t distance[];       /* of CPU c's unit from CPU 0's */
 };
 
-/* ----------------------------------------------------------------------------------- life of an allocator */
+/* --------------------------------------------------------------------------------------------- allocators */
 
 struct shape {
     size_t unit;
-    const struct kva_vm_nodes *nodes; /* of the groups, the caller's; NULL: none */
+    const struct kva_vm_nodes *nodes; /* the caller's nodes of each group; NULL: none */
     unsigned cpus;
     unsigned per_group;
     unsigned groups;
@@ -98,7 +98,7 @@ static enum kva_status validate_nodes(const struct shape *shape, struct kva_bad 
     return KVA_OK;
 }
 
-/** What the config amounts to. The sums below stay far from wrapping: no chunk is longer than the reserve. */
+/** Derive the shape from the config. The sums below cannot wrap: no chunk is longer than the reservation. */
 static enum kva_status shape_of(const struct kva_vm *vm, const struct kva_pcpu_config *config,
                                 struct shape *shape, struct kva_bad *bad)
 {
@@ -119,7 +119,7 @@ static enum kva_status shape_of(const struct kva_vm *vm, const struct kva_pcpu_c
     return shape->nodes ? validate_nodes(shape, bad) : KVA_OK;
 }
 
-/** One block of memory holds the allocator and its arrays, those of pointers in front, the parts at its end:
+/** One block of memory holds the allocator and its arrays, those of pointers first, the parts at its end:
  *
  *      | struct kva_pcpu | distance[cpus] | areas[groups] | pad | nodes[groups] | parts[groups] |
  */
@@ -136,7 +136,7 @@ static uint64_t bytes_of_pcpu(const struct shape *shape)
  *
  *      | unit | unit |g| unit | unit |g| unit |g|        5 CPUs in groups of 2
  *
- *  Groups with nodes lie a step apart: see vm_district.c. */
+ *  Groups with nodes lie one step apart: vm_district.c, STRIPES. */
 static void lay_out_chunk(struct kva_pcpu *pcpu)
 {
     uint64_t guard = bytes_of_pages(pcpu->vm, pcpu->vm->guard);
@@ -152,8 +152,8 @@ static void lay_out_chunk(struct kva_pcpu *pcpu)
     }
 }
 
-/** How many chunks there are to be in a district: so many that its two mappings a group are few, and not more
- *  than a sixteenth of the private part holds. */
+/** The number of chunks in a district: enough that its two mappings per group are few, but no more than fit a
+ *  sixteenth of the private part. */
 static uint64_t chunks_of_district(const struct kva_vm *vm, uint64_t chunk_bytes)
 {
     const uint64_t room = (vm->frames_first - vm->first) >> 4;
@@ -164,7 +164,7 @@ static uint64_t chunks_of_district(const struct kva_vm *vm, uint64_t chunk_bytes
     return UINT64_C(1) << shift;
 }
 
-/** Keep what the groups ask for, and let them lie far enough apart. */
+/** Copy the groups' nodes, and set the step between groups. */
 static void set_up_stripes(struct kva_pcpu *pcpu, const struct kva_vm_nodes *nodes)
 {
     const struct kva_vm *vm = pcpu->vm;
@@ -284,14 +284,14 @@ static void list_absent(struct kva_pcpu *pcpu, size_t k)
     pcpu->absent = k;
 }
 
-/** Give the areas of an empty chunk up. */
+/** Retire the areas of an empty chunk, and make it absent. */
 static void retire_chunk(struct kva_pcpu *pcpu, size_t k, const void *by)
 {
     struct kva_vm *vm = pcpu->vm;
     uintptr_t base = pcpu->chunks[k].base;
 
     for (unsigned group = 0; group < pcpu->groups; group++)
-        kva_retire_area(vm, area_at(vm, base + (uintptr_t)pcpu->parts[group].offset), by);
+        kva_retire_area(vm, area_starting_at(vm, base + (uintptr_t)pcpu->parts[group].offset), by);
     unlist_empty(pcpu, k);
     list_absent(pcpu, k);
 }
@@ -316,7 +316,7 @@ void kva_pcpu_trim(struct kva_vm *vm)
 
 bool kva_pcpu_is_empty(const struct kva_vm *vm, uintptr_t start)
 {
-    const struct kva_descriptor *area = area_at(vm, start);
+    const struct kva_descriptor *area = area_starting_at(vm, start);
     const struct kva_pcpu *pcpu = area->of.pcpu;
 
     return pcpu->chunks[area->by.chunk].objects == 0;
@@ -351,7 +351,7 @@ enum kva_status kva_pcpu_destroy(struct kva_pcpu *pcpu)
     return status;
 }
 
-/* ----------------------------------------------------------------------------------------------- chunks */
+/* ------------------------------------------------------------------------------------------------- chunks */
 
 /** Make room for one more chunk in the array. */
 static bool grow_chunks(struct kva_pcpu *pcpu)
@@ -376,7 +376,7 @@ static bool grow_chunks(struct kva_pcpu *pcpu)
     return true;
 }
 
-/** Give the offsets one more stride, free as yet: with the first one the space begins. */
+/** Extend the offsets by one free stride; the first one creates their space. */
 static enum kva_status extend_offsets(struct kva_pcpu *pcpu)
 {
     uint64_t end = (uint64_t)(pcpu->chunk_count + 1) * pcpu->stride;
@@ -395,17 +395,17 @@ static enum kva_status extend_offsets(struct kva_pcpu *pcpu)
     return kva_space_init(&pcpu->offsets, &config);
 }
 
-/** Have nodes for so many changes of the offsets. */
+/** Preload nodes for so many changes of the offsets. */
 static enum kva_status prepare_offsets(struct kva_pcpu *pcpu, size_t operations)
 {
     return pcpu->offsets.map->engine->prepare(pcpu->offsets.map, operations);
 }
 
-/** Take offsets as a request wants them; of a chunk that is present, since those of others are busy. */
+/** Allocate offsets, in a present chunk: those of absent chunks are busy. */
 static enum kva_status alloc_offset(struct kva_pcpu *pcpu, const struct kva_request *request,
                                     uint64_t *offset)
 {
-    struct kva_bad bad; /* the request is in order */
+    struct kva_bad bad; /* unused: the request is valid */
     enum kva_status status = kva_core_alloc(pcpu->offsets.map, request, offset, &bad);
 
     if (status == KVA_OK)
@@ -422,7 +422,7 @@ static enum kva_status reserve_offsets(struct kva_pcpu *pcpu, uint64_t start, ui
     return status;
 }
 
-/** Free the offsets that begin at one: KVA_OK, KVA_ENOENT. */
+/** Free the offsets that start at `start`: KVA_OK, KVA_ENOENT. */
 static enum kva_status free_offsets(struct kva_pcpu *pcpu, uint64_t start)
 {
     enum kva_status status = core_free(pcpu->offsets.map, start);
@@ -432,7 +432,7 @@ static enum kva_status free_offsets(struct kva_pcpu *pcpu, uint64_t start)
     return status;
 }
 
-/** Add the offsets of one more chunk, absent: both the unit and the page after it are busy. */
+/** Add the offsets of one more chunk, absent: its unit and the page after it are busy. */
 static enum kva_status add_absent_chunk(struct kva_pcpu *pcpu)
 {
     uint64_t start = (uint64_t)pcpu->chunk_count * pcpu->stride;
@@ -448,7 +448,7 @@ static enum kva_status add_absent_chunk(struct kva_pcpu *pcpu)
     status = reserve_offsets(pcpu, start, pcpu->unit);
     if (status == KVA_OK)
         status = reserve_offsets(pcpu, start + pcpu->unit, pcpu->stride - pcpu->unit);
-    if (status != KVA_OK) { /* only in a space that has just begun, which nothing was preloaded for */
+    if (status != KVA_OK) { /* only in a new space, for which nothing was preloaded */
         (void)kva_space_abandon(&pcpu->offsets);
         return status;
     }
@@ -456,8 +456,8 @@ static enum kva_status add_absent_chunk(struct kva_pcpu *pcpu)
     return KVA_OK;
 }
 
-/** See to it that there is an absent chunk, and nodes for what follows: freeing its offsets, and an object
- *  among them. */
+/** Ensure that there is an absent chunk, and nodes for the two changes that follow: freeing its offsets, and
+ *  allocating an object among them. */
 static enum kva_status prepare_chunk(struct kva_pcpu *pcpu)
 {
     const size_t operations = 2;
@@ -466,13 +466,13 @@ static enum kva_status prepare_chunk(struct kva_pcpu *pcpu)
     return status == KVA_OK ? prepare_offsets(pcpu, operations) : status;
 }
 
-/** Memory for a chunk is there, and so is all else: make an absent one present. */
+/** Make an absent chunk present. Its memory was allocated, and all else was prepared. */
 static void make_present(struct kva_pcpu *pcpu)
 {
     size_t k = pcpu->absent;
 
     for (unsigned group = 0; group < pcpu->groups; group++) {
-        struct kva_descriptor *area = area_at(pcpu->vm, (uintptr_t)pcpu->areas[group]);
+        struct kva_descriptor *area = area_starting_at(pcpu->vm, (uintptr_t)pcpu->areas[group]);
         area->of.pcpu = pcpu;
         area->by.chunk = k;
         if (pcpu->stripes.step != 0)
@@ -484,12 +484,12 @@ static void make_present(struct kva_pcpu *pcpu)
     list_empty(pcpu, k);
 }
 
-/** Make one more chunk present. Its memory comes first, since a reclaim callback may be asked for it, and
- *  that may call for this very allocator's objects; what comes after calls nobody. */
+/** Make one more chunk present. Its memory is allocated first, because that may call a reclaim callback,
+ *  which may use this allocator; the rest calls no callback. */
 static enum kva_status supply_chunk(struct kva_pcpu *pcpu, const void *caller)
 {
     struct kva_vm_request request = kva_vm_request_of(1);
-    struct kva_bad bad; /* the request is in order */
+    struct kva_bad bad; /* unused: the request is valid */
 
     request.caller = caller;
     pcpu->growing++;
@@ -505,12 +505,12 @@ static enum kva_status supply_chunk(struct kva_pcpu *pcpu, const void *caller)
         return KVA_OK;
     }
     for (unsigned group = 0; group < pcpu->groups; group++)
-        kva_drop_area(pcpu->vm, area_at(pcpu->vm, (uintptr_t)pcpu->areas[group]));
+        kva_drop_area(pcpu->vm, area_starting_at(pcpu->vm, (uintptr_t)pcpu->areas[group]));
     return status;
 }
 
-/** A chunk has lost its last object: keep it, or, if there is another such, make it absent. Where there is no
- *  memory to reserve its offsets, it stays as well. */
+/** A chunk has lost its last object: keep it, or make it absent if another is empty. Without memory to
+ *  reserve its offsets, it stays present. */
 static void chunk_is_empty(struct kva_pcpu *pcpu, size_t k, const void *by)
 {
     bool is_second = pcpu->empty != no_chunk;
@@ -520,7 +520,7 @@ static void chunk_is_empty(struct kva_pcpu *pcpu, size_t k, const void *by)
         retire_chunk(pcpu, k, by);
 }
 
-/* ----------------------------------------------------------------------------------------------- objects */
+/* ------------------------------------------------------------------------------------------------ objects */
 
 static enum kva_status validate_object(const struct kva_pcpu *pcpu, size_t size, size_t align,
                                        struct kva_bad *bad)
@@ -572,7 +572,7 @@ static enum kva_status take_object(struct kva_pcpu *pcpu, size_t size, size_t al
     return KVA_OK;
 }
 
-/** The copies are cleared without the lock: the object is the caller's by then. */
+/** The copies are cleared without the lock: the caller owns the object by then. */
 enum kva_status kva_pcpu_alloc(struct kva_pcpu *pcpu, size_t size, size_t align, void **object)
 {
     uintptr_t address = 0;
@@ -594,16 +594,16 @@ enum kva_status kva_pcpu_alloc(struct kva_pcpu *pcpu, size_t size, size_t align,
     return KVA_OK;
 }
 
-/** Whether an area is a chunk's, and so knows its allocator. */
+/** Whether an area belongs to a present chunk, so that its allocator is known. */
 static bool is_live_chunk(const struct kva_descriptor *area)
 {
     return area_kind(area) == KVA_VM_PCPU && state_of(area) == KVA_VM_LIVE;
 }
 
-/** The chunk whose unit for CPU 0 holds an address; false if none does. */
+/** The chunk whose unit for CPU 0 holds an address; false if there is none. */
 static bool find_chunk(const struct kva_pcpu *pcpu, uintptr_t address, size_t *k)
 {
-    const struct kva_descriptor *area = kva_area_around(pcpu->vm, address);
+    const struct kva_descriptor *area = kva_lookup_area(pcpu->vm, address);
 
     if (!area || !is_live_chunk(area) || area->of.pcpu != pcpu || address - start_of(area) >= pcpu->unit)
         return false;
@@ -670,9 +670,9 @@ void *kva_pcpu_here(const struct kva_pcpu *pcpu, void *object)
     return kva_pcpu_of(pcpu, object, cpu % pcpu->cpus);
 }
 
-/* ------------------------------------------------------------------------------------------------ checks */
+/* ------------------------------------------------------------------------------------------------- checks */
 
-/** Whether a list holds so many chunks, all of which are absent, or present and empty. */
+/** Whether a list holds exactly `count` chunks, all absent, or all present and empty. */
 static bool is_list_right(const struct kva_pcpu *pcpu, size_t first, bool absent, size_t count)
 {
     size_t prev = no_chunk;
@@ -686,12 +686,12 @@ static bool is_list_right(const struct kva_pcpu *pcpu, size_t first, bool absent
     return count == 0;
 }
 
-/** Whether the areas of a present chunk know it. */
+/** Whether the areas of a present chunk name it. */
 static bool is_chunk_known(const struct kva_pcpu *pcpu, size_t k)
 {
     for (unsigned group = 0; group < pcpu->groups; group++) {
         uintptr_t start = pcpu->chunks[k].base + (uintptr_t)pcpu->parts[group].offset;
-        const struct kva_descriptor *area = area_at(pcpu->vm, start);
+        const struct kva_descriptor *area = area_starting_at(pcpu->vm, start);
         if (!area || !is_live_chunk(area) || area->of.pcpu != pcpu || area->by.chunk != k)
             return false;
     }
@@ -713,10 +713,10 @@ static const char *check_chunks(const struct kva_pcpu *pcpu)
         objects += chunk->objects;
     }
     if (objects != pcpu->objects)
-        return "V9: an allocator's count of objects is not that of its chunks";
+        return "V9: an allocator's count of objects differs from its chunks'";
     return is_list_right(pcpu, pcpu->absent, true, absent) && is_list_right(pcpu, pcpu->empty, false, empty)
                ? NULL
-               : "V9: a per-CPU chunk is not on the list where it belongs";
+               : "V9: a per-CPU chunk is not on its list";
 }
 
 const char *kva_check_pcpu(const struct kva_vm *vm)

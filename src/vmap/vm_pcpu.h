@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Per-CPU objects. What is here is for the end of an instance, for forks and for checks. */
+/** Per-CPU objects: what the end of an instance, forks and checks need. */
 #ifndef KVA_VMAP_VM_PCPU_H
 #define KVA_VMAP_VM_PCPU_H
 
 #include "vm_instance.h"
 
-/** Give back the chunks that hold no object. */
+/** Retire the chunks without objects. */
 void kva_pcpu_trim(struct kva_vm *vm);
 
-/** Whether the live per-CPU area that starts at an address belongs to such a chunk. */
+/** Whether the live per-CPU area that starts at an address belongs to a chunk without objects. */
 bool kva_pcpu_is_empty(const struct kva_vm *vm, uintptr_t start);
 
-/** After a fork, in the child: forget the chunks that other threads were asking for. */
+/** After a fork, in the child: forget the chunks that other threads were allocating. */
 void kva_pcpu_forget_growing(struct kva_vm *vm);
 
-/** Give back the memory of all allocators. Without a lock: nobody else uses the instance. */
+/** Free the memory of all allocators. Without a lock: no other thread uses the instance. */
 void kva_pcpu_end(struct kva_vm *vm);
 
 /** V9: NULL, or how it is broken. */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Where areas lie: at the lowest address that fits; in a hardened instance, at a random one:
+ * The placement of areas: at the lowest address that fits; in a hardened instance, at a random one:
  *
  *      a part of the reservation   |            |<- KVA_VM_SCATTER bytes ->|             |
  *                                               ^ chosen once
- *                                                    ^ a random page: the lowest address that fits above it
+ *                                                    ^ a random page: the lowest place that fits above it
  */
 #include "vm_place.h"
 
@@ -16,7 +16,7 @@
 /** A random number in [0, bound - 1]. */
 static uint64_t random_below(struct kva_vm *vm, uint64_t bound)
 {
-    /* SplitMix64 (Steele, Lea and Flood, 2014), and the bits masked and drawn again until they are below. */
+    /* SplitMix64 (Steele, Lea and Flood, 2014); its low bits are redrawn until they are below the bound. */
     uint64_t mask = bound - 1;
 
     for (unsigned shift = 1; shift < 64; shift *= 2)
@@ -31,8 +31,8 @@ static uint64_t random_below(struct kva_vm *vm, uint64_t bound)
     }
 }
 
-/** Where hardened areas are strewn: anywhere in a part of the reservation, so far as it is larger than what
- *  they need. */
+/** The start of the bytes over which hardened areas are scattered: random, if the part is larger than
+ *  that. */
 static uint64_t choose_scatter(struct kva_vm *vm, uint64_t first, uint64_t bytes)
 {
     if (bytes <= KVA_VM_SCATTER)
@@ -42,7 +42,8 @@ static uint64_t choose_scatter(struct kva_vm *vm, uint64_t first, uint64_t bytes
 
 /* ---------------------------------------------------------------------------------------------- the space */
 
-/** The space knows nothing of what is parked, nor of threads: it is used under the instance's lock. */
+/** The space has no locks and no deferred ranges: it is used under the main lock, and parked areas are busy
+ *  in it. */
 enum kva_status kva_init_places(struct kva_vm *vm, const struct kva_vm_config *config)
 {
     const uint64_t last = vm->first + (uint64_t)(vm->bytes - 1);
@@ -54,7 +55,7 @@ enum kva_status kva_init_places(struct kva_vm *vm, const struct kva_vm_config *c
         .engine = config->engine,
         .memory = config->memory,
         .align_class = {vm->pages.huge},
-        .without_owners = true, /* the table knows */
+        .without_owners = true, /* the table has the areas */
         .on_corruption = config->on_corruption,
         .hook_context = config->hook_context,
     };
@@ -95,7 +96,7 @@ static enum kva_status place_at_random(struct kva_vm *vm, struct kva_address_map
     return core_alloc(map, &demand, NULL, start);
 }
 
-/** At a random place, if that is wanted and there is one; else at the lowest. */
+/** At a random place, if `at_random` and there is one; else at the lowest. */
 static enum kva_status place(struct kva_vm *vm, struct kva_address_map *map, uint64_t scatter,
                              const struct kva_demand *demand, bool at_random, uint64_t *start)
 {
@@ -119,14 +120,14 @@ static enum kva_status place_outside(struct kva_vm *vm, const struct kva_spec *s
     return status;
 }
 
-/** The same for parts, whose lowest base is to lie at or above `min`. */
+/** Place parts at the lowest base at or above `min`. */
 static enum kva_status place_parts_from(const struct kva_spec *spec, struct kva_space *space, uint64_t min,
                                         const struct kva_part *parts, size_t count, uint64_t *base)
 {
     struct kva_request request = {.size = 1, .align = spec->align, .min = min, .max = spec->max};
     struct kva_congruence congruence = {.parts = parts, .count = count};
     struct kva_demand demand;
-    struct kva_bad bad; /* the parts and the window are in order */
+    struct kva_bad bad; /* unused: the parts and the window are valid */
     enum kva_status status = kva_congruent_demand_of(space->map, &request, parts, count, &demand, &bad);
 
     if (status == KVA_OK)
@@ -153,13 +154,13 @@ static enum kva_status place_parts(struct kva_vm *vm, const struct kva_spec *spe
 
 /* ---------------------------------------------------------------------------------------------- districts */
 
-/** What is to be placed: an area, or parts of a chunk. */
+/** What is placed: an area, or the parts of a congruent allocation. */
 struct cargo {
     const struct kva_part *parts;
     size_t count; /* 0: an area */
 };
 
-/** The bytes that it takes from its first address to its last. */
+/** The bytes from the first address of a cargo to its end. */
 static uint64_t extent_of_cargo(const struct kva_spec *spec, const struct cargo *cargo)
 {
     if (cargo->count == 0)
@@ -168,7 +169,7 @@ static uint64_t extent_of_cargo(const struct kva_spec *spec, const struct cargo 
     return last->offset + last->size;
 }
 
-/** Place it in a district, in what the window leaves of that. */
+/** Place a cargo in the part of a district that lies in the window. */
 static enum kva_status place_in_district(struct kva_vm *vm, const struct kva_spec *spec,
                                          const struct cargo *cargo, struct kva_district *district,
                                          uint64_t *start)
@@ -179,7 +180,8 @@ static enum kva_status place_in_district(struct kva_vm *vm, const struct kva_spe
 
     inside.min = max_u64(spec->min, district->start);
     inside.max = min_u64(spec->max, district->end - 1);
-    if (spec->stripes) /* the first group has as many CPUs as any: no group's area passes its stripe's end */
+    /* The first group has the most CPUs, so no group's area passes the end of its stripe. */
+    if (spec->stripes)
         inside.max -= cargo->parts[0].size - cargo->parts[cargo->count - 1].size;
     if (inside.max < inside.min || inside.max - inside.min < extent_of_cargo(spec, cargo) - 1)
         return KVA_ENOSPC;
@@ -196,7 +198,7 @@ static enum kva_status place_in_district(struct kva_vm *vm, const struct kva_spe
     return KVA_OK;
 }
 
-/** Whether a district is for what a spec asks for. */
+/** Whether a spec may be placed in a district. */
 static bool serves(const struct kva_vm *vm, const struct kva_district *district, const struct kva_spec *spec)
 {
     if (spec->stripes)
@@ -217,7 +219,7 @@ static enum kva_status take_district_for(struct kva_vm *vm, const struct kva_spe
                          : kva_take_district(vm, &demand, &spec->node, district);
 }
 
-/** Place it in the lowest district in which it fits, or in a new one. */
+/** Place a cargo in the lowest district in which it fits, or in a new one. */
 static enum kva_status place_in_districts(struct kva_vm *vm, const struct kva_spec *spec,
                                           const struct cargo *cargo, uint64_t *start)
 {
@@ -234,7 +236,7 @@ static enum kva_status place_in_districts(struct kva_vm *vm, const struct kva_sp
     return status == KVA_OK ? place_in_district(vm, spec, cargo, district, start) : status;
 }
 
-/* ----------------------------------------------------------------------------------------- either of both */
+/* ------------------------------------------------------------------------------------------- entry points */
 
 enum kva_status kva_place_area(struct kva_vm *vm, const struct kva_spec *spec, uint64_t *start)
 {
@@ -255,9 +257,9 @@ enum kva_status kva_place_parts(struct kva_vm *vm, const struct kva_spec *spec, 
     return place_parts(vm, spec, vm->space, vm->scatter, parts, count, base);
 }
 
-bool kva_segment_from(const struct kva_vm *vm, uint64_t address, struct kva_segment *segment)
+bool kva_lookup_segment_from(const struct kva_vm *vm, uint64_t address, struct kva_segment *segment)
 {
-    for (; segment_at(vm, address, segment); address = segment->last + 1) {
+    for (; lookup_segment(vm, address, segment); address = segment->last + 1) {
         if (segment->state != KVA_FREE && segment->start >= address)
             return true;
     }

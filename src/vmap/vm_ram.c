@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * map_ram: short-lived maps. One of up to KVA_MAP_RAM_MOST frames is an area like those of vmap, but without
- * a guard page. When it ends, it stays mapped:
+ * map_ram: short-lived maps. A map of up to KVA_MAP_RAM_MOST frames is an area like one of vmap, without a
+ * guard page. When it ends, it stays mapped:
  *
  *      kva_map_ram ---found---> the ended map is live again           no call
  *           | not found
  *           v
- *      fresh: in the area of the oldest ended map, if that has        a call for each run of frames, also
- *             its length and is about to make room; else in           in place of the one that would unmap
+ *      fresh: in the area of the oldest ended map, if that has        a call per run of frames; it also
+ *             its length and the limit is reached; else in            replaces the call that would unmap
  *             a new area                                              the oldest
  *
  *      kva_unmap_ram ---> ended: | oldest | ... | newest |            a limited number of pages
  *                                    | makes room
  *                                    v
  *                                  parked, as other areas             at KVA_VM_PARKED_RAM pages, a purge:
- *                                                                     a call for each run of neighbours
+ *                                                                     a call per run of neighbours
  *
- * What has made room is not found any more. Larger maps are areas like those of vmap in every respect. So is
- * every map of a hardened instance, which keeps nothing mapped.
+ * A parked map is not found again. A larger map, and every map of a hardened instance, is an area like one of
+ * vmap in all respects.
  */
 #include "vm_ended.h"
 #include "vm_map.h"
@@ -32,8 +32,9 @@ static enum kva_status attempt_index(void *instance, void *context)
     return kva_ready_ended(instance);
 }
 
-/** A fresh map over the one that ended first. NULL if that does not serve. Where the page source refuses,
- *  both are gone: the area is closed and dropped, with the numbers that it would have shown. */
+/** Make a map in the area of the map that ended first; NULL if that is not possible. If the page source
+ *  refuses, both maps are gone: the area is closed and dropped. Its numbers are noted again before that,
+ *  because kva_drop_area removes them. */
 static struct kva_descriptor *map_over(struct kva_vm *vm, struct kva_vm_frames *frames,
                                        const uint64_t *numbers, size_t count, const void *caller)
 {
@@ -54,7 +55,7 @@ static struct kva_descriptor *map_over(struct kva_vm *vm, struct kva_vm_frames *
     return map;
 }
 
-/** A map that is kept when it ends: found again, or fresh. */
+/** Make a short-lived map: an ended one that is found, or a fresh one. */
 static enum kva_status map_short(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *numbers,
                                  size_t count, const void *caller, struct kva_descriptor **map)
 {
@@ -74,7 +75,7 @@ static enum kva_status map_short(struct kva_vm *vm, struct kva_vm_frames *frames
         vm->ended.misses++;
     }
     vm->ended.live++;
-    (*map)->by.home = chain; /* the index stays where it is */
+    (*map)->by.home = chain; /* the index never moves */
     return KVA_OK;
 }
 
@@ -138,7 +139,7 @@ static void unmap(struct kva_vm *vm, struct kva_descriptor *map, const void *by)
     if (is_short_map(vm, KVA_VM_RAM, map->pages)) {
         kva_unuse_map(vm, map);
         parks = keep_map(vm, map);
-        if (map->of.frames->is_lost) { /* never to be found again */
+        if (map->of.frames->is_lost) { /* no call can ask for its frames again */
             kva_park_ended(vm, map);
             parks = true;
         }

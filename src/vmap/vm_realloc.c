@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Changing an area's size.
+ * Resizing an area.
  *
- *      shrink   | kept      |   tail      |g|      the space takes the tail back first: that may be refused;
+ *      shrink   | kept      |   tail      |g|      the space frees the tail first, which may fail;
  *               | kept      |g|   free      |      then the tail is closed, which cannot fail
  *
- *      grow     | area  |g|      free       |      the space gives what comes after first; then the guard and
- *               | area       more     |g|   |      what comes after it are opened. If that fails, it shrinks
+ *      grow     | area  |g|      free       |      the space extends the segment first; then the pages from
+ *               | area       more     |g|   |      the old guard on are opened. On failure it shrinks back
  *
  *      move     a new area, a copy, and the old one retired
  *
- * Meanwhile the area's state is resizing: a free at the same time returns KVA_EREENTRY. The copy is made
+ * Meanwhile the area's state is KVA_VM_RESIZING: a concurrent free returns KVA_EREENTRY. The copy is made
  * without the lock.
  */
 #include "vm_alloc.h"
@@ -19,13 +19,13 @@
 #include "vm_ready.h"
 #include "vm_retire.h"
 
-/** What a call wants. */
+/** The arguments of a call. */
 struct change {
     size_t size;
     unsigned flags; /* the caller's */
-    uint32_t pages; /* in the area's kind of pages */
+    uint32_t pages; /* rounded up for the area's kind of pages */
     const void *caller;
-    struct kva_bad bad; /* field NULL: none */
+    struct kva_bad bad; /* field NULL: none is bad */
 };
 
 static bool wants_zero(const struct kva_vm *vm, const struct change *change)
@@ -33,8 +33,8 @@ static bool wants_zero(const struct kva_vm *vm, const struct change *change)
     return vm->zero_always || (change->flags & KVA_VM_ZERO);
 }
 
-/** Take over the new size. What is added to the old one reads as zero if that is wanted; from `dirty_end` on
- *  it does by itself, as nobody has used it yet. */
+/** Set the new size. If zeroes are requested, the bytes beyond the old size are cleared up to `dirty_end`;
+ *  the pages from there on are new and read as zero. */
 static void commit_size(struct kva_vm *vm, struct kva_descriptor *area, const struct change *change,
                         uint64_t dirty_end)
 {
@@ -104,7 +104,7 @@ static enum kva_status grow_in_place(struct kva_vm *vm, struct kva_descriptor *a
         return status;
     status = vm->pages.open(vm->pages.context, vm->reservation, start_of(area) + old_bytes, more,
                             (area->flags & KVA_VM_HUGE) != 0);
-    if (status != KVA_OK) { /* what comes after is free now, so that this needs no memory */
+    if (status != KVA_OK) { /* the range after it is free, so this needs no memory */
         (void)resize_place(vm, start_of(area), segment_bytes(vm, area));
         return status;
     }
@@ -114,9 +114,9 @@ static enum kva_status grow_in_place(struct kva_vm *vm, struct kva_descriptor *a
     return KVA_OK;
 }
 
-/** Fill a new area from an old one that is smaller: what was asked for, and the rest of its last page, as far
- *  as anybody may have written there. Where zeroes are wanted, all but what was asked for is zero; fresh
- *  pages are by themselves. */
+/** Fill a new area from a smaller old one: the bytes requested, and the rest of the last page as far as its
+ *  owner may have written there. If zeroes are requested, all bytes but those requested are zero; fresh pages
+ *  already are. */
 static void copy_area(const struct kva_vm *vm, const struct kva_taken *to, const struct kva_descriptor *from,
                       const struct change *change)
 {
@@ -157,8 +157,8 @@ static enum kva_status move(struct kva_vm *vm, struct kva_descriptor *old, const
     return KVA_OK;
 }
 
-/** In place, or else moved. Where there is no room for that either, what was purged on the way may have come
- *  after the area. */
+/** Grow in place, or else move. If there is no room to move either, try in place again: the purge on the way
+ *  may have freed the addresses after the area. */
 static enum kva_status grow_area(struct kva_vm *vm, struct kva_descriptor *area, const struct change *change,
                                  void **moved)
 {
@@ -174,7 +174,7 @@ static enum kva_status resize(struct kva_vm *vm, struct kva_descriptor *area, st
                               void **moved)
 {
     unsigned flags = area->flags & KVA_VM_HUGE;
-    size_t least = flags ? (size_t)vm->pages.huge : 1; /* an area in huge pages stays in them */
+    size_t least = flags ? (size_t)vm->pages.huge : 1; /* an area in huge pages keeps them */
     enum kva_status status =
         kva_pages_of(vm, change->size > least ? change->size : least, &flags, &change->pages, &change->bad);
 
@@ -218,7 +218,7 @@ static enum kva_status change_claimed(struct kva_vm *vm, struct kva_descriptor *
     } else {
         status = change_area_size(vm, area, change, moved);
     }
-    if (!(change->flags & KVA_VM_NO_BLOCK)) /* else as much is parked as there is */
+    if (!(change->flags & KVA_VM_NO_BLOCK)) /* a call that must not block does not purge */
         kva_purge_excess(vm);
     return status;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Reports: a line for each area, and totals. */
+/** kva_vm_report: a line for each area, and the totals. */
 #include "vm_words.h"
 
 static const char *const kind_names[] = {"vmalloc", "vmap", "map_ram", "percpu"};

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Giving areas back: at once into the cache, later in batches.
+ * Retiring areas: into the cache at once, later unmapped in batches.
  *
  *      kva_vfree
- *        |-- a common size, and room for it ---> its bin           nothing else happens
- *        |                                        | another size needs the room
- *        |-- otherwise -----------> parked <------+               a ring, first in, first out
- *        |                            |     ^----- short-lived maps that make room, see vm_ended.c
- *        |                            | more than the limit, or asked for
+ *        |-- its bin has room ------> cached         no other work
+ *        |                              | another size needs the room
+ *        |-- otherwise -----------> parked           a ring, first in, first out
+ *        |                            |     ^------- short-lived maps that make room: vm_ended.c
+ *        |                            | above the limit, or on request
  *        |                            v
- *        |                          PURGE   slice by slice: a call for the first area and its neighbours
+ *        |                          PURGE            in slices: one call for the oldest and its neighbours
  *        |
  *        +-- hardened ---> unmapped at once ---> quarantine ---> free, first in, first out
  */
@@ -32,7 +32,7 @@ void kva_retire_area(struct kva_vm *vm, struct kva_descriptor *area, const void 
         kva_park_area(vm, area);
 }
 
-/** Purge all that is parked now. */
+/** Purge all areas that are parked now. */
 static void purge_parked(struct kva_vm *vm)
 {
     const uintptr_t ticket = vm->parked.tickets;
@@ -48,8 +48,8 @@ void kva_purge_maps(struct kva_vm *vm)
     purge_parked(vm);
 }
 
-/** A thread that finds a purge under way takes one slice of it: so what is parked does not grow, and no
- *  thread does the work of others alone. */
+/** A thread that finds a purge under way runs one slice of it: the parked bytes do not grow, and no thread
+ *  does the work of others alone. */
 static void purge_excess_parked(struct kva_vm *vm)
 {
     if (!kva_is_excess_parked(vm))
@@ -69,10 +69,11 @@ void kva_purge_excess(struct kva_vm *vm)
     kva_trim_emptied(vm);
 }
 
-/** End the quarantine of all that is in it now: first in, first out. What others add meanwhile stays. */
+/** Free the addresses of all areas that are quarantined now, first in, first out. Areas added meanwhile
+ *  stay. */
 static void empty_quarantine(struct kva_vm *vm)
 {
-    const unsigned slice = 256; /* some 100 ns each: 26 us */
+    const unsigned slice = 256; /* some 100 ns each, so 26 us */
 
     for (uint64_t left = vm->quarantine.count.areas; left > 0 && vm->quarantine.head; left--) {
         kva_leave_quarantine(vm);
@@ -81,7 +82,7 @@ static void empty_quarantine(struct kva_vm *vm)
     }
 }
 
-/** All is parked before anything is purged, so that as much as possible is merged. */
+/** All idle areas are parked before the first is purged, so that as many as possible are merged. */
 bool kva_purge_idle(struct kva_vm *vm)
 {
     bool any = kva_cache_park_all(vm) || vm->quarantine.head;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The places of a pool's frames: see vm_stock.h. */
+/** The stock of a frame set's places: see vm_stock.h. */
 #include "vm_stock.h"
 
-/* ---------------------------------------------------------------------------------------- sets of frames */
+/* --------------------------------------------------------------------------------------------------- sets */
 
 unsigned kva_stock_block_order(const struct kva_vm *vm)
 {
@@ -14,7 +14,7 @@ unsigned kva_stock_block_order(const struct kva_vm *vm)
     return (unsigned)min_u64(lowest_bit(vm->pages.huge) - vm->page_shift, KVA_FRAMES_BLOCK_ORDER);
 }
 
-/** The bookkeeping lies in a table of the page source, since it may be large. */
+/** The bookkeeping lies in the page source's zeroed tables, because it may be large. */
 static void *alloc_zeroed(void *context, size_t bytes)
 {
     const struct kva_vm *vm = context;
@@ -29,7 +29,7 @@ static void free_zeroed(void *context, void *table, size_t bytes)
     vm->pages.free_zeroed(vm->pages.context, table, bytes);
 }
 
-/** Make a set; the instance's lock stands for one of its own. */
+/** Make a set. It has no lock of its own: the main lock protects it. */
 static enum kva_status make_set(struct kva_vm *vm, struct kva_stock *stock, unsigned set)
 {
     const struct kva_frames_zone zone = {.start = stock_start(stock, set), .end = stock_end(stock, set)};
@@ -46,7 +46,7 @@ static enum kva_status make_set(struct kva_vm *vm, struct kva_stock *stock, unsi
     return kva_frames_create(&config, &stock->sets[set]);
 }
 
-/** Have a set, and all before it. */
+/** Make a set and all before it, where they are missing. */
 static enum kva_status ready_set(struct kva_vm *vm, struct kva_stock *stock, unsigned set)
 {
     enum kva_status status = KVA_OK;
@@ -58,7 +58,7 @@ static enum kva_status ready_set(struct kva_vm *vm, struct kva_stock *stock, uns
     return status;
 }
 
-/** The set that a place is in. */
+/** The set that holds a place. */
 static unsigned set_of(uint64_t place)
 {
     uint64_t above = place >> KVA_STOCK_SHIFT;
@@ -71,7 +71,7 @@ static uint64_t free_in(const struct kva_stock *stock, unsigned set)
     return stock_end(stock, set) - stock_start(stock, set) - stock->taken[set];
 }
 
-/** How many of these places from the first on are consecutive, and of one set. */
+/** The number of places from the first on that are consecutive and in one set. */
 static size_t consecutive_places(const uint64_t *places, size_t count)
 {
     size_t run = 1;
@@ -96,13 +96,13 @@ static enum kva_frames_type type_of(const struct kva_stock *stock)
     return stock->move ? KVA_MOVABLE : KVA_UNMOVABLE;
 }
 
-/** Take consecutive places: one run of a frame set. */
+/** Take consecutive places: one run of one set. */
 static enum kva_status take_run(struct kva_vm *vm, struct kva_stock *stock, uint64_t count, uint64_t align,
                                 uint64_t *first)
 {
     struct kva_frames_request request = {.count = count, .align = align, .type = type_of(stock)};
 
-    if (is_power_of_two(count) && count == align) /* an order is found faster */
+    if (is_power_of_two(count) && count == align) /* a request by order is faster */
         request = (struct kva_frames_request){.order = lowest_bit(count), .type = type_of(stock)};
     for (unsigned set = 0; set < KVA_STOCK_SETS; set++) {
         uint64_t start;
@@ -120,7 +120,7 @@ static enum kva_status take_run(struct kva_vm *vm, struct kva_stock *stock, uint
     return KVA_ENOSPC;
 }
 
-/** Note the places of a run; `split`: they count as single ones from now on. */
+/** Note the places of a run. `split`: from now on they count as runs of one frame. */
 static void note_run(const struct kva_stock *stock, uint64_t *places, size_t count, bool split)
 {
     if (split)
@@ -129,8 +129,8 @@ static void note_run(const struct kva_stock *stock, uint64_t *places, size_t cou
         places[i] = places[0] + i;
 }
 
-/** Take whole blocks of a set as long as there are any, as far as bookkeeping can be had; returns how many
- *  places that makes. */
+/** Take whole blocks of a set while it has any and its bookkeeping can be allocated; returns the number of
+ *  places taken. */
 static size_t take_blocks(struct kva_vm *vm, struct kva_stock *stock, unsigned set, size_t count,
                           uint64_t *places)
 {
@@ -150,7 +150,7 @@ static size_t take_blocks(struct kva_vm *vm, struct kva_stock *stock, unsigned s
     return done;
 }
 
-/** Take a block or more at once: as one run; else by blocks. Returns how many places were taken. */
+/** Take a block or more: as one run, else by blocks. Returns the number of places taken. */
 static size_t take_large(struct kva_vm *vm, struct kva_stock *stock, size_t count, uint64_t *places)
 {
     size_t done = 0;
@@ -166,7 +166,7 @@ static size_t take_large(struct kva_vm *vm, struct kva_stock *stock, size_t coun
     return done;
 }
 
-/** Take single places of a set, in which so many are free. */
+/** Take single places of a set that has so many free. */
 static enum kva_status take_single_places(struct kva_vm *vm, struct kva_stock *stock, unsigned set,
                                           size_t count, uint64_t *places)
 {
@@ -198,7 +198,7 @@ enum kva_status kva_stock_take(struct kva_vm *vm, struct kva_stock *stock, size_
     return status;
 }
 
-/** What cannot move need not stay together. */
+/** A run that cannot move is split: its frames need not stay together. */
 enum kva_status kva_stock_take_run(struct kva_vm *vm, struct kva_stock *stock, size_t count, uint64_t align,
                                    uint64_t *places)
 {
@@ -211,8 +211,8 @@ enum kva_status kva_stock_take_run(struct kva_vm *vm, struct kva_stock *stock, s
 
 /* --------------------------------------------------------------------------------------------------- give */
 
-/** Free places that make whole runs of a frame set: by many at a time, since most runs are single places. What
- *  comes after the start of a longer one is free by then. */
+/** Free places that make whole runs of a set, many at a time, because most runs are single places. The places
+ *  after the first of a longer run are free once its first is freed. */
 static void free_whole_runs(struct kva_frames *set, uint64_t at, uint64_t end)
 {
     uint64_t firsts[64];
@@ -230,7 +230,8 @@ static void free_whole_runs(struct kva_frames *set, uint64_t at, uint64_t end)
     }
 }
 
-/** Free the part of a run that a place lies in, as far as a range reaches, if the run reaches beyond it. */
+/** If the run that holds a place reaches beyond [*first, *end), free the part of it inside, and cut the
+ *  range. */
 static void free_run_part(struct kva_frames *set, uint64_t place, uint64_t *first, uint64_t *end)
 {
     struct kva_frames_found run;
@@ -247,7 +248,7 @@ static void free_run_part(struct kva_frames *set, uint64_t place, uint64_t *firs
         *end = from;
 }
 
-/** Of runs that were taken as such, what is given may be a part. */
+/** The range may begin and end inside runs that were taken as such. */
 static void give_to(struct kva_frames *set, uint64_t first, uint64_t end)
 {
     free_run_part(set, first, &first, &end);
@@ -310,14 +311,14 @@ const char *kva_stock_check(const struct kva_stock *stock)
         struct kva_frames_stats stats = {0};
         if (!stock->sets[set]) {
             if (stock->taken[set] > 0)
-                return "V13: places are taken of which there is no bookkeeping";
+                return "V13: places without bookkeeping are counted as taken";
             continue;
         }
         if (kva_frames_check(stock->sets[set], &fault) != KVA_OK)
             return fault.what;
         (void)kva_frames_stats_read(stock->sets[set], 0, &stats);
         if (stats.used_frames != stock->taken[set])
-            return "V13: other places are taken than are counted";
+            return "V13: the count of taken places differs from the bookkeeping";
     }
     return NULL;
 }

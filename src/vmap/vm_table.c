@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The tables of areas and of frames' numbers: their memory, and the numbers' runs over several pieces. */
+/** The memory of both tables, and walks over the noted numbers: see vm_table.h. */
 #include "vm_table.h"
 
 _Static_assert(KVA_VM_PIECE == SPARSE_PIECE, "a piece is what kva/vm.h says");
 
-/** The bytes of the table, a pointer for each page of a reservation; and of the numbers, one for each page of
- *  its frames. */
+/** The bytes of the table of areas, and of the numbers. */
 static uint64_t table_bytes(const struct kva_vm *vm, const struct kva_reservation *reservation)
 {
     return (reservation->bytes >> vm->page_shift) * sizeof(struct kva_descriptor *);
@@ -26,7 +25,7 @@ void kva_ask_for_tables(const struct kva_vm *vm, struct kva_reservation *reserva
     reservation->given = sparse_parts(sparse_directory_bytes(table) + sparse_directory_bytes(numbers));
 }
 
-/** The reservation may be smaller than was asked for. One directory comes after the other. */
+/** The reservation may be smaller than requested. The directory of the numbers follows that of the table. */
 void kva_init_tables(struct kva_vm *vm, const struct kva_reservation *reservation)
 {
     char *given = (char *)reservation->tables + KVA_VM_PIECE;
@@ -36,7 +35,7 @@ void kva_init_tables(struct kva_vm *vm, const struct kva_reservation *reservatio
                 given + sparse_directory_bytes(table_bytes(vm, reservation)));
 }
 
-/** Have pieces for `count` entries of a table from entry `at` on, `each` of them in a piece. */
+/** Open pieces for `count` entries of a table from entry `at` on; a piece holds `each`. */
 static enum kva_status ready_table(struct kva_vm *vm, struct sparse *table, uint64_t at, uint64_t count,
                                    uint64_t each)
 {
@@ -54,14 +53,14 @@ enum kva_status kva_ready_tables(struct kva_vm *vm, uint64_t start, uint64_t are
     return ready_table(vm, &vm->numbers, frame_page(vm, start), frames, PIECE_NUMBERS);
 }
 
-/** The table's first piece stays anyway: the next areas will be there. */
+/** The table's first piece always stays: the next areas will use it. */
 bool kva_trim_tables(struct kva_vm *vm)
 {
     const struct kva_pages *pages = &vm->pages;
 
     sparse_hide(&vm->table, 1);
-    /* A change, though of nothing: a thread that counts itself after it sees what is hidden, and one that did
-       so before it is seen. */
+    /* A read-modify-write, so that it is ordered against the reader's increment: a reader that counts itself
+       later sees the hidden pieces as hidden, and one that counted itself earlier is seen here. */
     bool is_read = atomic_fetch_add_explicit(&vm->lookers, 0, memory_order_acq_rel) != 0;
     sparse_give_ended(&vm->table, is_read, pages->close_piece, pages->context, vm->reservation);
     sparse_trim(&vm->numbers, pages->close_piece, pages->context, vm->reservation);
@@ -91,7 +90,7 @@ void kva_copy_numbers(const struct kva_vm *vm, const struct kva_descriptor *map,
 
 bool kva_has_numbers(const struct kva_vm *vm, const struct kva_descriptor *map, const uint64_t *numbers)
 {
-    uint64_t difference = 0; /* without an exit from the loop, which can take several numbers at a time */
+    uint64_t difference = 0; /* no early exit, so that the loop can be vectorized */
 
     for (struct noted noted = noted_from(start_of(map), map->pages); next_noted(vm, &noted);) {
         for (size_t i = 0; i < noted.count; i++)
@@ -103,7 +102,7 @@ bool kva_has_numbers(const struct kva_vm *vm, const struct kva_descriptor *map, 
 
 /* ------------------------------------------------------------------------------------------------- checks */
 
-/** Whether the directory knows how many entries a part of the table has. */
+/** Whether the directory's count of a part's entries is right. */
 static bool is_part_counted(const struct kva_vm *vm, uint64_t part)
 {
     const struct kva_descriptor *_Atomic *slot = (void *)vm->table.pieces;
@@ -115,16 +114,15 @@ static bool is_part_counted(const struct kva_vm *vm, uint64_t part)
     return entries == vm->table.directory[part].used;
 }
 
-/** The entries of the table are those of areas, and all parts with entries have pieces. */
+/** V11, and the sum of the counts: one entry per area. */
 const char *kva_check_tables(const struct kva_vm *vm)
 {
     uint64_t entries = 0;
 
     for (uint64_t part = vm->table.from; part < vm->table.end; part++) {
         if (!is_part_counted(vm, part))
-            return "V11: a part of the table has other entries than its directory counts";
+            return "V11: the directory's count of a part of the table is wrong";
         entries += vm->table.directory[part].used;
     }
-    return entries == vm->all.areas ? NULL
-                                    : "V11: the table does not hold as many entries as there are areas";
+    return entries == vm->all.areas ? NULL : "V11: the table's entries are not as many as the areas";
 }

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Two tables with an entry for each page of the reservation. Both are sparse (base/sparse.h): only pieces of
- * them have memory.
+ * Two sparse tables (base/sparse.h): only some of their pieces have memory.
  *
- *      the table     one pointer for each page: the descriptor of the area that STARTS there, else NULL. A
- *                    piece serves 32 MiB of pages of 4 KiB
- *      the numbers   for each page of the frames part that is mapped, the number of the frame there
+ *      the table     for each page of the reservation, the descriptor of the area that STARTS there, or
+ *                    NULL. A piece serves 32 MiB of pages of 4 KiB
+ *      the numbers   for each page of the frames part, the number of the frame that it maps
  *
- * A call that takes addresses has pieces for them first (kva_ready_tables); kva_vm_purge gives back those in
- * which nothing is left. Entries are read without the instance's lock: vm_area.h says why that is right. The
- * numbers are not.
+ * A call that takes addresses opens the pieces for them first (kva_ready_tables); kva_vm_purge closes the
+ * empty ones. The table's entries are read without the main lock (vm_area.h has the proof), the numbers only
+ * under it.
  */
 #ifndef KVA_VMAP_VM_TABLE_H
 #define KVA_VMAP_VM_TABLE_H
@@ -23,20 +22,18 @@ enum {
     PIECE_NUMBERS = SPARSE_PIECE / sizeof(uint32_t)
 };
 
-/** What the tables of a reservation need: how many pieces there may be, and how many from the beginning. */
+/** Set what the tables of a reservation need: the number of pieces, and how many of them from the start. */
 void kva_ask_for_tables(const struct kva_vm *vm, struct kva_reservation *reservation);
 
-/** Begin with empty tables over a reservation that was taken. */
+/** Start with empty tables over a new reservation. */
 void kva_init_tables(struct kva_vm *vm, const struct kva_reservation *reservation);
 
-/** Have pieces for areas that start in the `areas` pages from `start` on, one at least, and for the frames of
- *  `frames` pages. KVA_OK, or why the page source has none; then nothing has changed but that it may have
- *  given some. */
+/** Open the pieces for areas that start in the `areas` pages from `start` on, at least one, and for the
+ *  numbers of `frames` pages. KVA_OK, or why the page source refused one; pieces opened before that stay. */
 enum kva_status kva_ready_tables(struct kva_vm *vm, uint64_t start, uint64_t areas, uint64_t frames);
 
-/** Give back the pieces in which nothing is left. With the locks of all CPUs. Returns whether
- *  kva_vm_fault_describe is looking: then it may have found what would be given back of the table, and that
- *  stays. */
+/** Close the empty pieces. With the locks of all CPUs. Returns whether kva_vm_fault_describe is running: it
+ *  may have found the pieces of the table, so those stay. */
 bool kva_trim_tables(struct kva_vm *vm);
 
 /** V11: NULL, or how it is broken. */
@@ -50,7 +47,7 @@ static inline size_t entry_number(const struct kva_vm *vm, uintptr_t address)
     return (address - vm->first) >> vm->page_shift;
 }
 
-/** To be written only where kva_ready_tables was called for the address. */
+/** The slot of an address. It may be written only after kva_ready_tables for the address. */
 static inline _Atomic(struct kva_descriptor *) *table_slot(const struct kva_vm *vm, uintptr_t address)
 {
     _Atomic(struct kva_descriptor *) *slots = (void *)vm->table.pieces;
@@ -58,20 +55,22 @@ static inline _Atomic(struct kva_descriptor *) *table_slot(const struct kva_vm *
     return &slots[sparse_place(&vm->table, entry_number(vm, address), PIECE_SLOTS)];
 }
 
+/** Acquire load; pairs with the release in slot_write(). */
 static inline struct kva_descriptor *slot_read(const struct kva_vm *vm, uintptr_t address)
 {
     return atomic_load_explicit(table_slot(vm, address), memory_order_acquire);
 }
 
-/** Let an area be found that is whole, at an address at which there is none; or, with NULL, no longer. */
+/** Enter a complete area at an address without one; or, with NULL, remove it. Release store; pairs with the
+ *  acquire in slot_read(). */
 static inline void slot_write(struct kva_vm *vm, uintptr_t address, struct kva_descriptor *area)
 {
     sparse_count(&vm->table, entry_number(vm, address) / PIECE_SLOTS, area != NULL, area == NULL);
     atomic_store_explicit(table_slot(vm, address), area, memory_order_release);
 }
 
-/** The area that starts at an address; NULL if none does. */
-static inline struct kva_descriptor *area_at(const struct kva_vm *vm, uintptr_t address)
+/** The area that starts at an address; NULL if there is none. */
+static inline struct kva_descriptor *area_starting_at(const struct kva_vm *vm, uintptr_t address)
 {
     return is_in_reservation(vm, address) && (address & (page_of(vm) - 1)) == 0 ? slot_read(vm, address)
                                                                                 : NULL;
@@ -79,14 +78,14 @@ static inline struct kva_descriptor *area_at(const struct kva_vm *vm, uintptr_t 
 
 /* -------------------------------------------------------------------------------------------- the numbers */
 
-/** Which page of the frames part starts at an address. */
+/** The number of the page of the frames part that starts at an address. */
 static inline size_t frame_page(const struct kva_vm *vm, uint64_t start)
 {
     return (size_t)((start - vm->frames_first) >> vm->page_shift);
 }
 
-/** The numbers of the frames of pages that are mapped, from `start` on: as many as lie side by side, *count
- *  at most. */
+/** The frames' numbers of mapped pages from `start` on: as many as are contiguous in the table, *count at
+ *  most. */
 static inline uint32_t *numbers_at(const struct kva_vm *vm, uint64_t start, size_t *count)
 {
     uint32_t *numbers = (void *)vm->numbers.pieces;
@@ -96,15 +95,15 @@ static inline uint32_t *numbers_at(const struct kva_vm *vm, uint64_t start, size
     return &numbers[sparse_place(&vm->numbers, page, PIECE_NUMBERS)];
 }
 
-/** A walk over the noted numbers of pages that are mapped: as many at a time as lie side by side.
+/** A walk over the noted numbers of mapped pages, by contiguous parts:
  *
  *      for (struct noted noted = noted_from(start, pages); next_noted(vm, &noted);)
  *          for (size_t i = 0; i < noted.count; i++)
  *              use(noted.numbers[i]);
  */
 struct noted {
-    uint64_t start; /* the address of the first page of these */
-    size_t left;    /* pages from there on */
+    uint64_t start; /* the address of the first page of the part */
+    size_t left;    /* pages from `start` on */
     size_t count;
     uint32_t *numbers;
 };
@@ -125,14 +124,14 @@ static inline bool next_noted(const struct kva_vm *vm, struct noted *noted)
     return true;
 }
 
-/** Copy the numbers of the frames of a map. */
+/** Copy the numbers of a map's frames. */
 void kva_copy_numbers(const struct kva_vm *vm, const struct kva_descriptor *map, uint64_t *copy);
 
-/** Whether a map is of just these frames, `map->pages` of them, in this order. */
+/** Whether a map maps exactly these `map->pages` frames, in this order. */
 bool kva_has_numbers(const struct kva_vm *vm, const struct kva_descriptor *map, const uint64_t *numbers);
 
-/** Note the numbers of the frames of the pages from `start` on, which are mapped now; or, with NULL, are no
- *  longer. */
+/** Note the numbers of the frames that the pages from `start` on map; or, with NULL, that they map none any
+ *  more. */
 void kva_note_numbers(struct kva_vm *vm, uint64_t start, const uint64_t *numbers, size_t count);
 
 #endif

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Words for areas, shared by reports and faults. */
+/** The names of code addresses in reports and in sentences about faults. */
 #ifndef KVA_VMAP_VM_WORDS_H
 #define KVA_VMAP_VM_WORDS_H
 
 #include "../base/text.h"
 #include "vm_instance.h"
 
-/** The digits that an address is written with in a column. */
+/** The digits of an address in a column. */
 enum { KVA_ADDRESS_DIGITS = 16 };
 
-/** The longest name that a symbol gets; a longer one is cut. */
+/** The longest name of a symbol, terminator included; a longer one is cut. */
 enum { KVA_SYMBOL_BYTES = 96 };
 
-/** A code address by its name, if the instance's symbol function knows one, else as a number. */
+/** Write the name of a code address if the instance's symbol function knows one, else the address as a
+ *  number. */
 static inline void name_code(char name[KVA_SYMBOL_BYTES], const struct kva_vm *vm, const void *address)
 {
     if (vm->symbol && vm->symbol(vm->symbol_context, address, name, KVA_SYMBOL_BYTES) > 0)
@@ -22,7 +23,7 @@ static inline void name_code(char name[KVA_SYMBOL_BYTES], const struct kva_vm *v
     text_put_hex(&text, (uintptr_t)address, KVA_ADDRESS_DIGITS);
 }
 
-/** The same as a part of a line, which a control character in a name must not break. */
+/** Append name_code() to a line. Control characters are replaced, so that a name cannot break the line. */
 static inline void put_code(struct kva_text *text, const struct kva_vm *vm, const void *address)
 {
     char name[KVA_SYMBOL_BYTES];
