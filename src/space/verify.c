@@ -7,7 +7,7 @@
 
 /* --------------------------------------------------------------------------------------- what is deferred */
 
-/** How many deferred segments lie in [start, last], which is inside the address map. */
+/** The number of deferred segments in [start, last], which is inside the address map. */
 static uint64_t count_deferred(const struct kva_space *space, uint64_t start, uint64_t last)
 {
     struct kva_segment segment;
@@ -21,8 +21,8 @@ static uint64_t count_deferred(const struct kva_space *space, uint64_t start, ui
     }
 }
 
-/** The range to be flushed next must begin and end with a deferred segment, and reach over all of the present
- *  epoch (I7). Those of the other epoch, which the flush under way gives back, may lie anywhere. */
+/** I7: the range to be flushed next must begin and end with a deferred segment, and cover all of the present
+ *  epoch. Segments of the other epoch, which the flush under way frees, may lie anywhere. */
 static const char *check_deferred(const struct kva_space *space)
 {
     const struct kva_address_map *map = space->map;
@@ -53,18 +53,18 @@ static const char *check_deferred(const struct kva_space *space)
 
 /* -------------------------------------------------------------------------------------------------- pools */
 
-/** What a walk over the spans, or the magazines, counts. */
+/** The counts of a walk over the spans. */
 struct pool_walk {
     uint64_t objects;
     uint64_t quanta;
     uint64_t live;
     uint64_t pooled;
     uint64_t empty;  /* spans that are wholly free */
-    uint64_t listed; /*   that have free objects */
+    uint64_t listed; /* spans that have free objects */
     uint64_t deferred[KVA_EPOCHS];
 };
 
-/** I8 for one object: in one state, and in a busy segment of the tree unless it is gone. */
+/** I8 for one object: it is in one state, and in a busy segment of the tree unless it is gone. */
 static const char *check_object(const struct kva_space *space, const struct kva_object *object,
                                 struct pool_walk *walk)
 {
@@ -72,7 +72,7 @@ static const char *check_object(const struct kva_space *space, const struct kva_
     uint32_t i = object->index;
     bool gone = bit_is_set(span->is_gone, i);
     int states = gone + bit_is_set(span->is_free, i) + object_is_live(object);
-    struct kva_segment piece;
+    struct kva_segment segment;
 
     for (unsigned epoch = 0; epoch < KVA_EPOCHS; epoch++) {
         states += bit_is_set(span->is_deferred[epoch], i);
@@ -86,8 +86,8 @@ static const char *check_object(const struct kva_space *space, const struct kva_
         return NULL;
     walk->objects++;
     walk->quanta += span->quanta;
-    core_find(space->map, object_start(object), &piece);
-    bool inside = piece.state == KVA_BUSY && piece.last - object_start(object) >= span->bytes - 1;
+    core_find(space->map, object_start(object), &segment);
+    bool inside = segment.state == KVA_BUSY && segment.last - object_start(object) >= span->bytes - 1;
     return inside ? NULL : "I8: an object is not in a busy segment of the tree";
 }
 
@@ -110,7 +110,7 @@ static const char *check_span(const struct kva_space *space, struct kva_span *sp
     return (free > 0) == list_is_linked(&span->link) ? NULL : "I8: a span is not listed by what it has";
 }
 
-/** How many spans are on all the CPUs' lists, by their counts. */
+/** The number of spans on all CPUs' lists, by their counts. */
 static uint64_t count_listed(const struct kva_pools *pools)
 {
     uint64_t listed = 0;
@@ -120,7 +120,7 @@ static uint64_t count_listed(const struct kva_pools *pools)
     return listed;
 }
 
-/** Every object in a magazine is in no other state. */
+/** I8 for the objects in magazines: none is live or free, and they are what the CPUs count. */
 static const char *check_magazines(const struct kva_pools *pools, uint64_t *pooled)
 {
     for (unsigned c = 0; c < pools->cpus; c++) {
@@ -187,7 +187,7 @@ static enum kva_status check(const struct kva_space *space, struct kva_fault *fa
     return KVA_ECORRUPT;
 }
 
-/** I8, which needs the locks of all CPUs. */
+/** I8. Requires the locks of all CPUs. */
 static enum kva_status check_pools(const struct kva_space *space, struct kva_fault *fault)
 {
     uint64_t address = 0;
@@ -211,8 +211,8 @@ enum kva_status kva_space_check(const struct kva_space *space, struct kva_fault 
     return status;
 }
 
-/** The address, or the end of the address map next to it: the space may end elsewhere than it did when the address
- *  was noted. */
+/** The address, or the end of the address map next to it: the bounds may have changed since the address was
+ *  noted. */
 static uint64_t clamp_to(const struct kva_address_map *map, uint64_t address)
 {
     return min_u64(max_u64(address, map->first), map->last);
