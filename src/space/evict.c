@@ -440,7 +440,7 @@ static enum kva_status replace_candidates(const struct kva_eviction *eviction,
     map->engine->clear(map, whole->start, whole->last);
     sync_point(threads_of(space));
     enum kva_status status = core_reserve(map, eviction->start, eviction->last, eviction->request.owner);
-    check_contract(&map->ledger.hooks, status == KVA_OK, __func__, "E1: what was prepared for has failed",
+    check_contract(&map->ledger.hooks, status == KVA_OK, __func__, "E1: a prepared change has failed",
                    eviction->start);
     end_compound(space);
     return status;

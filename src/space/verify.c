@@ -36,19 +36,19 @@ static const char *check_deferred(const struct kva_space *space)
     if (others > 0 && space->stage == KVA_FLUSH_NONE)
         return "I7: a deferred segment waits for a flush that has ended";
     if (waiting == 0)
-        return start > last ? NULL : "I7: a range is to be flushed for nothing";
+        return start > last ? NULL : "I7: a range is to be flushed, but no segment waits for that";
     if (start > last || start < map->first || last > map->last)
-        return "I7: the range to be flushed is none";
+        return "I7: the range to be flushed is not a range of the space";
     kva_lookup(space, start, &first_one);
     kva_lookup(space, last, &last_one);
     bool tight = first_one.state == KVA_DEFERRED && first_one.start == start &&
                  last_one.state == KVA_DEFERRED && last_one.last == last;
     if (!tight)
-        return "I7: the range to be flushed does not end with deferred segments";
+        return "I7: the range to be flushed does not begin and end with deferred segments";
     uint64_t inside = count_deferred(space, start, last);
     return inside >= waiting && inside <= waiting + others
                ? NULL
-               : "I7: the range to be flushed is not that of the deferred segments";
+               : "I7: the range to be flushed does not hold as many deferred segments as are counted";
 }
 
 /* -------------------------------------------------------------------------------------------------- pools */
@@ -106,8 +106,10 @@ static const char *check_span(const struct kva_space *space, struct kva_span *sp
     walk->empty += free == span->count;
     walk->listed += free > 0;
     if (free != span->free || gone != span->gone || gone == span->count)
-        return "I8: a span has its objects counted wrong";
-    return (free > 0) == list_is_linked(&span->link) ? NULL : "I8: a span is not listed by what it has";
+        return "I8: a span's counts of its objects are wrong";
+    return (free > 0) == list_is_linked(&span->link)
+               ? NULL
+               : "I8: a span with free objects is not listed, or one without is";
 }
 
 /** The number of spans on all CPUs' lists, by their counts. */
@@ -136,7 +138,7 @@ static const char *check_magazines(const struct kva_pools *pools, uint64_t *pool
             }
         }
         if (held != pools->cpu[c].held || held > pools->share)
-            return "I8: a CPU holds other than it counts, or more than it may";
+            return "I8: a CPU's count of held quanta is wrong, or above its share";
     }
     return NULL;
 }
