@@ -9,7 +9,7 @@
  *   kva_memory_host      (kva/memory.h) blocks aligned for any object, from any thread; NULL if there are
  *                        none; a block of 2 MiB or more deserves a huge page
  *   kva_threads_host     (kva/threads.h) how threads wait, and which CPU they run on
- *   kva_corruption_host  (kva/status.h) reports a broken invariant without heap or stdio, and ends the program
+ *   kva_corruption_host  (kva/status.h) reports a broken invariant without heap or stdio; ends the program
  *   kva_engine_host      (kva/engine.h) the engine of a space that names none
  *   kva_pages_host       (kva/pages.h) the page source of instances of vmap
  *

@@ -172,7 +172,7 @@ enum kva_status kva_core_alloc(struct kva_address_map *map, const struct kva_req
     return status == KVA_OK ? core_alloc(map, &demand, request->owner, start) : status;
 }
 
-/* -------------------------------------------------------------------------------------- giving back */
+/* ------------------------------------------------------------------------------------------ freeing */
 
 /** The engine's call depends on the part:
  *

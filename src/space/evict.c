@@ -348,7 +348,7 @@ enum kva_status kva_evict_add(struct kva_eviction *eviction, struct kva_candidat
     return leave(space, status);
 }
 
-/* ---------------------------------------------------------------------------------------- what must go */
+/* ------------------------------------------------------------------------- the candidates that must go */
 
 /** The candidate itself if it must go, else NULL. It does not end below the range that is cleared. */
 static struct kva_candidate *if_it_must_go(const struct kva_eviction *eviction,

@@ -3,7 +3,7 @@
 /** Lookups by address, and counts; see lookup.h. */
 #include "lookup.h"
 
-/* ------------------------------------------------------------------------------------------ with the lock */
+/* ---------------------------------------------------------------------------------- with the space's lock */
 
 static enum kva_state object_state(const struct kva_object *object)
 {
@@ -74,7 +74,7 @@ enum kva_status kva_refuse_start(const struct kva_space *space, const char *wher
     return KVA_ECORRUPT;
 }
 
-/* --------------------------------------------------------------------------------------------- without it */
+/* -------------------------------------------------------------------------------------- lock-free lookups */
 
 static bool lookup_once(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
 {

@@ -227,7 +227,7 @@ static void refill(struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta
     magazine->count = count;
 }
 
-/* ------------------------------------------------------------------------------------------ take, give */
+/* -------------------------------------------------------------------------------------- allocate, free */
 
 /** Whether the pools can serve a request: no window, no filter, lowest first, up to the largest object. As
  *  the window's upper end 0 means no limit, and as the alignment it means 1. */
@@ -385,7 +385,7 @@ bool kva_pool_free(struct kva_space *space, uint64_t start)
     return given;
 }
 
-/* ---------------------------------------------------------------------- given back with the space's lock */
+/* -------------------------------------------------------------------------- freed under the space's lock */
 
 bool kva_pool_free_to_span(struct kva_space *space, const struct kva_object *object)
 {
@@ -464,7 +464,7 @@ void kva_pools_free_deferred(struct kva_space *space, unsigned epoch, uint64_t m
             epoch);
 }
 
-/* -------------------------------------------------------------------------------------- all of the pools */
+/* --------------------------------------------------------------------------------------------- all pools */
 
 /** With all CPUs' locks: else an object that is allocated on one CPU, and another that is freed on the next,
  *  could be missed. */

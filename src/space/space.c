@@ -82,7 +82,7 @@ static void declare_classes(const struct kva_config *config, uint64_t quantum, u
     sort_classes(declared, quantum, sorted);
 }
 
-/* ----------------------------------------------------------------------------------------- life cycle */
+/* -------------------------------------------------------------------------------- init, fini, preload */
 
 static enum kva_status occupy_range(struct kva_address_map *map, const struct kva_range *range,
                                     struct kva_bad *bad)

@@ -233,8 +233,8 @@ struct kva_span *kva_span_find(const struct kva_pools *pools, uint64_t address);
 uint32_t kva_spans_take(struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta,
                         struct kva_object *objects, uint32_t most);
 
-/** Make an object free that is in no other state. A wholly free segment of the tree may go back to the
- *  tree. */
+/** Make an object free that is in no other state. Its segment of the tree may be freed if all objects in that
+ *  are free now. */
 void kva_span_give(struct kva_space *space, const struct kva_object *object);
 
 /** Give all wholly free spans back to the tree. Takes no memory. */

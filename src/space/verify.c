@@ -5,7 +5,7 @@
 
 #include "lookup.h"
 
-/* --------------------------------------------------------------------------------------- what is deferred */
+/* -------------------------------------------------------------------------------------- deferred segments */
 
 /** The number of deferred segments in [start, last], which is inside the address map. */
 static uint64_t count_deferred(const struct kva_space *space, uint64_t start, uint64_t last)
@@ -171,7 +171,7 @@ static const char *check_spans(const struct kva_space *space, uint64_t *address)
     return same ? NULL : "I8: the pools' counts differ from what a walk counts";
 }
 
-/* ---------------------------------------------------------------------------------------------------- all */
+/* --------------------------------------------------------------------------------------------- all checks */
 
 static enum kva_status check(const struct kva_space *space, struct kva_fault *fault)
 {
