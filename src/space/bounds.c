@@ -1,31 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What a space consists of: its ends, and the absent ranges between its regions.
+ * The bounds of a space: its ends, and the absent ranges between its regions.
  *
  *      first                                                      last
  *      | busy | free | busy |      absent      | free | busy | free |
- *      |<---- region ------>|                  |<---- region ------>|
+ *      |<---- a region ---->|                  |<---- a region ---->|
  *
- * An absent range is a segment of the tree that is parked in an epoch of its own (engine.h, ABSENT). All
- * there is to do is made of what an engine does anyway; two rules make the segments one and only one way to
- * say what belongs to a space:
+ * An absent range is a segment of the tree, deferred in an epoch of its own (engine.h, ABSENT). Two
+ * invariants make the representation unique:
  *
- *   The ends are not absent     what is taken away at an end is cut off (narrow), and so is an absent range
- *                               that would be outermost then
- *   No two absent ranges touch  what is taken away beside one becomes one with it
+ *   - The ends are not absent. A range that is removed at an end is cut off (narrow), together with an absent
+ *     range that would become outermost.
+ *   - No two absent ranges touch. A range that is removed beside an absent one merges with it.
  *
  *      add       outside:   | space |                         extend ->  | space |   free         |
- *                                                    occupy, park gap ->  | space | absent | free |
- *                inside:    | absent                 |   wake, give a part back, park the rest
+ *                                               occupy, defer the gap -> | space | absent | free |
+ *                inside:    | absent                 |        undefer, free a part, defer the rest
  *                           | absent | free | absent |
- *      remove    middle:    | absent |   free   | absent |    wake, give back, occupy all, park
+ *      remove    middle:    | absent |   free   | absent |    undefer, free, occupy all, defer
  *                           |          absent            |
- *                at an end: |   free   | absent | busy        wake, give back, narrow
+ *                at an end: |   free   | absent | busy        undefer, free, narrow
  *                                               | busy
  *
- * ONE STEP. Where there are several changes, the memory for all is at hand before the first one, or the only
- * change that takes some is undone; and lookups without the lock see them at once (enter.h, begin_compound).
+ * ATOMICITY. A call with several changes prepares the memory for all of them before the first, or undoes the
+ * only change that takes memory. Lock-free lookups see all of its changes or none (enter.h, begin_compound).
  */
 #include <kva/ranges.h>
 
@@ -34,7 +33,7 @@
 
 /* ------------------------------------------------------------------------------------------------ changes */
 
-/** The free range [start, last] becomes absent. KVA_OK, KVA_ENOMEM. */
+/** Make the free range [start, last] absent. KVA_OK, KVA_ENOMEM. */
 static enum kva_status make_absent(struct kva_space *space, uint64_t start, uint64_t last)
 {
     struct kva_address_map *map = space->map;
@@ -46,7 +45,7 @@ static enum kva_status make_absent(struct kva_space *space, uint64_t start, uint
     return status;
 }
 
-/** The absent range that starts at `start` becomes free. */
+/** Make the absent range that starts at `start` free. */
 static void free_absent(struct kva_space *space, uint64_t start)
 {
     (void)space->map->engine->undefer(space->map, start);
@@ -54,7 +53,7 @@ static void free_absent(struct kva_space *space, uint64_t start)
     (void)core_free(space->map, start);
 }
 
-/** Whether an address of the space lies in an absent range, and which. */
+/** Whether the segment that holds an address of the space is absent; *absent receives the segment. */
 static bool find_absent(const struct kva_address_map *map, uint64_t address, struct kva_segment *absent)
 {
     core_find(map, address, absent);
@@ -63,7 +62,7 @@ static bool find_absent(const struct kva_address_map *map, uint64_t address, str
 
 /* ------------------------------------------------------------------------------------------------- adding */
 
-/** [start, last] lies wholly below the space, or above it. */
+/** Add [start, last], which lies wholly below or above the space. */
 static enum kva_status add_outside(struct kva_space *space, uint64_t start, uint64_t last)
 {
     struct kva_address_map *map = space->map;
@@ -75,15 +74,15 @@ static enum kva_status add_outside(struct kva_space *space, uint64_t start, uint
     last = max_u64(map->last, last);
     if (!apart)
         return core_extend(map, first, last);
-    if (map->engine->prepare(map, 1) != KVA_OK) /* two segments more, as of one operation */
+    if (map->engine->prepare(map, 1) != KVA_OK) /* it adds two segments, as one operation may */
         return KVA_ENOMEM;
     (void)core_extend(map, first, last);
     sync_point(threads_of(space));
     return make_absent(space, gap_start, gap_last);
 }
 
-/** [start, last] lies in an absent range. The part is given back before the rest is parked again: if there is
- *  no memory for that, all of it is. */
+/** Add [start, last], which lies in an absent range. The part is freed before the rest is deferred again: if
+ *  there is no memory to free it, all of the range is deferred again. */
 static enum kva_status add_inside(struct kva_space *space, const struct kva_segment *absent, uint64_t start,
                                   uint64_t last)
 {
@@ -157,8 +156,8 @@ enum kva_status kva_space_grow(struct kva_space *space, uint64_t first, uint64_t
 
 /* ----------------------------------------------------------------------------------------------- removing */
 
-/** The free range [start, last], not all of the space, goes; and `below` and `above`, the absent ranges that
- *  it touches (NULL: none), become one with it. */
+/** Remove the free range [start, last], which is not all of the space. It merges with the absent ranges that
+ *  it touches, `below` and `above` (NULL: none). */
 static enum kva_status cut_out_range(struct kva_space *space, uint64_t start, uint64_t last,
                                      const struct kva_segment *below, const struct kva_segment *above)
 {
@@ -221,11 +220,11 @@ enum kva_status kva_space_remove(struct kva_space *space, uint64_t start, uint64
 
 /* ---------------------------------------------------------------------------------------------- shrinking */
 
-/** New ends, and what is in the way of them. */
+/** New ends, and the worst state in their way. */
 struct new_ends {
-    uint64_t first; /* as they are asked for */
+    uint64_t first; /* as requested */
     uint64_t last;
-    uint64_t nearest_first; /* what is not absent, next to them */
+    uint64_t nearest_first; /* the outermost addresses between them that are not absent */
     uint64_t nearest_last;
     enum kva_state in_the_way;
     struct kva_bad bad;
@@ -242,8 +241,8 @@ static enum kva_status validate_new_ends(const struct kva_address_map *map, stru
     return status;
 }
 
-/** What is most in the way between the end `inner`, which stays, and the end `outer`, which goes; they may be
- *  one. */
+/** The worst state of the addresses from the end `outer`, which is cut off, to the end `inner`, which stays.
+ *  The two may be equal. */
 static enum kva_state worst_state(const struct kva_space *space, uint64_t inner, uint64_t outer)
 {
     struct kva_segment conflict;
@@ -280,7 +279,7 @@ static enum kva_status attempt_new_ends(void *instance, void *operation)
     return ends->in_the_way == KVA_FREE ? KVA_OK : KVA_ENOSPC;
 }
 
-/** All absent ranges in [start, last] become free. */
+/** Make all absent ranges in [start, last] free. */
 static void free_absent_in(struct kva_space *space, uint64_t start, uint64_t last)
 {
     struct kva_segment segment;
@@ -293,7 +292,7 @@ static void free_absent_in(struct kva_space *space, uint64_t start, uint64_t las
     }
 }
 
-/** Cut off what is free or absent below `first` and above `last`. */
+/** Cut off the free and absent addresses below `first` and above `last`. */
 static void cut_ends(struct kva_space *space, uint64_t first, uint64_t last)
 {
     struct kva_address_map *map = space->map;

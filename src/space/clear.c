@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Freeing whatever is busy in a range, and taking a range whatever is busy in it.
+ * kva_clear frees all busy addresses of a range; kva_reserve_over also takes the range.
  *
  *                      start                                last
  *      |====== A ======|=====|  free  |== B ==|  deferred  |=====|=== C ===|
  *      |====== A ======|         free         |  deferred  |free |=== C ===|      kva_clear
  *
- * At most two busy segments are CUT, those that the range's ends lie in; all others are freed whole, which
- * takes no memory. So what may be needed is known beforehand, and at hand before the first change. Then
- * nothing can fail, and the changes are hidden from lookups without the lock until all are made.
+ * At most two busy segments are CUT: those that hold the ends of the range. All others are freed whole, which
+ * takes no memory. So the memory is prepared before the first change, no change can fail, and lock-free
+ * lookups see all changes or none.
  *
- * WITH POOLS. An object can be given back with its CPU's lock alone, and lookups find it by its own word. So
- * all CPUs' locks are held here, and no lookup is under way then: each takes one of them. kva_clear gives
- * objects that lie in the range back to their spans, and needs no drain. kva_reserve_over needs the range in
- * the tree: it drains the pools and makes ordinary segments of what objects are left in the range, which
- * no caller can tell; if there is no memory for that, it returns KVA_ENOMEM.
+ * WITH POOLS, an object can be freed under a CPU's lock alone, and lookups read its own state. So both calls
+ * hold all CPUs' locks. No lock-free lookup runs meanwhile, because each holds a CPU's lock. kva_clear frees
+ * objects in the range to their spans, without a drain. kva_reserve_over needs the range in the tree: it
+ * drains the pools and moves the objects that are left in the range to the tree, which no caller can observe.
+ * If there is no memory for that, it returns KVA_ENOMEM.
  */
 #include <kva/ranges.h>
 
@@ -24,22 +24,22 @@
 
 /* ------------------------------------------------------------------------------------ the ends of a range */
 
-/** Whether a busy segment begins before `at` and goes on there: to divide things at `at` cuts it. */
+/** Whether a boundary below `at` cuts a busy segment; *segment receives the segment that holds `at`. */
 static bool is_cut_before(const struct kva_space *space, uint64_t at, struct kva_segment *segment)
 {
     kva_lookup(space, at, segment);
     return segment->state == KVA_BUSY && segment->start < at;
 }
 
-/** The same for the address after `last`. */
+/** The same for a boundary above `last`. */
 static bool is_cut_after(const struct kva_space *space, uint64_t last, struct kva_segment *segment)
 {
     kva_lookup(space, last, segment);
     return segment->state == KVA_BUSY && segment->last > last;
 }
 
-/** Prepare to cut the busy segments that reach out of [start, last]: they are ordinary ones then, and the
- *  memory is at hand. KVA_OK; KVA_ENOMEM. With all CPUs' locks. */
+/** Prepare to cut the busy segments that reach out of [start, last]: move them from the pools to the tree,
+ *  and take memory. KVA_OK, KVA_ENOMEM. Requires all CPUs' locks. */
 static enum kva_status prepare_cuts(struct kva_space *space, uint64_t start, uint64_t last)
 {
     struct kva_segment first;
@@ -50,7 +50,7 @@ static enum kva_status prepare_cuts(struct kva_space *space, uint64_t start, uin
 
     if (before)
         status = leave_pool(space, first.start);
-    if (after && status == KVA_OK) /* they may be the same: then it has left already */
+    if (after && status == KVA_OK) /* it may be the same segment, which has then moved already */
         status = leave_pool(space, second.start);
     return (before || after) && status == KVA_OK ? space->map->engine->prepare(space->map, 1) : status;
 }
@@ -60,26 +60,25 @@ static enum kva_status prepare_cuts(struct kva_space *space, uint64_t start, uin
 struct clearing {
     uint64_t start;
     uint64_t last;
-    uint64_t bytes;     /* that were busy. No range has 2^64 */
-    void *owner;        /* of what takes their place */
-    struct kva_bad bad; /* written only with a status that is the caller's bug */
+    uint64_t bytes;     /* freed; below 2^64, as every range that a caller gives */
+    void *owner;        /* of the range that kva_reserve_over takes */
+    struct kva_bad bad; /* written only with a status of misuse */
 };
 
-/** Free the part of a busy segment that begins at `start` and ends at `last`. It is whole, or an ordinary
- *  segment. */
-static void free_piece(struct kva_space *space, const struct kva_segment *segment, uint64_t start,
-                       uint64_t last)
+/** Free the part [start, last] of a busy segment. Of an object, the part is all of it. */
+static void free_part_of(struct kva_space *space, const struct kva_segment *segment, uint64_t start,
+                         uint64_t last)
 {
     struct kva_object object;
 
     if (kva_pool_object(space, start, &object))
-        (void)kva_pool_release(space, &object);
+        (void)kva_pool_free_to_span(space, &object);
     else
         (void)kva_core_free_part(space->map, segment, start, last);
 }
 
-/** Free what is busy in [start, last], objects of pools among it, with the memory for it at hand; how many
- *  bytes that was. */
+/** Free all busy addresses in [start, last], objects of pools included; returns their bytes. Memory is
+ *  prepared. */
 static uint64_t free_with_objects(struct kva_space *space, uint64_t start, uint64_t last)
 {
     struct kva_segment segment;
@@ -90,7 +89,7 @@ static uint64_t free_with_objects(struct kva_space *space, uint64_t start, uint6
         uint64_t end = min_u64(segment.last, last);
         if (segment.state == KVA_BUSY) {
             bytes += end - at + 1;
-            free_piece(space, &segment, at, end);
+            free_part_of(space, &segment, at, end);
             sync_point(threads_of(space));
         }
         if (segment.last >= last)
@@ -98,8 +97,8 @@ static uint64_t free_with_objects(struct kva_space *space, uint64_t start, uint6
     }
 }
 
-/** With pools, there is no compound: spans that objects go back to hide their own changes, and no lookup is
- *  under way. */
+/** With pools, a compound is not needed: no lock-free lookup runs, and spans that go back to the tree begin
+ *  their own. */
 static enum kva_status clear_with_pools(struct kva_space *space, struct clearing *clearing)
 {
     kva_cpus_take(locks_of(space));
@@ -123,7 +122,7 @@ static enum kva_status clear(struct kva_space *space, struct clearing *clearing)
     return KVA_OK;
 }
 
-/** The way in of both calls. */
+/** The entry of both calls. */
 static enum kva_status enter_clearing(struct kva_space *space, const char *where, struct clearing *clearing,
                                       uint64_t size)
 {
@@ -141,7 +140,7 @@ static enum kva_status enter_clearing(struct kva_space *space, const char *where
     return KVA_OK;
 }
 
-/** The way out. */
+/** The exit of both calls. */
 static enum kva_status leave_clearing(struct kva_space *space, const char *where,
                                       const struct clearing *clearing, enum kva_status status,
                                       uint64_t *bytes)
@@ -175,7 +174,7 @@ enum kva_status kva_space_reset(struct kva_space *space)
         return status;
     struct clearing all = {.start = space->map->first, .last = space->map->last};
     (void)kva_flush_all(space);
-    (void)clear(space, &all); /* nothing reaches out of it: so there is nothing to cut */
+    (void)clear(space, &all); /* no segment reaches out of it, so nothing is cut */
     kva_pools_give_back(space);
     verify_change(space, __func__, all.start);
     return leave(space, KVA_OK);
@@ -183,7 +182,7 @@ enum kva_status kva_space_reset(struct kva_space *space)
 
 /* ------------------------------------------------------------------------------------------ reserve over */
 
-/** Whether the tree has something deferred in [start, last]. */
+/** Whether the tree has a deferred segment in [start, last]. */
 static bool is_deferred_in(const struct kva_address_map *map, uint64_t start, uint64_t last)
 {
     struct kva_segment segment;
@@ -195,9 +194,9 @@ static bool is_deferred_in(const struct kva_address_map *map, uint64_t start, ui
     return found;
 }
 
-/** What in [start, last] does not give way to a range that is taken over it: KVA_EAGAIN if something is
- *  deferred, KVA_ENOSPC if a drain has left something in a pool. */
-static enum kva_status find_unyielding(const struct kva_space *space, uint64_t start, uint64_t last)
+/** What in [start, last] cannot be cleared: KVA_EAGAIN for a deferred segment or object, KVA_ENOSPC for a
+ *  pooled object that a drain has left; else KVA_OK. */
+static enum kva_status find_in_the_way(const struct kva_space *space, uint64_t start, uint64_t last)
 {
     enum kva_status status = KVA_OK;
     struct kva_segment segment;
@@ -215,8 +214,7 @@ static enum kva_status find_unyielding(const struct kva_space *space, uint64_t s
     }
 }
 
-/** Two changes may add a busy segment: the punch, if the range lies inside one segment, and the
- *  occupation. */
+/** Two changes may add a busy segment: the occupation, and the punch if the range lies inside one segment. */
 static enum kva_status prepare_over(struct kva_space *space, const struct clearing *clearing)
 {
     struct kva_address_map *map = space->map;
@@ -228,8 +226,8 @@ static enum kva_status prepare_over(struct kva_space *space, const struct cleari
     return map->engine->prepare(map, inside ? 2 : 1);
 }
 
-/** With all CPUs' locks, and the pools drained. Another thread may have taken part of the range away from the
- *  space during a flush. */
+/** Requires all CPUs' locks and drained pools. The range is validated again, because another thread may have
+ *  removed part of it from the space during a flush. */
 static enum kva_status attempt_over(void *instance, void *operation)
 {
     struct kva_space *space = instance;
@@ -238,7 +236,7 @@ static enum kva_status attempt_over(void *instance, void *operation)
         kva_range_present(space->map, clearing->start, clearing->last, &kva_range_plain, &clearing->bad);
 
     if (status == KVA_OK)
-        status = find_unyielding(space, clearing->start, clearing->last);
+        status = find_in_the_way(space, clearing->start, clearing->last);
     if (status == KVA_OK)
         status = kva_pools_leave(space, clearing->start, clearing->last);
     if (status == KVA_OK)
@@ -262,7 +260,7 @@ enum kva_status kva_reserve_over(struct kva_space *space, uint64_t start, uint64
     if (status != KVA_OK)
         return status;
     status = kva_attempt_drained(space, attempt_over, &clearing);
-    if (status == KVA_EAGAIN) { /* once: others could defer there for ever */
+    if (status == KVA_EAGAIN) { /* once only: others could defer there for ever */
         (void)kva_flush_all(space);
         status = kva_attempt_drained(space, attempt_over, &clearing);
     }

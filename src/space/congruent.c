@@ -7,8 +7,8 @@
 
 static const struct kva_range_names part_names = {"parts[i].offset", "parts[i].size"};
 
-/** A part begins after the end of the one before it, which is *extent, and is aligned. *extent becomes its
- *  own end. */
+/** A part must be aligned, and begin after *extent, the end of the part before it. *extent becomes its own
+ *  end. */
 static enum kva_status validate_part(const struct kva_part *parts, size_t i, uint64_t align, uint64_t quantum,
                                      uint64_t *extent, struct kva_bad *bad)
 {
@@ -49,7 +49,7 @@ enum kva_status kva_congruent_demand_of(const struct kva_address_map *map, const
         return bad_field(bad, KVA_EINVAL, "nocross");
     if (request->filter)
         return bad_field(bad, KVA_EINVAL, "filter");
-    for_base.size = 1; /* the parts have sizes */
+    for_base.size = 1; /* each part has a size of its own */
     enum kva_status status = kva_demand_of(map, &for_base, demand, bad);
     if (status == KVA_OK)
         status = kva_validate_parts(parts, count, max_u64(demand->align, demand->stride), map->quantum,
@@ -64,7 +64,7 @@ enum kva_status kva_congruent_demand_of(const struct kva_address_map *map, const
 
 /* --------------------------------------------------------------------------------------------- the search */
 
-/** The bytes that a part takes, which has been validated. */
+/** The bytes of a validated part, rounded up to the quantum. */
 static uint64_t bytes_of_part(const struct kva_address_map *map, const struct kva_part *part)
 {
     uint64_t bytes = 0;
@@ -73,7 +73,7 @@ static uint64_t bytes_of_part(const struct kva_address_map *map, const struct kv
     return bytes;
 }
 
-/** The lowest or highest base, in the demand's window for the base, at which one part fits. */
+/** Find the lowest or highest base in the demand's window at which one part fits. */
 static enum kva_status fit_part(struct kva_address_map *map, const struct kva_demand *base_demand,
                                 const struct kva_part *part, uint64_t *base)
 {
@@ -125,7 +125,7 @@ static enum kva_status occupy_part(struct kva_address_map *map, const struct kva
     return status;
 }
 
-/** If there is no memory for one part, those before it are freed: that needs none, and cannot fail (E2). */
+/** If there is no memory for one part, the parts before it are freed again, which takes none (E2). */
 enum kva_status kva_congruent_occupy(struct kva_address_map *map, const struct kva_congruence *congruence,
                                      const struct kva_threads *threads)
 {

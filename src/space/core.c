@@ -17,8 +17,7 @@ enum kva_status kva_range_of(uint64_t quantum, uint64_t start, uint64_t size,
     if (!is_aligned(start, quantum))
         return bad_field(bad, KVA_EALIGN, names->start);
     if (!align_up(size, quantum, &rounded) || !last_of_range(start, rounded, last))
-        return bad_field(bad, KVA_EWRAP,
-                         names->size); /* all 2^64 addresses at once cannot be asked for, then */
+        return bad_field(bad, KVA_EWRAP, names->size); /* a size that rounds up to 2^64 is refused as well */
     return KVA_OK;
 }
 
@@ -64,7 +63,7 @@ enum kva_status kva_validate_bounds(uint64_t first, uint64_t last, uint64_t quan
 
 /* ------------------------------------------------------------------------------------------ requests */
 
-/** 0 if a request asks no more of its start than a power of two that divides it. */
+/** 0 if a request restricts its start by an alignment that is a power of two only. */
 static inline uint64_t start_shape(const struct kva_request *request)
 {
     return request->phase | request->nocross | (request->align & (request->align - 1));
@@ -83,7 +82,7 @@ static void look_at_map(const void *map, uint64_t address, struct kva_segment *s
     core_find(map, address, segment);
 }
 
-/** The shape of a request, for a demand whose size is known. */
+/** Add the shape of a request to a demand whose size is known. */
 static enum kva_status demand_shape(const struct kva_address_map *map, const struct kva_request *request,
                                     struct kva_demand *demand, struct kva_bad *bad)
 {
@@ -106,8 +105,8 @@ static enum kva_status demand_shape(const struct kva_address_map *map, const str
     return KVA_OK;
 }
 
-/** The rest of a request that is not plain, for a demand whose size and window are known. Not inline: plain
- *  requests do not carry it along. */
+/** Complete the demand of a request that is not plain. Its size and window are known. Not inline, so that
+ *  plain requests do not pay for it. */
 static __attribute__((noinline)) enum kva_status demand_further(const struct kva_address_map *map,
                                                                 const struct kva_request *request,
                                                                 struct kva_demand *demand,
@@ -127,7 +126,7 @@ static __attribute__((noinline)) enum kva_status demand_further(const struct kva
     return demand_shape(map, request, demand, bad);
 }
 
-/** The window of a request, [request->min, max], and the address map must meet. */
+/** The window [request->min, max] must meet the address map. */
 static enum kva_status validate_window(const struct kva_address_map *map, uint64_t min, uint64_t max,
                                        struct kva_bad *bad)
 {
@@ -136,7 +135,7 @@ static enum kva_status validate_window(const struct kva_address_map *map, uint64
     return min > map->last ? bad_field(bad, KVA_EWINDOW, "min") : KVA_OK;
 }
 
-/** Inline, since kva_core_alloc is on the way of every allocation. */
+/** Inline: every allocation runs through kva_core_alloc. */
 static inline enum kva_status demand_of(const struct kva_address_map *map, const struct kva_request *request,
                                         struct kva_demand *demand, struct kva_bad *bad)
 {
@@ -173,15 +172,14 @@ enum kva_status kva_core_alloc(struct kva_address_map *map, const struct kva_req
     return status == KVA_OK ? core_alloc(map, &demand, request->owner, start) : status;
 }
 
-/* -------------------------------------------------------------------------------------- giving back */
+/* ------------------------------------------------------------------------------------------ freeing */
 
-/** Free it:
+/** The engine's call depends on the part:
  *
- *      all of it     |====================|     release
- *      its head      |=========|-- busy --|     trim
- *      its tail      |-- busy --|=========|     resize
- *      its middle    |- busy -|====|- busy -|   punch
- */
+ *       whole         |====================|     free
+ *       head          |=========|-- busy --|     trim
+ *       tail          |-- busy --|=========|     resize
+ *       middle        |- busy -|====|- busy -|   punch */
 enum kva_status kva_core_free_part(struct kva_address_map *map, const struct kva_segment *whole,
                                    uint64_t start, uint64_t last)
 {
@@ -193,7 +191,7 @@ enum kva_status kva_core_free_part(struct kva_address_map *map, const struct kva
                                : engine->punch(map, whole->start, start, last);
 }
 
-/** Free what a busy segment has of [start, last], if it reaches out of that. */
+/** Free the part in [start, last] of the busy segment at `at`, if the segment reaches out of that range. */
 static void cut_at_end(struct kva_address_map *map, uint64_t at, uint64_t start, uint64_t last)
 {
     struct kva_segment segment;
@@ -203,7 +201,7 @@ static void cut_at_end(struct kva_address_map *map, uint64_t at, uint64_t start,
         (void)kva_core_free_part(map, &segment, max_u64(segment.start, start), min_u64(segment.last, last));
 }
 
-/** First the two that the ends lie in, which may be one; then all that lie inside. */
+/** First the two segments that hold the ends, which may be one; then all segments between. */
 uint64_t kva_core_clear(struct kva_address_map *map, uint64_t start, uint64_t last,
                         const struct kva_threads *threads)
 {

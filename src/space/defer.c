@@ -5,27 +5,26 @@
  *
  *      busy --kva_free_deferred--> deferred --flush--> free
  *
- * A flush (of a TLB, an IOTLB, a fence) costs about the same for one range as for many; so ranges wait, and
- * one callback with the range that covers them all serves the batch. That covering range is kept as ranges
- * are parked; the engine keeps the ranges themselves.
+ * A flush (of a TLB, an IOTLB, a fence) costs about the same for one range as for many. So freed ranges wait,
+ * and one callback serves them all: it receives the range that covers them. The space keeps the covering
+ * range, and the engine keeps the deferred ranges.
  *
- * A FLUSH has three stages. It takes the covering range and turns the epoch that is parked in
- * (KVA_FLUSH_CALLING): what is parked from then on waits for the next flush. It calls the callback, without
- * the lock. Then it gives back what has the old epoch (KVA_FLUSH_GIVING), a slice at a time with the lock
- * dropped in between, so that no thread waits for all of it. There is one at a time.
+ * A FLUSH has three stages. One flush runs at a time.
  *
- *      parked in    0 0 0 0 | 1 1 1 1 1 1 1 1 1 | 0 0
+ *   1. It takes the covering range and switches the epoch (KVA_FLUSH_CALLING): ranges that are deferred from
+ *      then on wait for the next flush.
+ *   2. It calls the callback, without the lock.
+ *   3. It frees the ranges of the old epoch (KVA_FLUSH_GIVING), one slice per hold of the lock, so that no
+ *      thread waits for all of them.
+ *
+ *      epoch        0 0 0 0 | 1 1 1 1 1 1 1 1 1 | 0 0
  *      flush 1              |callback|-- 0 -----|
  *      flush 2                                  |callback|-- 1 --|
  *
- * WHO HELPS, WHO WAITS. Flushes are numbered. A thread that wants room knows which number has to end before
- * all is free that was parked when it began, and works towards that: it begins a flush if there is none,
- * waits while another thread's callback runs, and gives back slices like any other. A flush has ended when
- * the last slice is done, by any thread.
- *
- * NO WAIT IN A CIRCLE. The thread in a flush callback waits for nothing but the main lock and the CPUs'. The
- * one in a reclaim callback may wait for a flush, which waits for no reclaim callback; it asks no callback
- * itself, so it never waits for its turn to ask.
+ * WAITING. Flushes are numbered. A thread that needs room knows the number of the flush that frees all ranges
+ * deferred when it began, and works until that one has ended: it begins a flush if there is none, waits while
+ * another thread's callback runs, and frees slices itself. The last slice ends the flush, whichever thread
+ * frees it. docs/theory/threads.md shows that these waits do not deadlock.
  */
 #include "defer.h"
 
@@ -57,12 +56,12 @@ void kva_defer_init(struct kva_space *space, const struct kva_config *config)
 
 /* ---------------------------------------------------------------------------------------------- flush */
 
-/** How many segments a slice gives back. One takes about 0.2 us where all is in the cache, and a few where
- *  nothing is: 32 take 10 to 100 us at worst, and cost one more lock operation in 32 steps. With one thread
- *  no other waits. */
+/** How many segments a slice frees. One takes about 0.2 us if all is in the cache, and a few us if nothing
+ *  is: 32 take 10 to 100 us at worst, and cost one more lock operation in 32 steps. With one thread a slice
+ *  has no limit, because no other thread waits. */
 enum { DEFER_SLICE = 32 };
 
-/** The flush under way has got on: let the threads that wait for it look. */
+/** Wake the threads that wait for the flush under way to advance. */
 static void announce(struct kva_space *space)
 {
     if (threads_of(space)) {
@@ -71,7 +70,7 @@ static void announce(struct kva_space *space)
     }
 }
 
-/** Sleep until the flush under way gets on. */
+/** Wait until the flush under way advances. */
 static void wait_for_turn(struct kva_space *space)
 {
     uint32_t turn = atomic_load_explicit(&space->shared->turn, memory_order_relaxed);
@@ -96,7 +95,7 @@ static void call_back(struct kva_space *space)
     set_flusher(space, 0);
 }
 
-/** There is none under way, and something to flush. */
+/** Requires that no flush is under way, and that something is deferred. */
 static void begin_flush(struct kva_space *space)
 {
     space->flush_start = space->deferred_start;
@@ -148,15 +147,15 @@ bool kva_flush_all(struct kva_space *space)
 {
     uint64_t waits = kva_waiting(space, space->epoch);
     bool any = waits + kva_waiting(space, space->epoch ^ 1) > 0;
-    uint64_t last = space->begun + (waits > 0); /* the number of the flush that has to end */
+    uint64_t last = space->begun + (waits > 0); /* the number of the flush that must end */
 
     while (space->flushes < last)
         kva_flush_step(space);
     return any;
 }
 
-/** More is deferred than the limit allows. A flush under way is helped with one slice, not waited for: the
- *  next call will see to the rest. */
+/** More is deferred than the limit allows. If a flush is under way, free one slice and do not wait for it:
+ *  later calls do the rest. */
 static void flush_beyond_limit(struct kva_space *space)
 {
     if (space->stage == KVA_FLUSH_NONE)
@@ -165,10 +164,10 @@ static void flush_beyond_limit(struct kva_space *space)
         give_slice(space);
 }
 
-/** Park an object that starts at `start`, or find out why there is none. It may be handed out between two
- *  looks: then once more. */
-static enum kva_status park_object(struct kva_space *space, const struct kva_object *object, uint64_t start,
-                                   uint64_t *last)
+/** Defer the object that starts at `start`, or report why there is none. Repeats if the object was freed and
+ *  allocated again between the two looks. */
+static enum kva_status defer_object(struct kva_space *space, const struct kva_object *object, uint64_t start,
+                                    uint64_t *last)
 {
     enum kva_status status;
 
@@ -181,12 +180,12 @@ static enum kva_status park_object(struct kva_space *space, const struct kva_obj
     return misuse(space, status, "kva_free_deferred", start);
 }
 
-static enum kva_status park(struct kva_space *space, uint64_t start, uint64_t *last)
+static enum kva_status defer_busy(struct kva_space *space, uint64_t start, uint64_t *last)
 {
     struct kva_object object;
 
     if (kva_pool_object(space, start, &object))
-        return park_object(space, &object, start, last);
+        return defer_object(space, &object, start, last);
     if (space->map->engine->defer(space->map, start, space->epoch, last) != KVA_OK)
         return kva_refuse_start(space, "kva_free_deferred", start);
     return KVA_OK;
@@ -199,7 +198,7 @@ enum kva_status kva_free_deferred(struct kva_space *space, uint64_t start)
 
     if (status != KVA_OK)
         return status;
-    status = park(space, start, &last);
+    status = defer_busy(space, start, &last);
     if (status != KVA_OK)
         return leave(space, status);
     space->deferred_start = min_u64(space->deferred_start, start);
@@ -222,8 +221,8 @@ enum kva_status kva_flush(struct kva_space *space)
 
 /* ------------------------------------------------------------------------- the list, for the callback */
 
-/** The lowest of what the flush under way is about to free that starts at or above `from`, in the range that
- *  it covers: a segment of the tree, or an object of a pool. */
+/** The lowest segment of the tree, or object of a pool, that the flush under way is about to free and that
+ *  starts at or above `from`. */
 static bool next_of_flush(const struct kva_space *space, uint64_t from, struct kva_segment *next)
 {
     const struct kva_address_map *map = space->map;
@@ -240,8 +239,8 @@ static bool next_of_flush(const struct kva_space *space, uint64_t from, struct k
     return true;
 }
 
-/** The lowest range of the list from `from` on. Nothing of the old epoch comes or goes while the callback
- *  runs. */
+/** The lowest range of the list at or above `from`; adjacent ranges are one. The old epoch does not change
+ *  while the callback runs. */
 static enum kva_status next_range(const struct kva_space *space, uint64_t from, struct kva_segment *range)
 {
     struct kva_segment next;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The way into a space, and out of it, of each public function: what is checked first, locks, and reports of
- * misuse.
+ * The entry and the exit of each public function: the first checks, the locks, and reports of misuse.
  */
 #ifndef KVA_SPACE_ENTER_H
 #define KVA_SPACE_ENTER_H
@@ -11,21 +10,21 @@
 #include "../base/sequence.h"
 #include "../engine/engine.h"
 
-/** What threads and pools need beyond what one thread does; from the space's memory source. */
+/** The part of a space that only threads and pools need; from the space's memory source. */
 struct kva_shared {
-    struct kva_threads threads; /* the port's, if there is more than one thread */
+    struct kva_threads threads; /* a copy of the port's table; unused with one thread */
     struct kva_pools *pools;    /* NULL: none */
     _Atomic uintptr_t flusher;  /* the thread inside the flush callback; 0: none */
     _Atomic uint32_t compound;  /* a sequence count, see begin_compound */
-    struct kva_locks locks;     /* the CPUs' records are of struct kva_cpu (span.h) */
-    _Atomic uint32_t turn;      /* changes whenever the flush under way gets on */
+    struct kva_locks locks;     /* a CPU's record is a struct kva_cpu (span.h) */
+    _Atomic uint32_t turn;      /* changes whenever the flush under way advances */
 };
 
-/** How far the flush under way is. */
+/** The stage of the flush under way. */
 enum kva_flush_stage {
     KVA_FLUSH_NONE,
     KVA_FLUSH_CALLING, /* its callback runs */
-    KVA_FLUSH_GIVING   /* what it covered becomes free, slice by slice */
+    KVA_FLUSH_GIVING   /* its ranges become free, slice by slice */
 };
 
 static inline bool is_initialised(const struct kva_space *space)
@@ -38,7 +37,7 @@ static inline bool has_pools(const struct kva_space *space)
     return is_initialised(space) && space->shared && space->shared->pools;
 }
 
-/** NULL for a space that has neither threads nor pools. */
+/** NULL for a space with neither threads nor pools. */
 static inline const struct kva_locks *locks_of(const struct kva_space *space)
 {
     return space->shared ? &space->shared->locks : NULL;
@@ -50,7 +49,7 @@ static inline const struct kva_threads *threads_of(const struct kva_space *space
     return space->shared ? space->shared->locks.threads : NULL;
 }
 
-/** NULL where there are none. */
+/** NULL for a space without pools. */
 static inline struct kva_pools *pools_of(const struct kva_space *space)
 {
     return space->shared ? space->shared->pools : NULL;
@@ -66,7 +65,7 @@ static inline void unlock_space(const struct kva_space *space)
     main_drop(locks_of(space));
 }
 
-/** Whether the caller is the flush callback, or called by it. */
+/** Whether the caller runs inside the flush callback. */
 static inline bool inside_flush(const struct kva_space *space)
 {
     if (space->stage != KVA_FLUSH_CALLING)
@@ -75,20 +74,20 @@ static inline bool inside_flush(const struct kva_space *space)
                                  thread_self(threads_of(space));
 }
 
-/** Whether the caller is a reclaim callback, or called by one. */
+/** Whether the caller runs inside a reclaim callback. */
 static inline bool inside_reclaim(const struct kva_space *space)
 {
     return is_in_callback(&space->reclaim, threads_of(space));
 }
 
-/** Report a caller's bug on an initialised space that no single value is to blame for; returns `status`. */
+/** Report misuse of an initialised space that is not due to a single value; returns `status`. */
 static inline enum kva_status misuse(const struct kva_space *space, enum kva_status status, const char *where,
                                      uint64_t address)
 {
     return kva_report_misuse(&space->map->ledger.hooks, status, where, address, NULL);
 }
 
-/** The same, where an argument or field has a bad value. */
+/** The same, where an argument or a field has a bad value. */
 static inline enum kva_status misuse_of(const struct kva_space *space, enum kva_status status,
                                         const char *where, uint64_t address, const struct kva_bad *bad)
 {
@@ -102,14 +101,14 @@ static inline enum kva_status misuse_null(const struct kva_space *space, const c
     return misuse_of(space, KVA_ENULL, where, address, &(struct kva_bad){field, 0});
 }
 
-/** The way out of every call that has found its way in. */
+/** The exit of every call that has entered. */
 static inline enum kva_status leave(const struct kva_space *space, enum kva_status status)
 {
     unlock_space(space);
     return status;
 }
 
-/** The way in of every call that looks at a space: KVA_OK with the space locked, or a status without. */
+/** The entry of every call that reads a space: KVA_OK with the space's lock, or a status without it. */
 static inline enum kva_status enter(const struct kva_space *space)
 {
     if (!is_initialised(space))
@@ -118,8 +117,7 @@ static inline enum kva_status enter(const struct kva_space *space)
     return KVA_OK;
 }
 
-/** The same, of a call that has to be given a pointer, too; `address` is for the report where that is
- *  NULL. */
+/** The same for a call that needs a further pointer. If that is NULL, the report names `address`. */
 static inline enum kva_status enter_with(const struct kva_space *space, const char *where, uint64_t address,
                                          const void *pointer, const char *field)
 {
@@ -130,7 +128,7 @@ static inline enum kva_status enter_with(const struct kva_space *space, const ch
     return status;
 }
 
-/** The way in of every call that changes a space. */
+/** The entry of every call that changes a space. */
 static inline enum kva_status enter_change(const struct kva_space *space, const char *where)
 {
     enum kva_status status = enter(space);
@@ -140,8 +138,8 @@ static inline enum kva_status enter_change(const struct kva_space *space, const 
     return status;
 }
 
-/** The way in of the calls that not even a reclaim callback may make: it runs in the middle of an allocation,
- *  and of a walk over the callbacks. */
+/** The entry of the calls that a reclaim callback may not make either: it runs inside an allocation, and
+ *  inside a walk over the callbacks. */
 static inline enum kva_status enter_exclusive(const struct kva_space *space, const char *where)
 {
     enum kva_status status = enter_change(space, where);
@@ -151,8 +149,8 @@ static inline enum kva_status enter_exclusive(const struct kva_space *space, con
     return status;
 }
 
-/** Several changes of the tree, or of it and the spans, that lookups without the lock are to see at once or
- *  not at all. */
+/** Begin several changes of the tree, or of the tree and the spans, of which lock-free lookups must see all
+ *  or none (lookup.h). */
 static inline void begin_compound(const struct kva_space *space)
 {
     if (threads_of(space))
@@ -165,7 +163,7 @@ static inline void end_compound(const struct kva_space *space)
         end_change(&space->shared->compound);
 }
 
-/** Lock all of the space, and unlock it. */
+/** Take, and release, the space's lock and those of all CPUs. */
 static inline void freeze(const struct kva_space *space)
 {
     if (space->shared)

@@ -1,29 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Evictions: which few busy segments have to go so that a request fits (kva/evict.h).
+ * Evictions: which busy segments must be freed so that a request fits (kva/evict.h).
  *
- * RUNS. The candidates are in a tree by address. A RUN is a maximal range of candidates, and of free
- * addresses between and beside them: a hole that would arise if all candidates were freed.
+ * RUNS. The candidates are in a tree by address. A RUN is a maximal range of candidates and of free addresses
+ * between and beside them: the hole that would arise if all candidates were freed.
  *
  *      | busy | free |  1  | free |  3  |  2  | busy | free |  4  | deferred |
  *             |<------- a run ------------->|        |<- a run -->|
  *                    low          .     high         low = high
  *
- * A new candidate is busy, so it lies between two runs, never inside one. It joins the runs that it
- * touches, or that only a hole parts it from. So the candidates of a run are neighbours in the tree, and
- * what is known of the run needs to be right at its lowest and at its highest candidate alone: each of the
- * two has its range, and the way to the other.
+ * INVARIANT. The lowest and the highest candidate of a run hold the run's range and a pointer to each other.
+ * Inner candidates need not: a new candidate is busy, so it lies in no run. It joins the runs that it
+ * touches, and those that only a hole separates from it.
  *
- *      feed 5:   low ... high  | free |  5  | free |  low ... high      the high one on the left, and the
- *                low ......................................... high     low one on the right, are inner now
+ *      feed 5:   low ... high  | free |  5  | free |  low ... high      the left high and the right low
+ *                low ......................................... high     become inner candidates
  *
- * Only the run of the new candidate has grown. If the request did not fit before, it fits there or nowhere.
+ * COST. O(log candidates + log n) for each candidate, plus the filter: only the run of the new candidate has
+ * grown, so the request fits there or nowhere (docs/theory/policies.md, Evictions).
  *
- * WHEN THE SPACE CHANGES between two calls, a run may be wider than what would be free, or not as wide as
- * it could be. kva_evict_finish looks at every segment again, under the lock, and returns KVA_EAGAIN where
- * one is neither free nor a candidate as it was fed. No other decision depends on a run: a wrong one costs
- * a call, and breaks nothing.
+ * CHANGES BETWEEN TWO CALLS may leave a run wider or narrower than the hole that would arise.
+ * kva_evict_finish checks every segment again, under the lock, and returns KVA_EAGAIN if one is neither free
+ * nor a candidate as it was fed. No other decision depends on a run: a wrong one costs a call, and breaks
+ * nothing.
  */
 #include "../base/rbtree.h"
 #include "pool.h"
@@ -32,7 +32,7 @@
 #include <kva/evict.h>
 
 enum {
-    EVICTION_FEEDS, /* what a zeroed eviction is in, too; it has no space */
+    EVICTION_FEEDS, /* also the stage of a zeroed eviction, which has no space */
     EVICTION_FOUND,
     EVICTION_OVER,
 };
@@ -55,7 +55,7 @@ static inline struct kva_candidate *lowest_candidate(const struct kva_eviction *
     return candidate_of(kva_rb_outermost(&(struct kva_rb_tree){eviction->root, NULL}, KVA_RB_LEFT));
 }
 
-/** The highest candidate that starts at or below an address; NULL if none does. */
+/** The highest candidate that starts at or below an address; NULL: none. */
 static struct kva_candidate *candidate_below(const struct kva_eviction *eviction, uint64_t address)
 {
     struct kva_candidate *below = NULL;
@@ -71,7 +71,7 @@ static struct kva_candidate *candidate_below(const struct kva_eviction *eviction
     return below;
 }
 
-/** Put a candidate between two neighbours in the tree, either of which may be missing. One of them has no
+/** Insert a candidate between its two neighbours in the tree, either of which may be NULL. One of them has no
  *  child on this side. */
 static void insert_candidate(struct kva_eviction *eviction, struct kva_candidate *candidate,
                              struct kva_candidate *below, struct kva_candidate *above)
@@ -90,11 +90,11 @@ static void insert_candidate(struct kva_eviction *eviction, struct kva_candidate
 struct eviction_run {
     uint64_t start;
     uint64_t last;
-    struct kva_candidate *low; /* its lowest candidate, and its highest one */
+    struct kva_candidate *low; /* the lowest and the highest candidate */
     struct kva_candidate *high;
 };
 
-/** Whether the run of a candidate goes on above it. */
+/** Whether the run of a candidate extends above it. */
 static bool goes_on_above(const struct kva_candidate *candidate)
 {
     return !candidate->other || candidate->other->start > candidate->start;
@@ -105,8 +105,8 @@ static inline bool is_free_or_pooled(const struct kva_segment *segment)
     return segment->state == KVA_FREE || segment->state == KVA_POOLED;
 }
 
-/** Let a run begin as far down as it does: join the run below where the two touch, else take in what is
- *  free. The ends that meet become inner ones. */
+/** Extend a run downwards as far as it reaches: join the run below where the two touch, else include free
+ *  addresses. The ends that meet become inner candidates. */
 static void extend_down(const struct kva_space *space, struct eviction_run *run)
 {
     struct kva_candidate *below = candidate_beside(run->low, KVA_RB_LEFT);
@@ -160,8 +160,8 @@ static void record_run(const struct eviction_run *run)
 
 /* ----------------------------------------------------------------------------------- what fits in a run */
 
-/** What the eviction's request asks for in the space as it is now, which may have grown or shrunk; false if
- *  nothing can satisfy that. */
+/** The demand of the eviction's request in the present space, which may have grown or shrunk; false if no
+ *  place can satisfy it. */
 static bool eviction_demand(const struct kva_eviction *eviction, struct kva_demand *demand)
 {
     struct kva_bad bad;
@@ -171,7 +171,7 @@ static bool eviction_demand(const struct kva_eviction *eviction, struct kva_dema
     return demand->max - demand->min >= demand->size - 1;
 }
 
-/** Whether the request's filter lets the place be used, where it lies in the hole [start, last]. */
+/** Whether the request's filter admits the place in the hole [start, last]. */
 static bool filter_admits(const struct kva_eviction *eviction, uint64_t start, uint64_t last)
 {
     struct kva_demand demand;
@@ -187,7 +187,7 @@ static bool filter_admits(const struct kva_eviction *eviction, uint64_t start, u
     return kva_policy_in_hole(eviction->space->map, &demand, start, last, &at);
 }
 
-/** The nearest candidate of a run that stays, below or above what is cleared; NULL if there is none. */
+/** The nearest candidate of a run that stays, below or above the range that is cleared; NULL: none. */
 static struct kva_candidate *stays_below(const struct kva_eviction *eviction, const struct eviction_run *run)
 {
     struct kva_candidate *candidate = candidate_below(eviction, eviction->clear_start);
@@ -205,7 +205,7 @@ static struct kva_candidate *stays_above(const struct kva_eviction *eviction, co
     return candidate && candidate->last <= run->last ? candidate : NULL;
 }
 
-/** Whether the filter lets the place be used beside the candidates of the run that stay. */
+/** Whether the filter admits the place between the candidates of the run that stay. */
 static bool is_admitted(const struct kva_eviction *eviction, const struct eviction_run *run)
 {
     const struct kva_candidate *below = stays_below(eviction, run);
@@ -215,9 +215,9 @@ static bool is_admitted(const struct kva_eviction *eviction, const struct evicti
                          above ? above->start - 1 : run->last);
 }
 
-/** The filter has let the place be used in all of the run. The candidates that stay lie nearer to it: where
- *  the filter does not let it be used beside one of them, that has to go, too; of two, the lower one, if
- *  that will do. */
+/** The filter has admitted the place in the whole run, but candidates that stay make the hole smaller. Where
+ *  the filter refuses the place beside one of them, that one must go as well; of two, the lower one if that
+ *  suffices. */
 static void clear_for_filter(struct kva_eviction *eviction, const struct eviction_run *run)
 {
     while (!is_admitted(eviction, run)) {
@@ -265,7 +265,7 @@ enum kva_status kva_evict_begin(struct kva_space *space, const struct kva_reques
     return leave(space, KVA_OK);
 }
 
-/** Choose the place in a run, if the request fits. */
+/** Choose the place in a run, if the request fits there. */
 static bool find_in_run(struct kva_eviction *eviction, const struct eviction_run *run)
 {
     struct kva_demand demand;
@@ -287,8 +287,8 @@ static inline bool is_as_fed(const struct kva_candidate *candidate, const struct
            candidate->owner == segment->owner;
 }
 
-/** A busy segment becomes a candidate. One inside a run was free when the run was looked at: the run stays
- *  as it is. */
+/** Make a busy segment a candidate. If it lies inside a run, it was free when the run was computed, and the
+ *  run stays as it is. */
 static enum kva_status feed(struct kva_eviction *eviction, struct kva_candidate *candidate,
                             const struct kva_segment *segment)
 {
@@ -311,7 +311,7 @@ static enum kva_status feed(struct kva_eviction *eviction, struct kva_candidate 
     return find_in_run(eviction, &run) ? KVA_OK : KVA_ENOSPC;
 }
 
-/** The busy segment that starts at an address is fed; or it is the caller's bug. */
+/** Feed the busy segment that starts at an address; a status of misuse if none does. */
 static enum kva_status feed_start(struct kva_eviction *eviction, struct kva_candidate *candidate,
                                   uint64_t start)
 {
@@ -325,7 +325,7 @@ static enum kva_status feed_start(struct kva_eviction *eviction, struct kva_cand
     return status == KVA_OK ? feed(eviction, candidate, &segment) : status;
 }
 
-/** The eviction is not as far as the call wants it, or further. */
+/** Report that the eviction is at another stage than the call requires. */
 static enum kva_status misuse_stage(const struct kva_space *space, const char *where, uint64_t address)
 {
     return misuse_of(space, KVA_EINVAL, where, address, &(struct kva_bad){"eviction", 0});
@@ -348,9 +348,9 @@ enum kva_status kva_evict_add(struct kva_eviction *eviction, struct kva_candidat
     return leave(space, status);
 }
 
-/* ---------------------------------------------------------------------------------------- what must go */
+/* ------------------------------------------------------------------------- the candidates that must go */
 
-/** The candidate itself if it must go: its neighbours below end before the range that is cleared. */
+/** The candidate itself if it must go, else NULL. It does not end below the range that is cleared. */
 static struct kva_candidate *if_it_must_go(const struct kva_eviction *eviction,
                                            struct kva_candidate *candidate)
 {
@@ -379,9 +379,9 @@ struct kva_candidate *kva_evict_next(const struct kva_eviction *eviction,
 
 /* -------------------------------------------------------------------------------------------- the end */
 
-/** Whether all that is to be cleared is free, or a candidate as it was fed: KVA_OK, and `whole` is the same
- *  range with all of the segments at its ends; KVA_EAGAIN; KVA_ENOSPC where a pool has kept something for
- *  want of memory. */
+/** Whether each segment of the range that is cleared is free, or a candidate as it was fed. KVA_OK, and
+ *  `whole` is the range with all of the segments at its ends; KVA_EAGAIN; KVA_ENOSPC if a drain has left an
+ *  object in a pool for want of memory. */
 static enum kva_status verify_candidates(const struct kva_eviction *eviction, struct kva_segment *whole)
 {
     const struct kva_space *space = eviction->space;
@@ -408,7 +408,7 @@ static enum kva_status verify_candidates(const struct kva_eviction *eviction, st
     return KVA_OK;
 }
 
-/** Whether the filter still lets the place be used, in the hole that will be there. */
+/** Whether the filter still admits the place, in the hole that will arise. */
 static bool is_still_admitted(const struct kva_eviction *eviction, const struct kva_segment *whole)
 {
     const struct kva_space *space = eviction->space;
@@ -429,7 +429,7 @@ static bool is_still_admitted(const struct kva_eviction *eviction, const struct 
     return filter_admits(eviction, start, last);
 }
 
-/** Free those that must go, and take their place. What that needs has been prepared. */
+/** Free the candidates that must go, and take the place. Memory is prepared. */
 static enum kva_status replace_candidates(const struct kva_eviction *eviction,
                                           const struct kva_segment *whole)
 {
@@ -440,7 +440,7 @@ static enum kva_status replace_candidates(const struct kva_eviction *eviction,
     map->engine->clear(map, whole->start, whole->last);
     sync_point(threads_of(space));
     enum kva_status status = core_reserve(map, eviction->start, eviction->last, eviction->request.owner);
-    check_contract(&map->ledger.hooks, status == KVA_OK, __func__, "E1: what was prepared for has failed",
+    check_contract(&map->ledger.hooks, status == KVA_OK, __func__, "E1: a prepared change has failed",
                    eviction->start);
     end_compound(space);
     return status;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Forks: all locks are held across one. */
+/** Forks: all locks of a space are held across a fork. */
 #include "defer.h"
 
 enum kva_status kva_space_fork_prepare(struct kva_space *space)

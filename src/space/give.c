@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Giving ranges back at once, whole or in part, and resizing in place. */
+/** Free a range, whole or in part; resize in place; drain the pools. */
 #include "pool.h"
 #include "verify.h"
 
 #include <kva/ranges.h>
 
-/** With the space locked: give a segment of the tree back, or find out why there is none. */
-static enum kva_status release(struct kva_space *space, uint64_t start)
+/** Free a segment of the tree, or report why there is none. Requires the space's lock. */
+static enum kva_status free_segment(struct kva_space *space, uint64_t start)
 {
     if (core_free(space->map, start) != KVA_OK)
         return kva_refuse_start(space, "kva_free", start);
@@ -15,8 +15,8 @@ static enum kva_status release(struct kva_space *space, uint64_t start)
     return KVA_OK;
 }
 
-/** With pools: a live object goes to a pool. What has none there is the tree's; or the caller's bug, unless a
- *  pool has handed an object out there between the two looks: then once more. */
+/** With pools, a live object goes to a pool. If there is none at `start`, the tree has the segment, or it is
+ *  misuse. Repeats if a pool has handed out an object there between the two looks. */
 static enum kva_status free_with_pools(struct kva_space *space, uint64_t start)
 {
     struct kva_object object;
@@ -28,7 +28,7 @@ static enum kva_status free_with_pools(struct kva_space *space, uint64_t start)
         if (status != KVA_OK)
             return status;
         if (!kva_pool_object(space, start, &object))
-            return leave(space, release(space, start));
+            return leave(space, free_segment(space, start));
         status = kva_diagnose_start(space, start);
         if (status != KVA_OK)
             return leave(space, misuse(space, status, "kva_free", start));
@@ -41,10 +41,10 @@ enum kva_status kva_free(struct kva_space *space, uint64_t start)
     if (has_pools(space))
         return free_with_pools(space, start);
     enum kva_status status = enter_change(space, __func__);
-    return status == KVA_OK ? leave(space, release(space, start)) : status;
+    return status == KVA_OK ? leave(space, free_segment(space, start)) : status;
 }
 
-/** The busy segment that [start, last] is to be cut from, or why there is none. */
+/** Find the busy segment that has [start, last]; a status of misuse if there is none. */
 static enum kva_status find_whole(const struct kva_space *space, uint64_t start, uint64_t last,
                                   struct kva_segment *whole, struct kva_bad *bad)
 {
@@ -56,18 +56,18 @@ static enum kva_status find_whole(const struct kva_space *space, uint64_t start,
     return last > whole->last ? bad_field(bad, KVA_ERANGE, kva_range_plain.size) : KVA_OK;
 }
 
-/** Give [start, last] back, of a busy segment that may be an object of a pool. All of an object stays with
- *  the pools, which takes no memory; of a part, the rest becomes an ordinary segment. KVA_EDOUBLE if another
- *  thread gives the object back just now. */
-static enum kva_status release_range(struct kva_space *space, const struct kva_segment *whole, uint64_t start,
-                                     uint64_t last)
+/** Free [start, last] of a busy segment, which may be an object of a pool. A whole object stays with the
+ *  pools, which takes no memory; for a part, the object moves to the tree first. KVA_EDOUBLE if another
+ *  thread frees the object at the same time. */
+static enum kva_status free_busy_range(struct kva_space *space, const struct kva_segment *whole,
+                                       uint64_t start, uint64_t last)
 {
     enum kva_status status = KVA_OK;
     struct kva_object object;
 
     if (kva_pool_object(space, start, &object)) {
         if (whole->start == start && whole->last == last)
-            return kva_pool_release(space, &object) ? KVA_OK : KVA_EDOUBLE;
+            return kva_pool_free_to_span(space, &object) ? KVA_OK : KVA_EDOUBLE;
         status = kva_span_move_to_tree(space, &object);
     }
     return status == KVA_OK ? kva_core_free_part(space->map, whole, start, last) : status;
@@ -86,7 +86,7 @@ enum kva_status kva_free_range(struct kva_space *space, uint64_t start, uint64_t
     if (status == KVA_OK)
         status = find_whole(space, start, last, &whole, &bad);
     if (status == KVA_OK)
-        status = release_range(space, &whole, start, last);
+        status = free_busy_range(space, &whole, start, last);
     if (is_misuse(status))
         (void)misuse_of(space, status, __func__, start, &bad);
     if (status == KVA_OK)
@@ -94,8 +94,8 @@ enum kva_status kva_free_range(struct kva_space *space, uint64_t start, uint64_t
     return leave(space, status);
 }
 
-/** Whether a segment has the size that a caller gives. By lengths less 1, since a segment may have 2^64
- *  bytes, and a size be rounded up to that. */
+/** Whether a segment has the size that the caller passes. Extents are compared, because a segment may have
+ *  2^64 bytes, and a size may round up to that. */
 static bool has_size(const struct kva_segment *segment, uint64_t size, uint64_t quantum)
 {
     return size != 0 && ((size - 1) | (quantum - 1)) == segment->last - segment->start;
@@ -113,7 +113,7 @@ enum kva_status kva_free_sized(struct kva_space *space, uint64_t start, uint64_t
     if (status == KVA_OK) {
         kva_lookup(space, start, &whole);
         status = has_size(&whole, size, space->map->quantum)
-                     ? release_range(space, &whole, start, whole.last)
+                     ? free_busy_range(space, &whole, start, whole.last)
                      : bad_field(&bad, KVA_ESIZE, kva_range_plain.size);
     }
     if (is_misuse(status))
@@ -136,8 +136,8 @@ static enum kva_status attempt_resize(void *instance, void *operation)
     return space->map->engine->resize(space->map, resizing->start, resizing->last);
 }
 
-/** The segment that starts there is busy, and may be an object of a pool. At its size an object stays what it
- *  is; else it becomes an ordinary segment, which can grow and shrink. */
+/** Resize a busy segment, which may be an object of a pool. At its own size the object stays one; else it
+ *  moves to the tree, where it can grow and shrink. */
 static enum kva_status resize_busy(struct kva_space *space, struct resizing *resizing)
 {
     enum kva_status status = KVA_OK;
@@ -172,7 +172,7 @@ enum kva_status kva_resize(struct kva_space *space, uint64_t start, uint64_t siz
         status = resize_busy(space, &resizing);
     if (is_misuse(status))
         (void)misuse_of(space, status, __func__, start, &bad);
-    if (status == KVA_ENOENT) /* another thread has just given it back: somebody's bug */
+    if (status == KVA_ENOENT) /* misuse: another thread has just freed it */
         return leave(space, kva_refuse_start(space, __func__, start));
     if (status == KVA_OK)
         verify_change(space, __func__, start);

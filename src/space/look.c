@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Looking at a space: find, iterate, count, dump. Nothing here changes it. */
+/** Reading a space: find, iterate, count, dump. Nothing here changes it. */
 #include "../base/text.h"
 #include "lookup.h"
 
-/** The segment that holds `address`; the space is locked. */
+/** Find the segment that holds `address`. Requires the space's lock. */
 static enum kva_status find_segment(const struct kva_space *space, uint64_t address,
                                     struct kva_segment *segment)
 {
@@ -19,7 +19,7 @@ static enum kva_status find_segment(const struct kva_space *space, uint64_t addr
     return KVA_OK;
 }
 
-/** The same; but where that lies below the space, or is absent, what comes after it. */
+/** The same; but if the address lies below the space, or is absent, the next segment above. */
 static enum kva_status find_upwards(const struct kva_space *space, uint64_t address,
                                     struct kva_segment *segment)
 {
@@ -29,7 +29,7 @@ static enum kva_status find_upwards(const struct kva_space *space, uint64_t addr
     return KVA_OK;
 }
 
-/** Where other threads may hold the lock, and the segment can be found without it. */
+/** Find the segment without the space's lock. False with one thread, or if the lookup fails. */
 static bool find_unlocked(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
 {
     struct kva_segment found;
@@ -108,8 +108,8 @@ enum kva_status kva_stats_read(const struct kva_space *space, struct kva_stats *
 
 /* ----------------------------------------------------------------------------------------------- dump */
 
-/** The longest line: two addresses, a size, a state, an owner, and the signs between them:
- *  18 + 1 + 18 + 1 + 20 + 1 + 8 + 7 + 18, and the zero byte. */
+/** The longest line: two addresses, a size, a state, an owner, and the characters between them: 18 + 1 + 18 +
+ *  1 + 20 + 1 + 8 + 7 + 18, and the zero byte. */
 enum { DUMP_LINE_BYTES = 96, DIGITS = 16 };
 
 static void put_size(struct kva_text *line, const struct kva_segment *segment)

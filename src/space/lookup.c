@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** What is at an address; see lookup.h. */
+/** Lookups by address, and counts; see lookup.h. */
 #include "lookup.h"
 
-/* ------------------------------------------------------------------------------------------ with the lock */
+/* ---------------------------------------------------------------------------------- with the space's lock */
 
 static enum kva_state object_state(const struct kva_object *object)
 {
@@ -28,7 +28,7 @@ void kva_lookup(const struct kva_space *space, uint64_t address, struct kva_segm
     }
     segment->start = object_start(&object);
     segment->last = segment->start + (object.span->bytes - 1);
-    do { /* again, if its life has ended meanwhile: the owner is not that of the next */
+    do { /* again if it was freed meanwhile: the owner may be another */
         segment->state = object_state(&object);
         segment->owner = segment->state != KVA_POOLED ? object_owner(&object) : NULL;
     } while (segment->state == KVA_BUSY && !object_is_live(&object));
@@ -65,7 +65,7 @@ enum kva_status kva_refuse_start(const struct kva_space *space, const char *wher
     struct kva_object object;
 
     if (status == KVA_OK &&
-        kva_pool_object(space, start, &object)) /* handed out there since another thread gave it back */
+        kva_pool_object(space, start, &object)) /* freed by another thread, and allocated again */
         status = KVA_EDOUBLE;
     if (status != KVA_OK)
         return misuse(space, status, where, start);
@@ -74,7 +74,7 @@ enum kva_status kva_refuse_start(const struct kva_space *space, const char *wher
     return KVA_ECORRUPT;
 }
 
-/* --------------------------------------------------------------------------------------------- without it */
+/* -------------------------------------------------------------------------------------- lock-free lookups */
 
 static bool lookup_once(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
 {
@@ -91,8 +91,8 @@ static bool lookup_once(const struct kva_space *space, uint64_t address, struct 
     return (!pools || !kva_span_find(pools, address)) && is_unchanged(&space->shared->compound, compound);
 }
 
-/** What the tree has. False if a span of a pool lies there, if it was changed too close by, twice, or if the
- *  engine cannot tell. */
+/** Two attempts in the tree. False if a span covers the address, if changes interfered with both attempts, or
+ *  if the engine cannot tell. */
 static bool lookup_twice(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
 {
     if (!space->map->engine->has_try_lookup)
@@ -116,7 +116,7 @@ static bool look_at_object(const struct kva_space *space, const struct kva_objec
     return object_is_live(object);
 }
 
-/** With the caller's CPU's lock, under which the directory may be read. */
+/** Takes the current CPU's lock, under which the directory may be read. */
 static bool look_in_pools(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
 {
     struct kva_cpu *cpu = cpu_lock(space);
@@ -143,8 +143,7 @@ uint64_t kva_waiting(const struct kva_space *space, unsigned epoch)
     return space->map->tally.deferred[epoch] + (pools ? pools->deferred_segments[epoch] : 0);
 }
 
-/** The bytes of all that is deferred, saturated; something is. They are 2^64 at most, so that a sum of 0
- *  stands for that. */
+/** A sum of 0 stands for 2^64: something is deferred, and no more than that. */
 uint64_t kva_deferred_bytes(const struct kva_space *space)
 {
     const struct kva_pools *pools = pools_of(space);
@@ -169,8 +168,7 @@ struct kva_tally kva_whole_tally(const struct kva_space *space, uint64_t *pooled
     uint64_t deferred = pools->deferred_segments[0] + pools->deferred_segments[1];
     *pooled_bytes = bytes_of_quanta(pools, pools->quanta - live.quanta - pools->deferred_quanta);
     *pooled_segments = pools->objects - live.segments - deferred;
-    tally.bytes[KVA_BUSY] += (live.quanta - pools->quanta)
-                             << pools->quantum_shift; /* modulo 2^64, as it is */
+    tally.bytes[KVA_BUSY] += (live.quanta - pools->quanta) << pools->quantum_shift; /* modulo 2^64 */
     tally.segments[KVA_BUSY] += live.segments - pools->tree_segments;
     tally.bytes[KVA_DEFERRED] += pools->deferred_quanta << pools->quantum_shift;
     tally.segments[KVA_DEFERRED] += deferred;

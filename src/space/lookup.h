@@ -1,22 +1,42 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What is at an address: a segment of the tree, or an object of a pool. And what the space holds in all.
+ * Lookups by address: a segment of the tree, or an object of a pool. And the counts of a whole space.
  *
- * WITHOUT THE LOCK, where the engine can (kva_engine.try_lookup). A lookup reads the compound count, asks the
- * engine, and finds no span there; if the count has not changed, all of that was true at one moment. After
- * two failures the caller takes the lock.
+ * LOCK-FREE LOOKUPS (kva_lookup_unlocked) do without the space's lock, if the engine has try_lookup:
+ *
+ *      without pools   read the compound count; ask the engine; has the count changed?
+ *      with pools      take the current CPU's lock, and look into the directory (span.h)
+ *        an object     is it live? read its owner; is it still live?
+ *        no span       as without pools; is there still no span?
+ *
+ * An attempt in the tree that fails is repeated once. After two failures the caller takes the space's lock.
+ *
+ * WHY THEY ARE RIGHT
+ *
+ *   1. The tree and the spans change together, in a COMPOUND change (enter.h). If the compound count is even
+ *      before the first read, and the same after the last, no such change overlapped the reads.
+ *   2. engine/bt_version.h shows that the engine's segment existed at one moment of the call.
+ *   3. A segment that the tree returns is an allocation, not a part of a span, if the directory has no span
+ *      there at the same moment. By point 1 that moment is the one of point 2.
+ *   4. The place and the size of a live object do not change while its span is in the directory, and the span
+ *      stays while the object is live.
+ *   5. The owner of an object is written (release) before the object becomes live, and read (acquire) between
+ *      two reads of `live`. If both find the object live, the owner belongs to the allocation that the second
+ *      one sees: if the object was freed and allocated again in between, then a thread that reads the new
+ *      owner also sees `live` as it was cleared before, or set after. While kva_set_owner runs, the lookup
+ *      returns the new owner or the old one.
  */
 #ifndef KVA_SPACE_LOOKUP_H
 #define KVA_SPACE_LOOKUP_H
 
 #include "span.h"
 
-/** The segment that holds `address`, which is inside the space. With the space's lock. */
+/** The segment that holds `address`, which is inside the space. Requires the space's lock. */
 void kva_lookup(const struct kva_space *space, uint64_t address, struct kva_segment *segment);
 
-/** The same; but where that is absent, what comes after it, or before it. There is something, as the space's
- *  ends are never absent; and it is not absent, as no two absent segments touch (engine.h, I3). */
+/** The same; but if that is absent, the next segment above, or below. It exists, because the ends of a space
+ *  are not absent; and it is not absent, because no two absent segments touch (engine.h, I3). */
 static inline void lookup_upwards(const struct kva_space *space, uint64_t address,
                                   struct kva_segment *segment)
 {
@@ -33,34 +53,34 @@ static inline void lookup_downwards(const struct kva_space *space, uint64_t addr
         kva_lookup(space, segment->start - 1, segment);
 }
 
-/** As kva_lookup, without the space's lock. False if that cannot be told: the address is outside, or absent,
- *  its neighbourhood was being changed, it is an object that is not live, or the engine has no such
- *  lookup. */
+/** As kva_lookup, without the space's lock. False if the lookup cannot tell: the address is outside or
+ *  absent, its neighbourhood is being changed, it lies in a span but in no live object, or the engine has no
+ *  such lookup. */
 bool kva_lookup_unlocked(const struct kva_space *space, uint64_t address, struct kva_segment *segment);
 
-/** The demand of a request, as kva_demand_of; its filter is told objects of pools beside a hole, not the
- *  spans that they lie in. With the space's lock. */
+/** The demand for a request, as kva_demand_of. Its filter receives the objects of pools beside a hole, not
+ *  the segments of the tree that hold them. Requires the space's lock. */
 enum kva_status kva_space_demand_of(const struct kva_space *space, const struct kva_request *request,
                                     struct kva_demand *demand, struct kva_bad *bad);
 
-/** Why no busy segment starts at `start`: one of kva_free's statuses; KVA_OK if one does. */
+/** The status of kva_free for `start`. KVA_OK if an allocation starts there. */
 enum kva_status kva_diagnose_start(const struct kva_space *space, uint64_t start);
 
-/** The engine knows no busy segment that starts at `start`: report why, to one hook or the other. */
+/** The engine has no busy segment that starts at `start`: report why, as misuse or as corruption. */
 enum kva_status kva_refuse_start(const struct kva_space *space, const char *where, uint64_t start);
 
-/** How many segments and objects are deferred in an epoch. */
+/** The number of segments and objects that are deferred in an epoch. */
 uint64_t kva_waiting(const struct kva_space *space, unsigned epoch);
 
-/** The bytes of all that is deferred, saturated. */
+/** The bytes of all deferred segments and objects, of which there is one at least; saturated. */
 uint64_t kva_deferred_bytes(const struct kva_space *space);
 
-/** What the space holds, objects of pools told by what they are. With all locks held. */
+/** The tally of the space, with objects of pools counted by their own states. Requires all locks. */
 struct kva_tally kva_whole_tally(const struct kva_space *space, uint64_t *pooled_bytes,
                                  uint64_t *pooled_segments);
 
-/** The bytes of one state, saturated: the tally counts modulo 2^64, where 0 bytes in some segments can only
- *  be all 2^64. */
+/** The bytes of one state, saturated. The tally counts modulo 2^64: 0 bytes in one segment or more are
+ *  2^64. */
 static inline uint64_t bytes_in(const struct kva_tally *tally, enum kva_state state)
 {
     return bytes_saturated(tally->bytes[state], tally->segments[state] > 0);

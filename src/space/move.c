@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A busy segment goes to another place.
+ * Move a busy segment to another place.
  *
  *      old       |   free   |==== A ====|   free   |
  *      new       |      |==== A ====|   free       |      may overlap the old one
  *
- * First it is seen that nothing but the segment itself lies in the new place; then it is released and
- * occupies that, in one compound, with the memory at hand. So the old place is never given up in vain, and no
- * other thread sees it free: the space's lock is held from the look to the last change. A flush drops the
- * lock, but comes before the look. It may let another thread change the segment itself; so each attempt
- * begins with all of it.
+ * An attempt checks that nothing but the segment itself lies in the new place. Then it frees the segment and
+ * occupies the new place, in one compound, with memory prepared. The space's lock is held from the check to
+ * the last change: so the segment is not lost, and no other thread sees the old place free. A flush releases
+ * the lock, but precedes the check. Another thread may change the segment meanwhile, so each attempt begins
+ * with its lookup.
  */
 #include <kva/ranges.h>
 
@@ -21,12 +21,12 @@ struct relocation {
     uint64_t start;
     uint64_t to;
     uint64_t to_last;
-    struct kva_segment segment; /* as the last attempt has found it */
+    struct kva_segment segment; /* as the last attempt found it */
     struct kva_segment conflict;
-    struct kva_bad bad; /* written only with a status that is the caller's bug */
+    struct kva_bad bad; /* written only with a status of misuse */
 };
 
-/** The end of the new place. A segment of all 2^64 addresses, which can come from kva_join, fits nowhere
+/** Compute the end of the new place. A segment of all 2^64 addresses, which kva_join can make, fits nowhere
  *  else. */
 static enum kva_status aim(const struct kva_space *space, struct relocation *relocation)
 {
@@ -45,7 +45,7 @@ static enum kva_status aim(const struct kva_space *space, struct relocation *rel
                : status;
 }
 
-/** Nothing else lies in the new place. */
+/** Make the move. Nothing else lies in the new place. */
 static enum kva_status commit_move(struct kva_space *space, struct relocation *relocation)
 {
     struct kva_address_map *map = space->map;
@@ -55,7 +55,7 @@ static enum kva_status commit_move(struct kva_space *space, struct relocation *r
         status = map->engine->prepare(map, 1);
     if (status != KVA_OK)
         return status;
-    /* the owner may have changed until it left its pool */
+    /* the owner may have changed until the object moved to the tree */
     core_find(map, relocation->start, &relocation->segment);
     begin_compound(space);
     (void)core_free(map, relocation->start);

@@ -5,13 +5,13 @@
 
 /* --------------------------------------------------------------------------------------- one direction */
 
-/** Where to look: in the holes of an address map, or in one hole alone. */
+/** Where to search: in all holes of an address map, or in one hole. */
 struct field {
     struct kva_address_map *map;
-    const struct kva_place *hole; /* hole_start and hole_last; NULL: all of the address map */
+    const struct kva_place *hole; /* hole_start and hole_last; NULL: the whole address map */
 };
 
-/** The segment that holds an address beside a hole; NULL outside the space, and where it is absent. */
+/** The segment that holds an address beside a hole; NULL if the address is outside the space or absent. */
 static const struct kva_segment *neighbour(const struct kva_demand *demand, bool is_inside, uint64_t address,
                                            struct kva_segment *segment)
 {
@@ -21,7 +21,7 @@ static const struct kva_segment *neighbour(const struct kva_demand *demand, bool
     return segment->state == KVA_ABSENT ? NULL : segment;
 }
 
-/** Whether a hole has room for the size inside the window: a filter is asked about no other. */
+/** Whether a hole has room for the size within the window. The filter receives no other hole. */
 static bool is_in_reach(const struct kva_demand *demand, const struct kva_place *place)
 {
     uint64_t low = max_u64(place->hole_start, demand->min);
@@ -30,8 +30,7 @@ static bool is_in_reach(const struct kva_demand *demand, const struct kva_place 
     return low <= high && high - low >= demand->size - 1;
 }
 
-/** Ask the filter, if there is one, and fit the demand into what it leaves of the hole that the place
- *  tells. */
+/** Call the filter, if there is one, and fit the demand into what it leaves of the place's hole. */
 static bool fit_admitted(const struct kva_address_map *map, const struct kva_demand *demand,
                          const struct kva_place *place, uint64_t *at)
 {
@@ -52,7 +51,7 @@ static bool fit_admitted(const struct kva_address_map *map, const struct kva_dem
     return hole.start <= hole.last && kva_fit_in_hole(hole.start, hole.last, demand, at);
 }
 
-/** The demand for a hole of sufficient size, whatever else is wanted of it. */
+/** The demand for any hole of sufficient size, without the other constraints. */
 static struct kva_demand any_place(const struct kva_address_map *map, const struct kva_demand *demand,
                                    enum kva_policy direction)
 {
@@ -65,8 +64,8 @@ static struct kva_demand any_place(const struct kva_address_map *map, const stru
     };
 }
 
-/** Let the window of a walk over holes begin after one, in the direction of the walk; false if nothing is
- *  left of it. */
+/** Move the window of a walk over holes past a hole, in the direction of the walk; false if no room is
+ *  left. */
 static bool pass_hole(struct kva_demand *walk, const struct kva_place *place)
 {
     if (walk->policy == KVA_LOWEST) {
@@ -81,7 +80,7 @@ static bool pass_hole(struct kva_demand *walk, const struct kva_place *place)
     return walk->max - walk->min >= walk->size - 1;
 }
 
-/** Search hole by hole, and ask the filter about each. */
+/** Search hole by hole, and call the filter for each. */
 static enum kva_status search_filtered(struct kva_address_map *map, const struct kva_demand *demand,
                                        struct kva_place *place)
 {
@@ -99,7 +98,7 @@ static enum kva_status search_filtered(struct kva_address_map *map, const struct
     return KVA_ENOSPC;
 }
 
-/** The lowest or highest start in [min, most] that fits the demand. */
+/** Find the lowest or highest start in [min, most] that satisfies the demand. */
 static enum kva_status search_between(const struct field *field, const struct kva_demand *demand,
                                       enum kva_policy direction, uint64_t min, uint64_t most,
                                       struct kva_place *place)
@@ -122,7 +121,7 @@ static enum kva_status search_between(const struct field *field, const struct kv
 
 /* -------------------------------------------------------------------------------------------- policies */
 
-/** A place that was found some searches ago: let the engine's cursor be there again. */
+/** Locate a start again that an earlier search found, so that the engine can occupy it. */
 static enum kva_status return_to(const struct field *field, const struct kva_demand *demand, uint64_t start,
                                  struct kva_place *place)
 {
@@ -138,14 +137,14 @@ static enum kva_status search_nearest(const struct field *field, const struct kv
                                       struct kva_place *place)
 {
     uint64_t target = demand->target;
-    uint64_t most = UINT64_MAX; /* of the starts above */
-    uint64_t start = 0;         /* of what is found below */
+    uint64_t most = UINT64_MAX; /* the highest start of interest above the target */
+    uint64_t start = 0;         /* found at or below the target */
     enum kva_status below = search_between(field, demand, KVA_HIGHEST, 0, target, place);
 
     if (below == KVA_OK) {
         start = place->start;
         uint64_t distance = target - start;
-        if (distance < 2) /* of two that are equally near, it is the lower */
+        if (distance < 2) /* of two at equal distance, the lower one wins */
             return KVA_OK;
         most = add_saturated(target, distance - 1);
     }
@@ -154,7 +153,8 @@ static enum kva_status search_nearest(const struct field *field, const struct kv
     return below == KVA_OK ? return_to(field, demand, start, place) : KVA_ENOSPC;
 }
 
-/** random * (most + 1) / 2^64, rounded down: by products of 32 bits, as not every host has longer ones. */
+/** random * (most + 1) / 2^64, rounded down; by products of 32 bits, because not every compiler has longer
+ *  ones. */
 static uint64_t scale(uint64_t random, uint64_t most)
 {
     const uint64_t low = UINT32_MAX;
@@ -164,11 +164,11 @@ static uint64_t scale(uint64_t random, uint64_t most)
     uint64_t high = (random >> 32) * (most >> 32) + (high_low >> 32) + (low_high >> 32);
     uint64_t rest = low_high << 32 | (low_low & low);
 
-    return high + (rest > UINT64_MAX - random); /* and once more `random`, for the 1 */
+    return high + (rest > UINT64_MAX - random); /* the carry of adding `random`, for the 1 */
 }
 
-/** The start in the window that the caller's random bits denote, free or not; false if align and phase allow
- *  none. */
+/** The start in the window that the caller's random bits denote, free or not; false if alignment and phase
+ *  allow none. */
 static bool random_start(const struct kva_demand *demand, uint64_t *start)
 {
     struct kva_demand any = *demand;
@@ -199,8 +199,8 @@ static enum kva_status search_random(const struct field *field, const struct kva
     return search_between(field, demand, KVA_LOWEST, 0, from - 1, place);
 }
 
-/** Without an index: look at every hole in the window that is long enough, and keep the smallest in which it
- *  fits. */
+/** Without an index: visit each hole in the window that is long enough, and keep the smallest in which the
+ *  demand fits. */
 static enum kva_status search_best(struct kva_address_map *map, const struct kva_demand *demand,
                                    struct kva_place *place)
 {
@@ -226,8 +226,8 @@ static enum kva_status search_best(struct kva_address_map *map, const struct kva
     return any ? return_to(&field, demand, best, place) : KVA_ENOSPC;
 }
 
-/** With an index: from the smallest hole that is long enough on, until one has a place. The lowest one in it:
- *  only KVA_HIGHEST asks kva_fit_in_hole for another. */
+/** With an index: from the smallest hole that is long enough upwards, until one has a place. It is the lowest
+ *  in that hole: kva_fit_in_hole takes another for KVA_HIGHEST only. */
 static enum kva_status search_best_by_size(struct kva_address_map *map, const struct kva_demand *demand,
                                            struct kva_place *place)
 {
@@ -278,7 +278,7 @@ bool kva_policy_in_hole(struct kva_address_map *map, const struct kva_demand *de
     const struct kva_place hole = {start, last, start, last};
     struct kva_place place;
 
-    if (!demand->is_elaborate) /* then nothing is known of a filter */
+    if (!demand->is_elaborate) /* then demand->filter is not set */
         return kva_fit_in_hole(start, last, demand, at);
     if (search_by_policy(&(struct field){map, &hole}, demand, &place) != KVA_OK)
         return false;

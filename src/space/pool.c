@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Magazines, and what concerns all of the pools; see pool.h. */
+/** Magazines, and operations on all pools; see pool.h. */
 #include "pool.h"
 
 #include "../base/memory.h"
@@ -10,8 +10,8 @@
 uint32_t kva_pools_span_quanta(const struct kva_config *config)
 {
     unsigned shift = lowest_bit(config->quantum ? config->quantum : 1);
-    uint64_t last = (config->last - config->first) >> shift; /* quantum; there is one more of them */
-    uint64_t most = last / 4 + (last % 4 == 3);              /* a space has room for four */
+    uint64_t last = (config->last - config->first) >> shift; /* one less than the quanta of the space */
+    uint64_t most = last / 4 + (last % 4 == 3);              /* a quarter of them */
     uint32_t quanta = KVA_SPAN_QUANTA;
 
     while (quanta > most || quanta > (UINT64_C(1) << 63) >> shift)
@@ -63,7 +63,7 @@ enum kva_status kva_pools_create(struct kva_space *space, const struct kva_confi
 
 /* --------------------------------------------------------------------------------------------- locks */
 
-/** The space and a CPU's pool. */
+/** Take the space's lock and a CPU's. */
 static void lock_both(const struct kva_space *space, struct kva_cpu *cpu)
 {
     lock_space(space);
@@ -76,8 +76,7 @@ static void unlock_both(const struct kva_space *space, struct kva_cpu *cpu)
     unlock_space(space);
 }
 
-/** Whether the caller is the flush callback. Without the space's lock: a thread sees what it has written
- *  itself. */
+/** Whether the caller is the flush callback. Needs no lock: a thread sees its own writes. */
 static bool is_flusher(const struct kva_space *space)
 {
     uintptr_t flusher = atomic_load_explicit(&space->shared->flusher, memory_order_relaxed);
@@ -87,25 +86,25 @@ static bool is_flusher(const struct kva_space *space)
 
 /* ------------------------------------------------------------------------------- spill, refill, decay */
 
-/** Objects of spans that are at home elsewhere come first, so that they do not stay here for long; among each
- *  kind the oldest. */
+/** Order a magazine for a spill: foreign objects first, so that they do not stay long, then the CPU's own;
+ *  among each, the oldest first. */
 static void put_foreign_first(struct kva_magazine *magazine, uint32_t here)
 {
     struct kva_object own[KVA_MAGAZINE];
     uint32_t owns = 0;
-    uint32_t strangers = 0;
+    uint32_t foreign = 0;
 
     for (uint32_t i = 0; i < magazine->count; i++) {
         if (magazine->object[i].span->home == here)
             own[owns++] = magazine->object[i];
         else
-            magazine->object[strangers++] = magazine->object[i];
+            magazine->object[foreign++] = magazine->object[i];
     }
-    memcpy(magazine->object + strangers, own, owns * sizeof own[0]);
+    memcpy(magazine->object + foreign, own, owns * sizeof own[0]);
 }
 
-/** The space is locked, too: `count` objects of a magazine, strangers and then the oldest, go to their
- *  spans. */
+/** Move `count` objects of a magazine to their spans: foreign ones, then the oldest. Requires the CPU's lock
+ *  and the space's. */
 static void spill(struct kva_space *space, struct kva_cpu *cpu, struct kva_magazine *magazine, uint32_t count)
 {
     put_foreign_first(magazine, (uint32_t)(cpu - space->shared->pools->cpu));
@@ -125,10 +124,9 @@ static void empty_cpu(struct kva_space *space, struct kva_cpu *cpu)
     }
 }
 
-/** The CPU holds all that it may: let one magazine after the other give half of what it has, until `quanta`
- *  more may come, and an eighth of the share at least: so that it does not have to be done again for every
- *  object. */
-static void evict(struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta)
+/** The CPU holds its share: make room for `quanta` more, or for an eighth of the share if that is more, so
+ *  that not every object needs it. The magazines in turn give back half of their objects. */
+static void spill_to_share(struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta)
 {
     uint32_t share = space->shared->pools->share;
     uint32_t goal = share - (quanta > share / 8 ? quanta : share / 8);
@@ -140,7 +138,7 @@ static void evict(struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta)
     }
 }
 
-/** With all locks held: empty all magazines into their spans. */
+/** Empty all magazines into their spans. Requires all locks. */
 static void empty_magazines(struct kva_space *space)
 {
     struct kva_pools *pools = space->shared->pools;
@@ -149,9 +147,9 @@ static void empty_magazines(struct kva_space *space)
         empty_cpu(space, &pools->cpu[i]);
 }
 
-/** Now and then, look at the next CPU in turn: if no thread has used its pool since the last look, empty it.
- *  Its lock is only tried: a busy pool is not idle, and two CPUs' locks are taken in the order of their
- *  numbers. */
+/** Once in KVA_DECAY refills and spills, look at the next CPU in turn: if no thread has used its pool since
+ *  the last look, empty it. Its lock is only tried: a pool in use is not idle, and CPUs' locks are taken in
+ *  the order of their numbers. */
 static void decay(struct kva_space *space, struct kva_cpu *cpu)
 {
     struct kva_pools *pools = space->shared->pools;
@@ -167,8 +165,8 @@ static void decay(struct kva_space *space, struct kva_cpu *cpu)
     cpu_unlock(space, victim);
 }
 
-/** Let the spans in limbo be used again if no search in the directory can be under way that began before they
- *  were taken out: every CPU's lock, but the caller's own, has been free since then. */
+/** Let spans and tables in limbo be reused, if each other CPU's lock is seen free: then no search of the
+ *  directory that began before they were taken out is still under way. */
 static void try_to_end_limbo(struct kva_space *space, const struct kva_cpu *cpu)
 {
     struct kva_pools *pools = space->shared->pools;
@@ -185,8 +183,8 @@ static void try_to_end_limbo(struct kva_space *space, const struct kva_cpu *cpu)
     kva_spans_end_limbo(pools);
 }
 
-/** How many objects a refill brings: a batch, but at most a sixteenth of the share, so that one size does not
- *  take the room of all; one at least, for which there is room. */
+/** How many objects a refill moves: a batch, but at most a sixteenth of the share, so that one size does not
+ *  take the room of all; at least one, for which there is room. */
 static uint32_t batch_of(const struct kva_pools *pools, const struct kva_cpu *cpu, uint32_t quanta)
 {
     uint64_t room = min_u64(pools->share - cpu->held, pools->share / 16);
@@ -208,8 +206,8 @@ static struct kva_magazine *magazine_of(struct kva_pools *pools, struct kva_cpu 
     return *magazine;
 }
 
-/** Fill a magazine by half, if there is something; the object with the lowest address goes out first. With
- *  the CPU's lock and the space's. */
+/** Fill half of a magazine, if there are objects; the one with the lowest address is handed out first.
+ *  Requires the CPU's lock and the space's. */
 static void refill(struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta)
 {
     struct kva_pools *pools = space->shared->pools;
@@ -219,7 +217,7 @@ static void refill(struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta
     if (!magazine || quanta > pools->share)
         return;
     if (cpu->held + quanta > pools->share)
-        evict(space, cpu, quanta);
+        spill_to_share(space, cpu, quanta);
     try_to_end_limbo(space, cpu);
     uint32_t count = kva_spans_take(space, cpu, quanta, batch, batch_of(pools, cpu, quanta));
     cpu->held += count * quanta;
@@ -229,10 +227,10 @@ static void refill(struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta
     magazine->count = count;
 }
 
-/* ------------------------------------------------------------------------------------------ take, give */
+/* -------------------------------------------------------------------------------------- allocate, free */
 
-/** What the pools serve: no window, no filter, lowest first, up to the largest object. All else is the
- *  tree's. For the window's upper end and the alignment, 0 stands for no limit and for 1. */
+/** Whether the pools can serve a request: no window, no filter, lowest first, up to the largest object. As
+ *  the window's upper end 0 means no limit, and as the alignment it means 1. */
 static bool is_poolable(const struct kva_space *space, const struct kva_request *request)
 {
     const struct kva_pools *pools = space->shared->pools;
@@ -244,8 +242,8 @@ static bool is_poolable(const struct kva_space *space, const struct kva_request 
            (request->flags & ~(unsigned)KVA_NO_BLOCK) == 0 && !is_flusher(space);
 }
 
-/** The object becomes live. It was in the caller's magazine: no other thread has it. */
-static void begin_life(const struct kva_space *space, const struct kva_object *object, void *owner)
+/** Make an object live. It was in the caller's magazine, so no other thread has it. */
+static void make_live(const struct kva_space *space, const struct kva_object *object, void *owner)
 {
     struct kva_object_state *state = state_of_object(object);
 
@@ -267,7 +265,7 @@ static inline bool take_from_magazine(const struct kva_space *space, struct kva_
     cpu->live_quanta += quanta;
     cpu->live_segments++;
     cpu->uses++;
-    begin_life(space, object, owner);
+    make_live(space, object, owner);
     *start = object_start(object);
     return true;
 }
@@ -300,18 +298,19 @@ static inline bool magazine_has_room(const struct kva_space *space, const struct
     return magazine && magazine->count < KVA_MAGAZINE && cpu->held + quanta <= space->shared->pools->share;
 }
 
-/** Make room in a magazine that is full, or whose CPU holds all that it may. The space is locked, too. */
+/** Make room in a magazine that is full, or whose CPU holds its share. Requires the CPU's lock and the
+ *  space's. */
 static void make_magazine_room(struct kva_space *space, struct kva_cpu *cpu, struct kva_magazine *magazine,
                                uint32_t quanta)
 {
     if (magazine->count == KVA_MAGAZINE)
         spill(space, cpu, magazine, KVA_BATCH);
     if (cpu->held + quanta > space->shared->pools->share)
-        evict(space, cpu, quanta);
+        spill_to_share(space, cpu, quanta);
     decay(space, cpu);
 }
 
-/** Count an object out, which is live no more. */
+/** Count an object that is no longer live. */
 static void count_given(struct kva_cpu *cpu, uint32_t quanta)
 {
     cpu->live_quanta -= quanta;
@@ -325,7 +324,7 @@ static void put(struct kva_cpu *cpu, struct kva_magazine *magazine, const struct
     cpu->held += object->span->quanta;
 }
 
-/** Put a live object into the CPU's magazine, which has room for it; false if it was live no more. */
+/** Put a live object into the CPU's magazine, which has room for it; false if it is no longer live. */
 static bool give_to_magazine(const struct kva_space *space, struct kva_cpu *cpu,
                              const struct kva_object *object)
 {
@@ -338,8 +337,8 @@ static bool give_to_magazine(const struct kva_space *space, struct kva_cpu *cpu,
     return true;
 }
 
-/** The same, where there may be no room: then some is made. Where there is no magazine, the object goes to
- *  its span. The space is locked, too. */
+/** The same without room: make some. If the CPU has no magazine of the size, the object goes to its span.
+ *  Requires the CPU's lock and the space's. */
 static bool give_with_room(struct kva_space *space, struct kva_cpu *cpu, const struct kva_object *object)
 {
     uint32_t quanta = object->span->quanta;
@@ -358,7 +357,7 @@ static bool give_with_room(struct kva_space *space, struct kva_cpu *cpu, const s
     return true;
 }
 
-/** The object, gone or not, that starts at an address. */
+/** Find the object, gone or not, that starts at an address. */
 static bool starts_at(const struct kva_pools *pools, uint64_t start, struct kva_object *object)
 {
     return kva_object_at(pools, start, object) && object_start(object) == start;
@@ -386,9 +385,9 @@ bool kva_pool_free(struct kva_space *space, uint64_t start)
     return given;
 }
 
-/* ---------------------------------------------------------------------- given back with the space's lock */
+/* -------------------------------------------------------------------------- freed under the space's lock */
 
-bool kva_pool_release(struct kva_space *space, const struct kva_object *object)
+bool kva_pool_free_to_span(struct kva_space *space, const struct kva_object *object)
 {
     if (!kva_object_count_out(space, object))
         return false;
@@ -396,15 +395,14 @@ bool kva_pool_release(struct kva_space *space, const struct kva_object *object)
     return true;
 }
 
-/** Another thread may end this life meanwhile, and begin the next one: then the owner is that of the next
- *  one, as if it had been set after that began; or it is overwritten when that begins, as if it had been set
- *  before. */
+/** Another thread may free the object meanwhile, and allocate it again. The new allocation then has this
+ *  owner, as if it had been set afterwards; or its own, as if this one had been set before. */
 bool kva_pool_set_owner(const struct kva_space *space, const struct kva_object *object, void *owner)
 {
     if (!object_is_live(object))
         return false;
     sync_point(threads_of(space));
-    /* An exchange: a thread that reads the new owner sees what came before the old one was written, too. */
+    /* An exchange: a thread that reads the new owner also sees what preceded the write of the old one. */
     if (space->shared->pools->owners)
         (void)atomic_exchange_explicit(&state_of_object(object)->owner, owner, memory_order_acq_rel);
     return true;
@@ -442,8 +440,8 @@ bool kva_pool_defer(struct kva_space *space, const struct kva_object *object)
     return true;
 }
 
-/** The lowest object of a span that is deferred in an epoch becomes free. */
-static void unpark_lowest(struct kva_space *space, struct kva_span *span, unsigned epoch)
+/** Free the lowest object of a span that is deferred in an epoch. */
+static void free_lowest_deferred(struct kva_space *space, struct kva_span *span, unsigned epoch)
 {
     struct kva_pools *pools = space->shared->pools;
     uint32_t index = (uint32_t)bits_lowest(span->is_deferred[epoch]);
@@ -461,14 +459,15 @@ void kva_pools_free_deferred(struct kva_space *space, unsigned epoch, uint64_t m
     struct kva_pools *pools = pools_of(space);
 
     for (; pools && !list_is_empty(&pools->deferred_spans[epoch]) && most > 0; most--)
-        unpark_lowest(
+        free_lowest_deferred(
             space, kva_container_of(pools->deferred_spans[epoch].next, struct kva_span, deferred_link[epoch]),
             epoch);
 }
 
-/* -------------------------------------------------------------------------------------- all of the pools */
+/* --------------------------------------------------------------------------------------------- all pools */
 
-/** With all CPUs' locks, or an object that is taken here and one that is given back there could be missed. */
+/** With all CPUs' locks: else an object that is allocated on one CPU, and another that is freed on the next,
+ *  could be missed. */
 bool kva_pools_hold_some(const struct kva_space *space)
 {
     const struct kva_pools *pools = pools_of(space);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * One busy segment becomes two, two become one, and one gets another owner.
+ * Split a busy segment, join two, set the owner of one.
  *
- *      split    |========= A =========|        shrink, then occupy the rest again
+ *      split    |========= A =========|        shrink, then occupy the rest
  *               |=== A ===|=== A =====|
  *
- *      join     |=== A ===|=== B =====|        release the second, then let the first grow over it
+ *      join     |=== A ===|=== B =====|        free the second, then grow the first over it
  *               |========= A =========|
  *
- * Each of the two is made of two changes of the tree, in a compound: lookups without the lock see both or
- * neither. The memory for them is at hand before the first one, and no other thread comes in between: so
- * neither can fail. An object of a pool becomes an ordinary segment first, which no caller can tell.
+ * Split and join are two changes of the tree in one compound: lock-free lookups see both or neither. Memory
+ * is prepared before the first change, and the space's lock is held to the last: so neither can fail. An
+ * object of a pool moves to the tree first, which no caller can observe.
  */
 #include <kva/ranges.h>
 
@@ -20,7 +20,7 @@
 
 /* ------------------------------------------------------------------------------------------------- split */
 
-/** `at` lies inside a busy segment, not at its start. */
+/** Split the busy segment that holds `at`, which is not its start. */
 static enum kva_status split_busy(struct kva_space *space, uint64_t at)
 {
     struct kva_address_map *map = space->map;
@@ -32,7 +32,7 @@ static enum kva_status split_busy(struct kva_space *space, uint64_t at)
         status = map->engine->prepare(map, 1);
     if (status != KVA_OK)
         return status;
-    core_find(map, at, &segment); /* the owner may have changed until it left its pool */
+    core_find(map, at, &segment); /* the owner may have changed until the object moved to the tree */
     begin_compound(space);
     (void)core_resize(map, segment.start, at - 1);
     sync_point(threads_of(space));
@@ -61,7 +61,7 @@ enum kva_status kva_split(struct kva_space *space, uint64_t at)
 
 /* -------------------------------------------------------------------------------------------------- join */
 
-/** The busy segment that begins where the one at `start` ends: false when there is none. */
+/** The busy segment that begins where the one at `start` ends; false if there is none. */
 static bool find_next_busy(const struct kva_space *space, uint64_t start, struct kva_segment *next)
 {
     kva_lookup(space, start, next);
@@ -71,8 +71,8 @@ static bool find_next_busy(const struct kva_space *space, uint64_t start, struct
     return next->state == KVA_BUSY;
 }
 
-/** A busy segment begins at `start`. The next one may be given back by another thread until it has left its
- *  pool: then there is none. */
+/** A busy segment begins at `start`. Another thread may free the next one until that has moved to the tree:
+ *  then there is none to join. */
 static enum kva_status join_busy(struct kva_space *space, uint64_t start)
 {
     struct kva_address_map *map = space->map;
@@ -114,7 +114,7 @@ enum kva_status kva_join(struct kva_space *space, uint64_t start)
 
 /* ------------------------------------------------------------------------------------------------- owner */
 
-/** An object may be given back, and handed out again, between two looks: then once more. */
+/** Repeats if an object was freed and allocated again between the two looks. */
 static enum kva_status change_owner(struct kva_space *space, uint64_t start, void *owner)
 {
     struct kva_object object;

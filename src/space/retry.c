@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The steps before KVA_ENOSPC, and the list of reclaim callbacks; see retry.h. */
+/** What a space tries before KVA_ENOSPC, and the list of reclaim callbacks; see retry.h. */
 #include "retry.h"
 
 #include "../base/list.h"
@@ -24,7 +24,7 @@ static bool is_no_space(enum kva_status status)
     return status == KVA_ENOSPC;
 }
 
-/** An attempt that finds nothing in the pools: what they hold has gone back to the tree. */
+/** An attempt with drained pools. */
 struct drained {
     kva_attempt *attempt;
     void *operation;
@@ -37,7 +37,7 @@ static enum kva_status attempt_drained(void *instance, void *operation)
     return kva_attempt_drained(instance, drained->attempt, drained->operation);
 }
 
-/** Whether reclaim callbacks may be asked: by a caller that is not one of them. */
+/** Whether there are reclaim callbacks to call, and the caller runs inside none. */
 static bool can_ask(const struct kva_space *space)
 {
     return space->reclaim.first && !inside_reclaim(space);

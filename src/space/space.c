@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The life of a space: init, fini, reset, preload.
+ * A space: init, fini, abandon, preload.
  *
- * A space is an address map, kept by an engine, and what users want around it, in layers: src/README.md draws them.
- * This folder knows nothing of how an engine works; the engines know nothing of users.
+ * A space is an address map, which an engine keeps, and the layers around it that src/README.md draws.
+ * Nothing in this folder depends on how an engine works, and no engine depends on this folder.
  */
 
 #include "../base/memory.h"
@@ -52,7 +52,7 @@ static enum kva_status validate_space_config(const struct kva_config *config, ui
     return status == KVA_OK ? validate_classes(config, bad) : status;
 }
 
-/** The declared classes above the quantum, ascending, each once. */
+/** The declared classes above the quantum, ascending, without duplicates. */
 static void sort_classes(const uint64_t *declared, uint64_t quantum, uint64_t *sorted)
 {
     uint64_t above = quantum;
@@ -68,8 +68,8 @@ static void sort_classes(const uint64_t *declared, uint64_t quantum, uint64_t *s
     }
 }
 
-/** What is declared, and the size of a span, if there are pools and a class is left: a span is aligned to its
- *  size. */
+/** The declared classes, and the size of a span if there are pools and a class is left: a span is aligned to
+ *  its size. */
 static void declare_classes(const struct kva_config *config, uint64_t quantum, uint64_t *sorted)
 {
     uint64_t declared[KVA_ALIGN_CLASSES];
@@ -82,7 +82,7 @@ static void declare_classes(const struct kva_config *config, uint64_t quantum, u
     sort_classes(declared, quantum, sorted);
 }
 
-/* ----------------------------------------------------------------------------------------- life cycle */
+/* -------------------------------------------------------------------------------- init, fini, preload */
 
 static enum kva_status occupy_range(struct kva_address_map *map, const struct kva_range *range,
                                     struct kva_bad *bad)
@@ -94,7 +94,8 @@ static enum kva_status occupy_range(struct kva_address_map *map, const struct kv
     return status == KVA_OK ? core_reserve(map, range->start, last, range->owner) : status;
 }
 
-/** Make an address map with the ranges that are busy from the start. On failure *at is the offending address. */
+/** Create an address map with the ranges that are busy from the beginning. On failure *at is the offending
+ *  address. */
 static enum kva_status create_map(const struct kva_config *config, const struct kva_address_map *common,
                                   struct kva_address_map **map, uint64_t *at, struct kva_bad *bad)
 {
@@ -111,8 +112,8 @@ static enum kva_status create_map(const struct kva_config *config, const struct 
     return status;
 }
 
-/** What threads and pools need, taken before all else and given back last. *shared stays NULL where there is
- *  one thread and no pool. */
+/** Take the memory that threads and pools need. It is taken before all else, and given back last. *shared
+ *  stays NULL with one thread and no pools. */
 static enum kva_status create_shared(const struct kva_config *config, struct kva_shared **shared)
 {
     const struct kva_threads *threads = threads_asked(config->threads, config->one_thread);
@@ -137,7 +138,7 @@ static void destroy_shared(struct kva_memory memory, struct kva_shared *shared)
         memory.give(memory.context, shared, sizeof *shared);
 }
 
-/** After the last way out: no thread may come in any more. */
+/** Requires that no thread uses the space any more. */
 static void end_space(struct kva_space *space)
 {
     struct kva_memory memory = space->map->ledger.memory;
@@ -226,8 +227,8 @@ enum kva_status kva_preload(struct kva_space *space, size_t operations)
 
     if (status != KVA_OK)
         return status;
-    /* An allocation may take two changes for a new span; cutting an object two to make a segment of it, and
-     * one more. */
+    /* An allocation may take two changes for a new span. A cut may take two to move an object to the tree,
+     * and one of its own. */
     size_t each = pools_of(space) ? 3 : 1;
     if (operations > SIZE_MAX / each)
         return leave(space, KVA_ENOMEM);

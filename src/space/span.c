@@ -7,7 +7,7 @@
 
 static const uint32_t kind_objects[KVA_SPAN_KINDS] = {32, 128, KVA_SPAN_QUANTA};
 
-/** The smallest kind of descriptor that has room for so many objects. */
+/** The smallest kind of descriptor with room for `count` objects. */
 static unsigned descriptor_kind(uint32_t count)
 {
     unsigned kind = 0;
@@ -17,7 +17,7 @@ static unsigned descriptor_kind(uint32_t count)
     return kind;
 }
 
-/** The words of one row of bits. */
+/** The words of a row of bits. */
 static uint32_t words_in_row(uint32_t objects)
 {
     return (objects + 63) / 64;
@@ -36,7 +36,7 @@ void kva_spans_init(struct kva_pools *pools, struct kva_ledger *ledger)
     for (unsigned epoch = 0; epoch < KVA_EPOCHS; epoch++)
         list_init(&pools->deferred_spans[epoch]);
     list_init(&pools->limbo);
-    pools->taken_out.start = UINT64_MAX; /* a multiple of no span's size */
+    pools->taken_out.start = UINT64_MAX; /* no span starts there */
     for (unsigned kind = 0; kind < KVA_SPAN_KINDS; kind++) {
         uint32_t objects = kind_objects[kind];
         size_t bits = (2 + KVA_EPOCHS) * words_in_row(objects) * sizeof(uint64_t);
@@ -65,7 +65,7 @@ struct kva_span *kva_span_find(const struct kva_pools *pools, uint64_t address)
     }
 }
 
-/** Into the first slot that is empty or taken out. There is one, and no span with this number yet. */
+/** Insert into the first slot that is empty or taken out. There is one, and no span with this number. */
 static void insert(const struct kva_pools *pools, struct kva_directory *directory, struct kva_span *span)
 {
     size_t i = hash_slot(directory, span->start >> pools->span_shift);
@@ -105,8 +105,8 @@ static struct kva_directory **large_enough(struct kva_directory **list, size_t s
     return list;
 }
 
-/** An empty directory: a spare one, or one of memory from the source. NULL when the source refuses, or when a
- *  directory that would do is in limbo: so there are never more than two of one size. */
+/** An empty directory of at least `slots`: a spare one, or a new one. NULL if the source has no memory, or if
+ *  one that is large enough is in limbo: this bounds their number (span.h, MEMORY). */
 static struct kva_directory *empty_directory(struct kva_space *space, size_t slots)
 {
     struct kva_pools *pools = space->shared->pools;
@@ -129,7 +129,7 @@ static struct kva_directory *empty_directory(struct kva_space *space, size_t slo
     return directory;
 }
 
-/** Replace the directory by one for twice the spans that there are, with all of them in it. */
+/** Replace the directory by one with slots for twice the present spans, and insert these. */
 static bool replace_directory(struct kva_space *space, struct kva_directory *old)
 {
     struct kva_pools *pools = space->shared->pools;
@@ -153,7 +153,7 @@ static bool replace_directory(struct kva_space *space, struct kva_directory *old
     return true;
 }
 
-/** At most half of the slots are ever used, so that searches are short and end. */
+/** At most half of the slots are in use, so that searches are short and end at an empty slot. */
 static bool make_slot(struct kva_space *space)
 {
     struct kva_directory *directory =
@@ -164,7 +164,7 @@ static bool make_slot(struct kva_space *space)
 
 /* ------------------------------------------------------------------------------------------------- spans */
 
-/** Cut the node of a span into its arrays; all objects are free. */
+/** Lay out the arrays in a span's node. All objects are free. */
 static void lay_out_span(struct kva_span *span)
 {
     uint32_t objects = kind_objects[descriptor_kind(span->count)];
@@ -181,12 +181,12 @@ static void lay_out_span(struct kva_span *span)
         bit_set(span->is_free, i);
 }
 
-static void count_piece(struct kva_space *space, uint64_t busy_before)
+static void count_tree_segment(struct kva_space *space, uint64_t busy_before)
 {
     space->shared->pools->tree_segments += space->map->tally.segments[KVA_BUSY] - busy_before;
 }
 
-/** Where a span would go, and the memory that it takes. */
+/** Find the place of a new span, and take the memory for it. */
 static bool prepare_span(struct kva_space *space, unsigned kind, struct kva_place *place)
 {
     struct kva_address_map *map = space->map;
@@ -203,7 +203,7 @@ static bool prepare_span(struct kva_space *space, unsigned kind, struct kva_plac
            map->engine->prepare(map, 2) == KVA_OK;
 }
 
-/** It has free objects from now on. */
+/** List a span that has free objects from now on. */
 static void list_span(struct kva_pools *pools, struct kva_span *span)
 {
     struct kva_cpu *home = &pools->cpu[span->home];
@@ -218,7 +218,7 @@ static void unlist_span(struct kva_pools *pools, struct kva_span *span)
     pools->cpu[span->home].spans_with_free--;
 }
 
-/** Take the span's place in the tree, but for the rest at its end. */
+/** Occupy the span's place in the tree, except the rest at its end. */
 static void occupy_for(struct kva_space *space, const struct kva_span *span, const struct kva_place *place)
 {
     struct kva_address_map *map = space->map;
@@ -228,11 +228,11 @@ static void occupy_for(struct kva_space *space, const struct kva_span *span, con
     (void)map->engine->occupy(map, place, NULL);
     if (used < space->shared->pools->span_bytes)
         (void)map->engine->resize(map, span->start, span->start + (used - 1));
-    count_piece(space, busy);
+    count_tree_segment(space, busy);
     space->shared->pools->quanta += span->count * (uint32_t)span->quanta;
 }
 
-/** A new span of objects for a CPU, if there is room and memory for it. */
+/** Make a span for a CPU, if there is room and memory for it. */
 static struct kva_span *make_span(struct kva_space *space, const struct kva_cpu *cpu, uint32_t quanta)
 {
     struct kva_pools *pools = space->shared->pools;
@@ -260,7 +260,7 @@ static struct kva_span *make_span(struct kva_space *space, const struct kva_cpu 
     return span;
 }
 
-/** All objects are gone. */
+/** Requires that all objects are gone. */
 static void end_span(struct kva_pools *pools, struct kva_span *span)
 {
     take_out(pools, span);
@@ -297,7 +297,7 @@ static struct kva_span *first_span(const struct kva_cpu *cpu, uint32_t quanta)
     return list_is_empty(list) ? NULL : kva_container_of(list->next, struct kva_span, link);
 }
 
-/** The next of the other CPUs, which are asked in turn. */
+/** The next of the other CPUs, in turn. */
 static const struct kva_cpu *next_host(const struct kva_pools *pools, struct kva_cpu *cpu)
 {
     uint32_t here = (uint32_t)(cpu - pools->cpu);
@@ -305,7 +305,7 @@ static const struct kva_cpu *next_host(const struct kva_pools *pools, struct kva
     return &pools->cpu[(here + 1 + cpu->next_host++ % (pools->cpus - 1)) % pools->cpus];
 }
 
-/** A span finds a new home. */
+/** Give a span with free objects a new home. */
 static struct kva_span *adopt(struct kva_pools *pools, const struct kva_cpu *cpu, struct kva_span *span)
 {
     unlist_span(pools, span);
@@ -314,15 +314,15 @@ static struct kva_span *adopt(struct kva_pools *pools, const struct kva_cpu *cpu
     return span;
 }
 
-/** Whether a CPU can spare the first of its spans of a size: it has another, and half of this one is free at
- *  least, so that there will not be much of both CPUs in it. Were the last one taken, two CPUs that use one
- *  size would share it for ever. */
+/** Whether a CPU can spare the first of its spans of a size: it has another one, and at least half of this
+ *  one is free, so that few objects of the old home stay in it. If a CPU gave up its last span, two CPUs that
+ *  use one size would share it for ever. */
 static bool is_spare_span(const struct kva_span *span)
 {
     return span->link.next != span->link.prev && 2 * span->free >= span->count;
 }
 
-/** Any span with free objects of a size; NULL: there is none. */
+/** Any span with free objects of a size; NULL: none. */
 static struct kva_span *any_span(const struct kva_pools *pools, uint32_t quanta)
 {
     struct kva_span *span = NULL;
@@ -332,8 +332,8 @@ static struct kva_span *any_span(const struct kva_pools *pools, uint32_t quanta)
     return span;
 }
 
-/** The CPU's own span; else one that the next other CPU can spare; else a new one; and if there is no room,
- *  whatever any CPU has. */
+/** The CPU's own span; else one that the next other CPU can spare; else a new one; else, without room for
+ *  that, any CPU's. */
 static struct kva_span *span_with_free(struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta)
 {
     struct kva_pools *pools = space->shared->pools;
@@ -351,7 +351,7 @@ static struct kva_span *span_with_free(struct kva_space *space, struct kva_cpu *
     return span ? adopt(pools, cpu, span) : NULL;
 }
 
-/** It is not free any more. */
+/** Take the lowest free object; returns its index. */
 static uint32_t take_lowest(struct kva_pools *pools, struct kva_span *span)
 {
     uint32_t index = (uint32_t)bits_lowest(span->is_free);
@@ -378,7 +378,7 @@ uint32_t kva_spans_take(struct kva_space *space, struct kva_cpu *cpu, uint32_t q
     return count;
 }
 
-/** The free objects [first, last] are gone. */
+/** Make the free objects [first, last] gone. */
 static void mark_gone(struct kva_pools *pools, struct kva_span *span, uint32_t first, uint32_t last)
 {
     uint32_t count = last - first + 1;
@@ -398,38 +398,39 @@ static void mark_gone(struct kva_pools *pools, struct kva_span *span, uint32_t f
         end_span(pools, span);
 }
 
-/** The segment of the tree that an object, not gone, is part of, and its objects [*first, *last]. */
-static void find_piece(const struct kva_space *space, const struct kva_object *object,
-                       struct kva_segment *piece, uint32_t *first, uint32_t *last)
+/** Find the segment of the tree that holds an object, which is not gone, and the span's objects in it,
+ *  [*first, *last]. */
+static void find_tree_segment(const struct kva_space *space, const struct kva_object *object,
+                              struct kva_segment *segment, uint32_t *first, uint32_t *last)
 {
     const struct kva_span *span = object->span;
 
-    core_find(space->map, object_start(object), piece);
+    core_find(space->map, object_start(object), segment);
     *first = object->index;
     *last = object->index;
-    while (*first > 0 && span->start + (*first - 1) * span->bytes >= piece->start)
+    while (*first > 0 && span->start + (*first - 1) * span->bytes >= segment->start)
         --*first;
-    while (*last + 1 < span->count && span->start + (*last + 1) * span->bytes <= piece->last)
+    while (*last + 1 < span->count && span->start + (*last + 1) * span->bytes <= segment->last)
         ++*last;
 }
 
-/** If all of an object's piece is free, release it: that never takes memory. */
-static void release_piece(struct kva_space *space, const struct kva_object *object)
+/** If all objects in the tree segment of an object are free, free that segment. Takes no memory. */
+static void free_if_unused(struct kva_space *space, const struct kva_object *object)
 {
     struct kva_pools *pools = space->shared->pools;
-    struct kva_segment piece;
+    struct kva_segment segment;
     uint32_t first;
     uint32_t last;
 
-    find_piece(space, object, &piece, &first, &last);
+    find_tree_segment(space, object, &segment, &first, &last);
     for (uint32_t i = first; i <= last; i++) {
         if (!bit_is_set(object->span->is_free, i))
             return;
     }
     uint64_t busy = space->map->tally.segments[KVA_BUSY];
     begin_compound(space);
-    (void)core_free(space->map, piece.start);
-    count_piece(space, busy);
+    (void)core_free(space->map, segment.start);
+    count_tree_segment(space, busy);
     mark_gone(pools, object->span, first, last);
     end_compound(space);
 }
@@ -445,7 +446,7 @@ void kva_span_give(struct kva_space *space, const struct kva_object *object)
     bool is_empty = span->free == span->count;
     pools->empty_spans += is_empty;
     if (span->gone > 0 || (is_empty && pools->empty_spans > KVA_EMPTY_SPANS))
-        release_piece(space, object);
+        free_if_unused(space, object);
 }
 
 /* ------------------------------------------------------------------------------------------------ objects */
@@ -460,7 +461,7 @@ bool kva_object_at(const struct kva_pools *pools, uint64_t address, struct kva_o
     return object->index < object->span->count;
 }
 
-/** The same in one span, of which some object is deferred in the epoch. */
+/** kva_spans_next_deferred in one span, which has objects deferred in the epoch. */
 static bool next_deferred_in_span(const struct kva_pools *pools, struct kva_span *span, unsigned epoch,
                                   uint64_t from, struct kva_object *object)
 {
@@ -468,7 +469,7 @@ static bool next_deferred_in_span(const struct kva_pools *pools, struct kva_span
 
     if (from > span->start + (pools->span_bytes - 1))
         return false;
-    if (from > span->start) /* of the objects, the first that starts there or above */
+    if (from > span->start) /* the first object that starts at or above `from` */
         index = ((uint32_t)((from - 1 - span->start) >> pools->quantum_shift)) / span->quanta + 1;
     if (index >= span->count)
         return false;
@@ -528,7 +529,7 @@ static void trim_list(struct kva_space *space, const struct kva_list *list)
         struct kva_span *span = kva_container_of(link, struct kva_span, link);
         link = link->next;
         if (span->free == span->count)
-            release_piece(space, &(struct kva_object){span, 0});
+            free_if_unused(space, &(struct kva_object){span, 0});
     }
 }
 
@@ -543,23 +544,23 @@ void kva_spans_trim(struct kva_space *space)
     }
 }
 
-/** Give the objects [first, last], of one piece, back to the tree. KVA_ENOMEM: nothing was done. */
+/** Free the objects [first, last], which lie in one segment of the tree. KVA_ENOMEM: nothing has changed. */
 static enum kva_status cut_out(struct kva_space *space, struct kva_span *span, uint32_t first, uint32_t last)
 {
     struct kva_address_map *map = space->map;
-    struct kva_segment piece;
+    struct kva_segment segment;
     uint64_t start = span->start + first * span->bytes;
     uint64_t busy = map->tally.segments[KVA_BUSY];
 
-    core_find(map, start, &piece);
+    core_find(map, start, &segment);
     enum kva_status status =
-        kva_core_free_part(map, &piece, start, span->start + last * span->bytes + (span->bytes - 1));
-    count_piece(space, busy);
+        kva_core_free_part(map, &segment, start, span->start + last * span->bytes + (span->bytes - 1));
+    count_tree_segment(space, busy);
     return status;
 }
 
-/** The last of the free objects from `first` on that lie in one piece: between two pieces there is one that
- *  is gone. */
+/** The last of the consecutive free objects from `first` on. They lie in one segment of the tree, because an
+ *  object that is gone separates two such segments. */
 static uint32_t end_of_run(const struct kva_span *span, uint32_t first)
 {
     uint32_t last = first;
@@ -569,7 +570,7 @@ static uint32_t end_of_run(const struct kva_span *span, uint32_t first)
     return last;
 }
 
-/** The lowest free objects of a span go back to the tree. KVA_ENOMEM: nothing was done. */
+/** Give the lowest free objects of a span back to the tree. KVA_ENOMEM: nothing has changed. */
 static enum kva_status break_off(struct kva_space *space, struct kva_span *span)
 {
     uint32_t first = (uint32_t)bits_lowest(span->is_free);
@@ -583,7 +584,7 @@ static enum kva_status break_off(struct kva_space *space, struct kva_span *span)
     return status == KVA_OK ? KVA_OK : KVA_ENOMEM;
 }
 
-static enum kva_status break_up_those_of(struct kva_space *space, const struct kva_cpu *cpu)
+static enum kva_status break_up_spans_of(struct kva_space *space, const struct kva_cpu *cpu)
 {
     for (uint32_t i = 1; i <= KVA_POOL_QUANTA && cpu->spans_with_free > 0; i++) {
         struct kva_span *span;
@@ -601,22 +602,22 @@ enum kva_status kva_spans_break_up(struct kva_space *space)
     enum kva_status status = KVA_OK;
 
     for (unsigned c = 0; c < pools->cpus && status == KVA_OK; c++)
-        status = break_up_those_of(space, &pools->cpu[c]);
+        status = break_up_spans_of(space, &pools->cpu[c]);
     return status;
 }
 
-/** An object has just gone, and cut the piece that it was in: of what is left on either side, give back what
- *  is wholly free. As nothing is given there any more, nothing else would. */
-static void release_beside(struct kva_space *space, struct kva_span *span, uint32_t index)
+/** An object has just gone, and divided its segment of the tree. Free each part on either side whose
+ *  objects are all free: no later free of an object would. */
+static void free_unused_beside(struct kva_space *space, struct kva_span *span, uint32_t index)
 {
     if (index > 0 && !bit_is_set(span->is_gone, index - 1))
-        release_piece(space, &(struct kva_object){span, index - 1});
+        free_if_unused(space, &(struct kva_object){span, index - 1});
     if (index + 1 < span->count && !bit_is_set(span->is_gone, index + 1))
-        release_piece(space, &(struct kva_object){span, index + 1});
+        free_if_unused(space, &(struct kva_object){span, index + 1});
 }
 
-/** Out of its span, and in again as a segment of its own: three changes at most (the cut, the segment, and
- *  whatever the caller does next), for which the memory is at hand before the first. */
+/** Cut the object out of its span, and reserve it as a segment of its own. Up to three changes (the cut, the
+ *  segment, and the caller's next one) are prepared before the first. */
 enum kva_status kva_span_move_to_tree(struct kva_space *space, const struct kva_object *object)
 {
     struct kva_address_map *map = space->map;
@@ -631,12 +632,12 @@ enum kva_status kva_span_move_to_tree(struct kva_space *space, const struct kva_
     (void)cut_out(space, span, object->index, object->index);
     sync_point(threads_of(space));
     (void)core_reserve(map, start, start + (span->bytes - 1),
-                       object_owner(object)); /* no thread can take it anew now */
+                       object_owner(object)); /* it cannot be allocated again now */
     if (span->free++ == 0)
         list_span(space->shared->pools, span);
     space->shared->pools->empty_spans += span->free == span->count;
     mark_gone(space->shared->pools, span, object->index, object->index);
     end_compound(space);
-    release_beside(space, span, object->index);
+    free_unused_beside(space, span, object->index);
     return KVA_OK;
 }

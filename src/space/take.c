@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Taking ranges: by policy, at an address, several at once. */
+/** Allocate by policy, reserve at an address, allocate several ranges at once. */
 #include "congruent.h"
 #include "retry.h"
 #include "exact.h"
@@ -11,7 +11,7 @@
 struct allocation {
     const struct kva_request *request;
     uint64_t start;
-    struct kva_bad bad; /* written only with a status that is the caller's bug */
+    struct kva_bad bad; /* written only with a status of misuse */
 };
 
 static __attribute__((cold, noinline)) enum kva_status alloc_filtered(struct kva_space *space,
@@ -24,7 +24,7 @@ static __attribute__((cold, noinline)) enum kva_status alloc_filtered(struct kva
                             : status;
 }
 
-/** Inline, since most allocations need no other attempt. */
+/** Inline: most allocations need no other attempt. */
 static inline enum kva_status alloc_once(struct kva_space *space, struct allocation *allocation)
 {
     if (__builtin_expect(allocation->request->filter && pools_of(space), false))
@@ -32,7 +32,7 @@ static inline enum kva_status alloc_once(struct kva_space *space, struct allocat
     return kva_core_alloc(space->map, allocation->request, &allocation->start, &allocation->bad);
 }
 
-/** Each attempt looks at the space anew: a reclaim callback may have made it grow. */
+/** Each attempt reads the space's bounds again: a reclaim callback may have grown it. */
 static enum kva_status attempt_alloc(void *instance, void *operation)
 {
     return alloc_once(instance, operation);
@@ -112,7 +112,7 @@ enum kva_status kva_reserve(struct kva_space *space, uint64_t start, uint64_t si
 struct congruent_allocation {
     const struct kva_request *request;
     struct kva_congruence congruence;
-    struct kva_bad bad; /* written only with a status that is the caller's bug */
+    struct kva_bad bad; /* written only with a status of misuse */
 };
 
 static void verify_parts(const struct kva_space *space, const struct kva_congruence *congruence)
@@ -140,7 +140,7 @@ static enum kva_status attempt_congruent(void *instance, void *operation)
     return status;
 }
 
-/** The request as reclaim callbacks are told it: its size is from the first part's start to the last one's
+/** The request that reclaim callbacks receive: its size is from the first part's start to the last part's
  *  end, saturated. */
 static struct kva_request whole_request(const struct kva_request *request, const struct kva_part *parts,
                                         size_t count)

@@ -5,9 +5,9 @@
 
 #include "lookup.h"
 
-/* --------------------------------------------------------------------------------------- what is deferred */
+/* -------------------------------------------------------------------------------------- deferred segments */
 
-/** How many deferred segments lie in [start, last], which is inside the address map. */
+/** The number of deferred segments in [start, last], which is inside the address map. */
 static uint64_t count_deferred(const struct kva_space *space, uint64_t start, uint64_t last)
 {
     struct kva_segment segment;
@@ -21,8 +21,8 @@ static uint64_t count_deferred(const struct kva_space *space, uint64_t start, ui
     }
 }
 
-/** The range to be flushed next must begin and end with a deferred segment, and reach over all of the present
- *  epoch (I7). Those of the other epoch, which the flush under way gives back, may lie anywhere. */
+/** I7: the range to be flushed next must begin and end with a deferred segment, and cover all of the present
+ *  epoch. Segments of the other epoch, which the flush under way frees, may lie anywhere. */
 static const char *check_deferred(const struct kva_space *space)
 {
     const struct kva_address_map *map = space->map;
@@ -36,35 +36,35 @@ static const char *check_deferred(const struct kva_space *space)
     if (others > 0 && space->stage == KVA_FLUSH_NONE)
         return "I7: a deferred segment waits for a flush that has ended";
     if (waiting == 0)
-        return start > last ? NULL : "I7: a range is to be flushed for nothing";
+        return start > last ? NULL : "I7: a range is to be flushed, but no segment waits for that";
     if (start > last || start < map->first || last > map->last)
-        return "I7: the range to be flushed is none";
+        return "I7: the range to be flushed is not a range of the space";
     kva_lookup(space, start, &first_one);
     kva_lookup(space, last, &last_one);
     bool tight = first_one.state == KVA_DEFERRED && first_one.start == start &&
                  last_one.state == KVA_DEFERRED && last_one.last == last;
     if (!tight)
-        return "I7: the range to be flushed does not end with deferred segments";
+        return "I7: the range to be flushed does not begin and end with deferred segments";
     uint64_t inside = count_deferred(space, start, last);
     return inside >= waiting && inside <= waiting + others
                ? NULL
-               : "I7: the range to be flushed is not that of the deferred segments";
+               : "I7: the range to be flushed does not hold as many deferred segments as are counted";
 }
 
 /* -------------------------------------------------------------------------------------------------- pools */
 
-/** What a walk over the spans, or the magazines, counts. */
+/** The counts of a walk over the spans. */
 struct pool_walk {
     uint64_t objects;
     uint64_t quanta;
     uint64_t live;
     uint64_t pooled;
     uint64_t empty;  /* spans that are wholly free */
-    uint64_t listed; /*   that have free objects */
+    uint64_t listed; /* spans that have free objects */
     uint64_t deferred[KVA_EPOCHS];
 };
 
-/** I8 for one object: in one state, and in a busy segment of the tree unless it is gone. */
+/** I8 for one object: it is in one state, and in a busy segment of the tree unless it is gone. */
 static const char *check_object(const struct kva_space *space, const struct kva_object *object,
                                 struct pool_walk *walk)
 {
@@ -72,7 +72,7 @@ static const char *check_object(const struct kva_space *space, const struct kva_
     uint32_t i = object->index;
     bool gone = bit_is_set(span->is_gone, i);
     int states = gone + bit_is_set(span->is_free, i) + object_is_live(object);
-    struct kva_segment piece;
+    struct kva_segment segment;
 
     for (unsigned epoch = 0; epoch < KVA_EPOCHS; epoch++) {
         states += bit_is_set(span->is_deferred[epoch], i);
@@ -86,8 +86,8 @@ static const char *check_object(const struct kva_space *space, const struct kva_
         return NULL;
     walk->objects++;
     walk->quanta += span->quanta;
-    core_find(space->map, object_start(object), &piece);
-    bool inside = piece.state == KVA_BUSY && piece.last - object_start(object) >= span->bytes - 1;
+    core_find(space->map, object_start(object), &segment);
+    bool inside = segment.state == KVA_BUSY && segment.last - object_start(object) >= span->bytes - 1;
     return inside ? NULL : "I8: an object is not in a busy segment of the tree";
 }
 
@@ -106,11 +106,13 @@ static const char *check_span(const struct kva_space *space, struct kva_span *sp
     walk->empty += free == span->count;
     walk->listed += free > 0;
     if (free != span->free || gone != span->gone || gone == span->count)
-        return "I8: a span has its objects counted wrong";
-    return (free > 0) == list_is_linked(&span->link) ? NULL : "I8: a span is not listed by what it has";
+        return "I8: a span's counts of its objects are wrong";
+    return (free > 0) == list_is_linked(&span->link)
+               ? NULL
+               : "I8: a span with free objects is not listed, or one without is";
 }
 
-/** How many spans are on all the CPUs' lists, by their counts. */
+/** The number of spans on all CPUs' lists, by their counts. */
 static uint64_t count_listed(const struct kva_pools *pools)
 {
     uint64_t listed = 0;
@@ -120,7 +122,7 @@ static uint64_t count_listed(const struct kva_pools *pools)
     return listed;
 }
 
-/** Every object in a magazine is in no other state. */
+/** I8 for the objects in magazines: none is live or free, and they are what the CPUs count. */
 static const char *check_magazines(const struct kva_pools *pools, uint64_t *pooled)
 {
     for (unsigned c = 0; c < pools->cpus; c++) {
@@ -136,7 +138,7 @@ static const char *check_magazines(const struct kva_pools *pools, uint64_t *pool
             }
         }
         if (held != pools->cpu[c].held || held > pools->share)
-            return "I8: a CPU holds other than it counts, or more than it may";
+            return "I8: a CPU's count of held quanta is wrong, or above its share";
     }
     return NULL;
 }
@@ -169,7 +171,7 @@ static const char *check_spans(const struct kva_space *space, uint64_t *address)
     return same ? NULL : "I8: the pools' counts differ from what a walk counts";
 }
 
-/* ---------------------------------------------------------------------------------------------------- all */
+/* --------------------------------------------------------------------------------------------- all checks */
 
 static enum kva_status check(const struct kva_space *space, struct kva_fault *fault)
 {
@@ -187,7 +189,7 @@ static enum kva_status check(const struct kva_space *space, struct kva_fault *fa
     return KVA_ECORRUPT;
 }
 
-/** I8, which needs the locks of all CPUs. */
+/** I8. Requires the locks of all CPUs. */
 static enum kva_status check_pools(const struct kva_space *space, struct kva_fault *fault)
 {
     uint64_t address = 0;
@@ -211,8 +213,8 @@ enum kva_status kva_space_check(const struct kva_space *space, struct kva_fault 
     return status;
 }
 
-/** The address, or the end of the address map next to it: the space may end elsewhere than it did when the address
- *  was noted. */
+/** The address, or the end of the address map next to it: the bounds may have changed since the address was
+ *  noted. */
 static uint64_t clamp_to(const struct kva_address_map *map, uint64_t address)
 {
     return min_u64(max_u64(address, map->first), map->last);

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Walks: backwards, over the segments in a range, over the holes of at least a size. Nothing here
- * changes a space.
+ * Walks: backwards, over the segments in a range, over the holes of at least a size. Nothing here changes a
+ * space.
  *
- * A STEP KNOWS ONLY WHERE THE LAST ONE ENDED. So the space may change in between, and each step goes on from
- * that address, not from a segment that may be gone. It makes progress whatever has changed: upwards, each
- * segment ends above the one before; downwards, it begins below it.
+ * A STEP KNOWS ONLY WHERE THE LAST ONE ENDED. The space may change between two steps, so a step goes on from
+ * that address, not from a segment that may be gone. It advances whatever has changed: upwards, each segment
+ * ends above the one before; downwards, each begins below it.
  *
  *      |---- A ----|--- free ---|-- B --|             the step returned A
- *                  ^ goes on here
- *      |---- A ----|------- B' ---------|             the next one returns B', wherever it begins
- *      |------------- A' -------|-- B --|             and here A', once more: it is longer now
+ *                  ^ the next one begins here
+ *      |---- A ----|------- B' ---------|             it returns B', wherever B' begins
+ *      |------------- A' -------|-- B --|             it returns A', which has grown meanwhile
  *
- * A HOLE OF AT LEAST A SIZE is where a plain demand for that size finds room in the part of the space that is
- * left to walk. The engine passes over all shorter ones in O(log n), and tells the whole hole with the place.
+ * A HOLE OF AT LEAST A SIZE is one in which a plain demand for that size finds room in the part of the space
+ * that is left to walk. The engine skips all shorter ones in O(log n), and returns the hole with the place.
  *
  *      |- free -|##|------- free -------|##|-- free --|
  *                           ^ hole->last      only the part above it counts, also of a hole that holds it;
@@ -94,23 +94,22 @@ enum kva_status kva_next_in(const struct kva_space *space, uint64_t last, struct
 
 /* ------------------------------------------------------------------------------------------------ holes */
 
-/** The outermost hole, on the side of a policy, that has `least` bytes in the part [min, max] of the space. A
- *  size that passes 2^64 - 1 when it is rounded up is a special case: only all 2^64 addresses are as long.
- *  What is asked for is then one quantum less than that, and the part of the hole has to be compared with the
- *  size itself. */
+/** The outermost hole, in the direction of a policy, that has `least` bytes in the part [min, max] of the
+ *  space. A size that rounds up to 2^64 is a special case, because only all 2^64 addresses have it: the
+ *  search is for one quantum less, and the part of the hole is compared with the size itself. */
 static enum kva_status outermost_hole(const struct kva_space *space, uint64_t min, uint64_t max,
                                       enum kva_policy policy, uint64_t least, struct kva_segment *hole)
 {
     struct kva_address_map *map = space->map;
     struct kva_demand demand = {.align = map->quantum, .min = min, .max = max, .policy = policy};
-    uint64_t span = max_u64(least, 1) - 1;
+    uint64_t extent = max_u64(least, 1) - 1;
     struct kva_place place;
 
-    if (!align_up(span + 1, map->quantum, &demand.size))
+    if (!align_up(extent + 1, map->quantum, &demand.size))
         demand.size = align_down(UINT64_MAX, map->quantum);
     if (max - min < demand.size - 1 || map->engine->search(map, &demand, &place) != KVA_OK)
         return KVA_ENOENT;
-    if (min_u64(place.hole_last, max) - max_u64(place.hole_start, min) < span)
+    if (min_u64(place.hole_last, max) - max_u64(place.hole_start, min) < extent)
         return KVA_ENOENT;
     *hole = (struct kva_segment){place.hole_start, place.hole_last, NULL, KVA_FREE};
     return KVA_OK;
