@@ -25,13 +25,13 @@ static void *arena_take(void *context, size_t bytes)
 {
     struct kva_arena *arena = context;
     size_t before = padding((uintptr_t)arena->next);
-    size_t behind = padding(bytes);
+    size_t after = padding(bytes);
 
-    if (before > arena->left || bytes > arena->left - before || behind > arena->left - before - bytes)
+    if (before > arena->left || bytes > arena->left - before || after > arena->left - before - bytes)
         return NULL;
     void *block = arena->next + before;
-    arena->next += before + bytes + behind;
-    arena->left -= before + bytes + behind;
+    arena->next += before + bytes + after;
+    arena->left -= before + bytes + after;
     return block;
 }
 

@@ -36,7 +36,7 @@ void kva_nodes_fini(struct kva_ledger *ledger)
     give_slabs_after(ledger, NULL);
 }
 
-static void add_chunk(struct kva_nodes *nodes, struct kva_slab *slab, size_t bytes)
+static void add_slab(struct kva_nodes *nodes, struct kva_slab *slab, size_t bytes)
 {
     slab->next = NULL;
     slab->before = nodes->ledger->newest_slab;
@@ -60,7 +60,7 @@ static bool try_slab(struct kva_nodes *nodes, size_t bytes)
     void *block = ledger_take(nodes->ledger, bytes);
 
     if (block)
-        add_chunk(nodes, block, bytes);
+        add_slab(nodes, block, bytes);
     return block;
 }
 

@@ -78,7 +78,7 @@ static const char *walk_leaf(struct bt_walk *walk, const struct bt_path *path, s
     if (path->low != walk->bt->common.first &&
         (leaf->count == 0 || entry_start(walk->bt, leaf, 0) != path->low))
         return "I6: a leaf does not begin where its parent says";
-    if (parked_entries(leaf) >> leaf->count != 0)
+    if (marked_entries(leaf) >> leaf->count != 0)
         return "I7: more is marked as deferred than there are entries";
     if ((leaf->deferred[0] & leaf->deferred[1]) != 0)
         return "I7: an entry is deferred in two colours";

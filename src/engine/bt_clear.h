@@ -21,7 +21,7 @@
 /** Where the run of busy entries ends that begins at i and goes no further than `last`. */
 static unsigned run_end(const struct bt_map *bt, const struct bt_leaf *leaf, unsigned i, uint64_t last)
 {
-    while (i < leaf->count && !entry_is_parked(leaf, i) && entry_last(bt, leaf, i) <= last)
+    while (i < leaf->count && !entry_is_marked(leaf, i) && entry_last(bt, leaf, i) <= last)
         i++;
     return i;
 }

@@ -72,7 +72,7 @@ struct bt_fit {
 };
 
 /** pad, for a gap behind the quantum `last`. */
-BT_HOT uint32_t pad_behind(uint32_t last, const struct bt_fit *fit)
+BT_HOT uint32_t pad_after(uint32_t last, const struct bt_fit *fit)
 {
     return (0 - (last + 1 + fit->base)) & fit->mask;
 }
@@ -81,7 +81,7 @@ BT_HOT uint32_t pad_behind(uint32_t last, const struct bt_fit *fit)
 BT_HOT uint32_t run_of_gap(const uint32_t *start, const uint32_t *last, unsigned i, const struct bt_fit *fit)
 {
     uint32_t gap = start[i] - last[i - 1] - 1;
-    uint32_t pad = pad_behind(last[i - 1], fit);
+    uint32_t pad = pad_after(last[i - 1], fit);
 
     return gap > pad ? gap - pad : 0;
 }
@@ -266,9 +266,9 @@ BT_HOT void close_entry(uint32_t *array, unsigned i)
     v32 here = v32_load(array);
 
     for (unsigned at = 0; at < BT_SLOTS; at += V32_LANES) {
-        v32 behind = at + V32_LANES < BT_SLOTS ? v32_load(array + at + V32_LANES) : here;
-        v32_store(array + at, v32_from(here, v32_down(here, behind), at, i));
-        here = behind;
+        v32 after = at + V32_LANES < BT_SLOTS ? v32_load(array + at + V32_LANES) : here;
+        v32_store(array + at, v32_from(here, v32_down(here, after), at, i));
+        here = after;
     }
 }
 

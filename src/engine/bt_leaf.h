@@ -34,14 +34,14 @@ BT_HOT void *entry_owner(const struct bt_map *bt, const struct bt_leaf *leaf, un
 }
 
 /** Which entries are parked in any epoch. */
-BT_HOT uint64_t parked_entries(const struct bt_leaf *leaf)
+BT_HOT uint64_t marked_entries(const struct bt_leaf *leaf)
 {
     return leaf->deferred[0] | leaf->deferred[1] | leaf->deferred[KVA_EPOCH_ABSENT];
 }
 
-BT_HOT bool entry_is_parked(const struct bt_leaf *leaf, unsigned i)
+BT_HOT bool entry_is_marked(const struct bt_leaf *leaf, unsigned i)
 {
-    return parked_entries(leaf) >> i & 1;
+    return marked_entries(leaf) >> i & 1;
 }
 
 BT_HOT bool entry_is_absent(const struct bt_leaf *leaf, unsigned i)
@@ -51,7 +51,7 @@ BT_HOT bool entry_is_absent(const struct bt_leaf *leaf, unsigned i)
 
 BT_HOT enum kva_state entry_state(const struct bt_leaf *leaf, unsigned i)
 {
-    if (!entry_is_parked(leaf, i))
+    if (!entry_is_marked(leaf, i))
         return KVA_BUSY;
     return entry_is_absent(leaf, i) ? KVA_ABSENT : KVA_DEFERRED;
 }
@@ -217,7 +217,7 @@ BT_HOT void insert_entry(const struct bt_map *bt, struct bt_leaf *leaf, unsigned
     }
     if (bt->common.owners)
         insert_owner(owners_of(leaf), i, owner);
-    if (parked_entries(leaf) != 0)
+    if (marked_entries(leaf) != 0)
         open_marks(leaf, i);
     leaf->count++;
 }
@@ -233,7 +233,7 @@ BT_HOT void remove_entry(const struct bt_map *bt, struct bt_leaf *leaf, unsigned
     }
     if (bt->common.owners)
         remove_owner(owners_of(leaf), i);
-    if (parked_entries(leaf) != 0)
+    if (marked_entries(leaf) != 0)
         close_marks(leaf, i);
     leaf->count--;
 }

@@ -747,8 +747,8 @@ static bool merge_children(struct bt_map *bt, struct bt_inner *parent, unsigned 
 BT_HOT bool should_merge(const struct bt_inner *parent, unsigned i, unsigned most)
 {
     unsigned before = i > 0 ? parent->size[i - 1] : BT_CHILDREN;
-    unsigned behind = i + 1 < parent->count ? parent->size[i + 1] : BT_CHILDREN;
-    unsigned least = before < behind ? before : behind;
+    unsigned after = i + 1 < parent->count ? parent->size[i + 1] : BT_CHILDREN;
+    unsigned least = before < after ? before : after;
 
     return parent->size[i] + least <= most || parent->size[i] == 0;
 }
@@ -756,10 +756,10 @@ BT_HOT bool should_merge(const struct bt_inner *parent, unsigned i, unsigned mos
 /** Merge child i with a neighbour under the same parent: with the smaller one, if both fit into one node. */
 static bool merge_child(struct bt_map *bt, struct bt_inner *parent, unsigned i, bool are_leaves)
 {
-    bool has_behind = i + 1 < parent->count;
-    bool before = i > 0 && (!has_behind || parent->size[i - 1] < parent->size[i + 1]);
+    bool has_after = i + 1 < parent->count;
+    bool before = i > 0 && (!has_after || parent->size[i - 1] < parent->size[i + 1]);
 
-    return (before || has_behind) && merge_children(bt, parent, before ? i - 1 : i, are_leaves);
+    return (before || has_after) && merge_children(bt, parent, before ? i - 1 : i, are_leaves);
 }
 
 /** Child `index` of the inner node on `level` has become smaller: merge it with a neighbour, and so on
@@ -871,7 +871,7 @@ BT_HOT bool find_used(const struct bt_map *bt, uint64_t start, struct bt_path *p
 /** The same, if the entry is busy. */
 BT_HOT bool find_busy(const struct bt_map *bt, uint64_t start, struct bt_path *path, unsigned *index)
 {
-    return find_used(bt, start, path, index) && !entry_is_parked(path->leaf, *index);
+    return find_used(bt, start, path, index) && !entry_is_marked(path->leaf, *index);
 }
 
 /** The hole before entry i, wherever it lies: in the leaf, or at the end of the one before. */
@@ -1059,16 +1059,16 @@ static enum kva_status bt_resize(struct kva_address_map *map, uint64_t start, ui
     if (!find_busy(bt, start, &path, &i))
         return KVA_ENOENT;
     uint64_t old_last = entry_last(bt, path.leaf, i);
-    bool hole_behind = gap_at(bt, &path, i + 1, &hole_start, &hole_last);
-    if (last > old_last && (!hole_behind || hole_last < last))
+    bool hole_after = gap_at(bt, &path, i + 1, &hole_start, &hole_last);
+    if (last > old_last && (!hole_after || hole_last < last))
         return KVA_ENOSPC;
     if (last == old_last)
         return KVA_OK;
     if (last < old_last) {
         end_entry_at(bt, path.leaf, i, last);
-        gap_grew(bt, &path, last + 1, hole_behind ? hole_last : old_last);
-        hole_gained(map, last + 1, hole_behind ? hole_last : old_last, last + 1, old_last);
-        tally->segments[KVA_FREE] += !hole_behind;
+        gap_grew(bt, &path, last + 1, hole_after ? hole_last : old_last);
+        hole_gained(map, last + 1, hole_after ? hole_last : old_last, last + 1, old_last);
+        tally->segments[KVA_FREE] += !hole_after;
     } else {
         const struct remainder rest = {hole_start, hole_start, last, hole_last};
         if (raise_last(bt, &path, i, &rest) != KVA_OK)
@@ -1223,11 +1223,11 @@ static enum kva_status bt_extend(struct kva_address_map *map, uint64_t first, ui
         map->tally.segments[KVA_FREE] += !had_below;
     }
     descend_to(bt, old_last, &path);
-    unsigned behind = ((const struct bt_leaf *)path.leaf)->count;
-    bool had_above = gap_at(bt, &path, behind, &start, &end);
+    unsigned top_gap = ((const struct bt_leaf *)path.leaf)->count;
+    bool had_above = gap_at(bt, &path, top_gap, &start, &end);
     map->last = last;
     path.high = last;
-    if (gap_at(bt, &path, behind, &start, &end)) {
+    if (gap_at(bt, &path, top_gap, &start, &end)) {
         gap_grew(bt, &path, start, end);
         if (last > old_last)
             hole_gained(map, start, end, old_last + 1, last);
@@ -1249,8 +1249,8 @@ static bool ends_are_holes(const struct bt_map *bt, uint64_t first, uint64_t las
     if (first > bt->common.first && (!gap_at(bt, &path, 0, &start, &end) || end < first - 1))
         return false;
     descend_to(bt, bt->common.last, &path);
-    unsigned behind = ((const struct bt_leaf *)path.leaf)->count;
-    return last == bt->common.last || (gap_at(bt, &path, behind, &start, &end) && start <= last + 1);
+    unsigned top_gap = ((const struct bt_leaf *)path.leaf)->count;
+    return last == bt->common.last || (gap_at(bt, &path, top_gap, &start, &end) && start <= last + 1);
 }
 
 /** Cut the lowest hole off below `first`. Where it was all that the first leaf answered for, the leaf goes,
@@ -1282,10 +1282,10 @@ static void lower_last(struct bt_map *bt, uint64_t last)
     uint64_t end;
 
     descend_to(bt, bt->common.last, &path);
-    unsigned behind = ((const struct bt_leaf *)path.leaf)->count;
-    (void)gap_at(bt, &path, behind, &start, &end);
+    unsigned top_gap = ((const struct bt_leaf *)path.leaf)->count;
+    (void)gap_at(bt, &path, top_gap, &start, &end);
     const struct remainder rest = {start, last + 1, end, end};
-    gap_shrinks(bt, &path, behind, &rest);
+    gap_shrinks(bt, &path, top_gap, &rest);
     hole_lost(&bt->common, start, end, last + 1, end);
     bt->common.tally.segments[KVA_FREE] -= start == last + 1;
     bt->common.last = last;

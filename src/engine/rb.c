@@ -364,7 +364,7 @@ static enum kva_status rb_trim(struct kva_address_map *map, uint64_t start, uint
 }
 
 /** The hole that begins right behind `last`; NULL when there is none. */
-static struct rb_segment *hole_behind(const struct rb_map *rb, uint64_t last)
+static struct rb_segment *hole_after(const struct rb_map *rb, uint64_t last)
 {
     if (last == rb->common.last)
         return NULL;
@@ -375,7 +375,7 @@ static struct rb_segment *hole_behind(const struct rb_map *rb, uint64_t last)
 /** Move a segment's end up, into the hole behind it. */
 static enum kva_status enlarge_segment(struct rb_map *rb, struct rb_segment *segment, uint64_t last)
 {
-    struct rb_segment *hole = hole_behind(rb, segment->last);
+    struct rb_segment *hole = hole_after(rb, segment->last);
 
     if (!hole || hole->last < last)
         return KVA_ENOSPC;
@@ -394,7 +394,7 @@ static enum kva_status enlarge_segment(struct rb_map *rb, struct rb_segment *seg
 /** Move a segment's end down; the hole behind it grows, or a new one appears. */
 static enum kva_status shrink_segment(struct rb_map *rb, struct rb_segment *segment, uint64_t last)
 {
-    struct rb_segment *hole = hole_behind(rb, segment->last);
+    struct rb_segment *hole = hole_after(rb, segment->last);
 
     if (!hole && !kva_nodes_ensure(&rb->nodes, 1))
         return KVA_ENOMEM;

@@ -78,12 +78,12 @@ static void rotate_largest(struct kva_rb_node *down, struct kva_rb_node *up)
     segment_of_link(down)->largest = kva_rb_largest_of(segment_of_link(down));
 }
 
-static const struct kva_rb_augment largest_span = {propagate, copy_largest, rotate_largest};
+static const struct kva_rb_augment largest_extent = {propagate, copy_largest, rotate_largest};
 
 void kva_rb_holes_init(struct rb_map *rb)
 {
     rb->holes.root = NULL;
-    rb->holes.augment = &largest_span;
+    rb->holes.augment = &largest_extent;
     list_init(&rb->order);
 }
 
