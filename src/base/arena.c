@@ -7,8 +7,8 @@
  *      | pad | block | block | .... |        left          |
  *
  * Every block occupies a multiple of the strictest alignment, so padding precedes only the first one. A block
- * that is given back becomes usable again only if it was the last one taken. That suffices: a space reuses its
- * own nodes, and gives its blocks back in reverse order when it ends.
+ * that is given back becomes usable again only if it was the last one taken. That suffices: a space reuses
+ * its own nodes, and gives its blocks back in reverse order when it ends.
  */
 #include <kva/memory.h>
 #include <stdint.h>

@@ -106,8 +106,8 @@ static inline bool align_up(uint64_t value, uint64_t align, uint64_t *up)
 }
 
 /* The index of the lowest, or of the highest, set bit of a value that is not 0. On targets without an
- * instruction for 64 bits, the compiler's builtin may call a library that a freestanding host lacks: there, the
- * halves are examined. */
+ * instruction for 64 bits, the compiler's builtin may call a library that a freestanding host lacks:
+ * there, the halves are examined. */
 #if defined(__x86_64__) || defined(__aarch64__)
 
 static inline unsigned lowest_bit(uint64_t bits)
@@ -143,8 +143,8 @@ struct division {
     uint64_t rest; /* below the divisor */
 };
 
-/** Divide by a number that is not 0. 32-bit hosts without a library have no 64-bit division: there, 64 steps of
- *  shift and subtract. */
+/** Divide by a number that is not 0. 32-bit hosts without a library have no 64-bit division: there, 64
+ *  steps of shift and subtract. */
 static inline struct division divide(uint64_t value, uint64_t by)
 {
 #if UINTPTR_MAX > UINT32_MAX
@@ -169,8 +169,8 @@ static inline bool is_multiple(uint64_t value, uint64_t of)
     return is_power_of_two(of) ? is_aligned(value, of) : divide(value, of).rest == 0;
 }
 
-/** The first multiple of a cache line that is at least `value`, a size or an address of the host's memory. The
- *  caller ensures that it does not wrap. */
+/** The first multiple of a cache line that is at least `value`, a size or an address of the host's memory.
+ *  The caller ensures that it does not wrap. */
 static inline size_t round_to_line(size_t value)
 {
     return (value + (KVA_LINE - 1)) & ~(size_t)(KVA_LINE - 1);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What kva requires of the implementation beyond the C standard, asserted at compile time; and what it assumes
- * for speed only.
+ * What kva requires of the implementation beyond the C standard, asserted at compile time; and what it
+ * assumes for speed only.
  */
 #ifndef KVA_BASE_ASSUMPTIONS_H
 #define KVA_BASE_ASSUMPTIONS_H

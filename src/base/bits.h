@@ -70,8 +70,8 @@ static inline void bits_set(uint64_t *bits, uint64_t from, uint64_t end, bool va
     bits_set_in_word(bits, last, from, end, value);
 }
 
-/** The number of set bits of a word, summed in pairs, fours, eights and all. On targets without an instruction,
- *  the compiler's builtin calls a function that a freestanding host may lack. */
+/** The number of set bits of a word, summed in pairs, fours, eights and all. On targets without an
+ *  instruction, the compiler's builtin calls a function that a freestanding host may lack. */
 static inline uint64_t count_bits(uint64_t word)
 {
     word -= word >> 1 & 0x5555555555555555;

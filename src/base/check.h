@@ -11,8 +11,8 @@
  *     3     the whole structure; every search against the linear one      after a change   O(n log n)
  *           (of a flush in vmap: also areas without an owner against the system's list of mappings)
  *
- * The level is a compile-time constant, tested in plain `if`s, so the compiler sees every check at every level.
- * Bad arguments of public calls are detected at all levels, because the public contract promises it.
+ * The level is a compile-time constant, tested in plain `if`s, so the compiler sees every check at every
+ * level. Bad arguments of public calls are detected at all levels, because the public contract promises it.
  */
 #ifndef KVA_BASE_CHECK_H
 #define KVA_BASE_CHECK_H

@@ -6,8 +6,8 @@
 
 #include "assumptions.h"
 
-/** 32 MiB for each binary digit of the number of CPUs: more CPUs free more between two flushes, and each flush
- *  disturbs more of them. The rule is that of Linux (lazy_max_pages in mm/vmalloc.c). */
+/** 32 MiB for each binary digit of the number of CPUs: more CPUs free more between two flushes, and each
+ *  flush disturbs more of them. The rule is that of Linux (lazy_max_pages in mm/vmalloc.c). */
 static inline uint64_t default_limit(unsigned cpus)
 {
     uint64_t limit = 0;

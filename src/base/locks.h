@@ -13,8 +13,8 @@
  * protect them. A reclaim callback runs with the reclaim lock of its instance held, and may use another
  * instance. Two callbacks that each run short in the other's instance deadlock: programs must not do that.
  *
- * A CPU's record begins with its lock and occupies cache lines of its own. Any thread may use any record, under
- * its lock; a thread tries the record of its current CPU first.
+ * A CPU's record begins with its lock and occupies cache lines of its own. Any thread may use any record,
+ * under its lock; a thread tries the record of its current CPU first.
  */
 #ifndef KVA_BASE_LOCKS_H
 #define KVA_BASE_LOCKS_H
@@ -64,8 +64,8 @@ static inline void main_yield(const struct kva_locks *locks)
         kva_lock_yield_to_waiters(&lockable(locks)->main, locks->threads);
 }
 
-/** With the main lock held: take the reclaim lock, which precedes it. True if that had to wait; the main lock was
- *  free meanwhile. */
+/** With the main lock held: take the reclaim lock, which precedes it. True if that had to wait; the main
+ *  lock was free meanwhile. */
 bool kva_reclaim_take(const struct kva_locks *locks);
 
 static inline void reclaim_drop(const struct kva_locks *locks)
@@ -95,7 +95,8 @@ static inline void *cpu_here(const struct kva_locks *locks)
 void kva_cpus_take(const struct kva_locks *locks);
 void kva_cpus_drop(const struct kva_locks *locks);
 
-/** Take or drop the main lock and the locks of all CPUs. While they are held, the instance does not change. */
+/** Take or drop the main lock and the locks of all CPUs. While they are held, the instance does not
+ *  change. */
 void kva_locks_freeze(const struct kva_locks *locks);
 void kva_locks_thaw(const struct kva_locks *locks);
 

@@ -83,8 +83,8 @@ static size_t trimmed(const struct kva_nodes *nodes, size_t bytes)
     return bytes < largest_slab ? header + (bytes - header) / nodes->node_bytes * nodes->node_bytes : bytes;
 }
 
-/** Take one slab: at most an eighth of what the cache holds, to bound idle memory, and within the limits. If the
- *  source refuses, halve the size, down to a slab that holds one node at any alignment. */
+/** Take one slab: at most an eighth of what the cache holds, to bound idle memory, and within the limits.
+ *  If the source refuses, halve the size, down to a slab that holds one node at any alignment. */
 static bool take_slab(struct kva_nodes *nodes)
 {
     size_t least = sizeof(struct kva_slab) + KVA_LINE + nodes->node_bytes;

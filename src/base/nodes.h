@@ -6,12 +6,13 @@
  *      slab   | header | pad | node | node | node | ...  fresh ...  | rest |
  *                                                 ^ fresh           ^ end
  *
- * Memory comes in SLABS of 4 KiB to 2 MiB that grow with the cache: a small space stays small, and a large one
- * takes rarely, in blocks that a huge page holds. Nodes are cut from a slab when they are first used, so taking
- * a slab touches only its header.
+ * Memory comes in SLABS of 4 KiB to 2 MiB that grow with the cache: a small space stays small, and a large
+ * one takes rarely, in blocks that a huge page holds. Nodes are cut from a slab when they are first used, so
+ * taking a slab touches only its header.
  *
- * Nodes that are pushed back go on a list, and are popped first, because they are still in the cache. Slabs are
- * given back only when the owner of the ledger ends: any slab may hold a node in use, and nodes do not move.
+ * Nodes that are pushed back go on a list, and are popped first, because they are still in the cache. Slabs
+ * are given back only when the owner of the ledger ends: any slab may hold a node in use, and nodes do not
+ * move.
  */
 #ifndef KVA_BASE_NODES_H
 #define KVA_BASE_NODES_H

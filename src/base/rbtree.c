@@ -3,8 +3,8 @@
 /**
  * Insertion into and removal from the red-black tree of rbtree.h, each case once for a side and its opposite.
  *
- * The drawings show side = left; side = right is the mirror image. [x] is black, <x> is red, x is either. Subtrees
- * that a step does not change are left out.
+ * The drawings show side = left; side = right is the mirror image. [x] is black, <x> is red, x is either.
+ * Subtrees that a step does not change are left out.
  *
  * SOURCE. See rbtree.h. The cases are those of Cormen et al.; the drawings are our own.
  */
@@ -96,8 +96,8 @@ static void rotate(struct kva_rb_tree *tree, struct kva_rb_node *down, enum kva_
  *          |                             |
  *       <node>                        <node>
  *
- *   The uncle is black, or missing: if `node` is the inner child, rotate the parent (A), which makes it the outer
- *   one; then rotate the grandparent and recolour (B). Done.
+ *   The uncle is black, or missing: if `node` is the inner child, rotate the parent (A), which makes it the
+ *   outer one; then rotate the grandparent and recolour (B). Done.
  *
  *         [grand]                      [grand]                     [node]
  *         /     \                      /     \                     /    \
@@ -148,8 +148,9 @@ void kva_rb_insert(struct kva_rb_tree *tree, struct kva_rb_node *node, struct kv
     rebalance_after_insert(tree, node);
 }
 
-/** Restore T2. The paths through the subtree on `side` of `parent`, called `low` here, have one black node too few;
- *  its root is black or missing. The sibling is the root on the other side, `near` and `far` are its children.
+/** Restore T2. The paths through the subtree on `side` of `parent`, called `low` here, have one black node
+ *  too few; its root is black or missing. The sibling is the root on the other side, `near` and `far` are its
+ *  children.
  *
  *   1. The sibling is red: rotate the parent. The new sibling, `near`, is black: continue with 2, 3 or 4.
  *
@@ -159,8 +160,8 @@ void kva_rb_insert(struct kva_rb_tree *tree, struct kva_rb_node *node, struct kv
  *                /     \              /    \
  *            [near]   [far]         low   [near]
  *
- *   2. Both children of the sibling are black: the sibling becomes red. If the parent is red, it becomes black: done.
- *      Otherwise the paths through the parent have one black node too few: continue one level up.
+ *   2. Both children of the sibling are black: the sibling becomes red. If the parent is red, it becomes
+ *      black: done. Otherwise the paths through it have one black node too few: continue one level up.
  *
  *           parent                        parent
  *          /      \                      /      \
@@ -178,7 +179,7 @@ void kva_rb_insert(struct kva_rb_tree *tree, struct kva_rb_node *node, struct kv
  *                                                     \
  *                                                    [far]
  *
- *   4. `far` is red: rotate the parent. The sibling takes its colour, the parent and `far` become black. Done.
+ *   4. `far` is red: rotate the parent; the sibling takes its colour, and it and `far` become black: done.
  *
  *           parent                       sibling
  *          /      \                      /     \
@@ -223,8 +224,8 @@ static void rebalance_after_erase(struct kva_rb_tree *tree, struct kva_rb_node *
     }
 }
 
-/** The place that a removal empties: `side` of `parent`. `child` now stands there (NULL: none), `colour` is that
- *  of the node that stood there. */
+/** The place that a removal empties: `side` of `parent`. `child` now stands there (NULL: none), `colour`
+ *  is that of the node that stood there. */
 struct gap {
     struct kva_rb_node *parent;
     struct kva_rb_node *child;
@@ -246,8 +247,9 @@ static struct gap unlink_outer(struct kva_rb_tree *tree, struct kva_rb_node *nod
     return gap;
 }
 
-/** Unlink a node with two children. Its successor, which has no left child, takes its place and its colour; the
- *  gap is where the successor stood. If the successor is the right child itself, the gap is its right side.
+/** Unlink a node with two children. Its successor, which has no left child, takes its place and its colour;
+ *  the gap is where the successor stood. If the successor is the right child itself, the gap is its right
+ *  side.
  *
  *            node                   successor
  *           /    \                   /      \

@@ -3,15 +3,16 @@
 /**
  * An intrusive, augmented red-black tree.
  *
- * STRUCTURE. A node lies inside the caller's structure. The tree has no keys: the caller descends it, and passes
- * the parent and the side of the new node to kva_rb_insert. The sides are 0 (left, lower) and 1 (right, higher),
- * so each case is written once, for a side and its opposite.
+ * STRUCTURE. A node lies inside the caller's structure. The tree has no keys: the caller descends it, and
+ * passes the parent and the side of the new node to kva_rb_insert. The sides are 0 (left, lower) and 1
+ * (right, higher), so each case is written once, for a side and its opposite.
  *
- * A tree may be AUGMENTED: each node caches a value computed from the node and its children, such as the largest
- * range in its subtree. Three callbacks keep it true:
+ * A tree may be AUGMENTED: each node caches a value computed from the node and its children, such as the
+ * largest range in its subtree. Three callbacks keep it true:
  *
- *      propagate(node, stop)   recompute the value of `node`, which or a child of which has changed, and then those
- *                              of its ancestors, up to but not including `stop` (NULL: all), until one stays
+ *      propagate(node, stop)   recompute the value of `node`, which or a child of which has changed, and then
+ *                              those of its ancestors, up to but not including `stop` (NULL: all), until one
+ *                              stays
  *      copy(from, to)          `to` replaces `from` in the tree: copy the cached value
  *      rotate(down, up)        a rotation has put `up` in the place of its parent `down`:
  *
@@ -29,11 +30,11 @@
  *
  * COST. Insertion takes at most 2 rotations, removal at most 3, and each O(log n) recolourings.
  *
- * SOURCE. Red-black trees: L. Guibas and R. Sedgewick, "A dichromatic framework for balanced trees", 1978. The
- * cases of rebalancing and augmentation: T. Cormen, C. Leiserson, R. Rivest and C. Stein, "Introduction to
- * Algorithms", 3rd edition, chapters 13 and 14. The three augment callbacks have the names and the division of work
- * of Linux's struct rb_augment_callbacks (include/linux/rbtree_augmented.h). As in Linux, the low bit of the parent
- * pointer is the colour. The code was written afresh.
+ * SOURCE. Red-black trees: L. Guibas and R. Sedgewick, "A dichromatic framework for balanced trees", 1978.
+ * The cases of rebalancing and augmentation: T. Cormen, C. Leiserson, R. Rivest and C. Stein, "Introduction
+ * to Algorithms", 3rd edition, chapters 13 and 14. The three augment callbacks have the names and the
+ * division of work of Linux's struct rb_augment_callbacks (include/linux/rbtree_augmented.h). As in Linux,
+ * the low bit of the parent pointer is the colour. The code was written afresh.
  */
 #ifndef KVA_BASE_RBTREE_H
 #define KVA_BASE_RBTREE_H
@@ -44,8 +45,8 @@
 
 enum kva_rb_side { KVA_RB_LEFT = 0, KVA_RB_RIGHT = 1 };
 
-/* In `parent_and_colour` the lowest bit is the colour (0 red, 1 black), the next one a MARK of the caller's, and
- * the rest the parent. kva.h declares the node, because callers' structures contain nodes. */
+/* In `parent_and_colour` the lowest bit is the colour (0 red, 1 black), the next one a MARK of the
+ * caller's, and the rest the parent. kva.h declares the node, because callers' structures contain nodes. */
 
 struct kva_rb_augment {
     void (*propagate)(struct kva_rb_node *node, struct kva_rb_node *stop);
@@ -78,8 +79,9 @@ static inline void rb_set_mark(struct kva_rb_node *node, bool mark)
     node->parent_and_colour |= mark ? KVA_RB_MARK : 0;
 }
 
-/** Link `node` as the `side` child of `parent` (NULL: as the root), where there is no child, and rebalance. The
- *  caller sets the node's cached value to that of a node without children; the ancestors' are propagated. */
+/** Link `node` as the `side` child of `parent` (NULL: as the root), where there is no child, and
+ *  rebalance. The caller sets the node's cached value to that of a node without children; the ancestors'
+ *  are propagated. */
 void kva_rb_insert(struct kva_rb_tree *tree, struct kva_rb_node *node, struct kva_rb_node *parent,
                    enum kva_rb_side side);
 

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Sequence locks: a reader without a lock detects that its data changed while it read them. Writers hold a lock;
- * the count is odd during a change.
+ * Sequence locks: a reader without a lock detects that its data changed while it read them. Writers hold a
+ * lock; the count is odd during a change.
  *
  *      writer    count + 1 (odd)   fence   |  changes  |   count + 1 (even)
  *      reader         read the count   |  reads  |   fence   read the count again
  *
  * The reads are valid if both counts are equal and even.
  *
- * PROOF. The writer orders its odd count before its changes (release fence) and its even count after them (release
- * store). The reader orders its first count before its reads (acquire load) and its second after them (acquire
- * fence). A read that saw a part of a change is therefore followed by a count that is odd, or even and later: it
- * differs from the first. The count wraps after 2^31 changes: a reader errs only if exactly a multiple of that
- * many pass between its two counts.
+ * PROOF. The writer orders its odd count before its changes (release fence) and its even count after them
+ * (release store). The reader orders its first count before its reads (acquire load) and its second after
+ * them (acquire fence). A read that saw a part of a change is therefore followed by a count that is odd, or
+ * even and later: it differs from the first. The count wraps after 2^31 changes: a reader errs only if
+ * exactly a multiple of that many pass between its two counts.
  *
  * ThreadSanitizer does not support fences: in its builds, read-modify-write operations replace them.
  */

@@ -9,15 +9,15 @@
  *                        v           v       v
  *      pieces      | zero |    1    |    2    |    3    | ...      contiguous in memory, 64 KiB each
  *
- * All parts without a piece share piece 0, which is zero and read-only, so a reader needs no test. The owner of the
- * memory hands out pieces, lowest numbers first, so the pieces of all its tables lie close together, however far
- * apart the entries are.
+ * All parts without a piece share piece 0, which is zero and read-only, so a reader needs no test. The owner
+ * of the memory hands out pieces, lowest numbers first, so the pieces of all its tables lie close together,
+ * however far apart the entries are.
  *
  * PREPARE, THEN COMMIT. sparse_ensure may fail and precedes any change; afterwards entries can be written.
  *
- * THREADS. Writers hold a lock. Readers may run without it: a reader finds piece 0, or a piece that was zero when
- * it was entered in the directory. Such a table gives a piece back in two steps, sparse_hide and sparse_give_ended,
- * between which its owner finds out whether a reader still uses it.
+ * THREADS. Writers hold a lock. Readers may run without it: a reader finds piece 0, or a piece that was zero
+ * when it was entered in the directory. Such a table gives a piece back in two steps, sparse_hide and
+ * sparse_give_ended, between which its owner finds out whether a reader still uses it.
  */
 #ifndef KVA_BASE_SPARSE_H
 #define KVA_BASE_SPARSE_H
@@ -64,8 +64,8 @@ static inline uint64_t sparse_directory_bytes(uint64_t bytes)
     return sparse_parts(bytes) * sizeof(struct sparse_part);
 }
 
-/** Initialise a table over a directory that is all zero. The write to the directory saves a page fault: a first
- *  read would map the zero page, and the first entry would fault again. */
+/** Initialise a table over a directory that is all zero. The write to the directory saves a page fault: a
+ *  first read would map the zero page, and the first entry would fault again. */
 static inline void sparse_init(struct sparse *table, void *pieces, void *directory)
 {
     *table = (struct sparse){.pieces = pieces, .directory = directory, .from = UINT64_MAX};
@@ -86,7 +86,8 @@ static inline size_t sparse_place(const struct sparse *table, size_t at, size_t 
     return piece * each + at % each;
 }
 
-/** Ensure a piece for each part in [from, end). On failure, pieces taken so far remain; nothing else changes. */
+/** Ensure a piece for each part in [from, end). On failure, pieces taken so far remain; nothing else
+ *  changes. */
 static inline enum kva_status sparse_ensure(struct sparse *table, uint64_t from, uint64_t end,
                                             sparse_take *take, void *context, void *handle)
 {
@@ -132,8 +133,8 @@ static inline void sparse_trim(struct sparse *table, sparse_give *give, void *co
     }
 }
 
-/** Hide the pieces, from part `from` on, that have no entry in use, so that no further reader finds them. Until
- *  sparse_give_ended, `used` of such a part holds the number of its piece. */
+/** Hide the pieces, from part `from` on, that have no entry in use, so that no further reader finds them.
+ *  Until sparse_give_ended, `used` of such a part holds the number of its piece. */
 static inline void sparse_hide(struct sparse *table, uint64_t from)
 {
     for (uint64_t i = max_u64(table->from, from); i < table->end; i++) {

@@ -5,25 +5,25 @@
  * function here only tests the pointer.
  *
  * A LOCK is a word in one of three states. A thread that finds it free takes it with one compare-and-swap. A
- * thread that finds it held spins for a short while, then exchanges the word for `marked`, and waits unless that
- * exchange returned `free`. A mark may be stale, but every thread that sleeps has set it.
+ * thread that finds it held spins for a short while, then exchanges the word for `marked`, and waits unless
+ * that exchange returned `free`. A mark may be stale, but every thread that sleeps has set it.
  *
- *      take    free -> held                     by compare-and-swap
- *      wait    any  -> marked                   by exchange; the thread whose exchange returned `free` has the lock
- *      drop    held or marked -> free           by exchange; if it returned `marked`, wake one thread
+ *      take    free -> held               by compare-and-swap
+ *      wait    any -> marked              by exchange; the thread whose exchange returned `free` has the lock
+ *      drop    held or marked -> free     by exchange; if it returned `marked`, wake one thread
  *
- * ALONE. While the port reports a single thread, plain loads and stores replace the atomic operations. The word
- * passes through the same states, so a second thread may start while the lock is held.
+ * ALONE. While the port reports a single thread, plain loads and stores replace the atomic operations. The
+ * word passes through the same states, so a second thread may start while the lock is held.
  *
- * YIELDING. The lock is unfair, which makes it cheap: a running thread takes it before one that must wake up. A
- * thread that drops it between the slices of a long operation and takes it again at once could therefore keep all
- * others out. kva_lock_yield_to_waiters lets one waiting thread pass first:
- *   1. `waiting` counts the threads on the slow path without the lock, `passed` those that got it there. Only the
- *      increment of `waiting` happens without the lock.
- *   2. The yielding thread reads `passed` under the lock. No thread is then between getting the lock and counting
- *      itself.
- *   3. A thread that waits after the drop passes later, or has passed since the drop. Either way `passed` changes
- *      from the value read, which ends the wait, because no thread holds the lock forever.
+ * YIELDING. The lock is unfair, which makes it cheap: a running thread takes it before one that must wake up.
+ * A thread that drops it between the slices of a long operation and takes it again at once could therefore
+ * keep all others out. kva_lock_yield_to_waiters lets one waiting thread pass first:
+ *   1. `waiting` counts the threads on the slow path without the lock, `passed` those that got it there.
+ *      Only the increment of `waiting` happens without the lock.
+ *   2. The yielding thread reads `passed` under the lock. No thread is then between getting the lock and
+ *      counting itself.
+ *   3. A thread that waits after the drop passes later, or has passed since the drop. Either way `passed`
+ *      changes from the value read, which ends the wait, because no thread holds the lock forever.
  */
 #ifndef KVA_BASE_SYNC_H
 #define KVA_BASE_SYNC_H
@@ -47,7 +47,8 @@ struct kva_lock {
     uint32_t watchers; /* of `passed`; changed and read under the lock */
 };
 
-/** The required function that a port's table lacks, as a field of the configuration; NULL if it lacks none. */
+/** The required function that a port's table lacks, as a field of the configuration; NULL if it lacks
+ *  none. */
 const char *kva_missing_in_threads(const struct kva_threads *threads);
 
 /** The table that a configuration selects; NULL: one thread, no lock. */
@@ -56,9 +57,10 @@ static inline const struct kva_threads *threads_asked(const struct kva_threads *
     return one_thread ? NULL : threads;
 }
 
-/** How often a thread reads a held lock before it sleeps. A lock is held for some hundred nanoseconds; a read with
- *  its pause takes some ten; to sleep and wake up takes some microseconds. A lock that is not free after 100 reads,
- *  about a microsecond, probably belongs to a thread that does not run, and spinning would only delay it. */
+/** How often a thread reads a held lock before it sleeps. A lock is held for some hundred nanoseconds; a
+ *  read with its pause takes some ten; to sleep and wake up takes some microseconds. A lock that is not
+ *  free after 100 reads, about a microsecond, probably belongs to a thread that does not run, and spinning
+ *  would only delay it. */
 enum { LOCK_LOOKS = 100 };
 
 /** The slow path of lock_take. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Text appended to a buffer of fixed size and truncated to it. It needs no libc, no memory and no state, and may be
- * used in signal handlers.
+ * Text appended to a buffer of fixed size and truncated to it. It needs no libc, no memory and no state, and
+ * may be used in signal handlers.
  */
 #ifndef KVA_BASE_TEXT_H
 #define KVA_BASE_TEXT_H
@@ -96,8 +96,8 @@ static inline void text_put_decimal(struct kva_text *text, uint64_t value)
     text_put(text, &piece[at]);
 }
 
-/** Enough for the longest line of a report, the totals of an instance: ten numbers of at most 20 digits and some
- *  120 other characters. */
+/** Enough for the longest line of a report, the totals of an instance: ten numbers of at most 20 digits
+ *  and some 120 other characters. */
 enum { TEXT_LINE_BYTES = 512 };
 
 /** Passes a report to the caller's function line by line. */
