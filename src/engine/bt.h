@@ -147,11 +147,10 @@ struct bt_map {
     unsigned shift;         /* log2 of the quantum */
     _Atomic uint32_t shape; /* the version of all but the leaves' entries; bt_version.h */
     unsigned classes;
-    uint64_t align[BT_CLASSES]; /* ascending; align[0] is the quantum */
-    unsigned char
-        apart[KVA_LINE];    /* changes write the fields below; lookups without the lock read those above */
-    struct bt_summary top;  /* of the root */
-    struct bt_cursor found; /* the place found last */
+    uint64_t align[BT_CLASSES];    /* ascending; align[0] is the quantum */
+    unsigned char apart[KVA_LINE]; /* lookups without the lock read the lines above */
+    struct bt_summary top;         /* of the root */
+    struct bt_cursor found;        /* the place found last */
 };
 
 #endif
