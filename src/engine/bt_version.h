@@ -20,11 +20,10 @@
  *   1. No node is given back before the address map ends, and a node cache cuts each slab into nodes of one
  *      kind. So memory that was a leaf, or an inner node, can always be read as one.
  *   2. A lookup follows a pointer or an index only after it found the shape unchanged since it began. So the
- *      value belonged to the tree of that shape, and while the shape stays, so does the node that it leads
- *      to.
+ *      value belonged to the tree of that shape, and the node that it leads to stays while the shape does.
  *   3. A lookup copies the leaf, and uses the copy only after it found both counts unchanged after the last
- *      read. The copy does not hold the owner, which is read by an index from the copy; then both counts
- *      are checked again.
+ *      read. Owners are not copied: the lookup reads the slot and then the owner from the leaf, and checks
+ *      both counts after each.
  *   4. If both counts are unchanged from before the first read of the leaf until after the last, the leaf
  *      was in the tree during that time, with the bounds found above it and with the content read. The
  *      lookup takes effect at any moment of that time.
