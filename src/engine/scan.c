@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The scan engine: the contract of engine.h on one sorted array. It is the simplest engine, and the tests'
- * oracle.
+ * The scan engine: the contract of engine.h on one sorted array, for spaces of a dozen segments. It is the
+ * simplest engine; read it first.
  *
  *      index     0            1          2            3            count
  *      entries   | 0x0 busy A | 0x3 free | 0x9 busy B | 0xa free | (end)
