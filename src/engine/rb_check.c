@@ -77,7 +77,7 @@ static struct finding check_list(const struct rb_map *rb, unsigned epoch)
                : found("I7: a deferred segment does not wait for a flush", NULL);
 }
 
-static struct finding check_deferred(const struct rb_map *rb)
+static struct finding check_deferred_of_rb(const struct rb_map *rb)
 {
     const struct kva_tally *tally = &rb->common.tally;
     struct finding finding = fine;
@@ -103,8 +103,8 @@ static struct finding check_absent(const struct rb_map *rb, const struct rb_segm
 }
 
 /** I2 for one segment, and I1, I3 against the one before it (NULL: none). */
-static struct finding check_segment(const struct rb_map *rb, const struct rb_segment *before,
-                                    bool before_is_free, const struct rb_segment *segment, bool is_free)
+static struct finding check_rb_segment(const struct rb_map *rb, const struct rb_segment *before,
+                                       bool before_is_free, const struct rb_segment *segment, bool is_free)
 {
     const struct kva_address_map *common = &rb->common;
     bool joined =
@@ -152,7 +152,7 @@ static struct finding check_map(const struct rb_map *rb)
     while (hole || used) {
         bool is_free = !used || (hole && hole->start < used->start);
         const struct rb_segment *segment = is_free ? hole : used;
-        struct finding finding = check_segment(rb, before, before_is_free, segment, is_free);
+        struct finding finding = check_rb_segment(rb, before, before_is_free, segment, is_free);
         if (finding.what)
             return finding;
         count(&tally, segment, is_free);
@@ -180,7 +180,7 @@ const char *kva_rb_map_check(const struct kva_address_map *map, uint64_t *addres
     if (!finding.what)
         finding = check_map(rb);
     if (!finding.what)
-        finding = check_deferred(rb);
+        finding = check_deferred_of_rb(rb);
     *address = finding.address;
     return finding.what;
 }
@@ -226,7 +226,7 @@ static struct finding check_joint(const struct rb_map *rb, uint64_t at)
         if (!before)
             return (struct finding){"I1: an address is in no segment, or in two", segment->start - 1};
     }
-    struct finding finding = check_segment(rb, before, before_is_free, segment, is_free);
+    struct finding finding = check_rb_segment(rb, before, before_is_free, segment, is_free);
     if (!finding.what && is_free)
         finding = check_maxima_above(segment);
     if (!finding.what && before_is_free)
