@@ -35,7 +35,8 @@
  * COST. With warm inner nodes (a million ranges have some 700, 1.2 MB), a free reads one leaf, whose 7 lines
  * (8 with owners) are fetched together, and one line of owners. An allocation reads another leaf, which
  * lowest fit mostly keeps warm. Of an inner node an operation reads up to 8 lines of starts
- * or of maxima, and two or three more (header, child, sz). The red-black design waits for some ten lines one after another, three times.
+ * or of maxima, and two or three more (header, child, sz). The red-black design waits for some ten lines one
+ * after another, three times.
  *
  * Below some thousand ranges, which fit the cache, unpredictable branches limit the speed (was this hole the
  * largest of its leaf? is the freed one now?), and then the instructions: some 600 an operation at a thousand
