@@ -103,7 +103,7 @@ static unsigned read_flags(struct reader *reader)
 /** Whether the line begins with a name, and step over what there is of it. */
 static bool begins_with(struct reader *reader, const char *name)
 {
-    while (*name != '\0' && reader_peek(reader) == *name) {
+    while (*name != '\0' && reader_current(reader) == *name) {
         (void)reader_take(reader);
         name++;
     }
@@ -114,7 +114,7 @@ static bool begins_with(struct reader *reader, const char *name)
  *  with capitals. */
 static unsigned read_attributes(struct reader *reader)
 {
-    while (reader_fill(reader) && digit_of(reader_peek(reader)) == 16) {
+    while (reader_fill(reader) && digit_of(reader_current(reader)) == 16) {
         bool found = begins_with(reader, "VmFlags:");
         unsigned attributes = found ? read_flags(reader) : 0;
         (void)reader_skip(reader, '\n');

@@ -47,8 +47,8 @@ struct kva_pages kva_pages_host(enum kva_mechanism mechanism)
     if (mechanism < KVA_MECHANISM_BEST || mechanism > KVA_MECHANISM_MAPPINGS)
         return none;
     struct kva_pages pages = {
-        .reserve = kva_port_begin,
-        .release = kva_port_end,
+        .reserve = kva_port_reserve,
+        .release = kva_port_release,
         .open = kva_port_open,
         .close = kva_port_close,
         .dismiss = kva_port_dismiss,

@@ -44,7 +44,7 @@ static bool is_locked(void *page, uint64_t bytes)
 static bool locks_all(const struct reservation *reservation)
 {
     uint64_t calls = 0; /* a check is none of the reservation's calls */
-    void *fresh = map_shut(NULL, reservation->page, 0, &calls);
+    void *fresh = map_inaccessible(NULL, reservation->page, 0, &calls);
     bool locked = is_locked(reservation->tables.is_first_process, reservation->page);
 
     if (!fresh)
@@ -70,7 +70,7 @@ static bool executes_all(void)
 }
 
 /** Whether a mapping has attributes other than those that we, or the program as a whole, have given it. */
-static bool has_strange_attributes(struct comparison *comparison, unsigned attributes, unsigned own)
+static bool has_foreign_attributes(struct comparison *comparison, unsigned attributes, unsigned own)
 {
     unsigned rest = attributes & ~own;
 
@@ -88,7 +88,7 @@ static bool is_mapped_from(const struct stat *file, const struct kva_mapping *ma
 }
 
 /** Whether a mapping shows frames of one of the pools: mostly of that which the mapping before has shown. */
-static bool shows_frames(struct comparison *comparison, const struct kva_mapping *mapping)
+static bool maps_frames(struct comparison *comparison, const struct kva_mapping *mapping)
 {
     const struct kva_pages_view *view = comparison->view;
     const void *frame_set;
@@ -114,7 +114,7 @@ static bool is_anonymous(const struct kva_mapping *mapping)
 
 /** How pages without an owner should be mapped. */
 struct expected {
-    bool is_open;
+    bool is_accessible;
     bool has_frames;
     bool wants_huge;
 };
@@ -132,12 +132,12 @@ static unsigned attributes_of(const struct comparison *comparison, struct expect
 static const char *what_is_wrong(struct comparison *comparison, const struct kva_mapping *mapping,
                                  struct expected expected)
 {
-    if (mapping->readable != expected.is_open || mapping->writable != expected.is_open ||
-        (mapping->executable && !(expected.is_open && executes_all())))
+    if (mapping->readable != expected.is_accessible || mapping->writable != expected.is_accessible ||
+        (mapping->executable && !(expected.is_accessible && executes_all())))
         return "V10: pages of the reserve that nobody owns have another protection than kva gave them";
-    if (expected.has_frames ? !shows_frames(comparison, mapping) : !is_anonymous(mapping))
+    if (expected.has_frames ? !maps_frames(comparison, mapping) : !is_anonymous(mapping))
         return "V10: a file is mapped over pages of the reserve that nobody owns, and not by kva";
-    if (has_strange_attributes(comparison, mapping->attributes, attributes_of(comparison, expected)))
+    if (has_foreign_attributes(comparison, mapping->attributes, attributes_of(comparison, expected)))
         return "V10: pages of the reserve that nobody owns are locked, or advised of, and not by kva";
     return NULL;
 }
@@ -149,16 +149,16 @@ static uint64_t next_alike(const struct reservation *reservation, uint64_t from,
 {
     bool is_private = from < reservation->pages;
 
-    *known =
-        !row_bit(&reservation->rows, ROW_FAILED_UNMAP, from) && !row_bit(&reservation->rows, ROW_OWED, from);
+    *known = !row_bit(&reservation->rows, ROW_FAILED_UNMAP, from) &&
+             !row_bit(&reservation->rows, ROW_PARTIAL_UNMAP, from);
     end = row_end_of_run(&reservation->rows, ROW_FAILED_UNMAP, from, end);
-    end = row_end_of_run(&reservation->rows, ROW_OWED, from, end);
+    end = row_end_of_run(&reservation->rows, ROW_PARTIAL_UNMAP, from, end);
     *expected = (struct expected){use == KVA_PAGES_MAPPED, use == KVA_PAGES_MAPPED, false};
     if (!is_private)
         return end;
-    expected->is_open = row_bit(&reservation->rows, ROW_OPEN, from);
+    expected->is_accessible = row_bit(&reservation->rows, ROW_ACCESSIBLE, from);
     expected->wants_huge = row_bit(&reservation->rows, ROW_HUGE, from);
-    end = row_end_of_run(&reservation->rows, ROW_OPEN, from, min_u64(end, reservation->pages));
+    end = row_end_of_run(&reservation->rows, ROW_ACCESSIBLE, from, min_u64(end, reservation->pages));
     return row_end_of_run(&reservation->rows, ROW_HUGE, from, end);
 }
 

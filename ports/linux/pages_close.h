@@ -8,7 +8,7 @@
 
 /** Drop what is in an open private run and let it fault: with markers, or by whatever else the kernel
  *  allows. */
-void kva_port_close_open(struct reservation *reservation, struct run run);
+void kva_port_close_accessible(struct reservation *reservation, struct run run);
 
 /** Close what is open in a private range. */
 void kva_port_close_run(struct reservation *reservation, struct run range);

@@ -16,9 +16,9 @@ uint64_t kva_port_ends_in(const struct reservation *reservation, struct run run)
 uint64_t kva_port_ends_of(const struct reservation *reservation, struct run run);
 
 /** How many of a run's two ends are ends of mappings when all of it is shut. */
-static inline uint64_t ends_if_shut(const struct reservation *reservation, struct run run)
+static inline uint64_t ends_if_inaccessible(const struct reservation *reservation, struct run run)
 {
-    return before_is_open(reservation, run) + (uint64_t)after_is_open(reservation, run);
+    return before_is_accessible(reservation, run) + (uint64_t)after_is_accessible(reservation, run);
 }
 
 /** The same of a run, all alike, when it is a fresh mapping. */
@@ -26,7 +26,7 @@ uint64_t kva_port_ends_if_fresh(const struct reservation *reservation, struct ru
 
 /** Note that a run, with `now` ends of mappings in it, has become shut, or a fresh mapping. It has no debts
  *  then. */
-void kva_port_note_run(struct reservation *reservation, struct run run, bool is_open, uint64_t now);
+void kva_port_note_run(struct reservation *reservation, struct run run, bool is_accessible, uint64_t now);
 
 /** Note that a run, all of it open, may have become a mapping of its own among open ones: an attribute may
  *  have. */

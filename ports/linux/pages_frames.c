@@ -11,28 +11,28 @@
 #include "pages_count.h"
 #include "pages_pieces.h"
 #include "pages_retry.h"
-#include "peace.h"
+#include "uninterrupted.h"
 
 enum kva_status kva_port_create_frames(void *context, void *handle, uint64_t count, bool movable,
                                        void **frame_set)
 {
     struct reservation *reservation = handle;
-    struct peace peace;
+    struct uninterrupted section;
     int file = memfd_create("kva", MFD_CLOEXEC);
 
     (void)context;
-    pay_some(reservation);
+    retry_some(reservation);
     reservation->stats.calls.frames += 2;
     if (file < 0)
         return KVA_ENOMEM;
-    begin_peace(&peace);
+    begin_uninterrupted(&section);
     bool is_made = ftruncate(file, (off_t)(count * reservation->page)) == 0;
-    end_peace(&peace);
+    end_uninterrupted(&section);
     if (!is_made) {
         (void)close(file);
         return KVA_ENOMEM;
     }
-    *frame_set = pool_of(file, movable);
+    *frame_set = frame_set_of(file, movable);
     return KVA_OK;
 }
 
@@ -41,7 +41,7 @@ void kva_port_destroy_frames(void *context, void *handle, void *frame_set)
     struct reservation *reservation = handle;
 
     (void)context;
-    pay_some(reservation);
+    retry_some(reservation);
     reservation->stats.calls.frames++;
     (void)close(file_of(frame_set));
 }
@@ -51,12 +51,12 @@ void kva_port_destroy_frames(void *context, void *handle, void *frame_set)
 static void write_zeroes(int file, off_t from, off_t bytes)
 {
     static const char zeroes[4096];
-    struct peace peace;
+    struct uninterrupted section;
 
-    begin_peace(&peace);
+    begin_uninterrupted(&section);
     for (off_t at = from; at < from + bytes; at += (off_t)sizeof zeroes)
         (void)!pwrite(file, zeroes, sizeof zeroes, at);
-    end_peace(&peace);
+    end_uninterrupted(&section);
 }
 
 /** Forget what the program has said of the nodes of a piece of a file: that belongs to the file, by offsets,
@@ -104,7 +104,7 @@ void kva_port_discard_frames(void *context, void *handle, void *frame_set, uint6
     off_t bytes = (off_t)(count * reservation->page);
 
     (void)context;
-    pay_some(reservation);
+    retry_some(reservation);
     reservation->stats.calls.frames++;
     if (fallocate(file_of(frame_set), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, bytes) != 0)
         write_zeroes(file_of(frame_set), from, bytes);
@@ -125,8 +125,8 @@ bool kva_port_keep_from_child(struct reservation *reservation, struct run run)
 /** Show frames where others are shown, or nothing is. `now`: the ends of mappings in the run (pages_count.h).
  *  *mapped: whether they are; false is returned, too, where they are, but a child would inherit a map of
  *  movable ones. */
-static bool show_pool_frames(struct reservation *reservation, struct run run, const void *frame_set,
-                             uint64_t frame, uint64_t now, bool *mapped)
+static bool map_set_frames(struct reservation *reservation, struct run run, const void *frame_set,
+                           uint64_t frame, uint64_t now, bool *mapped)
 {
     reservation->stats.calls.map++;
     void *mapping = mmap(run_address(reservation, run), run_bytes(reservation, run), PROT_READ | PROT_WRITE,
@@ -145,19 +145,19 @@ enum kva_status kva_port_map_frames(void *context, void *handle, uint64_t start,
     struct run run = run_at(reservation, start, count * reservation->page);
 
     (void)context;
-    pay_some(reservation);
-    uint64_t now =
-        is_all_shut(reservation, run) ? ends_if_shut(reservation, run) : kva_port_ends_in(reservation, run);
+    retry_some(reservation);
+    uint64_t now = is_all_inaccessible(reservation, run) ? ends_if_inaccessible(reservation, run)
+                                                         : kva_port_ends_in(reservation, run);
     if (!has_room_for_ends(&reservation->budget, now, 2)) /* each end is one, or a seam */
         return KVA_ELIMIT;
     enum kva_status status = kva_port_prepare_rows(reservation, run);
     if (status != KVA_OK)
         return status;
-    bool was_shut = is_all_shut(reservation, run);
+    bool was_inaccessible = is_all_inaccessible(reservation, run);
     bool mapped;
-    if (show_pool_frames(reservation, run, frame_set, frame, now, &mapped))
+    if (map_set_frames(reservation, run, frame_set, frame, now, &mapped))
         return KVA_OK;
-    if (mapped && !was_shut) /* what it has shown before is not known here */
+    if (mapped && !was_inaccessible) /* what it has shown before is not known here */
         return KVA_OK;
     status = kva_port_why_refused(&reservation->budget);
     if (mapped)
@@ -169,7 +169,7 @@ void kva_port_unmap_frames(void *context, void *handle, uint64_t start, uint64_t
 {
     (void)context;
     kva_port_close_frames(handle, run_at(handle, start, bytes));
-    pay_some(handle);
+    retry_some(handle);
 }
 
 /** One by one: what cannot be on a huge page does not keep the others from it. The kernel refuses (EINVAL)

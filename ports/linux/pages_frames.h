@@ -27,7 +27,7 @@ bool kva_port_keep_from_child(struct reservation *reservation, struct run run);
 
 /** A pool is a file in memory. Its handle is the file descriptor's number, and one: 0 is a descriptor, NULL
  *  is no handle. Twice that, and one more if its frames are movable. */
-static inline void *pool_of(int file, bool movable)
+static inline void *frame_set_of(int file, bool movable)
 {
     return (void *)(((uintptr_t)file + 1) * 2 + movable);
 }

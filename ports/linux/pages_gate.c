@@ -35,7 +35,7 @@
 #include <sched.h>
 #include <sys/syscall.h>
 
-#include "peace.h"
+#include "uninterrupted.h"
 #include "system.h"
 #include "userfault.h"
 
@@ -185,7 +185,7 @@ bool kva_port_hold_loads(const struct gate *gate, struct gated range, uint64_t *
         UFFDIO_REGISTER_MODE_WP | UFFDIO_REGISTER_MODE_MINOR | UFFDIO_REGISTER_MODE_MISSING;
 
     return register_range(gate, range, modes, calls) &&
-           drop_memory((void *)(uintptr_t)range.start, (size_t)range.bytes, calls);
+           discard_memory((void *)(uintptr_t)range.start, (size_t)range.bytes, calls);
 }
 
 bool kva_port_wake(const struct gate *gate, struct gated range, uint64_t *calls)

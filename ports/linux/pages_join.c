@@ -13,7 +13,7 @@
  *                                                          ^ the gap: weak
  *
  * Nothing is in the gap, but a touch of it does not fault: its pages are WEAK, a debt like any other
- * (pages_debts.h). It is paid, by shutting the gap, when there is plenty again. Closing a part of a joined
+ * (pages_unmaps.h). It is paid, by shutting the gap, when there is plenty again. Closing a part of a joined
  * mapping would split it, so that is a weak close for as long (pages_close.c). A strict reservation does
  * neither: it takes mappings up to the limit, and then refuses.
  *
@@ -29,7 +29,7 @@
 
 #include "pages_close.h"
 #include "pages_count.h"
-#include "pages_debts.h"
+#include "pages_unmaps.h"
 #include "pages_pieces.h"
 #include "pages_steps.h"
 
@@ -42,7 +42,7 @@ static void close_half_open(struct reservation *reservation, struct run run, uin
     if (replace(reservation, run, PROT_NONE, calls) || protect_run(reservation, run, PROT_NONE, calls))
         return;
     kva_port_note_run(reservation, run, true, now);
-    kva_port_close_open(reservation, run);
+    kva_port_close_accessible(reservation, run);
 }
 
 /** Map a shut run, if there is room for that. */
@@ -66,8 +66,8 @@ static struct run nearest_gap(const struct reservation *reservation, struct run 
 {
     uint64_t low = run.from - min_u64(run.from, far);
     uint64_t high = min_u64(run.end + far, reservation->pages);
-    struct run before = {row_last_end(&reservation->rows, ROW_OPEN, true, low, run.from), run.from};
-    struct run after = {run.end, row_first(&reservation->rows, ROW_OPEN, run.end, high)};
+    struct run before = {row_last_end(&reservation->rows, ROW_ACCESSIBLE, true, low, run.from), run.from};
+    struct run after = {run.end, row_first(&reservation->rows, ROW_ACCESSIBLE, run.end, high)};
 
     if (after.end < high && (before.from == low || length(after) < length(before)))
         return after;
@@ -88,7 +88,7 @@ static enum kva_status join_with_gap(struct reservation *reservation, struct run
         status = map_run(reservation, whole);
     if (status != KVA_OK)
         return status;
-    kva_port_note_debt(reservation, gap, WEAK);
+    kva_port_note_unmap(reservation, gap, UNMAP_FAILED);
     if (length(gap) > 1)
         (void)kva_port_discard(reservation, gap, &reservation->stats.calls.open);
     return KVA_OK;
@@ -96,7 +96,7 @@ static enum kva_status join_with_gap(struct reservation *reservation, struct run
 
 /** The way that the budget calls for, and where that is refused the others: a gap takes memory of the
  *  process' allowance, too, and a limit that is not known shows only by a refusal. */
-enum kva_status kva_port_map_shut(struct reservation *reservation, struct run run)
+enum kva_status kva_port_make_accessible(struct reservation *reservation, struct run run)
 {
     if (!may_join(reservation))
         return map_run(reservation, run);

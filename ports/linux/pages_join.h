@@ -7,6 +7,6 @@
 #include "pages_reservation.h"
 
 /** Make a shut private run readable and writable: KVA_OK, KVA_ELIMIT or KVA_ENOMEM. */
-enum kva_status kva_port_map_shut(struct reservation *reservation, struct run run);
+enum kva_status kva_port_make_accessible(struct reservation *reservation, struct run run);
 
 #endif

@@ -24,7 +24,7 @@
  *     are in the queue; later ones find the new map. It is not registered: they do not wait.
  *   - Drain last: until then the old place can be shown again.
  *
- * PEACE (peace.h) lasts all the while: a handler of this thread that stores to a frame under way would wait
+ * PEACE (uninterrupted.h) lasts all the while: a handler of this thread that stores to a frame under way would wait
  * for the thread that it interrupts, and a thread that is cancelled would leave others waiting for ever.
  * Other threads wait so that signals are handled meanwhile.
  *
@@ -53,7 +53,7 @@
 #include "pages_count.h"
 #include "pages_frames.h"
 #include "pages_retry.h"
-#include "peace.h"
+#include "uninterrupted.h"
 
 /** A move under way. */
 struct course {
@@ -227,7 +227,7 @@ static void lower_spare(struct reservation *reservation)
 }
 
 /** Show frames of the pool from a place on. */
-static bool show_places(struct course *course, struct run run, uint64_t place)
+static bool map_places(struct course *course, struct run run, uint64_t place)
 {
     struct reservation *reservation = course->reservation;
     const uint64_t now = kva_port_ends_in(reservation, run);
@@ -240,9 +240,9 @@ static bool show_places(struct course *course, struct run run, uint64_t place)
     return true;
 }
 
-static bool show_new(struct course *course, struct run run, uint64_t frame)
+static bool map_new_place(struct course *course, struct run run, uint64_t frame)
 {
-    bool done = show_places(course, run, course->move->to + frame);
+    bool done = map_places(course, run, course->move->to + frame);
 
     course->is_begun = course->is_begun || done;
     return done;
@@ -262,9 +262,9 @@ static void unlock(struct course *course, struct run run)
 }
 
 /** Once the new place is shown, it must be shown by all maps. */
-static bool show_new_at_last(struct course *course, struct run run, uint64_t frame)
+static bool insist_on_new_place(struct course *course, struct run run, uint64_t frame)
 {
-    for (unsigned tries = 0; !show_new(course, run, frame); tries++) {
+    for (unsigned tries = 0; !map_new_place(course, run, frame); tries++) {
         if (!course->is_begun)
             return false;
         unlock(course, run);
@@ -292,7 +292,7 @@ static bool mend(struct course *course, struct run run, uint64_t frame)
 {
     if (kva_port_keep_from_child(course->reservation, run))
         return true;
-    for (unsigned tries = 0; !show_places(course, run, course->move->from + frame); tries++) {
+    for (unsigned tries = 0; !map_places(course, run, course->move->from + frame); tries++) {
         unlock(course, run);
         wait_to_try_again(tries);
     }
@@ -378,7 +378,7 @@ static bool copy_all(struct copy copy, uint64_t *calls)
     return true;
 }
 
-static void drain(struct course *course, uint64_t from)
+static void discard_place(struct course *course, uint64_t from)
 {
     kva_port_discard_frames(NULL, course->reservation, course->move->frame_set, from, course->move->count);
 }
@@ -400,21 +400,21 @@ static bool copy_there(struct course *course)
 
 /** Step 4. One map after the other may take mappings, where neighbours are divided; all that is refused,
  *  then, with the spare, and neighbours together. False: no map shows the new place. */
-static bool show_all(struct course *course)
+static bool map_all_anew(struct course *course)
 {
-    const uint64_t mapped = each_map(course, show_new);
+    const uint64_t mapped = each_map(course, map_new_place);
 
     if (mapped == course->maps)
         return true;
     lower_spare(course->reservation);
-    if (each_union(course, show_new_at_last, (struct window){mapped, course->maps}))
+    if (each_union(course, insist_on_new_place, (struct window){mapped, course->maps}))
         return true;
     (void)each_union(course, mend, (struct window){0, course->maps});
     return false;
 }
 
 /** Steps 1 to 4. KVA_ELIMIT: a call on mappings was refused, for whatever reason. */
-static enum kva_status hold_and_show(struct course *course)
+static enum kva_status hold_and_map(struct course *course)
 {
     if (each_map(course, hold_stores) < course->maps)
         return KVA_ELIMIT;
@@ -422,7 +422,7 @@ static enum kva_status hold_and_show(struct course *course)
         return KVA_ENOMEM;
     if (course->is_mapped_twice && each_map(course, hold_loads) < course->maps)
         return KVA_ELIMIT;
-    return show_all(course) ? KVA_OK : KVA_ELIMIT;
+    return map_all_anew(course) ? KVA_OK : KVA_ELIMIT;
 }
 
 /** Should the kernel say that it will never let go of a range, it does when the gate is closed. */
@@ -438,7 +438,7 @@ static void let_all_go(struct course *course)
 /** Steps 1 to 5. */
 static enum kva_status move_maps(struct course *course)
 {
-    enum kva_status status = hold_and_show(course);
+    enum kva_status status = hold_and_map(course);
 
     if (status != KVA_OK) {
         let_all_go(course);
@@ -465,25 +465,25 @@ static enum kva_status move_frames(struct course *course)
     const struct kva_pages_move *move = course->move;
     enum kva_status status;
 
-    pay_some(course->reservation);
+    retry_some(course->reservation);
     course->maps = each_map(course, count_map);
     if (course->maps > 0)
         status = move_mapped(course);
     else
         status = copy_there(course) ? KVA_OK : KVA_ENOMEM;
     if (course->is_copied)
-        drain(course, status == KVA_OK ? move->from : move->to);
+        discard_place(course, status == KVA_OK ? move->from : move->to);
     return status;
 }
 
 enum kva_status kva_port_move_frames(void *context, void *handle, const struct kva_pages_move *move)
 {
     struct course course = {.reservation = handle, .move = move};
-    struct peace peace;
+    struct uninterrupted section;
 
     (void)context;
-    begin_peace(&peace);
+    begin_uninterrupted(&section);
     enum kva_status status = move_frames(&course);
-    end_peace(&peace);
+    end_uninterrupted(&section);
     return status;
 }

@@ -171,13 +171,13 @@ static void exchange(struct bindings *bindings)
 
 /* --------------------------------------------------------------------------------------------- the kernel */
 
-static bool tell(uintptr_t start, uintptr_t end, const struct kva_vm_nodes *nodes, uint64_t *calls)
+static bool bind_addresses(uintptr_t start, uintptr_t end, const struct kva_vm_nodes *nodes, uint64_t *calls)
 {
     return kva_port_set_nodes((void *)start, end - start, nodes, calls) == 0;
 }
 
 /** Tell the kernel of a range again what the list says of it. */
-static void tell_as_listed(const struct binding_list *list, uintptr_t start, uintptr_t end, uint64_t *calls)
+static void bind_as_listed(const struct binding_list *list, uintptr_t start, uintptr_t end, uint64_t *calls)
 {
     static const struct kva_vm_nodes none = {KVA_VM_NODES_ANY, 0};
 
@@ -185,11 +185,11 @@ static void tell_as_listed(const struct binding_list *list, uintptr_t start, uin
         const struct binding *next = at < list->count ? &list->at[at] : NULL;
         uintptr_t gap_end = next ? lower(next->start, end) : end;
         if (start < gap_end)
-            (void)tell(start, gap_end, &none, calls);
+            (void)bind_addresses(start, gap_end, &none, calls);
         start = higher(start, gap_end);
         if (start == end)
             return;
-        (void)tell(start, lower(next->end, end), &next->nodes, calls);
+        (void)bind_addresses(start, lower(next->end, end), &next->nodes, calls);
         start = lower(next->end, end);
     }
 }
@@ -215,7 +215,7 @@ enum kva_status kva_port_bind_as_planned(struct bindings *bindings, uintptr_t st
         return KVA_OK;
     }
     /* A part of it may be bound: mappings are told one by one. To undo that splits none. */
-    tell_as_listed(&bindings->now, start, end, calls);
+    bind_as_listed(&bindings->now, start, end, calls);
     return error == ENOMEM ? KVA_ENOMEM : KVA_ENOENT;
 }
 
@@ -225,7 +225,7 @@ void kva_port_rebind(struct bindings *bindings, uintptr_t start, uintptr_t end, 
 
     for (size_t i = first_after(list, start); i < list->count && list->at[i].start < end; i++) {
         struct binding *binding = &list->at[i];
-        if (tell(higher(start, binding->start), lower(end, binding->end), &binding->nodes, calls))
+        if (bind_addresses(higher(start, binding->start), lower(end, binding->end), &binding->nodes, calls))
             continue;
         binding->has_lost = true;
         bindings->lost++;
@@ -243,7 +243,7 @@ bool kva_port_regain(struct bindings *bindings, struct addresses gap, struct add
         uintptr_t end = lower(gap.end, binding->end);
         if (!binding->has_lost)
             continue;
-        if (!tell(start, end, &binding->nodes, calls))
+        if (!bind_addresses(start, end, &binding->nodes, calls))
             all = false;
         else if (start == binding->start && end == binding->end)
             binding->has_lost = false;

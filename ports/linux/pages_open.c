@@ -47,23 +47,23 @@ enum { APART = 64 };
 /** Open a shut run: map it read-write, and mark what `range` leaves of it. Locked pages take no markers:
  *  where the kernel locks all that is mapped (mlockall), the range becomes a mapping of its own, and so do
  *  the next ones. */
-static enum kva_status open_shut(struct reservation *reservation, struct run run, struct run range)
+static enum kva_status open_inaccessible(struct reservation *reservation, struct run run, struct run range)
 {
     struct run head = {run.from, min_u64(range.from, run.end)};
     struct run tail = {max_u64(range.end, run.from), run.end};
     uint64_t *calls = &reservation->stats.calls.open;
 
-    enum kva_status status = kva_port_map_shut(reservation, run);
+    enum kva_status status = kva_port_make_accessible(reservation, run);
     if (status != KVA_OK)
         return status;
     if (advise(reservation, head, MADV_GUARD_INSTALL, calls) &&
         advise(reservation, tail, MADV_GUARD_INSTALL, calls))
         return KVA_OK;
-    if (kva_port_shut(reservation, run, kva_port_ends_of(reservation, run))) {
+    if (kva_port_make_inaccessible(reservation, run, kva_port_ends_of(reservation, run))) {
         reservation->apart = APART;
-        return open_shut(reservation, common(run, range), range);
+        return open_inaccessible(reservation, common(run, range), range);
     }
-    kva_port_close_open(reservation, run);
+    kva_port_close_accessible(reservation, run);
     return kva_port_why_refused(&reservation->budget);
 }
 
@@ -77,11 +77,11 @@ static bool pays_to_renew(const struct reservation *reservation, struct run run)
 
 /** Let pages with debts be touched, which may be denied, or have been touched, and drop what they hold. If
  *  they cannot be made usable after all, a touch may not fault. */
-static bool permit_and_drop(struct reservation *reservation, struct run run, uint64_t *calls)
+static bool permit_and_discard(struct reservation *reservation, struct run run, uint64_t *calls)
 {
     if (!kva_port_permit(reservation, run, calls))
         return false;
-    kva_port_note_debt(reservation, run, WEAK);
+    kva_port_note_unmap(reservation, run, UNMAP_FAILED);
     return kva_port_discard(reservation, run, calls);
 }
 
@@ -90,16 +90,16 @@ static enum kva_status unmark(struct reservation *reservation, struct run run)
 {
     uint64_t *calls = &reservation->stats.calls.open;
 
-    if ((pays_to_renew(reservation, run) || is_strange(reservation, run)) &&
+    if ((pays_to_renew(reservation, run) || has_foreign_pages(reservation, run)) &&
         kva_port_renew(reservation, run, calls))
         return KVA_OK;
-    if (is_strange(reservation, run))
+    if (has_foreign_pages(reservation, run))
         return has_room_for(&reservation->budget, 2) ? kva_port_why_refused(&reservation->budget)
                                                      : KVA_ELIMIT;
-    if ((is_in_debt(reservation, run) && !permit_and_drop(reservation, run, calls)) ||
+    if ((has_unfinished(reservation, run) && !permit_and_discard(reservation, run, calls)) ||
         (reservation->guards && !advise(reservation, run, MADV_GUARD_REMOVE, calls)))
         return kva_port_why_refused(&reservation->budget);
-    forget_debt(reservation, run);
+    forget_unfinished(reservation, run);
     return KVA_OK;
 }
 
@@ -129,7 +129,8 @@ static enum kva_status open_run(struct reservation *reservation, struct run rang
         struct run part = common(run, range);
         if (length(part) == 0)
             continue;
-        status = is_shut(reservation, run) ? open_shut(reservation, run, range) : unmark(reservation, part);
+        status = is_inaccessible(reservation, run) ? open_inaccessible(reservation, run, range)
+                                                   : unmark(reservation, part);
         if (status != KVA_OK)
             kva_port_close_run(reservation, (struct run){range.from, max_u64(run.from, range.from)});
     }
@@ -169,7 +170,7 @@ enum kva_status kva_port_open(void *context, void *handle, uint64_t start, uint6
     struct run run = run_at(reservation, start, bytes);
 
     (void)context;
-    pay_some(reservation);
+    retry_some(reservation);
     if (huge) /* a page table, even of markers, keeps a huge page out: shut it first */
         kva_port_close_run(reservation, run);
     enum kva_status status = open_bound(reservation, run);
@@ -185,5 +186,5 @@ void kva_port_close(void *context, void *handle, uint64_t start, uint64_t bytes)
 {
     (void)context;
     kva_port_close_run(handle, run_at(handle, start, bytes));
-    pay_some(handle);
+    retry_some(handle);
 }

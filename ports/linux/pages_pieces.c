@@ -10,7 +10,7 @@
 #include "pages_pieces.h"
 
 #include "pages_count.h"
-#include "pages_debts.h"
+#include "pages_unmaps.h"
 #include "pages_steps.h"
 
 bool kva_port_make_tables(struct reservation *reservation, struct kva_reservation *spec)
@@ -56,21 +56,21 @@ enum kva_status kva_port_prepare_rows(struct reservation *reservation, struct ru
 }
 
 /** Shut what is open in private pages that no area reaches into. */
-static void shut_idle(struct reservation *reservation, struct run part)
+static void make_idle_inaccessible(struct reservation *reservation, struct run part)
 {
     for (struct run run = part; run.from < part.end; run.from = run.end) {
-        run.from = row_first(&reservation->rows, ROW_OPEN, run.from, part.end);
+        run.from = row_first(&reservation->rows, ROW_ACCESSIBLE, run.from, part.end);
         if (run.from == part.end)
             return;
         run = alike(reservation, run.from, part.end);
-        (void)kva_port_shut(reservation, run, kva_port_ends_of(reservation, run));
+        (void)kva_port_make_inaccessible(reservation, run, kva_port_ends_of(reservation, run));
     }
 }
 
 /** Whether all pages of a part of the rows are shut: then no row has anything to say of them. */
 static bool is_idle(const struct reservation *reservation, struct run part)
 {
-    return is_all_shut(reservation, part) && !is_in_debt(reservation, part);
+    return is_all_inaccessible(reservation, part) && !has_unfinished(reservation, part);
 }
 
 /** Give back the rows of pages that are all shut. A grain that is open though no area is in it is shut for
@@ -82,7 +82,7 @@ static void trim_rows(struct reservation *reservation)
         if (!sparse_has(&reservation->rows, i))
             continue;
         if (row_first(&reservation->rows, ROW_USED, part.from, part.end) == part.end)
-            shut_idle(reservation, common(part, (struct run){0, reservation->pages}));
+            make_idle_inaccessible(reservation, common(part, (struct run){0, reservation->pages}));
         if (is_idle(reservation, part))
             sparse_drop(&reservation->rows, i, kva_port_close_piece, NULL, reservation);
     }

@@ -64,7 +64,7 @@ static enum kva_status find_gap(uint64_t min, uint64_t max, uint64_t front, uint
 /** Reserve just there, or nowhere. */
 static char *reserve_at(uint64_t at, uint64_t bytes, uint64_t *calls)
 {
-    char *mapping = map_shut((void *)(uintptr_t)at, bytes, MAP_FIXED_NOREPLACE, calls);
+    char *mapping = map_inaccessible((void *)(uintptr_t)at, bytes, MAP_FIXED_NOREPLACE, calls);
 
     if (!mapping || (uintptr_t)mapping == at)
         return mapping;
@@ -167,8 +167,8 @@ static char *reserve_bytes(const struct kva_reservation *spec, uint64_t page, ui
     return reserve_in_window(spec, 0, align, calls);
 }
 
-char *kva_port_reserve(struct kva_reservation *spec, uint64_t page, uint64_t align, uint64_t *front,
-                       uint64_t *calls)
+char *kva_port_reserve_addresses(struct kva_reservation *spec, uint64_t page, uint64_t align, uint64_t *front,
+                                 uint64_t *calls)
 {
     for (;;) {
         char *first = reserve_bytes(spec, page, align, front, calls);

@@ -65,9 +65,9 @@ struct reservation {
                              owed    closed, and it faults, but its mapping is yet to be replaced
                              strange weak or owed, and not to be opened before its mapping is replaced */
     uint64_t seam_count;
-    uint64_t owed_count;
+    uint64_t partial_unmap_pages;
     uint64_t *blocks;             /* a bit for each block of pages: one of them may be weak or owed */
-    uint64_t next_debt;           /* the page from which the next call looks for debts */
+    uint64_t next_retry;          /* the page from which the next call looks for debts */
     struct kva_pages_stats stats; /* without mappings and mappings_limit, which the budget has */
 };
 
@@ -102,35 +102,35 @@ static inline bool is_of_frames(const struct reservation *reservation, struct ru
 /** The pages from `from` on that are alike, shut or not, as far as `end`. */
 static inline struct run alike(const struct reservation *reservation, uint64_t from, uint64_t end)
 {
-    return (struct run){from, row_end_of_run(&reservation->rows, ROW_OPEN, from, end)};
+    return (struct run){from, row_end_of_run(&reservation->rows, ROW_ACCESSIBLE, from, end)};
 }
 
 /** All from the first open page in a range to the last. */
-static inline struct run open_in(const struct reservation *reservation, struct run range)
+static inline struct run accessible_in(const struct reservation *reservation, struct run range)
 {
-    return (struct run){row_first(&reservation->rows, ROW_OPEN, range.from, range.end),
-                        row_last_end(&reservation->rows, ROW_OPEN, true, range.from, range.end)};
+    return (struct run){row_first(&reservation->rows, ROW_ACCESSIBLE, range.from, range.end),
+                        row_last_end(&reservation->rows, ROW_ACCESSIBLE, true, range.from, range.end)};
 }
 
-static inline bool is_all_shut(const struct reservation *reservation, struct run run)
+static inline bool is_all_inaccessible(const struct reservation *reservation, struct run run)
 {
-    return row_first(&reservation->rows, ROW_OPEN, run.from, run.end) == run.end;
+    return row_first(&reservation->rows, ROW_ACCESSIBLE, run.from, run.end) == run.end;
 }
 
 /** Whether a run whose pages are all alike is shut. */
-static inline bool is_shut(const struct reservation *reservation, struct run run)
+static inline bool is_inaccessible(const struct reservation *reservation, struct run run)
 {
-    return !row_bit(&reservation->rows, ROW_OPEN, run.from);
+    return !row_bit(&reservation->rows, ROW_ACCESSIBLE, run.from);
 }
 
-static inline bool before_is_open(const struct reservation *reservation, struct run run)
+static inline bool before_is_accessible(const struct reservation *reservation, struct run run)
 {
-    return run.from > 0 && row_bit(&reservation->rows, ROW_OPEN, run.from - 1);
+    return run.from > 0 && row_bit(&reservation->rows, ROW_ACCESSIBLE, run.from - 1);
 }
 
-static inline bool after_is_open(const struct reservation *reservation, struct run run)
+static inline bool after_is_accessible(const struct reservation *reservation, struct run run)
 {
-    return row_bit(&reservation->rows, ROW_OPEN, run.end);
+    return row_bit(&reservation->rows, ROW_ACCESSIBLE, run.end);
 }
 
 static inline char *run_address(const struct reservation *reservation, struct run run)

@@ -76,7 +76,7 @@ static struct reservation *take_reservation(struct kva_reservation *spec, uint64
     return reservation;
 }
 
-enum kva_status kva_port_begin(void *context, struct kva_reservation *spec)
+enum kva_status kva_port_reserve(void *context, struct kva_reservation *spec)
 {
     const enum kva_mechanism *mechanism = context;
     uint64_t page = page_size();
@@ -88,7 +88,7 @@ enum kva_status kva_port_begin(void *context, struct kva_reservation *spec)
     enum kva_status status = choose_mechanism(*mechanism, page, &guards, &calls);
     if (status != KVA_OK)
         return status;
-    char *first = kva_port_reserve(spec, page, align, &front, &calls);
+    char *first = kva_port_reserve_addresses(spec, page, align, &front, &calls);
     if (!first)
         return KVA_ENOSPC;
     struct reservation *reservation = take_reservation(spec, page, guards);
@@ -107,7 +107,7 @@ enum kva_status kva_port_begin(void *context, struct kva_reservation *spec)
 
 /** The bookkeeping goes first: at the limit on mappings it makes the room that the reservation's own end may
  *  need. */
-void kva_port_end(void *context, void *handle)
+void kva_port_release(void *context, void *handle)
 {
     struct reservation *reservation = handle;
     char *mapping = reservation->first - reservation->front;

@@ -24,14 +24,14 @@
  *        WEAK         dropped, and it can still be touched. Frames cannot even be dropped: a stale write
  *                     reaches the frame
  *
- * Denied and weak pages are debts (pages_debts.h), and so are frames' pages with markers.
+ * Denied and weak pages are debts (pages_unmaps.h), and so are frames' pages with markers.
  */
 #include "gnu.h"
 
 #include "pages_steps.h"
 
 #include "pages_count.h"
-#include "pages_debts.h"
+#include "pages_unmaps.h"
 
 /** Which calls a close counts among. */
 static uint64_t *closing_calls(struct reservation *reservation, struct run run)
@@ -45,13 +45,14 @@ static uint64_t *closing_calls(struct reservation *reservation, struct run run)
  *  pages surely is whole mappings, so that it becomes fewer of them. */
 static bool replace_with_spare(struct reservation *reservation, struct run run, uint64_t *calls)
 {
-    if (before_is_open(reservation, run) || after_is_open(reservation, run) || !reservation->spare.is_up)
+    if (before_is_accessible(reservation, run) || after_is_accessible(reservation, run) ||
+        !reservation->spare.is_up)
         return false;
     set_spare(&reservation->spare, false, calls);
     return replace(reservation, run, PROT_NONE, calls);
 }
 
-bool kva_port_shut_at_any_price(struct reservation *reservation, struct run run, uint64_t now)
+bool kva_port_force_inaccessible(struct reservation *reservation, struct run run, uint64_t now)
 {
     uint64_t *calls = closing_calls(reservation, run);
 
@@ -61,10 +62,10 @@ bool kva_port_shut_at_any_price(struct reservation *reservation, struct run run,
     return true;
 }
 
-bool kva_port_shut(struct reservation *reservation, struct run run, uint64_t now)
+bool kva_port_make_inaccessible(struct reservation *reservation, struct run run, uint64_t now)
 {
-    return may_split(reservation, run, now, ends_if_shut(reservation, run)) &&
-           kva_port_shut_at_any_price(reservation, run, now);
+    return may_split(reservation, run, now, ends_if_inaccessible(reservation, run)) &&
+           kva_port_force_inaccessible(reservation, run, now);
 }
 
 bool kva_port_renew(struct reservation *reservation, struct run run, uint64_t *calls)
@@ -81,10 +82,10 @@ bool kva_port_renew(struct reservation *reservation, struct run run, uint64_t *c
 /** What was denied can be marked once it may be touched; what is strange, once it is fresh. */
 bool kva_port_make_markable(struct reservation *reservation, struct run run, uint64_t *calls)
 {
-    if (!is_in_debt(reservation, run))
+    if (!has_unfinished(reservation, run))
         return true;
-    return is_strange(reservation, run) ? kva_port_renew(reservation, run, calls)
-                                        : protect_run(reservation, run, PROT_READ | PROT_WRITE, calls);
+    return has_foreign_pages(reservation, run) ? kva_port_renew(reservation, run, calls)
+                                               : protect_run(reservation, run, PROT_READ | PROT_WRITE, calls);
 }
 
 /** Locked pages take no markers, so these are replaced first. */
@@ -100,14 +101,14 @@ bool kva_port_mark(struct reservation *reservation, struct run run)
  *  last: where the program locks all that it maps, the kernel puts memory into them at once. */
 bool kva_port_discard(struct reservation *reservation, struct run run, uint64_t *calls)
 {
-    return drop_memory(run_address(reservation, run), run_bytes(reservation, run), calls) ||
+    return discard_memory(run_address(reservation, run), run_bytes(reservation, run), calls) ||
            kva_port_renew(reservation, run, calls);
 }
 
 /** Whether no mapping ends inside a run. */
 static bool is_one_mapping(const struct reservation *reservation, struct run run)
 {
-    return length(run) < 2 || row_count_changes(&reservation->rows, ROW_OPEN, run.from + 1, run.end) +
+    return length(run) < 2 || row_count_changes(&reservation->rows, ROW_ACCESSIBLE, run.from + 1, run.end) +
                                       row_count(&reservation->rows, ROW_SEAMS, run.from + 1, run.end) ==
                                   0;
 }
@@ -123,10 +124,10 @@ bool kva_port_deny(struct reservation *reservation, struct run run)
     if (!done && is_one_mapping(reservation, run))
         return false;
     if (done && is_private)
-        (void)drop_memory(run_address(reservation, run), run_bytes(reservation, run), calls);
+        (void)discard_memory(run_address(reservation, run), run_bytes(reservation, run), calls);
     reservation->merges_less = reservation->merges_less || is_private;
     kva_port_fence(reservation, run);
-    kva_port_note_debt(reservation, run, OWED);
+    kva_port_note_unmap(reservation, run, UNMAP_PARTIAL);
     return done;
 }
 
@@ -135,7 +136,7 @@ bool kva_port_permit(struct reservation *reservation, struct run run, uint64_t *
     if (protect_run(reservation, run, PROT_READ | PROT_WRITE, calls))
         return true;
     if (!kva_port_deny(reservation, run)) /* what was permitted of it */
-        kva_port_note_debt(reservation, run, WEAK);
+        kva_port_note_unmap(reservation, run, UNMAP_FAILED);
     return false;
 }
 
@@ -147,7 +148,7 @@ void kva_port_leave_mapped(struct reservation *reservation, struct run run)
 
     reservation->stats.failed_unmaps++;
     if (!is_of_frames(reservation, run) &&
-        !(is_strange(reservation, run) && kva_port_renew(reservation, run, calls)))
+        !(has_foreign_pages(reservation, run) && kva_port_renew(reservation, run, calls)))
         (void)kva_port_discard(reservation, run, calls);
-    kva_port_note_debt(reservation, run, WEAK);
+    kva_port_note_unmap(reservation, run, UNMAP_FAILED);
 }

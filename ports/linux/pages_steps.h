@@ -9,10 +9,10 @@
 /* Each returns whether the kernel has allowed it. `now`: the ends of mappings in the run (pages_count.h). */
 
 /** Replace a run, with whatever is in it, by a shut one. */
-bool kva_port_shut_at_any_price(struct reservation *reservation, struct run run, uint64_t now);
+bool kva_port_force_inaccessible(struct reservation *reservation, struct run run, uint64_t now);
 
 /** The same, if there is room for what it makes of the mappings. */
-bool kva_port_shut(struct reservation *reservation, struct run run, uint64_t now);
+bool kva_port_make_inaccessible(struct reservation *reservation, struct run run, uint64_t now);
 
 /** Replace an open run by a fresh open one, if there is room for it. */
 bool kva_port_renew(struct reservation *reservation, struct run run, uint64_t *calls);

@@ -50,7 +50,7 @@ static inline bool reader_fill(struct reader *reader)
 }
 
 /** The next character, which stays at hand; a line feed at the end of the file. */
-static inline char reader_peek(struct reader *reader)
+static inline char reader_current(struct reader *reader)
 {
     return reader_fill(reader) ? reader->text[reader->at] : '\n';
 }
@@ -58,7 +58,7 @@ static inline char reader_peek(struct reader *reader)
 /** The next character, and step over it; but not over the end of a line. */
 static inline char reader_take(struct reader *reader)
 {
-    char next = reader_peek(reader);
+    char next = reader_current(reader);
 
     reader->at += next != '\n';
     return next;

@@ -15,7 +15,7 @@
 #include "../../src/base/bits.h"
 #include "../../src/base/sparse.h"
 
-enum row { ROW_OPEN, ROW_USED, ROW_SEAMS, ROW_HUGE, ROW_FAILED_UNMAP, ROW_OWED, ROW_STRANGE };
+enum row { ROW_ACCESSIBLE, ROW_USED, ROW_SEAMS, ROW_HUGE, ROW_FAILED_UNMAP, ROW_PARTIAL_UNMAP, ROW_FOREIGN };
 
 enum {
     PIECE_WORDS = SPARSE_PIECE / sizeof(uint64_t),

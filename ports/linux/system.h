@@ -49,7 +49,7 @@ static inline char *map_memory(void *at, uint64_t bytes, int protection, int fla
 }
 
 /** Addresses that fault. */
-static inline char *map_shut(void *at, uint64_t bytes, int flags, uint64_t *calls)
+static inline char *map_inaccessible(void *at, uint64_t bytes, int flags, uint64_t *calls)
 {
     return map_memory(at, bytes, PROT_NONE, MAP_NORESERVE | flags, calls);
 }
@@ -73,7 +73,7 @@ static inline bool advise_memory(void *at, size_t bytes, int advice, uint64_t *c
 }
 
 /** Drop what is in memory, even if it is locked. */
-static inline bool drop_memory(void *at, size_t bytes, uint64_t *calls)
+static inline bool discard_memory(void *at, size_t bytes, uint64_t *calls)
 {
     return advise_memory(at, bytes, MADV_DONTNEED, calls) ||
            advise_memory(at, bytes, MADV_DONTNEED_LOCKED, calls);

@@ -87,7 +87,7 @@ bool kva_port_tables_make(struct tables *tables, const struct tables_spec *spec)
     *tables = (struct tables){.calls = 0};
     if (!lay_out_tables(tables, spec, &pieces_at))
         return false;
-    tables->mapping = map_shut(NULL, tables->bytes, 0, &tables->calls);
+    tables->mapping = map_inaccessible(NULL, tables->bytes, 0, &tables->calls);
     if (!tables->mapping)
         return false;
     tables->own = tables->mapping + 2 * spec->page;
@@ -112,12 +112,12 @@ void kva_port_tables_end(struct tables *tables)
 /* -------------------------------------------------------------------------------------------- giving back */
 
 /** Drop what free pieces hold, or else replace them. */
-static bool drop(struct tables *tables, uint32_t from, uint32_t end)
+static bool discard_pieces(struct tables *tables, uint32_t from, uint32_t end)
 {
     char *at = at_piece(tables, from);
     size_t bytes = bytes_between(from, end);
 
-    if (drop_memory(at, bytes, &tables->calls))
+    if (discard_memory(at, bytes, &tables->calls))
         return true;
     if (!replace_memory(at, bytes, PROT_READ | PROT_WRITE, &tables->calls))
         return false;
@@ -133,11 +133,11 @@ static uint32_t end_of_dirty(const struct tables *tables, uint32_t from)
     return from;
 }
 
-static void drop_dirty(struct tables *tables)
+static void discard_dirty(struct tables *tables)
 {
     for (uint32_t from = 1, end; tables->dirty > 0 && from < tables->open; from = end + 1) {
         end = end_of_dirty(tables, from);
-        if (end == from || !drop(tables, from, end))
+        if (end == from || !discard_pieces(tables, from, end))
             continue;
         memset(&tables->state[from], CLEAN, end - from);
         tables->dirty -= end - from;
@@ -148,7 +148,7 @@ void kva_port_tables_trim(struct tables *tables)
 {
     uint32_t open = tables->open;
 
-    drop_dirty(tables);
+    discard_dirty(tables);
     while (open > tables->least && tables->state[open - 1] == CLEAN)
         open--;
     if (open < tables->open &&
@@ -195,7 +195,7 @@ bool kva_port_tables_take(struct tables *tables, uint32_t *piece)
     if (taken == tables->open && !open_more(tables))
         return false;
     if (tables->state[taken] == DIRTY) {
-        if (!drop(tables, taken, taken + 1))
+        if (!discard_pieces(tables, taken, taken + 1))
             memset(at_piece(tables, taken), 0, SPARSE_PIECE);
         tables->dirty--;
     }
@@ -218,7 +218,7 @@ void *kva_port_alloc_zeroed(void *context, uint64_t bytes)
     (void)context;
     if (!align_up(bytes, page, &whole) || whole > SIZE_MAX - 2 * page)
         return NULL;
-    char *mapping = map_shut(NULL, whole + 2 * page, 0, &calls);
+    char *mapping = map_inaccessible(NULL, whole + 2 * page, 0, &calls);
     if (!mapping)
         return NULL;
     (void)advise_memory(mapping, (size_t)(whole + 2 * page), MADV_DONTDUMP, &calls);

@@ -221,7 +221,8 @@ static bool has_nodes(void *context, void *handle, const struct kva_vm_nodes *no
     return pages->inner.has_nodes(pages->inner.context, reservation->inner, nodes);
 }
 
-static const struct kva_failing_frames *pool_of(const struct kva_failing_pages *pages, const void *frame_set)
+static const struct kva_failing_frames *known_set(const struct kva_failing_pages *pages,
+                                                  const void *frame_set)
 {
     const struct kva_failing_frames *at = pages->frame_set;
 
@@ -233,7 +234,7 @@ static const struct kva_failing_frames *pool_of(const struct kva_failing_pages *
 /** From the first map of a movable pool on, what each page shows is recorded. */
 static void begin_to_record(struct kva_failing_reservation *reservation, const void *frame_set)
 {
-    const struct kva_failing_frames *known = pool_of(reservation->pages, frame_set);
+    const struct kva_failing_frames *known = known_set(reservation->pages, frame_set);
 
     if (!known)
         stop("frames of a pool were mapped that was not made");
@@ -331,7 +332,7 @@ static void collapse(void *context, void *handle, uint64_t start, uint64_t bytes
 
 static void expect_places(const struct kva_failing_pages *pages, const struct kva_pages_move *move)
 {
-    const struct kva_failing_frames *frame_set = pool_of(pages, move->frame_set);
+    const struct kva_failing_frames *frame_set = known_set(pages, move->frame_set);
 
     if (!frame_set || !frame_set->movable)
         stop("frames were moved of a pool that is not movable, or was not made");
@@ -351,8 +352,8 @@ static uint64_t pages_of_map(const struct kva_failing_reservation *reservation,
 
 /** A map of frames that move shows what was mapped there, and no other map has named it. Returns how many
  *  pages it has. */
-static uint64_t expect_shown(struct kva_failing_reservation *reservation, const struct kva_pages_move *move,
-                             const struct kva_pages_map *map)
+static uint64_t expect_mapped(struct kva_failing_reservation *reservation, const struct kva_pages_move *move,
+                              const struct kva_pages_map *map)
 {
     uint64_t from;
     uint64_t count = pages_of_map(reservation, map, &from);
@@ -372,8 +373,8 @@ static uint64_t expect_shown(struct kva_failing_reservation *reservation, const 
 }
 
 /** How many pages show frames of a range. */
-static uint64_t shown_of(const struct kva_failing_reservation *reservation, const void *frame_set,
-                         uint64_t frame, uint64_t count)
+static uint64_t count_mapped(const struct kva_failing_reservation *reservation, const void *frame_set,
+                             uint64_t frame, uint64_t count)
 {
     uint64_t pages = 0;
 
@@ -395,11 +396,11 @@ static void expect_maps(struct kva_failing_reservation *reservation, const struc
     uint64_t from;
 
     while (move->next(move->context, &cursor, &map))
-        pages += expect_shown(reservation, move, &map);
-    if (!reservation->pages->parked_pages_show) {
-        if (pages != shown_of(reservation, move->frame_set, move->from, move->count))
+        pages += expect_mapped(reservation, move, &map);
+    if (!reservation->pages->allows_unnamed_maps) {
+        if (pages != count_mapped(reservation, move->frame_set, move->from, move->count))
             stop("a page that shows a frame that moves is not named");
-        if (shown_of(reservation, move->frame_set, move->to, move->count) != 0)
+        if (count_mapped(reservation, move->frame_set, move->to, move->count) != 0)
             stop("frames were moved to a place that is mapped");
     }
     cursor = 0;

@@ -41,8 +41,8 @@ struct kva_failing_pages {
     uint64_t mapped_pages;  /* pages of the frames part that are mapped */
     unsigned cpu;           /* what this_cpu says, if `fixed_cpu` */
     bool fixed_cpu;
-    bool
-        parked_pages_show; /* a move need not name all: maps end meanwhile, and what is parked shows the old places */
+    /** Accept moves that do not name all maps: some end meanwhile, and parked areas map the old places. */
+    bool allows_unnamed_maps;
     struct kva_failing_reservation *reservation; /* private: those that are outstanding, the last one first */
     struct kva_failing_frames *frame_set;        /* private: likewise */
 };

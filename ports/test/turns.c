@@ -214,7 +214,7 @@ static void stay_on_this_cpu(cpu_set_t *before)
     (void)sched_setaffinity(0, sizeof here, &here);
 }
 
-struct kva_turns *kva_turns_new(unsigned threads)
+struct kva_turns *kva_turns_create(unsigned threads)
 {
     struct kva_turns *turns = calloc(1, sizeof *turns);
 
@@ -231,7 +231,7 @@ struct kva_turns *kva_turns_new(unsigned threads)
     return turns;
 }
 
-void kva_turns_drop(struct kva_turns *turns)
+void kva_turns_destroy(struct kva_turns *turns)
 {
     turns->is_over = true;
     for (unsigned i = 0; i < turns->count; i++) {

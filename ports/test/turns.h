@@ -5,7 +5,7 @@
  * that runs hands its turn to one that could run, by a choice; after a run, the last choice that can be made
  * otherwise is, until none is left:
  *
- *      struct kva_turns *turns = kva_turns_new(2);
+ *      struct kva_turns *turns = kva_turns_create(2);
  *      kva_turns_begin(turns, 0);
  *      do {
  *          ... set up a space with kva_turns_threads(turns) ...
@@ -23,9 +23,9 @@
 
 struct kva_turns;
 
-/** `threads` threads, 1 to 8, which live until kva_turns_drop. */
-struct kva_turns *kva_turns_new(unsigned threads);
-void kva_turns_drop(struct kva_turns *turns);
+/** `threads` threads, 1 to 8, which live until kva_turns_destroy. */
+struct kva_turns *kva_turns_create(unsigned threads);
+void kva_turns_destroy(struct kva_turns *turns);
 
 /** A table for kva_config.threads: a thread's CPU is its number. A thread that is none of them is let
  *  pass. */

@@ -11,8 +11,8 @@
  *
  * A file that includes this includes gnu.h first.
  */
-#ifndef KVA_PORTS_LINUX_PEACE_H
-#define KVA_PORTS_LINUX_PEACE_H
+#ifndef KVA_PORTS_LINUX_UNINTERRUPTED_H
+#define KVA_PORTS_LINUX_UNINTERRUPTED_H
 
 #include <pthread.h>
 #include <sched.h>
@@ -21,7 +21,7 @@
 #include <time.h>
 
 /** What was in force before. */
-struct peace {
+struct uninterrupted {
     sigset_t signals;
     int cancel;
     bool was_too_large; /* SIGXFSZ was pending */
@@ -36,27 +36,27 @@ static inline bool is_pending(int number)
     return sigismember(&pending, number) == 1;
 }
 
-static inline void begin_peace(struct peace *peace)
+static inline void begin_uninterrupted(struct uninterrupted *section)
 {
     sigset_t all;
 
-    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &peace->cancel);
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &section->cancel);
     (void)sigfillset(&all);
-    (void)sigprocmask(SIG_SETMASK, &all, &peace->signals);
-    peace->was_too_large = is_pending(SIGXFSZ);
+    (void)sigprocmask(SIG_SETMASK, &all, &section->signals);
+    section->was_too_large = is_pending(SIGXFSZ);
 }
 
-static inline void end_peace(const struct peace *peace)
+static inline void end_uninterrupted(const struct uninterrupted *section)
 {
     const struct timespec none = {0, 0};
     sigset_t too_large;
 
     (void)sigemptyset(&too_large);
     (void)sigaddset(&too_large, SIGXFSZ);
-    if (!peace->was_too_large)
+    if (!section->was_too_large)
         (void)sigtimedwait(&too_large, NULL, &none);
-    (void)sigprocmask(SIG_SETMASK, &peace->signals, NULL);
-    (void)pthread_setcancelstate(peace->cancel, NULL);
+    (void)sigprocmask(SIG_SETMASK, &section->signals, NULL);
+    (void)pthread_setcancelstate(section->cancel, NULL);
 }
 
 /** Between two tries of what the kernel has refused and must grant: others may have to end something first.
