@@ -17,7 +17,7 @@
  *   kva_port_engine   the engine that was named; kva_engine_host's if that is NULL, or bt without a form
  *   kva_port_cpus     the CPUs that are online; at least 1
  *   kva_pages_host    (declared in kva/pages.h) where instances of vmap take their pages from
- *   kva_port_random   64 random bits that nobody can guess, for the placement of hardened areas
+ *   kva_port_random   64 random bits that no attacker can guess, for the placement of hardened areas
  *   kva_port_symbol   a kva_symbol (kva/vm.h): what the dynamic linker knows of a code address
  */
 #ifndef KVA_PORTS_PORT_H

@@ -3,9 +3,12 @@
 /**
  * Closing pages.
  *
- * A large run is replaced by a shut mapping, which gives its page tables back, too. A small one gets markers,
- * which drop the pages. Whatever makes mappings fewer is shut, together with what is idle beside it. What the
- * kernel refuses is left as a debt.
+ *      large run   replaced by an inaccessible mapping, which also frees its page tables
+ *      small run   given markers, which discard the pages
+ *
+ * A run of any size is made inaccessible where that makes mappings fewer, together with the idle pages beside
+ * it. What the kernel refuses is left as an unfinished unmap (pages_unmaps.h). Without guard regions there
+ * are no markers, and every run is replaced.
  */
 #include "gnu.h"
 
@@ -33,9 +36,9 @@ void kva_port_close_accessible(struct reservation *reservation, struct run run)
         kva_port_leave_mapped(reservation, run);
 }
 
-/** A shut run has no page tables, and no markers to be removed one by one. So what is large is shut if that
- *  makes no mapping more, or its share allows one; what is small if it makes fewer; and whole grains leave
- *  few ends anyway. */
+/** Whether to make a run inaccessible, which leaves neither page tables nor markers to be removed one by one.
+ *  A small run must make mappings fewer. A large one must make no more, unless its share allows that. Whole
+ *  grains leave few ends in any case. */
 static bool pays_to_replace(const struct reservation *reservation, struct run run, struct run wide,
                             uint64_t now)
 {
@@ -46,8 +49,8 @@ static bool pays_to_replace(const struct reservation *reservation, struct run ru
     return (ends == now && length(run) >= LARGE_PAGES) || as_mapping(reservation, run);
 }
 
-/** The pages before a run, `most` at most, that are open and unused (markers, or less), if what is before
- *  them is shut. */
+/** How many pages before a run, at most `most`, are accessible but unused; 0 if the page before them is
+ *  accessible. */
 static uint64_t idle_before(const struct reservation *reservation, struct run run, uint64_t most)
 {
     uint64_t low = run.from > most ? run.from - most : 0;
@@ -57,7 +60,7 @@ static uint64_t idle_before(const struct reservation *reservation, struct run ru
     return before_is_accessible(reservation, idle) ? 0 : length(idle);
 }
 
-/** The same after it. */
+/** The same after the run. */
 static uint64_t idle_after(const struct reservation *reservation, struct run run, uint64_t most)
 {
     uint64_t high = min_u64(run.end + most, reservation->pages);
@@ -69,7 +72,7 @@ static uint64_t idle_after(const struct reservation *reservation, struct run run
     return after_is_accessible(reservation, idle) ? 0 : length(idle);
 }
 
-/** A run with the weak pages at its ends, as far as one looks (pages_join.c). */
+/** A run with the failed unmaps at its ends, at most far_pages on each side. */
 static struct run with_failed_unmaps_beside(const struct reservation *reservation, struct run run)
 {
     uint64_t low = run.from - min_u64(run.from, far_pages(reservation));
@@ -83,9 +86,9 @@ static struct run with_failed_unmaps_beside(const struct reservation *reservatio
     return run;
 }
 
-/** What to shut in order to close a run: also what is idle beside it, if that makes mappings fewer. Not so
- *  much beside a small run that the next small area would find its grain shut. But all that is weak there: it
- *  ought to be shut anyway, and makes no mapping more. */
+/** The run to make inaccessible in order to close a run. It takes idle pages along, if that makes mappings
+ *  fewer; but few beside a small run, so that the next small area finds its grain accessible. It takes all
+ *  failed unmaps along: they must be closed anyway, and take no mapping. */
 static struct run worth_replacing(const struct reservation *reservation, struct run run)
 {
     uint64_t most = length(run) >= LARGE_PAGES ? GRAIN_PAGES : LARGE_PAGES;
@@ -95,7 +98,7 @@ static struct run worth_replacing(const struct reservation *reservation, struct 
                         max_u64(failed.end, run.end + idle_after(reservation, run, most))};
 }
 
-/** By one call if it can be: all from the first open page to the last is shut. */
+/** In one call if possible, from the first accessible page to the last; otherwise run by run. */
 void kva_port_close_run(struct reservation *reservation, struct run range)
 {
     struct run all = accessible_in(reservation, range);
@@ -118,8 +121,8 @@ void kva_port_close_run(struct reservation *reservation, struct run range)
 
 /* ------------------------------------------------------------------------------------------ frames' pages */
 
-/** Close a piece of frames, which no seam divides. Markers on it do not outlive the mapping, so it stays
- *  owed. */
+/** Close a run of frames' pages that no seam divides. Markers do not outlive the mapping, so they leave a
+ *  partial unmap. */
 static void close_frames_piece(struct reservation *reservation, struct run piece)
 {
     if (kva_port_force_inaccessible(reservation, piece, kva_port_ends_of(reservation, piece)) ||
@@ -132,7 +135,7 @@ static void close_frames_piece(struct reservation *reservation, struct run piece
         kva_port_leave_mapped(reservation, piece);
 }
 
-/** By one call if it can be; else each piece by itself. */
+/** In one call if possible; otherwise from seam to seam. */
 void kva_port_close_frames(struct reservation *reservation, struct run range)
 {
     struct run all = accessible_in(reservation, range);

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Counting the reservation's own mappings, by their ends: one more than there are
+ * Counting the reservation's own mappings, by their ends. There is one mapping more than there are
  *
- *      edges   between shut pages and others
- *      seams   between open pages of which the kernel may have made two mappings (*)
+ *      edges   between inaccessible pages and accessible ones
+ *      seams   between accessible pages of which the kernel may have made two mappings (*)
  *
- *         shut      open          open           shut
- *      ...........|         *               |...........      2 edges, 1 seam: 4 mappings at most
+ *        inaccessible    accessible    accessible     inaccessible
+ *      ................|             *             |................      2 edges, 1 seam: 4 mappings at most
  *
- * Where a map of frames meets another there is a seam, whatever the frames are.
+ * Where two maps of frames meet there is a seam, whatever the frames are.
  *
  * The kernel merges a fresh mapping with its neighbours unless pages of both were touched before they met,
- * or, in a child of fork, unless the neighbour comes from the parent. It does not tell, so where it may not
- * have merged them there is a seam. Thus there are never more mappings than are counted, but for those that
- * the program splits itself (mlock, madvise), and for shut mappings that lie side by side, because one of
- * them was denied once and remembers its pages. A look (pages_budget.c) counts all these as the program's,
- * and when all is shut it is made one mapping again (pages_retry.c).
+ * or, in a child of fork, unless the neighbour comes from the parent. It does not report merges, so there is
+ * a seam wherever it may not have merged. Thus there are never more mappings than are counted, except those
+ * that the program splits itself (mlock, madvise), and inaccessible mappings side by side, of which one was
+ * denied and remembers its pages. A look (pages_budget.c) counts these as the program's, and when all pages
+ * are inaccessible they are made one mapping again (pages_retry.c).
  */
 #include "gnu.h"
 
@@ -46,22 +46,22 @@ uint64_t kva_port_ends_of(const struct reservation *reservation, struct run run)
            (uint64_t)(after_is_accessible(reservation, run) != is_accessible) + seams_in(reservation, run);
 }
 
-/** Whether an end of a fresh mapping stays one, though what it meets there is open, too. */
+/** Whether an end of a fresh mapping may stay one although the page beyond it is accessible. */
 struct seams {
     bool before;
     bool after;
 };
 
-/** The seams of a run, all alike, that is about to become a fresh read-write mapping. The kernel merges it
- *  with what it meets,
+/**
+ * The seams of a run, all alike, that is about to become a fresh accessible mapping. The kernel merges it
+ * with its neighbours, except
  *
- *    - but for what a child has from its parent (fresh mappings alone would merge, but are not told apart),
- *    - but for what may come from a mapping that was denied, and is not fresh, or from one that was marked
- *      while it had lost its nodes,
- *    - but for frames, which may be of any pool,
- *    - but for what has the attribute of huge pages,
- *    - but on both sides only if these were one mapping before: else pages of both may have been touched
- *      before they met.
+ *   - in a child of fork: with mappings of the parent (fresh ones merge, but cannot be told apart);
+ *   - with mappings that may have been denied, or were marked while they had lost their nodes;
+ *   - with maps of frames, which may be of any set;
+ *   - with mappings that want huge pages;
+ *   - on both sides, unless the two were one mapping before: pages of both may have been touched before they
+ *     met.
  */
 static struct seams seams_of_fresh(const struct reservation *reservation, struct run run)
 {
@@ -70,7 +70,7 @@ static struct seams seams_of_fresh(const struct reservation *reservation, struct
     if (is_of_frames(reservation, run))
         return (struct seams){before, after};
     bool is_child = *reservation->tables.is_first_process == 0;
-    bool any = is_child || reservation->merges_less; /* maybe none is merged */
+    bool any = is_child || reservation->merges_less; /* perhaps none merges */
     bool were_one = !is_inaccessible(reservation, run) && seams_in(reservation, run) == 0;
     struct seams seams = {
         .before = before && (any || row_bit(&reservation->rows, ROW_HUGE, run.from - 1)),

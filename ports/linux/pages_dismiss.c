@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Closing pages whose owner has changed how they are mapped. They are strange (pages_unmaps.h) from the
- * beginning, and closed as others are. A fresh mapping ends that; any other close leaves a debt, and the
- * pages stay strange until it is paid.
+ * Closing foreign pages (pages_unmaps.h). They are noted as foreign first, and closed as others are. A fresh
+ * mapping ends that; any other close leaves an unfinished unmap, and the pages stay foreign until it is
+ * finished.
  */
 #include "gnu.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Frames: pages of a file in memory, mapped anywhere in the frames' part of a reservation. */
+/** Frames: pages of a file in memory (memfd), mapped anywhere in the frames' part of a reservation. */
 #include "gnu.h"
 
 #include "pages_frames.h"
@@ -46,8 +46,8 @@ void kva_port_destroy_frames(void *context, void *handle, void *frame_set)
     (void)close(file_of(frame_set));
 }
 
-/** Write zeroes, page by page. What cannot be written has no memory: it is a hole, and reads as zero already;
- *  or it lies beyond RLIMIT_FSIZE. */
+/** Write zeroes, page by page. A page that cannot be written has no memory: it is a hole, which reads as
+ *  zero, or it lies beyond RLIMIT_FSIZE. */
 static void write_zeroes(int file, off_t from, off_t bytes)
 {
     static const char zeroes[4096];
@@ -59,10 +59,10 @@ static void write_zeroes(int file, off_t from, off_t bytes)
     end_uninterrupted(&section);
 }
 
-/** Forget what the program has said of the nodes of a piece of a file: that belongs to the file, by offsets,
- *  and outlives both maps and holes. It is said anew by any map. The kernel skips a mapping that has the
- *  policy already, and a fresh map has the default one by itself: so it gets another one first. False: the
- *  system allows no more mappings. */
+/** Reset the node policy that the program gave a piece of a file. The policy belongs to the file, by offsets,
+ *  and outlives both maps and holes; any map can set it. The kernel skips a mapping that has the new policy
+ *  already, and a fresh map has the default one. So it gets another one first. False: the system allows no
+ *  more mappings. */
 static bool forget_nodes_of_piece(struct reservation *reservation, int file, off_t from, size_t bytes)
 {
     static const struct kva_vm_nodes any = {KVA_VM_NODES_ANY, 0};
@@ -80,8 +80,8 @@ static bool forget_nodes_of_piece(struct reservation *reservation, int file, off
     return true;
 }
 
-/** Where there is one node, or no choice, there is nothing to forget. 32-bit hosts have no room for a map of
- *  a large pool. */
+/** With one node, or no choice of nodes, there is no policy to reset. 32-bit hosts have no room for a map of
+ *  a large set. */
 static void forget_nodes(struct reservation *reservation, int file, off_t from, off_t bytes)
 {
     const struct machine *machine = &reservation->bindings.machine;
@@ -122,9 +122,9 @@ bool kva_port_keep_from_child(struct reservation *reservation, struct run run)
     return advise(reservation, run, MADV_DONTFORK, &reservation->stats.calls.map);
 }
 
-/** Show frames where others are shown, or nothing is. `now`: the ends of mappings in the run (pages_count.h).
- *  *mapped: whether they are; false is returned, too, where they are, but a child would inherit a map of
- *  movable ones. */
+/** Map frames over other maps, or over closed pages. `now`: the ends of mappings in the run (pages_count.h).
+ *  *mapped: whether they are mapped. False: they are not, or they are movable and a child would inherit the
+ *  map. */
 static bool map_set_frames(struct reservation *reservation, struct run run, const void *frame_set,
                            uint64_t frame, uint64_t now, bool *mapped)
 {
@@ -148,7 +148,7 @@ enum kva_status kva_port_map_frames(void *context, void *handle, uint64_t start,
     retry_some(reservation);
     uint64_t now = is_all_inaccessible(reservation, run) ? ends_if_inaccessible(reservation, run)
                                                          : kva_port_ends_in(reservation, run);
-    if (!has_room_for_ends(&reservation->budget, now, 2)) /* each end is one, or a seam */
+    if (!has_room_for_ends(&reservation->budget, now, 2)) /* each end is an edge or a seam */
         return KVA_ELIMIT;
     enum kva_status status = kva_port_prepare_rows(reservation, run);
     if (status != KVA_OK)
@@ -157,7 +157,7 @@ enum kva_status kva_port_map_frames(void *context, void *handle, uint64_t start,
     bool mapped;
     if (map_set_frames(reservation, run, frame_set, frame, now, &mapped))
         return KVA_OK;
-    if (mapped && !was_inaccessible) /* what it has shown before is not known here */
+    if (mapped && !was_inaccessible) /* what it mapped before is not known here */
         return KVA_OK;
     status = kva_port_why_refused(&reservation->budget);
     if (mapped)
@@ -172,8 +172,9 @@ void kva_port_unmap_frames(void *context, void *handle, uint64_t start, uint64_t
     retry_some(handle);
 }
 
-/** One by one: what cannot be on a huge page does not keep the others from it. The kernel refuses (EINVAL)
- *  where no page of a huge page is there yet, as with frames that were just taken: so one is made. */
+/** Huge page by huge page, so that a refusal of one does not keep others from it. The kernel refuses
+ *  (EINVAL) where no page of a huge page is present yet, as with frames that were just taken: so one is
+ *  made present. */
 void kva_port_collapse(void *context, void *handle, uint64_t start, uint64_t bytes)
 {
     struct reservation *reservation = handle;

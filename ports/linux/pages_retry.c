@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Paying debts (pages_unmaps.h): every call tries to pay some, by closing them once more; `settle` tries
- *  all. */
+/** Retrying unfinished unmaps (pages_unmaps.h): most calls of the page source close a few of them again;
+ *  kva_pages.retry_unmaps tries all. */
 #include "gnu.h"
 
 #include "pages_retry.h"
@@ -10,8 +10,8 @@
 #include "pages_close.h"
 #include "pages_count.h"
 
-/** Close once more what is not closed for good; go on after it. What is shut meanwhile, at an end of it, owes
- *  nothing. A refusal is not counted again. */
+/** Close a run with unfinished unmaps again. Pages at its ends that became inaccessible meanwhile have none.
+ *  A refusal does not count as another failed unmap. */
 static void retry_run(struct reservation *reservation, struct run run)
 {
     struct run all = accessible_in(reservation, run);
@@ -26,8 +26,8 @@ static void retry_run(struct reservation *reservation, struct run run)
     reservation->stats.failed_unmaps = failed_unmaps;
 }
 
-/** Whether to try to pay: what lies between areas that are joined takes mappings, of which `slack` are to
- *  stay. */
+/** Whether there is room to retry: to close the gap between joined areas takes mappings, and `slack` more
+ *  must remain. */
 static bool can_retry(struct reservation *reservation, struct run run, uint64_t slack)
 {
     if (!may_join(reservation) || is_of_frames(reservation, run))
@@ -37,7 +37,7 @@ static bool can_retry(struct reservation *reservation, struct run run, uint64_t 
     return then <= now || may_split(reservation, run, now, then + slack);
 }
 
-/** Pay a run, or leave it for a better time. */
+/** Retry a run, or leave it for later. */
 static void retry_if_room(struct reservation *reservation, struct run run, uint64_t slack)
 {
     reservation->next_retry = run.end;
@@ -45,7 +45,7 @@ static void retry_if_room(struct reservation *reservation, struct run run, uint6
         retry_run(reservation, run);
 }
 
-/** When all is shut, make one mapping of it again. */
+/** Replace a reservation whose pages are all inaccessible by one mapping. */
 static void make_one_mapping(struct reservation *reservation)
 {
     struct run all = {0, reservation->bytes / reservation->page};
@@ -57,7 +57,7 @@ static void make_one_mapping(struct reservation *reservation)
 void kva_port_retry_few(struct reservation *reservation)
 {
     const unsigned most = 2;
-    uint64_t slack = reservation->budget.plenty / 64; /* or the next area would be joined again */
+    uint64_t slack = reservation->budget.plenty / 64; /* otherwise the next area would be joined again */
 
     set_spare(&reservation->spare, true, &reservation->stats.calls.close);
     if (reservation->merges_less && reservation->budget.taken == 1 + binding_ends(&reservation->bindings))
@@ -70,8 +70,8 @@ void kva_port_retry_few(struct reservation *reservation)
     }
 }
 
-/** The first page from `from` on whose debt may be paid: none of the private ones that take mappings when
- *  there are not plenty of them. */
+/** The first page from `from` on that is worth a retry. Failed unmaps of private pages take mappings, and are
+ *  skipped while there are not plenty. */
 static uint64_t first_to_try(struct reservation *reservation, uint64_t from)
 {
     if (!may_join(reservation) || reservation->partial_unmap_pages > 0 ||
@@ -80,7 +80,7 @@ static uint64_t first_to_try(struct reservation *reservation, uint64_t from)
     return max_u64(from, reservation->pages);
 }
 
-/** What is paid makes room for more, maybe. */
+/** A success may make room for others, so this repeats while there are any. */
 void kva_port_retry_unmaps(void *context, void *handle)
 {
     struct reservation *reservation = handle;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Debts: see pages_unmaps.h. */
+/** Unfinished unmaps: see pages_unmaps.h. */
 #include "gnu.h"
 
 #include "pages_unmaps.h"
 
-/** A bit of `blocks` stands for so many pages of 4 KiB that all blocks of 512 GiB are 512 words: to look
- *  through them takes less than one call. */
+/** The pages of a block. For 512 GiB of 4 KiB pages the blocks are 512 words: a search of them takes less
+ *  time than a system call. */
 enum { BLOCK_PAGES = 4096 };
 
 /** A bit for each block, and one after the last. */
@@ -20,7 +20,7 @@ static struct run blocks_of_run(struct run run)
     return (struct run){run.from / BLOCK_PAGES, length(run) == 0 ? 0 : (run.end - 1) / BLOCK_PAGES + 1};
 }
 
-/** The first page with a debt from `from` on; `end` if there is none before it. */
+/** The first page with an unfinished unmap from `from` on; `end` if there is none before it. */
 static uint64_t first_unfinished(const struct reservation *reservation, uint64_t from, uint64_t end)
 {
     return min_u64(row_first(&reservation->rows, ROW_FAILED_UNMAP, from, end),
@@ -62,7 +62,7 @@ void kva_port_note_unmap(struct reservation *reservation, struct run run, enum u
         bits_set(reservation->blocks, blocks.from, blocks.end, true);
 }
 
-/** Where the debts end that begin at `from`, before `end`. */
+/** The end of the unfinished unmaps that begin at `from`, at most `end`. */
 static uint64_t end_of_unfinished(const struct reservation *reservation, uint64_t from, uint64_t end)
 {
     for (;;) {

@@ -31,16 +31,16 @@ static bool protect_tables(struct tables *tables, char *from, size_t bytes, int 
     return protect_memory(from, bytes, protection, &tables->calls);
 }
 
-/** No core holds this memory, and it takes small pages: a few entries are few. */
+/** Keep this memory out of core files, and on small pages, so that a few entries take little. */
 static void advise_of_contents(struct tables *tables, void *from, size_t bytes)
 {
     (void)advise_memory(from, bytes, MADV_DONTDUMP, &tables->calls);
     (void)advise_memory(from, bytes, MADV_NOHUGEPAGE, &tables->calls);
 }
 
-/* -------------------------------------------------------------------------------------- life of a mapping */
+/* ------------------------------------------------------------------------------------ making and unmaking */
 
-/** Where everything lies, by the wish; false if that is more than there are addresses. */
+/** Compute where everything lies; false if that is more than there are addresses. */
 static bool lay_out_tables(struct tables *tables, const struct tables_spec *spec, uint64_t *pieces_at)
 {
     const uint64_t page = spec->page;
@@ -56,8 +56,8 @@ static bool lay_out_tables(struct tables *tables, const struct tables_spec *spec
            tables->bytes <= SIZE_MAX;
 }
 
-/** Open what is open from the beginning. Piece 0 can only be read, where a page is no larger than a piece;
- *  else all pieces are opened, which lie in pages together. */
+/** Open the first pieces. Piece 0 can only be read, if a page is no larger than a piece; otherwise pieces
+ *  share pages, and all of them are opened. */
 static bool open_first(struct tables *tables, uint64_t page)
 {
     char *from = tables->mapping + page;
@@ -70,8 +70,8 @@ static bool open_first(struct tables *tables, uint64_t page)
            (!alone || protect_tables(tables, tables->pieces, SPARSE_PIECE, PROT_READ));
 }
 
-/** The word that tells a child of fork from its parent (Linux 4.14; before that it is 0 always: what is done
- *  for a child is right for a parent, too). */
+/** Set the word that differs in a child of fork. Before Linux 4.14 it is always 0: what is done for a child
+ *  is right for a parent, too. */
 static void set_word(struct tables *tables, uint64_t page)
 {
     tables->is_first_process = (uint64_t *)(void *)(tables->mapping + page);
@@ -111,7 +111,7 @@ void kva_port_tables_end(struct tables *tables)
 
 /* -------------------------------------------------------------------------------------------- giving back */
 
-/** Drop what free pieces hold, or else replace them. */
+/** Discard the contents of free pieces, or replace the pieces. */
 static bool discard_pieces(struct tables *tables, uint32_t from, uint32_t end)
 {
     char *at = at_piece(tables, from);
@@ -175,7 +175,7 @@ static bool open_to(struct tables *tables, uint32_t end)
     return true;
 }
 
-/** Open an eighth more, so that many pieces take few calls; or else one. */
+/** Open an eighth more, so that many pieces take few calls; or one, if that is refused. */
 static bool open_more(struct tables *tables)
 {
     uint32_t left = tables->end - tables->open;
@@ -207,8 +207,8 @@ bool kva_port_tables_take(struct tables *tables, uint32_t *piece)
 
 /* ----------------------------------------------------------------------------------- tables by themselves */
 
-/** A closed page on either side, which no core holds. The closed pages lie between mappings that are not, so
- *  nothing runs into the table, nor from it into something else. */
+/** Memory with a closed page on either side, so that no overrun reaches it or leaves it. Core files do not
+ *  contain it. */
 void *kva_port_alloc_zeroed(void *context, uint64_t bytes)
 {
     const uint64_t page = page_size();

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Peace: a time in which nothing ends or diverts a thread. Others may be waiting for it meanwhile.
+ * An uninterrupted section of a thread: nothing ends or diverts the thread before its end. Other threads may
+ * be waiting for it meanwhile.
  *
  *   - Signals are blocked: no handler runs.
- *   - Requests to cancel the thread (pthread_cancel) are put off, though its system calls are points where
- *     it would end.
- *   - SIGXFSZ, which the kernel sends to a thread that writes to a file beyond RLIMIT_FSIZE, is taken away:
- *     the call has failed, and that is all that the program is to see.
+ *   - Cancellation (pthread_cancel) is put off, although the thread makes system calls that are cancellation
+ *     points.
+ *   - SIGXFSZ, which the kernel sends to a thread that writes to a file beyond RLIMIT_FSIZE, is consumed: the
+ *     program sees only that the call failed.
  *
  * A file that includes this includes gnu.h first.
  */
@@ -20,7 +21,7 @@
 #include <stdbool.h>
 #include <time.h>
 
-/** What was in force before. */
+/** The state before the section. */
 struct uninterrupted {
     sigset_t signals;
     int cancel;
@@ -59,7 +60,7 @@ static inline void end_uninterrupted(const struct uninterrupted *section)
     (void)pthread_setcancelstate(section->cancel, NULL);
 }
 
-/** Between two tries of what the kernel has refused and must grant: others may have to end something first.
+/** Wait before another try of a call that must be granted: other threads may have to release something first.
  *  `tries`: how many there were. */
 static inline void wait_to_try_again(unsigned tries)
 {
