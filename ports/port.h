@@ -1,24 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What a port owes the library: node memory, threads, pages, and what it knows of CPUs and chance.
+ * What a port supplies: node memory, threads, pages, CPUs, random numbers and symbols.
  *
- * The floors 0-2 call no port by name. They are handed what they need: a kva_memory, a kva_threads and a CPU
- * count in kva_config. So a kernel needs no port at all; a hosted build has one, which fills those fields in
- * for kva_space_create.
+ * Floors 0 to 2 call no port by name. They receive what they need in kva_config: a kva_memory, a kva_threads
+ * and a CPU count. So a kernel needs no port; a hosted build has one, which fills in those fields for
+ * kva_space_create.
  *
- *   kva_memory_host   (declared in kva/memory.h) blocks aligned for any object, from any thread; NULL when
- *                     there are none; a block of 2 MiB or more is worth a huge page
- *   kva_threads_host  (declared in kva/threads.h) how threads wait, and which CPU they run on
- *   kva_corruption_host  (declared in kva/status.h) says where an invariant is broken, without heap or stdio,
- *                        and stops
- *                     the program
- *   kva_engine_host   (declared in kva/engine.h) the engine of a space that names none
- *   kva_port_engine   the engine that was named; kva_engine_host's if that is NULL, or bt without a form
- *   kva_port_cpus     the CPUs that are online; at least 1
- *   kva_pages_host    (declared in kva/pages.h) where instances of vmap take their pages from
- *   kva_port_random   64 random bits that no attacker can guess, for the placement of hardened areas
- *   kva_port_symbol   a kva_symbol (kva/vm.h): what the dynamic linker knows of a code address
+ *     kva_memory_host      (kva/memory.h) blocks aligned for any object, from any thread; NULL when there are
+ *                          none. A block of 2 MiB or more is worth a huge page
+ *     kva_threads_host     (kva/threads.h) how threads wait, and which CPU they run on
+ *     kva_corruption_host  (kva/status.h) reports a broken invariant without heap or stdio, and stops
+ *     kva_engine_host      (kva/engine.h) the engine of a space that names none
+ *     kva_port_engine      the named engine; that of kva_engine_host for NULL, or for bt without a form
+ *     kva_port_cpus        the number of CPUs that are online; at least 1
+ *     kva_pages_host       (kva/pages.h) where instances of vmap take their pages from
+ *     kva_port_random      64 random bits that no attacker can guess, for the placement of hardened areas
+ *     kva_port_symbol      a kva_symbol (kva/vm.h): what the dynamic linker knows of a code address
  */
 #ifndef KVA_PORTS_PORT_H
 #define KVA_PORTS_PORT_H
