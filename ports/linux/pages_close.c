@@ -8,7 +8,7 @@
  *
  * A run of any size is made inaccessible where that makes mappings fewer, together with the idle pages beside
  * it. What the kernel refuses is left as an unfinished unmap (pages_unmaps.h). Without guard regions there
- * are no markers, and every run is replaced.
+ * are no markers: every run is replaced, unless mappings run short (pages_join.c).
  */
 #include "gnu.h"
 

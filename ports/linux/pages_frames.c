@@ -96,7 +96,7 @@ static void forget_nodes(struct reservation *reservation, int file, off_t from, 
     }
 }
 
-/** A memfd can punch holes, unless the program is forbidden to. */
+/** Punch a hole into the file; where the program must not, write zeroes. */
 void kva_port_discard_frames(void *context, void *handle, void *frame_set, uint64_t frame, uint64_t count)
 {
     struct reservation *reservation = handle;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The gate: a userfaultfd that no thread reads. A thread that touches a page in a held way waits in the
- * kernel until a UFFDIO_WAKE. Then it tries again, with the mapping of that moment.
+ * The gate: a userfaultfd that no thread reads. A thread that touches a held page waits in the kernel until a
+ * UFFDIO_WAKE. Then it tries again, with the mapping of that moment.
  *
  *      stores  write protection of shared memory (Linux 6.1 on x86-64, 6.10 on ARM64). It holds for pages
  *              that are not in the page tables, too: the kernel puts markers there
@@ -10,7 +10,7 @@
  *              tables
  *
  * A range is registered only while it is held, so that its mapping merges with its neighbours at all other
- * times. To register and to unregister splits and merges mappings by itself.
+ * times. The kernel splits and merges mappings when a range is registered and unregistered.
  *
  * NEIGHBOURS that are registered alike become one mapping, as others do. To let go of a part of it would
  * split it, which takes a mapping; so a caller lets go of all of it (pages_move.c).

@@ -34,7 +34,7 @@
 
 /** Close an inaccessible run that the kernel refused to make accessible: a part of it may be split off, or
  *  accessible already. A fresh mapping merges all that. */
-static void close_half_open(struct reservation *reservation, struct run run, uint64_t now)
+static void close_half_accessible(struct reservation *reservation, struct run run, uint64_t now)
 {
     uint64_t *calls = &reservation->stats.calls.open;
 
@@ -53,7 +53,7 @@ static enum kva_status map_run(struct reservation *reservation, struct run run)
         return KVA_ELIMIT;
     if (!protect_run(reservation, run, PROT_READ | PROT_WRITE, &reservation->stats.calls.open)) {
         enum kva_status status = kva_port_why_refused(&reservation->budget);
-        close_half_open(reservation, run, now);
+        close_half_accessible(reservation, run, now);
         return status;
     }
     kva_port_note_run(reservation, run, true, now);

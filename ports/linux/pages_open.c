@@ -3,7 +3,7 @@
 /**
  * Opening private pages. There are two mechanisms.
  *
- * GUARD REGIONS Accessible pages that are not in use carry a marker (MADV_GUARD_INSTALL). A marker faults
+ * GUARD REGIONS. Accessible pages that are not in use carry a marker (MADV_GUARD_INSTALL). A marker faults
  * like an inaccessible page, but splits no mapping:
  *
  *      inaccessible                                            inaccessible         inaccessible
@@ -14,10 +14,10 @@
  * call makes the inaccessible pages of its whole GRAIN (512 pages) accessible, and up to two more mark those
  * that the area does not cover. A large area (L) becomes a mapping of its own, and needs no markers.
  *
- * MAPPINGS Each area is a mapping of its own, or shares one with its neighbours where mappings run short
+ * MAPPINGS. Each area is a mapping of its own, or shares one with its neighbours where mappings run short
  * (pages_join.c).
  *
- * WHAT IS LARGE Measured on Linux 6.18: a marker costs 15 ns to put and 17 ns to remove per page, on top of
+ * WHAT IS LARGE. Measured on Linux 6.18: a marker costs 15 ns to put and 17 ns to remove per page, on top of
  * 0.4 us a call, and pages that were touched and carry markers have a page table to be walked. To open an
  * area, touch it and close it again takes, in us, beside what mmap, touch and munmap take:
  *

@@ -111,7 +111,7 @@ ROW_APART static uint64_t row_count_changes_in_parts(const struct sparse *rows, 
         struct row_part part = first_part(rows, row, from, end);
         if (has_rows(rows, from))
             count += bits_count_changes(part.bits, part.from, part.end);
-        /* That took the bit before the piece for 0. */
+        /* bits_count_changes took the bit before the piece for 0. */
         if (part.from == 0 && from > 0 && row_bit(rows, row, from - 1))
             count += bit_is_set(part.bits, 0) ? UINT64_MAX : 1;
         from = part.first + part.end;

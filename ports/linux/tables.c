@@ -12,8 +12,8 @@
 
 enum piece_state { CLEAN = 0, TAKEN = 1, DIRTY = 2 };
 
-/** Pieces that are open from the beginning, and stay open, besides those that are given: one for the table of
- *  areas, one for the rows of bits about pages. So the first area of an instance opens none. */
+/** Pieces besides the given ones that are open from the beginning, and stay open: one for the table of areas,
+ *  one for the rows of bits about pages. So the first area of an instance opens none. */
 enum { SPARE = 2 };
 
 static char *at_piece(const struct tables *tables, uint32_t piece)

@@ -528,7 +528,7 @@ static void *alloc_zeroed(void *context, uint64_t bytes)
     return table;
 }
 
-/** Pieces read as zero when they are taken: one byte of each 512 is looked at. */
+/** Pieces read as zero when they are taken: this checks one byte in 512. */
 static void expect_zero(const struct kva_failing_reservation *reservation, uint32_t number)
 {
     const unsigned char *piece = reservation->tables + (size_t)number * KVA_VM_PIECE;

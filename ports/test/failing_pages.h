@@ -32,9 +32,9 @@ struct kva_failing_pages {
     enum kva_status status; /* what it returns; KVA_ENOMEM unless set (alloc_zeroed: NULL) */
     uint64_t closes;        /* calls of close, dismiss and unmap */
     uint64_t dismissals;    /* calls of dismiss */
-    uint64_t binds;         /* calls of bind that were granted */
-    uint64_t maps;          /* calls of map that were granted */
-    uint64_t moves;         /* calls of move that were granted */
+    uint64_t binds;         /* calls of bind that succeeded */
+    uint64_t maps;          /* calls of map that succeeded */
+    uint64_t moves;         /* calls of move that succeeded */
     uint64_t moved_frames;  /* frames that these moved */
     uint64_t collapses;     /* calls of collapse */
     uint64_t reservations;  /* outstanding */
@@ -48,7 +48,7 @@ struct kva_failing_pages {
     /** Accept moves that do not name all maps: some end meanwhile, and parked areas map the old places. */
     bool allows_unnamed_maps;
     struct kva_failing_reservation *reservation; /* private: the outstanding ones, the last one first */
-    struct kva_failing_frames *frame_set;        /* private: likewise */
+    struct kva_failing_frames *frame_set;        /* private: the outstanding ones, the last one first */
 };
 
 /** Reset the counters and return the source, which wraps `inner`. Nothing may be outstanding. */

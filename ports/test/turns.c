@@ -199,8 +199,8 @@ struct kva_threads kva_turns_threads(struct kva_turns *turns)
 
 /* --------------------------------------------------------------------------------------------------- runs */
 
-/** Threads of which one runs at a time hand over several times as fast if they share a CPU. Whether the
- *  system lets us or not. */
+/** Threads of which one runs at a time hand over several times as fast if they share a CPU. The system may
+ *  refuse that. */
 static void stay_on_this_cpu(cpu_set_t *before)
 {
     int cpu = sched_getcpu();
@@ -221,7 +221,7 @@ struct kva_turns *kva_turns_create(unsigned threads)
     if (!turns || threads == 0 || threads > THREADS_MOST)
         stop("no memory, or no such number of threads");
     turns->count = threads;
-    stay_on_this_cpu(&turns->cpus_before); /* and so will the threads that are made now */
+    stay_on_this_cpu(&turns->cpus_before); /* the threads that are created now inherit it */
     for (unsigned i = 0; i < threads; i++) {
         turns->runner[i].turns = turns;
         turns->runner[i].number = i;
