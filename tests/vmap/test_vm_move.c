@@ -1085,7 +1085,7 @@ static void test_statistics_of_large_sets(void **state)
     for (size_t i = 0; i < 2 * sizeof sizes / sizeof sizes[0]; i++) {
         const struct kva_vm_frames_config config = {.count = sizes[i / 2], .movable = i % 2 != 0};
         if (test_under_valgrind() && config.count > UINT64_C(1) << 24)
-            continue; /* Valgrind shadows such tables with tables of its own */
+            continue; /* Valgrind keeps tables of its own about such tables */
         struct kva_vm_frames *frames;
         enum kva_status status = kva_vm_frames_create(stage.vm, &config, &frames);
         if (status == KVA_ENOMEM && config.count > UINT64_C(1) << 24)

@@ -571,7 +571,7 @@ static void play_compact(struct world *w)
 
 /* --------------------------------------------------------------------------------------------------- play */
 
-static void play_flush(struct world *w)
+static void play_purge(struct world *w)
 {
     assert_int_equal(kva_vm_purge(w->stage.vm), KVA_OK);
 }
@@ -589,7 +589,7 @@ static const struct {
 } acts[] = {
     {play_alloc, 9},    {play_alloc_run, 6}, {play_free, 16},  {play_map, 11},
     {play_map_ram, 11}, {play_unmap, 21},    {play_store, 25}, {play_pin, 2},
-    {play_unpin, 6},    {play_compact, 2},   {play_flush, 1},
+    {play_unpin, 6},    {play_compact, 2},   {play_purge, 1},
 };
 
 static void play_one(struct world *w)

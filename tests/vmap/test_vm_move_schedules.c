@@ -26,11 +26,11 @@
 enum { PAGE = KVA_ARRAY_PAGE, BLOCKS = 3, FRAMES = BLOCKS * KVA_ARRAY_BLOCK, SLOTS = 8, STEPS_MOST = 6 };
 
 /** What a thread does with the frame of a slot:
- *    A take it   F give it back   M map it   U end the map   R map it for a short time   V end that   W store
- *    to it   P pin   Q unpin
- *  and without one:
- *    C compact   S compact, a frame at a time   G compact until there is a group of `order`   L flush   K
- *                check   0 end */
+ *    A allocate it   F free it   M map it   U unmap it   R map it by map_ram   V end that map
+ *    W store to it   P pin it   Q unpin it
+ *  and without a slot:
+ *    C compact   S compact, one frame per call   G compact until a group of `order` is free
+ *    L purge   K check   0 end */
 struct step {
     char what;
     unsigned slot;
@@ -258,7 +258,7 @@ static const struct scenario scenarios[] = {
      .changes = 3,
      .before = {{'M', 1, 0}},
      .thread = {{{'S', 0, 0}, {'W', 1, 0}}, {{'G', 0, 2}, {'M', 0, 0}, {'W', 0, 0}}}},
-    {.name = "checked and flushed while it moves",
+    {.name = "checked and purged while it moves",
      .changes = 2,
      .before = {{'M', 0, 0}, {'M', 1, 0}},
      .thread = {{{'S', 0, 0}}, {{'U', 1, 0}, {'K', 0, 0}, {'L', 0, 0}, {'K', 0, 0}}}},

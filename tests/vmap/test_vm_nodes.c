@@ -123,7 +123,8 @@ static struct kva_vm_area area_of(struct kva_vm *vm, const void *memory)
 
 /* ------------------------------------------------------------------------------- on any machine: statuses */
 
-/** A request for node 0 succeeds on every kernel, with or without nodes, and leaves no district after a purge. */
+/** A request for node 0 succeeds on every kernel, with or without nodes, and leaves no district after a
+ *  purge. */
 static void test_node_0_exists(void **state)
 {
     const struct kva_vm_nodes specs[] = {none, preferred_0, bound_0, interleaved_0};

@@ -304,8 +304,8 @@ static void test_pages_of_failed_unmaps_are_zero(void **state)
     }
 }
 
-/** A page of a failed unmap that is closed again faults. The other pages of the failed unmap read as zero when
- *  opened. */
+/** A page of a failed unmap that is closed again faults. The other pages of the failed unmap read as zero
+ *  when opened. */
 static void test_failed_unmaps_among_others(void **state)
 {
     enum kva_mechanism mechanism;
@@ -857,8 +857,8 @@ static void test_closed_by_protection(void **state)
     }
 }
 
-/** Pages closed by mprotect join the shut mapping, which then counts as touched. The kernel does not merge pages
- *  that are opened in it with touched neighbours. */
+/** Pages closed by mprotect join the shut mapping, which then counts as touched. The kernel does not merge
+ *  pages that are opened in it with touched neighbours. */
 static void test_denied_pages_merge_less(void **state)
 {
     struct source source = source_of(KVA_MECHANISM_MAPPINGS, 16, 1);
