@@ -10,8 +10,8 @@
  * with any allocator; such scenarios do not stamp.
  *
  * FREE PAGES. An idle area may become free at any moment. A purge frees all areas that were idle when it
- * began. A call may return KVA_ENOSPC only if, at some moment during it, nothing
- * would fit even with all idle areas free.
+ * began. A call may return KVA_ENOSPC only if, at some moment during it, nothing would fit even with all idle
+ * areas free.
  */
 #include "common/schedules.h"
 
