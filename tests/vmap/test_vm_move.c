@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Movable frames, one promise of kva/vm.h at a time: what compaction gains and what it leaves alone, what
- * maps show before and after it, runs of frames, pins, statistics, and what a child of fork has of them. What
- * random traffic finds is in test_vm_move_model.c.
+ * Movable frames, one promise of kva/vmap.h at a time: what compaction frees and what it leaves alone, what
+ * maps refer to before and after it, runs of frames, pins, statistics, and what a child of fork has of them.
+ * test_vm_move_model.c has the random tests.
  */
 #define _GNU_SOURCE /* SEEK_DATA */
 #define _FILE_OFFSET_BITS 64
@@ -66,7 +66,7 @@ static bool keep_few(uint64_t place, uint64_t block)
     return place % block % 64 < 5;
 }
 
-/** One in each block: at its beginning, or further on from block to block. */
+/** One in each block: at the beginning of block 0, and 3 places further on in each next block. */
 static bool keep_one(uint64_t place, uint64_t block)
 {
     return place % block == place / block * 3;
@@ -78,7 +78,7 @@ static bool keep_three_or_one(uint64_t place, uint64_t block)
     return place % block < (place < block ? 3 : 1);
 }
 
-/** Where a file holds memory next, from an offset on; the end if it holds none. */
+/** The next offset at which a file holds memory, from `from` on; `end` if there is none. */
 static off_t next_data(int file, off_t from, off_t end)
 {
     off_t at = lseek(file, from, SEEK_DATA);
@@ -87,7 +87,7 @@ static off_t next_data(int file, off_t from, off_t end)
     return at >= 0 ? at : end;
 }
 
-/** Free places hold no memory: those of a run that was just taken. */
+/** The places of a run that was just taken hold no memory. */
 static void expect_no_memory(uint64_t place, uint64_t count)
 {
     void *frame_set = kva_failing_pages_frames(&stage.test.pages);
@@ -98,7 +98,7 @@ static void expect_no_memory(uint64_t place, uint64_t count)
     assert_in_range(next_data(file, from, last), last, (uint64_t)stage.count * stage.page);
 }
 
-/** A block in a row: none is there before, three are there after. */
+/** Before compaction no block is free; after it, three are. */
 static void play_compaction(enum kva_mechanism mechanism, bool by_hand, bool is_mapped)
 {
     unsigned char *maps[BLOCKS * 64];
@@ -169,7 +169,7 @@ static void begin(void)
     test_movable_begin(&stage, mechanism, BLOCKS);
 }
 
-/** Not more than was asked for, and on and on until it is done. */
+/** A call moves the requested number of frames, plus at most the rest of a run. Repeated calls finish. */
 static void test_as_many_frames_as_asked_for(void **state)
 {
     (void)state;
@@ -182,7 +182,7 @@ static void test_as_many_frames_as_asked_for(void **state)
     done = compact(KVA_FRAMES_ALL_BLOCKS, 1);
     assert_false(done.is_finished);
     uint64_t moved = done.moved_frames;
-    assert_in_range(moved, 1, 5); /* a run may be five frames long */
+    assert_in_range(moved, 1, 5); /* a run may have up to five frames */
     for (unsigned rounds = 0; !done.is_finished; rounds++) {
         assert_in_range(rounds, 0, count);
         done = compact(KVA_FRAMES_ALL_BLOCKS, 7);
@@ -199,7 +199,7 @@ static void test_as_many_frames_as_asked_for(void **state)
     end();
 }
 
-/** However many are asked for, no call moves a run more than that takes. */
+/** The run that reaches the requested number is the last one. */
 static void test_no_more_frames_than_asked_for(void **state)
 {
     static const uint64_t most[] = {31, 32, 33, 40, 63, 64, 65};
@@ -210,14 +210,14 @@ static void test_no_more_frames_than_asked_for(void **state)
         size_t count = test_movable_scatter(&stage, keep_few, kept);
         unsigned char *map = test_movable_map(&stage, kept, count);
         struct kva_frames_compacted done = compact(KVA_FRAMES_ALL_BLOCKS, most[i]);
-        assert_in_range(done.moved_frames, most[i], most[i] + 4); /* a run may be five frames long */
+        assert_in_range(done.moved_frames, most[i], most[i] + 4); /* a run may have up to five frames */
         test_movable_expect(&stage, map, kept, count);
         unmap(map);
         end();
     }
 }
 
-/** Until there is a group of the order, and no further. */
+/** Compaction stops as soon as a group of the order is free. */
 static void test_until_a_group_is_free(void **state)
 {
     (void)state;
@@ -241,7 +241,7 @@ static void test_until_a_group_is_free(void **state)
     }
 }
 
-/** The misuse hook hears of each, and nothing changes. */
+/** Each bad call is reported to the misuse hook and changes nothing. */
 static void test_bad_compactions(void **state)
 {
     struct kva_frames_compacted done;
@@ -301,10 +301,11 @@ static void compact_all(void *context)
     *status = kva_vm_frames_compact(stage.frames, KVA_FRAMES_ALL_BLOCKS, UINT64_MAX, NULL);
 }
 
-/** Another thread compacts all, and this one has its turn between two slices. Returns how many there were. */
+/** Another thread compacts everything; between two slices, this thread calls `between_slices`. Returns the
+ *  number of slices. */
 static unsigned compact_beside(void (*between_slices)(void))
 {
-    static struct stepper worker; /* the instance has its threads until it ends */
+    static struct stepper worker; /* static: the instance refers to its threads until it ends */
     enum kva_mechanism mechanism;
     enum kva_status status = KVA_ENOMEM;
     uint64_t before = 0;
@@ -328,27 +329,27 @@ static unsigned compact_beside(void (*between_slices)(void))
     assert_int_equal(status, KVA_OK);
     assert_int_equal(test_frames_stats(stage.frames).free_blocks, BLOCKS - 1);
     test_vm_expect_sound(&stage.test, "compacted by another thread");
-    assert_in_range(slices, all / 40, all); /* of some 32 frames */
+    assert_in_range(slices, all / 40, all); /* a slice moves some 32 frames */
     return slices;
 }
 
-/** The set stays until the compaction is over. */
-static void destroy_in_vain(void)
+/** The set cannot be destroyed before the compaction has ended. */
+static void expect_busy(void)
 {
     assert_int_equal(kva_vm_frames_destroy(stage.frames), KVA_EBUSY);
     test_vm_forgive(&stage.test);
 }
 
-static void test_others_come_in_between(void **state)
+static void test_destroy_between_slices(void **state)
 {
     (void)state;
-    assert_in_range(compact_beside(destroy_in_vain), 3, BLOCKS * BLOCK_MOST);
+    assert_in_range(compact_beside(expect_busy), 3, BLOCKS * BLOCK_MOST);
     end();
 }
 
 /* ---------------------------------------------------------------------------------------------- many maps */
 
-/** Two blocks with a frame each, which is in so many maps: one of the frames moves, or neither. */
+/** Two blocks with a frame each; `count` maps refer to each frame. One of the frames moves, or neither. */
 static void play_many_maps(size_t count)
 {
     enum kva_mechanism mechanism;
@@ -374,7 +375,7 @@ static void play_many_maps(size_t count)
         test_movable_expect(&stage, maps[i % 2][i / 2], &kept[i % 2], 1);
         unmap(maps[i % 2][i / 2]);
     }
-    done = compact(KVA_FRAMES_ALL_BLOCKS, UINT64_MAX); /* with no map, it moves */
+    done = compact(KVA_FRAMES_ALL_BLOCKS, UINT64_MAX); /* a frame without maps moves */
     assert_int_equal(done.moved_frames, 1 - moved);
     unmap(test_movable_map(&stage, kept, 2));
     end();
@@ -391,7 +392,7 @@ static void test_many_maps_pin_a_frame(void **state)
     play_many_maps(70);
 }
 
-/** A frame many times in one map, and in the order of places, backwards, and with others between. */
+/** A map contains a frame many times: alone, in the opposite order of the places, and among others. */
 static void test_a_frame_many_times_in_a_map(void **state)
 {
     enum { TIMES = 24 };
@@ -415,7 +416,7 @@ static void test_a_frame_many_times_in_a_map(void **state)
         assert_in_range(stage.test.pages.moved_frames, 1, stage.count);
         for (size_t i = 0; i < 3; i++)
             test_movable_expect(&stage, maps[i], same[i], TIMES);
-        test_put_word(maps[0] + stage.page, 77); /* through any of its pages */
+        test_put_word(maps[0] + stage.page, 77); /* any of its pages will do */
         assert_int_equal(test_word(maps[0] + (TIMES - 1) * stage.page), 77);
         assert_int_equal(test_word(maps[1] + (TIMES - 3) * stage.page), 77);
         assert_int_equal(test_word(maps[2] + 7 * stage.page), 77);
@@ -429,7 +430,7 @@ static void test_a_frame_many_times_in_a_map(void **state)
 
 /* ------------------------------------------------------------------------------------------------ map_ram */
 
-/** Whether two maps show the same frames: what is written through one is read through the other. */
+/** Fail unless two maps map the same frames: a store through one is read through the other. */
 static void expect_same(unsigned char *a, unsigned char *b, size_t count, uint64_t word)
 {
     for (size_t i = 0; i < count; i++) {
@@ -440,8 +441,8 @@ static void expect_same(unsigned char *a, unsigned char *b, size_t count, uint64
     }
 }
 
-/** What map_ram returns shows the frames that were asked for, wherever they are by now. */
-static void expect_shown_by_ram(const uint64_t *numbers, size_t count, uint64_t word)
+/** Fail unless map_ram and vmap map the same places for these frames. */
+static void expect_mapped_by_ram(const uint64_t *numbers, size_t count, uint64_t word)
 {
     unsigned char *ram = kva_map_ram(stage.vm, stage.frames, numbers, count);
     unsigned char *map = kva_vmap(stage.vm, stage.frames, numbers, count);
@@ -461,23 +462,23 @@ static void test_ended_maps_after_compaction(void **state)
     begin();
     size_t count = test_movable_scatter(&stage, keep_few, kept);
     for (size_t i = 0; i + 4 < count; i += 4)
-        expect_shown_by_ram(&kept[i], 4, i);
+        expect_mapped_by_ram(&kept[i], 4, i);
     (void)compact(KVA_FRAMES_ALL_BLOCKS, UINT64_MAX);
-    for (unsigned round = 0; round < 2; round++) { /* mapped afresh, and found again */
+    for (unsigned round = 0; round < 2; round++) { /* first mapped anew, then found in the cache */
         for (size_t i = 0; i + 4 < count; i += 4) {
             unsigned char *ram = kva_map_ram(stage.vm, stage.frames, &kept[i], 4);
             assert_non_null(ram);
             for (size_t k = 0; k < 4; k++)
                 assert_int_equal(test_word(ram + k * stage.page), i + k);
             assert_int_equal(kva_unmap_ram(stage.vm, ram), KVA_OK);
-            expect_shown_by_ram(&kept[i], 4, i);
+            expect_mapped_by_ram(&kept[i], 4, i);
         }
     }
     end();
 }
 
-/** Numbers that are given back while an ended map shows them, and taken again, lie elsewhere; a map of
- *  them must not be found that shows what lies at the old places. */
+/** Numbers are freed while an ended map still maps them, and are allocated again at other places. The ended
+ *  map must not be found for them. */
 static void play_reused_numbers(bool compacts, struct test_rng *rng)
 {
     enum { TAKEN = 120, LENGTH = 4 };
@@ -486,9 +487,9 @@ static void play_reused_numbers(bool compacts, struct test_rng *rng)
     begin();
     assert_int_equal(kva_vm_frames_alloc(stage.frames, TAKEN, kept), KVA_OK);
     for (size_t i = 0; i < TAKEN; i += LENGTH)
-        expect_shown_by_ram(&kept[i], LENGTH, i);
+        expect_mapped_by_ram(&kept[i], LENGTH, i);
     memcpy(others, kept, sizeof others);
-    for (size_t i = TAKEN; i > 1; i--) { /* in any order */
+    for (size_t i = TAKEN; i > 1; i--) { /* in random order */
         size_t k = (size_t)test_below(rng, i);
         uint64_t number = others[k];
         others[k] = others[i - 1];
@@ -516,10 +517,10 @@ static void play_reused_numbers(bool compacts, struct test_rng *rng)
             is_taken &= is_among;
         }
         if (is_taken)
-            expect_shown_by_ram(&kept[i], LENGTH, 1000 + i);
+            expect_mapped_by_ram(&kept[i], LENGTH, 1000 + i);
     }
     for (size_t i = 0; i + LENGTH <= TAKEN; i += LENGTH)
-        expect_shown_by_ram(&others[i], LENGTH, 2000 + i);
+        expect_mapped_by_ram(&others[i], LENGTH, 2000 + i);
     test_vm_expect_sound(&stage.test, "numbers used again");
     end();
 }
@@ -533,22 +534,21 @@ static void test_numbers_used_again(void **state)
         play_reused_numbers(i % 2 != 0, &rng);
 }
 
-static uint64_t
-    meanwhile[BLOCKS * BLOCK_MOST]; /* frames that were taken between two slices, and given back */
+/** Frames that were allocated between two slices, and freed. */
+static uint64_t meanwhile[BLOCKS * BLOCK_MOST];
 static size_t meanwhile_count;
 
-/** Two short-lived maps of each second pair, which show what vmap shows; more than 2000 pages are not
- *  kept. */
+/** Map every second pair of `meanwhile` twice by map_ram. Stop at 2000: no more pages are cached. */
 static void expect_pairs(uint64_t word)
 {
     for (size_t i = 0; i + 1 < meanwhile_count && i < 2000; i += 4) {
         const uint64_t pair[] = {meanwhile[i], meanwhile[i + 1], meanwhile[i]};
-        expect_shown_by_ram(pair, 2, word + i);
-        expect_shown_by_ram(pair + 1, 2, word + i);
+        expect_mapped_by_ram(pair, 2, word + i);
+        expect_mapped_by_ram(pair + 1, 2, word + i);
     }
 }
 
-/** Ended maps of all that is free, once. */
+/** On the first call, leave ended maps of all free frames. */
 static void leave_ended_maps(void)
 {
     if (meanwhile_count > 0)
@@ -560,22 +560,22 @@ static void leave_ended_maps(void)
     give(meanwhile, meanwhile_count);
 }
 
-/** Frames move to places of frames that were given back, but which ended maps show still. When those
- *  frames are taken again they lie elsewhere, and no such map is found. */
+/** Frames move to the places of free frames that ended maps still map. When the free frames are allocated
+ *  again, they lie elsewhere, and no ended map is found for them. */
 static void test_ended_maps_of_free_frames(void **state)
 {
     (void)state;
     meanwhile_count = 0;
     (void)compact_beside(leave_ended_maps);
     assert_in_range(meanwhile_count, 1, stage.count);
-    assert_int_equal(kva_vm_frames_alloc(stage.frames, meanwhile_count, run), KVA_OK); /* all again */
+    /* Allocate them again. */
+    assert_int_equal(kva_vm_frames_alloc(stage.frames, meanwhile_count, run), KVA_OK);
     expect_pairs(9000);
     test_vm_expect_sound(&stage.test, "ended maps of free frames");
     end();
 }
 
-/** More short-lived maps than are kept: where one takes the place of another, its pages show its own
- *  frames only. */
+/** More short-lived maps than the cache keeps: a map that replaces an ended one maps its own frames only. */
 static void test_maps_in_place_of_ended_ones(void **state)
 {
     enum { LENGTH = 16, ROUNDS = 2 * 4096 / LENGTH };
@@ -616,7 +616,7 @@ static struct kva_vm_frames *unmovable_set(uint64_t count)
     return frames;
 }
 
-/** In an unmovable set a run's numbers are its places; a map of a run takes one call. */
+/** Allocate and map a run. In an unmovable set its numbers are its places. The map takes one call. */
 static void play_run(struct kva_vm_frames *frames, bool movable, size_t count, uint64_t align)
 {
     const uint64_t multiple = align == 0 ? 1 : align;
@@ -651,10 +651,11 @@ static void play_runs(struct kva_vm_frames *frames, bool movable)
         for (uint64_t align = 0; align <= test_block(); align = align == 0 ? 1 : 2 * align) {
             if (counts[i] > test_block())
                 continue;
-            assert_int_equal(kva_vm_frames_alloc(frames, 1, &one), KVA_OK); /* out of line */
+            /* So that no run begins at place 0. */
+            assert_int_equal(kva_vm_frames_alloc(frames, 1, &one), KVA_OK);
             play_run(frames, movable, counts[i], align);
             assert_int_equal(kva_vm_frames_free(frames, run, counts[i]), KVA_OK);
-            play_run(frames, movable, counts[i], align); /* what was written is gone */
+            play_run(frames, movable, counts[i], align); /* the contents are gone */
             for (size_t k = counts[i]; k-- > 0;)         /* one by one, backwards */
                 assert_int_equal(kva_vm_frames_free(frames, &run[k], 1), KVA_OK);
             assert_int_equal(kva_vm_frames_free(frames, &one, 1), KVA_OK);
@@ -676,7 +677,7 @@ static void test_runs(void **state)
     end();
 }
 
-/** A part of a run, at either end or from its middle, is given back as any frames are. */
+/** Parts of a run are freed from either end and from its middle. */
 static void test_parts_of_runs(void **state)
 {
     const size_t length = 30;
@@ -699,7 +700,7 @@ static void test_parts_of_runs(void **state)
     end();
 }
 
-static void test_runs_that_there_are_not(void **state)
+static void test_refused_runs(void **state)
 {
     (void)state;
     begin();
@@ -721,7 +722,8 @@ static void test_runs_that_there_are_not(void **state)
     end();
 }
 
-/** More frames than a block has are consecutive; in a movable set they are at least whole blocks. */
+/** More frames than a block has are consecutive in an unmovable set; in a movable set they are whole
+ *  blocks. */
 static void test_many_frames_lie_in_a_row(void **state)
 {
     (void)state;
@@ -733,7 +735,8 @@ static void test_many_frames_lie_in_a_row(void **state)
         uint64_t maps = stage.test.pages.maps;
         void *map = kva_vmap(stage.vm, frames, run, (size_t)stage.count);
         assert_non_null(map);
-        assert_in_range(stage.test.pages.maps - maps, 1, i == 0 ? BLOCKS : 1); /* a movable set's by blocks */
+        /* At most one call for each block of a movable set. */
+        assert_in_range(stage.test.pages.maps - maps, 1, i == 0 ? BLOCKS : 1);
         unmap(map);
     }
     end();
@@ -752,7 +755,8 @@ static void test_huge_maps(void **state)
     memcpy(&kept[1], run, 2 * block * sizeof run[0]);
     const bool has_huge = huge == block * stage.page;
     for (unsigned i = 0; i < 3; i++) {
-        /* both blocks; one with a part of the other; both, but none on whole huge pages of addresses */
+        /* two blocks; a block and one frame; two blocks whose huge pages are not aligned to those of the
+         * map */
         const uint64_t *numbers = i == 2 ? kept : run;
         const size_t count = i == 1 ? block + 1 : 2 * block;
         uint64_t collapses = stage.test.pages.collapses;
@@ -771,7 +775,7 @@ static void test_huge_maps(void **state)
         unmap(memory);
     }
     uint64_t collapses = stage.test.pages.collapses;
-    unmap(kva_vmap(stage.vm, stage.frames, run, block)); /* nobody has asked */
+    unmap(kva_vmap(stage.vm, stage.frames, run, block)); /* without KVA_VM_HUGE */
     assert_int_equal(stage.test.pages.collapses, collapses);
     assert_int_equal(kva_vm_map(stage.vm, stage.frames, run, 1, KVA_VM_ZERO, &memory), KVA_EINVAL);
     assert_int_equal(kva_vm_map(stage.vm, stage.frames, run, 1, KVA_VM_HUGE | 1U << 31, &memory), KVA_EINVAL);
@@ -795,7 +799,7 @@ static void expect_unpin(const void *memory, size_t bytes, enum kva_status statu
     test_vm_forgive(&stage.test);
 }
 
-/** Three frames in one block and one in another: that one moves as soon as it has no pin. */
+/** Three frames in one block and one in another: the single one moves as soon as it has no pin. */
 static void test_pinned_frames_stay(void **state)
 {
     enum kva_mechanism mechanism;
@@ -812,7 +816,7 @@ static void test_pinned_frames_stay(void **state)
         expect_pin(maps[i] + 5, 1, KVA_OK);
         expect_pin(maps[i], stage.page, KVA_OK);
     }
-    for (unsigned times = 0; times < 2; times++) { /* pins are counted */
+    for (unsigned times = 0; times < 2; times++) { /* each frame has two pins */
         struct kva_frames_compacted done = compact(KVA_FRAMES_ALL_BLOCKS, UINT64_MAX);
         assert_true(done.moved_frames == 0 && done.freed_blocks == 0 && done.pinned_runs > 0);
         expect_unpin(maps[3], 1, KVA_OK);
@@ -856,7 +860,7 @@ static void test_ranges_of_pins(void **state)
     expect_unpin(map, 3 * page, KVA_EDOUBLE);
     expect_unpin(map + 2 * page, 1, KVA_EDOUBLE);
     expect_unpin(map + page, 1, KVA_OK);
-    expect_unpin(map, 2 * page, KVA_EDOUBLE); /* and page 0 keeps its pin */
+    expect_unpin(map, 2 * page, KVA_EDOUBLE); /* page 0 keeps its pin */
     expect_unpin(map, page, KVA_OK);
     expect_unpin(map, 1, KVA_EDOUBLE);
 
@@ -888,8 +892,8 @@ static void test_ranges_of_pins(void **state)
     end();
 }
 
-/** What kva never moves needs no pins, and takes none. */
-static void test_pins_of_what_never_moves(void **state)
+/** Memory that kva never moves accepts pins, but none are counted. */
+static void test_pins_of_unmovable_memory(void **state)
 {
     uint64_t numbers[3];
 
@@ -917,7 +921,7 @@ static void test_pins_of_what_never_moves(void **state)
     end();
 }
 
-/** Through a short-lived map as well; and through one map of a frame for another. */
+/** A pin set through a short-lived map is removed through another map of the frame. */
 static void test_pins_belong_to_frames(void **state)
 {
     (void)state;
@@ -941,7 +945,7 @@ static void test_pins_belong_to_frames(void **state)
     end();
 }
 
-/** A set ends with its pins. */
+/** A set with pinned frames can be destroyed. */
 static void test_a_set_ends_with_its_pins(void **state)
 {
     (void)state;
@@ -953,7 +957,7 @@ static void test_a_set_ends_with_its_pins(void **state)
     end();
 }
 
-/** In the second of two blocks: a run of which the first few are left. All of the block was free. */
+/** Take the whole free block, and free all but its first `left` frames. */
 static void take_run_in_free_block(size_t left)
 {
     const size_t block = (size_t)stage.block;
@@ -962,7 +966,7 @@ static void take_run_in_free_block(size_t left)
     give(&run[left], block - left);
 }
 
-/** A frame that has moved, so that its number is not its place, is pinned as well as any. */
+/** A frame that has moved, so that its number differs from its place, stays when pinned. */
 static void test_pinned_after_a_move(void **state)
 {
     enum kva_mechanism mechanism;
@@ -989,7 +993,7 @@ static bool keep_few_of_first(uint64_t place, uint64_t block)
     return place < block && place % 64 < 5;
 }
 
-/** A run moves as one, among single frames. */
+/** A run moves as a unit, among single frames. */
 static void test_runs_stay_together(void **state)
 {
     enum kva_mechanism mechanism;
@@ -1008,7 +1012,7 @@ static void test_runs_stay_together(void **state)
     end();
 }
 
-/** Of many frames that were taken at once, what is left at the borders of blocks moves. */
+/** Of many frames that were allocated at once, those at the borders of blocks remain, and move. */
 static void test_frames_at_borders_move(void **state)
 {
     size_t left = 0;
@@ -1055,7 +1059,7 @@ static void test_bad_sets(void **state)
     end();
 }
 
-/** The owner of a movable set has no descriptor of it. */
+/** A movable set has no descriptor. */
 static void test_descriptors(void **state)
 {
     (void)state;
@@ -1067,7 +1071,7 @@ static void test_descriptors(void **state)
     end();
 }
 
-/** Statistics count frames of whose bookkeeping there is none yet. */
+/** Statistics count frames whose bookkeeping does not exist yet. */
 static void test_statistics_of_large_sets(void **state)
 {
     static const uint64_t sizes[] = {
@@ -1081,7 +1085,7 @@ static void test_statistics_of_large_sets(void **state)
     for (size_t i = 0; i < 2 * sizeof sizes / sizeof sizes[0]; i++) {
         const struct kva_vm_frames_config config = {.count = sizes[i / 2], .movable = i % 2 != 0};
         if (test_under_valgrind() && config.count > UINT64_C(1) << 24)
-            continue; /* Valgrind has tables of its own for such tables */
+            continue; /* Valgrind keeps tables of its own about such tables */
         struct kva_vm_frames *frames;
         enum kva_status status = kva_vm_frames_create(stage.vm, &config, &frames);
         if (status == KVA_ENOMEM && config.count > UINT64_C(1) << 24)
@@ -1121,7 +1125,7 @@ static void test_picture(void **state)
     begin();
     (void)test_movable_scatter(&stage, keep_few, kept);
     assert_int_equal(kva_vm_frames_picture(stage.frames, count_line, &lines), KVA_OK);
-    assert_int_equal(lines, 1); /* of 64 blocks at most */
+    assert_int_equal(lines, 1); /* one line for up to 64 blocks */
     assert_int_equal(kva_vm_frames_picture(NULL, count_line, &lines), KVA_ENULL);
     assert_int_equal(kva_vm_frames_picture(stage.frames, NULL, &lines), KVA_ENULL);
     assert_int_equal(lines, 1);
@@ -1129,7 +1133,7 @@ static void test_picture(void **state)
     end();
 }
 
-/* -------------------------------------------------------------------------------------- where sets divide */
+/* -------------------------------------------------------------------------- sets of more than 2^20 frames */
 
 static uint64_t *many(size_t count)
 {
@@ -1139,7 +1143,7 @@ static uint64_t *many(size_t count)
     return numbers;
 }
 
-/** Beyond 2^20 frames, bookkeeping is added as it is needed, and no run crosses the border. */
+/** Beyond 2^20 frames, bookkeeping is added when it is needed, and no run crosses the border. */
 static void play_large_set(bool movable)
 {
     const size_t part = (size_t)1 << 20;
@@ -1161,7 +1165,7 @@ static void play_large_set(bool movable)
         taken[numbers[i]] = 1;
     }
     assert_int_equal(test_frames_stats(frames).used_frames, part + 1);
-    pair[1] = numbers[part - 1]; /* one of each part, side by side */
+    pair[1] = numbers[part - 1]; /* a frame of each part, side by side */
     unsigned char *map = kva_vmap(stage.vm, frames, pair, 2);
     assert_non_null(map);
     test_put_word(map, 5);
@@ -1183,7 +1187,7 @@ static void play_large_set(bool movable)
     free(numbers);
 }
 
-/** Of these places, one in each block stays taken; the others are given back. */
+/** Keep one of these frames in each block, and free the others. */
 static void leave_one_in_each_block(struct kva_vm_frames *frames, const uint64_t *numbers, size_t count)
 {
     const size_t block = (size_t)stage.block;
@@ -1192,8 +1196,8 @@ static void leave_one_in_each_block(struct kva_vm_frames *frames, const uint64_t
         assert_int_equal(kva_vm_frames_free(frames, &numbers[i + 1], block - 1), KVA_OK);
 }
 
-/** A run is taken from a later part where the first has no such run, though frames enough. And where the
- *  first has a free block, the later ones are not compacted for another. */
+/** A run is taken from a later part if the first has enough free frames but no such run. If the first part
+ *  has a free block, the later ones are not compacted. */
 static void play_scattered_parts(bool movable)
 {
     const size_t part = (size_t)1 << 20;
@@ -1225,8 +1229,8 @@ static void play_scattered_parts(bool movable)
     free(numbers);
 }
 
-/** A run that only the last part has room for: the bookkeeping of those before is made, too, and all is
- *  counted. */
+/** Only the last part has room for the run: the bookkeeping of the parts before is created as well, and all
+ *  frames are counted. */
 static void play_run_in_last_part(void)
 {
     const size_t part = (size_t)1 << 21;
@@ -1286,7 +1290,7 @@ static void work_with_unmovable(const struct family *family)
     child_that(kva_vm_frames_free(family->unmovable, &one, 1) == KVA_OK);
 }
 
-/** Closed, and not a hole, which the system could give to anybody. */
+/** The page is closed, and still mapped: the system cannot give its address to another mapping. */
 static bool is_closed_area(unsigned char *memory)
 {
     unsigned char in_memory;
@@ -1296,8 +1300,8 @@ static bool is_closed_area(unsigned char *memory)
     return test_is_emulated() || mincore(memory, stage.page, &in_memory) == 0;
 }
 
-/** The set is lost: its maps are closed, and it gives nothing. */
-static void look_at_what_is_lost(const struct family *family)
+/** In the child the movable set is lost: its maps are closed, and calls with it return KVA_ENOENT. */
+static void expect_lost(const struct family *family)
 {
     void *memory;
     uint64_t one;
@@ -1317,8 +1321,8 @@ static void look_at_what_is_lost(const struct family *family)
     child_that(kva_vm_check(stage.vm, NULL) == KVA_OK);
 }
 
-/** But all of it can be ended. */
-static void end_what_is_lost(const struct family *family)
+/** The child can unmap and free all that it inherited. */
+static void free_lost(const struct family *family)
 {
     child_that(kva_vunmap(stage.vm, family->map) == KVA_OK);
     child_that(kva_unmap_ram(stage.vm, family->ram) == KVA_OK);
@@ -1331,7 +1335,7 @@ static void end_what_is_lost(const struct family *family)
     child_that(kva_vm_frames_destroy(stage.frames) == KVA_OK);
 }
 
-/** A movable set of the child's own is as good as any. */
+/** The child creates and uses a movable set. */
 static void work_with_own_set(void)
 {
     const struct kva_vm_frames_config config = {.count = 10, .movable = true};
@@ -1349,11 +1353,11 @@ static void work_with_own_set(void)
     child_that(kva_vm_check(stage.vm, NULL) == KVA_OK);
 }
 
-static int live_on(const struct family *family)
+static int use_and_destroy(const struct family *family)
 {
-    look_at_what_is_lost(family);
+    expect_lost(family);
     work_with_unmovable(family);
-    end_what_is_lost(family);
+    free_lost(family);
     work_with_unmovable(family);
     work_with_own_set();
     child_that(kva_vunmap(stage.vm, family->unmovable_map) == KVA_OK);
@@ -1362,10 +1366,10 @@ static int live_on(const struct family *family)
     return 0;
 }
 
-static int go_on(void *context)
+static int use_in_child(void *context)
 {
     child_that(kva_vm_fork_child(stage.vm) == KVA_OK);
-    return live_on(context);
+    return use_and_destroy(context);
 }
 
 /** The child ends the instance with all that it inherited still mapped. */
@@ -1378,15 +1382,15 @@ static int abandon(void *context)
     return 0;
 }
 
-/** A child of a child. */
+/** A child forks again. */
 static int have_a_child(void *context)
 {
     child_that(kva_vm_fork_child(stage.vm) == KVA_OK);
     child_that(kva_vm_fork_prepare(stage.vm) == KVA_OK);
-    struct test_child child = test_in_child(go_on, context);
+    struct test_child child = test_in_child(use_in_child, context);
     child_that(child.signal == 0 && child.code == 0);
     child_that(kva_vm_fork_parent(stage.vm) == KVA_OK);
-    return live_on(context);
+    return use_and_destroy(context);
 }
 
 static void set_up_family(struct family *family, enum kva_mechanism mechanism, bool compacts)
@@ -1413,7 +1417,7 @@ static void test_forks(void **state)
     static const struct {
         const char *name;
         test_child_work *work;
-    } children[] = {{"goes on", go_on}, {"abandons", abandon}, {"has a child", have_a_child}};
+    } children[] = {{"goes on", use_in_child}, {"abandons", abandon}, {"has a child", have_a_child}};
     enum kva_mechanism mechanism;
     struct family family;
 
@@ -1439,11 +1443,11 @@ static void test_forks(void **state)
     }
 }
 
-/** What a child ends of a lost set's maps is no business of its own sets, whose maps lie where others of
- *  the lost set were. */
+/** The child ends maps of the lost set. Its own set, whose maps lie at the same addresses, is not
+ *  affected. */
 static int map_in_place_of_lost(void *context)
 {
-    unsigned char *const *lost = context; /* maps of a frame, side by side; the first was made first */
+    unsigned char *const *lost = context; /* neighbouring maps of one frame; the first was made first */
     const struct kva_vm_frames_config config = {.count = 1, .movable = true};
     struct kva_vm_frames *own;
     uint64_t twice[2];
@@ -1481,18 +1485,18 @@ static void test_maps_in_place_of_lost_ones(void **state)
     end();
 }
 
-/* --------------------------------------------------------------------- what a child has at the same pages */
+/* ----------------------------------------------------------------- new maps at the addresses of lost ones */
 
 enum { SAME = 8 };
 
-/** What a child of fork finds. */
+/** The inherited maps and frames. */
 struct heirs {
     void *map[SAME]; /* each of kept[0] alone */
     struct kva_vm_frames *unmovable;
     uint64_t numbers[KVA_MAP_RAM_MOST]; /* of that set */
 };
 
-/** How many maps of the child's begin where a map of the parent's did. */
+/** Count the child's maps that begin where a map of the parent began. */
 static unsigned count_same(const struct heirs *heirs, unsigned char *const *own)
 {
     unsigned count = 0;
@@ -1504,7 +1508,7 @@ static unsigned count_same(const struct heirs *heirs, unsigned char *const *own)
     return count;
 }
 
-/** All maps show one frame. */
+/** Fail unless all maps map one frame. */
 static void child_expects_one_frame(unsigned char *const *maps, uint64_t word)
 {
     for (unsigned i = 0; i < SAME; i++) {
@@ -1514,8 +1518,7 @@ static void child_expects_one_frame(unsigned char *const *maps, uint64_t word)
     }
 }
 
-/** A frame of a set of the child's own, which moves as soon as `full` gives room in a block that is
- *  fuller. */
+/** Create a set with a frame that moves once frames of `full` are freed. */
 static struct kva_vm_frames *set_with_a_frame_to_move(uint64_t *full, uint64_t *one)
 {
     const struct kva_vm_frames_config config = {.count = 2 * stage.block, .movable = true};
@@ -1527,8 +1530,8 @@ static struct kva_vm_frames *set_with_a_frame_to_move(uint64_t *full, uint64_t *
     return own;
 }
 
-/** Lost maps end one by one. Where they were, maps of the child's own set lie side by side with those that
- *  are left. */
+/** The child unmaps lost maps one by one. Maps of its own set take their addresses, next to the remaining
+ *  ones. */
 static int use_pages_again(void *context)
 {
     const struct heirs *heirs = context;
@@ -1583,11 +1586,11 @@ static void test_pages_used_again_in_a_child(void **state)
     end();
 }
 
-/** As many pages of short-lived maps as can be kept when they end, and some more. */
+/** More pages of short-lived maps than are cached when they end. */
 enum { SHORT_MAPS = 4096 / KVA_MAP_RAM_MOST };
 
-/** Maps of the other set lie between the short-lived ones. So a child has no hole that is large enough for a
- *  thread's stack: ThreadSanitizer makes a thread there before the holes are closed. */
+/** Maps of the other set lie between the short-lived ones, so that a child has no hole that is large enough
+ *  for a thread's stack: ThreadSanitizer creates a thread there before the holes are closed. */
 struct short_maps {
     struct heirs heirs;
     void *map[SHORT_MAPS];
@@ -1595,7 +1598,8 @@ struct short_maps {
     bool are_live;
 };
 
-/** None of the lost set's short-lived maps is kept, and what is mapped over one of them is no stranger's. */
+/** No short-lived map of the lost set stays cached, and a new map over one of them is not marked as
+ *  foreign. */
 static int map_for_a_short_time(void *context)
 {
     const struct short_maps *maps = context;
@@ -1622,7 +1626,7 @@ static int map_for_a_short_time(void *context)
     return 0;
 }
 
-/** They are kept for their frames; a child has no such frames. */
+/** Short-lived maps are cached for their frames, which a child does not have. */
 static void play_short_maps_in_a_child(bool are_live)
 {
     struct short_maps maps = {.are_live = are_live};
@@ -1664,7 +1668,7 @@ int main(void)
         cmocka_unit_test(test_until_a_group_is_free),
         cmocka_unit_test(test_bad_compactions),
         cmocka_unit_test(test_not_from_inside_a_reclaim_callback),
-        cmocka_unit_test(test_others_come_in_between),
+        cmocka_unit_test(test_destroy_between_slices),
         cmocka_unit_test(test_many_maps_pin_a_frame),
         cmocka_unit_test(test_a_frame_many_times_in_a_map),
         cmocka_unit_test(test_ended_maps_after_compaction),
@@ -1673,12 +1677,12 @@ int main(void)
         cmocka_unit_test(test_maps_in_place_of_ended_ones),
         cmocka_unit_test(test_runs),
         cmocka_unit_test(test_parts_of_runs),
-        cmocka_unit_test(test_runs_that_there_are_not),
+        cmocka_unit_test(test_refused_runs),
         cmocka_unit_test(test_many_frames_lie_in_a_row),
         cmocka_unit_test(test_huge_maps),
         cmocka_unit_test(test_pinned_frames_stay),
         cmocka_unit_test(test_ranges_of_pins),
-        cmocka_unit_test(test_pins_of_what_never_moves),
+        cmocka_unit_test(test_pins_of_unmovable_memory),
         cmocka_unit_test(test_pins_belong_to_frames),
         cmocka_unit_test(test_a_set_ends_with_its_pins),
         cmocka_unit_test(test_pinned_after_a_move),

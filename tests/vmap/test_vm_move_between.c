@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Calls on a set of frames that drop the lock on their way, and what another thread does at each such point:
- * to frames between the slices of a compaction, and to a set that is about to end.
+ * Calls on a frame set that drop the lock, and what another thread does at each such point: to frames between
+ * the slices of a compaction, and to a set that is being destroyed.
  */
 #include "../common/harness.h"
 #include "../common/movable.h"
@@ -50,13 +50,13 @@ static void give(const uint64_t *numbers, size_t count)
     assert_int_equal(kva_vm_frames_free(stage.movable.frames, numbers, count), KVA_OK);
 }
 
-/** Whether nobody has the instance's lock: if the worker had it, this thread's call would let the worker
+/** Whether the instance's lock is free: if the worker held it, this thread's call would let the worker
  *  run. */
 static bool is_lock_free(void)
 {
     const unsigned points = stage.worker.points;
 
-    assert_int_equal(kva_vm_pin(stage.movable.vm, stage.area, 1), KVA_OK); /* does nothing else */
+    assert_int_equal(kva_vm_pin(stage.movable.vm, stage.area, 1), KVA_OK); /* has no other effect */
     return stage.worker.points == points && !stage.worker.is_done;
 }
 
@@ -68,8 +68,8 @@ static void compact(void *context)
     stage.status = kva_vm_frames_compact(stage.movable.frames, KVA_FRAMES_ALL_BLOCKS, UINT64_MAX, NULL);
 }
 
-/** Keep some frames of each block, most of the first one: the others are emptied into it. None has a
- *  neighbour. */
+/** Keep some frames of each block, most of them in the first: the others are emptied into it. No two kept
+ *  frames are neighbours. */
 static void scatter(void)
 {
     const size_t block = (size_t)stage.movable.block;
@@ -83,7 +83,7 @@ static void scatter(void)
     }
 }
 
-/** Frames of the first block are given back while an ended map of each is kept. */
+/** Free frames of the first block while an ended map of each is cached. */
 static void end_maps_and_give(void)
 {
     struct kva_vm *vm = stage.movable.vm;
@@ -97,7 +97,7 @@ static void end_maps_and_give(void)
     }
 }
 
-/** Another frame may lie at the old place by now. A map of the number, taken again, shows it where it is. */
+/** Another frame may lie at the old place by now. A new map of a reallocated number maps its new place. */
 static void expect_short_maps(void)
 {
     const struct test_movable *movable = &stage.movable;
@@ -119,7 +119,7 @@ static void expect_short_maps(void)
     free(numbers);
 }
 
-/** False if the call was over before its n-th point. */
+/** Returns false if the call ended before its n-th point. */
 static bool give_at(unsigned n)
 {
     set_up();
@@ -129,7 +129,7 @@ static bool give_at(unsigned n)
     end_maps_and_give();
     stepper_finish(&stage.worker);
     assert_int_equal(stage.status, KVA_OK);
-    test_vm_expect_sound(&stage.movable.test, "given back meanwhile");
+    test_vm_expect_sound(&stage.movable.test, "frames freed during a compaction");
     assert_int_equal(test_frames_stats(stage.movable.frames).used_frames,
                      KEPT + (BLOCKS - 1) * KEPT_ELSEWHERE - GIVEN);
     expect_short_maps();
@@ -137,7 +137,7 @@ static bool give_at(unsigned n)
     return is_under_way;
 }
 
-static void test_ended_maps_of_what_is_given_back(void **state)
+static void test_ended_maps_of_freed_frames(void **state)
 {
     unsigned n = 1;
 
@@ -147,7 +147,7 @@ static void test_ended_maps_of_what_is_given_back(void **state)
     print_message("%u points\n", n - 1);
 }
 
-/* ----------------------------------------------------------------------------- a set that is about to end */
+/* -------------------------------------------------------------------------- a set that is being destroyed */
 
 static void destroy(void *context)
 {
@@ -155,7 +155,7 @@ static void destroy(void *context)
     stage.status = kva_vm_frames_destroy(stage.movable.frames);
 }
 
-/** Maps of both kinds, that the purge unmaps; no two are neighbours. */
+/** Ended maps of both kinds, which the purge unmaps. No two are neighbours. */
 static void leave_idle_maps(void)
 {
     struct kva_vm *vm = stage.movable.vm;
@@ -170,19 +170,19 @@ static void leave_idle_maps(void)
         assert_int_equal(i % 2 == 0 ? kva_vunmap(vm, maps[i]) : kva_unmap_ram(vm, maps[i]), KVA_OK);
 }
 
-/** The set lives on, with its frames. */
+/** The set and its frames remain. */
 static void expect_alive(void *map)
 {
     test_put_word(map, 5);
     assert_int_equal(test_movable_place(&stage.movable, stage.numbers[0]), 0);
     assert_int_equal(test_word(map), 5);
     assert_int_equal(test_frames_stats(stage.movable.frames).used_frames, stage.movable.count);
-    test_vm_expect_sound(&stage.movable.test, "a set that did not end");
+    test_vm_expect_sound(&stage.movable.test, "a set that was not destroyed");
     assert_int_equal(kva_vunmap(stage.movable.vm, map), KVA_OK);
 }
 
-/** Map a frame at the n-th point, if the set is still there and nobody has the lock. *purged: counts the
- *  times when the purge was under way by then. False if the call was over before. */
+/** Map a frame at the n-th point, if the set still exists and the lock is free. *purged counts the points at
+ *  which the purge had begun. Returns false if the call ended before the point. */
 static bool map_at(unsigned n, unsigned *purged)
 {
     void *map = NULL;
@@ -202,7 +202,7 @@ static bool map_at(unsigned n, unsigned *purged)
     if (map)
         expect_alive(map);
     test_vm_forgive(&stage.movable.test);
-    if (!map) { /* for what ends it */
+    if (!map) { /* tear_down() needs a set */
         const struct kva_vm_frames_config config = {.count = 1, .movable = true};
         assert_int_equal(kva_vm_frames_create(stage.movable.vm, &config, &stage.movable.frames), KVA_OK);
     }
@@ -210,7 +210,7 @@ static bool map_at(unsigned n, unsigned *purged)
     return is_under_way;
 }
 
-static void test_a_set_that_is_mapped_while_it_ends(void **state)
+static void test_map_during_destroy(void **state)
 {
     unsigned purged = 0;
     unsigned n = 1;
@@ -225,8 +225,8 @@ static void test_a_set_that_is_mapped_while_it_ends(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ended_maps_of_what_is_given_back),
-        cmocka_unit_test(test_a_set_that_is_mapped_while_it_ends),
+        cmocka_unit_test(test_ended_maps_of_freed_frames),
+        cmocka_unit_test(test_map_during_destroy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

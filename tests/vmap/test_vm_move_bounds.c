@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Movable frames at their bounds: how many ranges of pages a run that moves may have, what a compaction of
+ * Movable frames at their bounds: how many ranges of pages may map a run that moves, what a compaction of
  * several slices reports, and sets whose bookkeeping is divided (at 2^20 frames, 2^21 ...). Few frames of the
  * large sets are touched.
  */
@@ -41,7 +41,7 @@ static struct kva_vm_frames *set_of(uint64_t count, bool movable)
 
 static void end_set(struct kva_vm_frames *frames)
 {
-    test_vm_expect_sound(&stage.test, "before the end of a set");
+    test_vm_expect_sound(&stage.test, "before a set is destroyed");
     assert_int_equal(kva_vm_frames_destroy(frames), KVA_OK);
 }
 
@@ -125,7 +125,7 @@ static unsigned block_order(void)
 static enum kva_status (*inner_moves)(void *context, void *reservation, const struct kva_pages_move *move);
 static uint64_t refusals;
 
-/** The page source cannot move what lies in the first blocks. */
+/** The page source cannot move frames of the first four blocks. */
 static enum kva_status refuse_some(void *context, void *reservation, const struct kva_pages_move *move)
 {
     if (move->from / stage.block >= 4)
@@ -135,7 +135,7 @@ static enum kva_status refuse_some(void *context, void *reservation, const struc
 }
 
 /** Four blocks with three frames each that cannot move are tried first; then, in many slices, blocks with
- *  sixty each are emptied. All that was asked for in vain is in the sum. */
+ *  sixty each are emptied. pinned_runs is the number of all refused moves. */
 static void test_refused_runs_add_up(void **state)
 {
     enum { BLOCKS = 8, FEW = 3, MANY = 60 };
@@ -153,7 +153,7 @@ static void test_refused_runs_add_up(void **state)
     take(stage.frames, BLOCKS * block, numbers);
     for (size_t i = 0; i < BLOCKS * block; i += block) {
         size_t kept = numbers[i] < 4 * block ? FEW : MANY;
-        for (size_t k = 0; k < kept; k++) /* none has a neighbour */
+        for (size_t k = 0; k < kept; k++) /* no two kept frames are neighbours */
             give(stage.frames, &numbers[i + 2 * k + 1], 1);
         give(stage.frames, &numbers[i + 2 * kept], block - 2 * kept);
     }
@@ -168,9 +168,9 @@ static void test_refused_runs_add_up(void **state)
 
 /* ------------------------------------------------------------------------------------------------- ranges */
 
-/** A run lies in a block of its own, and another block, which is fuller, has just enough room for it. It is
- *  shown by `maps` maps, forwards or backwards: whether it moves is up to the ranges of pages, not to how
- *  many pages these have. If it stays, the other block's frames come to it. */
+/** A run lies in a block of its own, and another block, which is fuller, has just enough room for it. `maps`
+ *  maps refer to it, forwards or backwards. The number of ranges of pages decides whether it moves; their
+ *  lengths do not. If it stays, the frames of the other block move to its block. */
 static void play_ranges(size_t length, unsigned maps, bool backwards)
 {
     const unsigned ranges = backwards ? maps * (unsigned)length : maps;
@@ -195,8 +195,8 @@ static void play_ranges(size_t length, unsigned maps, bool backwards)
     give(stage.frames, full, room);
     struct kva_frames_compacted done = compact(stage.frames, KVA_FRAMES_ALL_BLOCKS);
     const bool moves = ranges <= MOST_RANGES;
-    check_that(done.moved_frames == (moves ? length : block - room), "%zu frames, %u maps: %" PRIu64 " moved",
-               length, maps, done.moved_frames);
+    check_that(done.moved_frames == (moves ? length : block - room),
+               "%zu frames, %u maps: %" PRIu64 " frames moved", length, maps, done.moved_frames);
     assert_int_equal(done.moved_runs, moves ? 1 : block - room);
     assert_true(done.is_finished && (done.pinned_runs > 0) == !moves);
     assert_int_equal(done.freed_blocks, 1);
@@ -205,7 +205,7 @@ static void play_ranges(size_t length, unsigned maps, bool backwards)
         unmap(mapped[i]);
     }
     assert_int_equal(compact(stage.frames, KVA_FRAMES_ALL_BLOCKS).moved_frames, 0);
-    give(stage.frames, &full[room], block - room); /* the same again, without maps: it moves in any case */
+    give(stage.frames, &full[room], block - room); /* the same without maps: the run moves */
     take(stage.frames, block, full);
     give(stage.frames, full, room);
     assert_int_equal(compact(stage.frames, KVA_FRAMES_ALL_BLOCKS).moved_frames, length);
@@ -243,7 +243,7 @@ static void shuffle(struct test_rng *rng, uint64_t *numbers, size_t count)
     }
 }
 
-/** Frames that were taken as whole blocks move one by one: as many blocks get free as there can be. */
+/** Frames that were allocated as whole blocks move one by one. As many blocks become free as possible. */
 static void test_blocks_move_frame_by_frame(void **state)
 {
     enum { BLOCKS = 4 };
@@ -271,7 +271,8 @@ static void test_blocks_move_frame_by_frame(void **state)
     }
 }
 
-/** Two blocks that are not neighbours, at once: what is left of them would fit nowhere as one run. */
+/** One request takes two blocks that are not neighbours. Their remaining frames would not fit anywhere as one
+ *  run. */
 static void test_blocks_apart_move_frame_by_frame(void **state)
 {
     (void)state;
@@ -295,9 +296,9 @@ static void test_blocks_apart_move_frame_by_frame(void **state)
     end();
 }
 
-/* -------------------------------------------------------------------------------------- where sets divide */
+/* -------------------------------------------------------------------------- sets of more than 2^20 frames */
 
-/** Whether large movable sets are played: their tables take much of a small machine's memory. */
+/** Whether large movable sets are tested: their tables take much of a small machine's memory. */
 static bool has_large_movable_sets(void)
 {
     return sizeof(void *) > 4 || !test_is_brief();
@@ -309,7 +310,7 @@ static void count_line(void *context, const char *line, size_t length)
     ++*(unsigned *)context;
 }
 
-/** A first request that only a later part of the set can serve: whatever walks over the parts finds it. */
+/** Only a later part of the set can serve the first request. Every walk over the parts must find it. */
 static void test_first_request_is_large(void **state)
 {
     const size_t count = 4 * part;
@@ -351,14 +352,15 @@ static void test_first_request_is_large(void **state)
     end();
 }
 
-/** Give back so many frames of a set's first ones, in pieces of eight with as many between. */
+/** Free `count` of a set's first frames, in groups of eight, with eight used frames between them. */
 static void scatter(struct kva_vm_frames *frames, const uint64_t *numbers, size_t count)
 {
     for (size_t i = 0; i < count; i += 8)
         give(frames, &numbers[2 * i], 8);
 }
 
-/** Where the first part of a set has but fragments, a block or more come from the next. */
+/** If the first part of a set has only fragments, a request of a block or more is served from the next
+ *  part. */
 static void play_fragments(bool movable)
 {
     begin(1);
@@ -376,9 +378,9 @@ static void play_fragments(bool movable)
     take_run(frames, 8 * block, block, more);
     give(frames, more, 8 * block);
     take(frames, 8 * block, more);
-    give(frames, &more[block], block); /* no two blocks are side by side, */
+    give(frames, &more[block], block); /* no two free blocks are neighbours */
     give(frames, &more[4 * block], block);
-    take(frames, 2 * block + 5, numbers); /* but blocks come before fragments */
+    take(frames, 2 * block + 5, numbers); /* blocks are taken before fragments */
     for (size_t i = 0; i < 2 * block; i += block)
         assert_true(numbers[i] >= part && numbers[i] % block == 0 && are_consecutive(&numbers[i], block));
     for (size_t i = 2 * block; i < 2 * block + 5; i++)
@@ -401,7 +403,7 @@ static void test_blocks_before_fragments(void **state)
         play_fragments(true);
 }
 
-/** Nothing moves for a group that is there: in a later part of the set, or among places that were never
+/** Nothing moves if a group of the order is free in a later part of the set, or among places that were never
  *  used. */
 static void test_a_group_in_another_part(void **state)
 {
@@ -437,19 +439,18 @@ static void test_a_group_in_another_part(void **state)
     end();
 }
 
-/* ---------------------------------------------------------------------------------------------- any parts */
+/* ------------------------------------------------------------------------------------------- random parts */
 
-/** A set of which all but the last frames of its first part are taken, and a model of the rest: which frames
- *  are held. */
+/** A set whose first part is used but for its last frames, and a model of the rest: which frames are held. */
 struct traffic {
     struct kva_vm_frames *frames;
     struct test_rng rng;
     bool movable;
     size_t block;
-    uint64_t start; /* places from there on: two blocks of the first part, four of the next */
-    uint64_t count; /* of them */
+    uint64_t start; /* first of the modelled places: two blocks of the first part, four of the next */
+    uint64_t count; /* modelled places */
     unsigned char *is_held;
-    uint64_t *held; /* in the order in which they were taken */
+    uint64_t *held; /* in the order of allocation */
     size_t held_count;
     uint64_t *given;
 };
@@ -487,11 +488,11 @@ static void note(struct traffic *traffic, uint64_t number, bool is_held)
 {
     check_that(number >= traffic->start && number - traffic->start < traffic->count &&
                    traffic->is_held[number - traffic->start] != is_held,
-               "frame %" PRIu64, number);
+               "frame %" PRIu64 " is outside of the model, or has the wrong state", number);
     traffic->is_held[number - traffic->start] = is_held;
 }
 
-/** Some in bulk, mostly over the border; or a run. */
+/** Allocate frames in bulk, mostly across the border; or a run. */
 static void take_some(struct traffic *traffic)
 {
     const bool is_run = test_one_in(&traffic->rng, 2);
@@ -514,7 +515,7 @@ static void take_some(struct traffic *traffic)
     traffic->held_count += count;
 }
 
-/** Move a piece from what is held to what is given: as it is, or, if it is short, in any order. */
+/** Move a piece of `held` to `given`: in the same order, or, if it is short, shuffled. */
 static size_t pick_piece(struct traffic *traffic, uint64_t *given)
 {
     const size_t from = (size_t)test_below(&traffic->rng, traffic->held_count);
@@ -558,12 +559,11 @@ static void expect_figures(const struct traffic *traffic)
 
     assert_int_equal(stats.used_frames, traffic->start + traffic->held_count);
     assert_int_equal(stats.free_frames, traffic->count - traffic->held_count);
-    if (!traffic->movable) /* a number is a place */
+    if (!traffic->movable) /* in an unmovable set, a number is a place */
         assert_int_equal(stats.free_blocks, free_blocks_of(traffic));
 }
 
-/** Of runs and of what was taken in bulk, any frames are given back in one call, in any order, on both sides
- *  of the border. */
+/** One call frees parts of runs and of bulk allocations, in any order, on both sides of the border. */
 static void play_parts(bool movable)
 {
     struct traffic traffic;
@@ -589,7 +589,7 @@ static void play_parts(bool movable)
     end_traffic(&traffic);
 }
 
-static void test_any_parts(void **state)
+static void test_random_parts(void **state)
 {
     (void)state;
     play_parts(false);
@@ -597,7 +597,8 @@ static void test_any_parts(void **state)
         play_parts(true);
 }
 
-/** Neighbouring runs, of which one range of places covers some, and parts of those at its ends. */
+/** Neighbouring runs. One call frees a range of places that covers some of them, and parts of those at its
+ *  ends. */
 static void test_parts_of_neighbours(void **state)
 {
     enum { RUNS = 4, LENGTH = 10, ALL = RUNS * LENGTH };
@@ -631,7 +632,7 @@ int main(void)
         cmocka_unit_test(test_first_request_is_large),
         cmocka_unit_test(test_blocks_before_fragments),
         cmocka_unit_test(test_a_group_in_another_part),
-        cmocka_unit_test(test_any_parts),
+        cmocka_unit_test(test_random_parts),
         cmocka_unit_test(test_parts_of_neighbours),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

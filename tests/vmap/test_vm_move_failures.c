@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Movable frames on bad days: each block of memory and each call of the page source refused in turn, once or
- * from then on.
+ * Movable frames under failure: each block of memory and each call of the page source is refused in turn,
+ * once or from then on.
  *
- * For each call of the interface there is a stage on which it needs something. The first time, the first
- * thing that it asks for is refused, the next time the second one, until nothing more is. After each refusal
- * all is as it was: frames, contents, figures. Then the call is made again with the sources at peace, and
- * succeeds.
+ * Each call of the interface is played in a state in which it needs memory or pages. In round n its n-th
+ * request to a source is refused, until a round has no n-th request. After each refusal the frames, contents
+ * and figures are as before. Then the call is repeated without refusals, and succeeds.
  */
 #include "../common/harness.h"
 #include "../common/movable.h"
@@ -30,7 +29,7 @@ struct refusal {
 static struct test_movable stage;
 static uint64_t kept[FRAMES_MOST];
 static size_t kept_count;
-static unsigned char *kept_map; /* of all that is kept */
+static unsigned char *kept_map; /* of all kept frames */
 static uint64_t numbers[FRAMES_MOST];
 static struct kva_vm_frames *made;
 static void *memory;
@@ -86,7 +85,7 @@ static enum kva_status create_unmovable(void)
     return kva_vm_frames_create(stage.vm, &config, &made);
 }
 
-/** All that are free: their bookkeeping has not been used yet. */
+/** All free frames: their bookkeeping has not been used yet. */
 static enum kva_status alloc(void)
 {
     return kva_vm_frames_alloc(stage.frames, (size_t)stage.count - kept_count, numbers);
@@ -134,7 +133,7 @@ static enum kva_status give(void)
     return status != KVA_OK ? status : again;
 }
 
-/** It cannot fail for want of anything: what is refused is not moved this time. */
+/** It never fails: a run whose move is refused stays this time. */
 static enum kva_status compact(void)
 {
     struct kva_frames_compacted done;
@@ -149,7 +148,7 @@ static enum kva_status compact(void)
 struct call {
     const char *name;
     enum kva_status (*make)(void);
-    bool never_fails; /* whatever is refused */
+    bool never_fails; /* returns KVA_OK whatever is refused */
 };
 
 static const struct call calls[] = {
@@ -194,7 +193,7 @@ static void expect_as_it_was(const struct picture *before, const char *name)
     check_that(after.frame_sets == before->frame_sets, "%s", name);
 }
 
-/** Everything that was there before the call is there. */
+/** The kept frames hold what they held, and the checks find no fault. */
 static void expect_all_well(const char *name)
 {
     test_movable_expect(&stage, kept_map, kept, kept_count);
@@ -217,7 +216,7 @@ static void tear_down(const struct call *call)
     test_movable_destroy(&stage);
 }
 
-/** Whether something was refused. */
+/** Returns whether a request was refused. */
 static bool play(const struct call *call, const struct refusal *refusal)
 {
     set_up();
@@ -239,10 +238,10 @@ static bool play(const struct call *call, const struct refusal *refusal)
     }
     if (status != KVA_OK || call->never_fails) {
         status = call->make();
-        check_that(status == KVA_OK, "%s: %s at peace", call->name, kva_status_name(status));
+        check_that(status == KVA_OK, "%s: %s without refusals", call->name, kva_status_name(status));
         expect_all_well(call->name);
     }
-    if (call->make == compact) /* the second one has made up for what was refused */
+    if (call->make == compact) /* the second compaction completes the first */
         assert_int_equal(test_frames_stats(stage.frames).free_blocks, 1);
     tear_down(call);
     return is_refused;
@@ -273,12 +272,12 @@ static void test_each_refusal(void **state)
 
 /* ------------------------------------------------------------------------------------------------- growth */
 
-/** Beyond 2^20 frames a set needs more bookkeeping: while it is refused, there are no more frames; and
- *  none is lost. Some of those asked for are there already, unless it is a run. All bookkeeping of frames
- *  comes from the page source. */
+/** Beyond 2^20 frames a set needs more bookkeeping. While it is refused, no further frames are allocated, and
+ *  none is lost. Some of the requested frames have bookkeeping already, unless the request is a run. All
+ *  bookkeeping of frames comes from the page source. */
 static void play_growth(bool movable, bool is_run, bool from_then_on)
 {
-    const size_t first = (size_t)1 << 20; /* frames that need no more */
+    const size_t first = (size_t)1 << 20; /* frames that need no more bookkeeping */
     const size_t part = is_run ? first : first - SOME / 2;
     const struct kva_vm_frames_config config = {.count = 2 * first, .movable = movable};
     struct refusal refusal = {.source = PAGES, .n = 1, .from_then_on = from_then_on, .status = KVA_ENOMEM};
@@ -326,8 +325,8 @@ static void test_growth(void **state)
 
 /* --------------------------------------------------------------------------------------------- compaction */
 
-/** Move after move refused at random, for a long time: all that is there stays there, and when there is
- *  peace, it is finished. */
+/** Moves are refused at random, for a long time. All frames keep their contents, and a compaction without
+ *  refusals finishes. */
 static void test_refused_moves(void **state)
 {
     struct test_rng rng = test_rng_of(41);
@@ -354,8 +353,8 @@ static void test_refused_moves(void **state)
     assert_true(refused_runs > 0);
 }
 
-/** A page source that never moves anything: the set works, and stays as it is. */
-static void test_a_source_without_moves(void **state)
+/** A page source that never moves frames: the set works, and no frame moves. */
+static void test_source_without_moves(void **state)
 {
     enum kva_mechanism mechanism;
     struct kva_frames_compacted done = {0};
@@ -378,9 +377,8 @@ static void test_a_source_without_moves(void **state)
 
 static enum kva_status (*moves)(void *context, void *reservation, const struct kva_pages_move *move);
 
-/** As a page source does that cannot hold stores back. */
-static enum kva_status move_what_is_not_mapped(void *context, void *reservation,
-                                               const struct kva_pages_move *move)
+/** A page source that cannot hold stores back. */
+static enum kva_status move_unless_mapped(void *context, void *reservation, const struct kva_pages_move *move)
 {
     struct kva_pages_map found;
     uint64_t cursor = 0;
@@ -388,8 +386,8 @@ static enum kva_status move_what_is_not_mapped(void *context, void *reservation,
     return move->next(move->context, &cursor, &found) ? KVA_ENOENT : moves(context, reservation, move);
 }
 
-/** There what is mapped counts as pinned, and the rest moves. */
-static void test_a_source_that_cannot_hold_stores_back(void **state)
+/** Mapped runs count as pinned, and the others move. */
+static void test_source_without_held_stores(void **state)
 {
     enum kva_mechanism mechanism;
     struct kva_frames_compacted done;
@@ -398,7 +396,7 @@ static void test_a_source_that_cannot_hold_stores_back(void **state)
     assert_true(test_mechanism(0, &mechanism));
     struct kva_vm_config config = test_movable_config(&stage, mechanism, BLOCKS);
     moves = config.pages.move;
-    config.pages.move = move_what_is_not_mapped;
+    config.pages.move = move_unless_mapped;
     test_movable_create(&stage, &config);
     kept_count = test_movable_scatter(&stage, keep_some, kept);
     kept_map = test_movable_map(&stage, kept, kept_count);
@@ -421,8 +419,8 @@ int main(void)
         cmocka_unit_test(test_each_refusal),
         cmocka_unit_test(test_growth),
         cmocka_unit_test(test_refused_moves),
-        cmocka_unit_test(test_a_source_without_moves),
-        cmocka_unit_test(test_a_source_that_cannot_hold_stores_back),
+        cmocka_unit_test(test_source_without_moves),
+        cmocka_unit_test(test_source_without_held_stores),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A fork at every point of every call on a movable set that another thread has under way (as test_vm_forks.c
- * does for the rest). The set is lost to the child, which ends it and the instance; and whatever the child
- * gives back, the parent's frames hold what they held.
+ * A fork at every point of every call of another thread on a movable set (test_vm_forks.c does so for the
+ * other calls). The set is lost to the child, which destroys it and the instance. Whatever the child frees,
+ * the parent's frames keep their contents.
  */
 #define _GNU_SOURCE
 #include "../common/harness.h"
@@ -14,20 +14,20 @@
 #include <kva/vmap.h>
 #include <stdio.h>
 
-enum { BLOCKS = 2, KEPT_MOST = 2 * 8192, SHOWN = 3 };
+enum { BLOCKS = 2, KEPT_MOST = 2 * 8192, MAPPED = 3 };
 
 struct stage {
     struct test_movable movable;
     struct stepper worker;
     uint64_t kept[KEPT_MOST];
     size_t count;
-    unsigned char *map; /* of the first few that are kept */
+    unsigned char *map; /* of the first MAPPED kept frames */
     uint64_t taken[4];  /* by the worker's call */
 };
 
 static struct stage stage;
 
-/** So few that no call has very many points. */
+/** Three frames in each block: few, so that no call has many points. */
 static bool keep_three(uint64_t place, uint64_t block)
 {
     return place % block % 5 == 0 && place % block < 15;
@@ -42,7 +42,7 @@ static void set_up(void)
     test_movable_create(&stage.movable, &config);
     stage.count = test_movable_scatter(&stage.movable, keep_three, stage.kept);
     assert_int_equal(stage.count, 6);
-    stage.map = test_movable_map(&stage.movable, stage.kept, SHOWN);
+    stage.map = test_movable_map(&stage.movable, stage.kept, MAPPED);
 }
 
 /* ---------------------------------------------------------------------------------------------- the child */
@@ -60,7 +60,7 @@ static void end_all_maps(struct kva_vm *vm)
     }
 }
 
-static int end_it(void *context)
+static int destroy_in_child(void *context)
 {
     struct kva_vm *vm = stage.movable.vm;
     struct kva_vm_frames *frames = stage.movable.frames;
@@ -73,8 +73,8 @@ static int end_it(void *context)
     child_that(kva_vm_frames_compact(frames, 0, 1, NULL) == KVA_ENOENT);
     end_all_maps(vm);
     child_that(kva_vm_check(vm, NULL) == KVA_OK);
-    for (size_t i = 0; i < stage.count;
-         i++) { /* the worker may have been giving some back, or have pinned some */
+    /* The worker may have freed or pinned some. */
+    for (size_t i = 0; i < stage.count; i++) {
         enum kva_status status = kva_vm_frames_free(frames, &stage.kept[i], 1);
         child_that(status == KVA_OK || status == KVA_EDOUBLE || status == KVA_EBUSY);
     }
@@ -100,7 +100,7 @@ static void map(void *context)
     must(kva_vmap(stage.movable.vm, stage.movable.frames, stage.kept, stage.count) != NULL);
 }
 
-static void map_and_unmap_for_a_short_time(void *context)
+static void map_and_unmap_ram(void *context)
 {
     (void)context;
     void *memory = kva_map_ram(stage.movable.vm, stage.movable.frames, stage.kept, stage.count);
@@ -117,8 +117,8 @@ static void unmap(void *context)
 static void give(void *context)
 {
     (void)context;
-    must(kva_vm_frames_free(stage.movable.frames, &stage.kept[SHOWN], stage.count - SHOWN) == KVA_OK);
-    stage.count = SHOWN;
+    must(kva_vm_frames_free(stage.movable.frames, &stage.kept[MAPPED], stage.count - MAPPED) == KVA_OK);
+    stage.count = MAPPED;
 }
 
 static void take(void *context)
@@ -135,7 +135,7 @@ static void take_a_run(void *context)
 
 static void pin_and_unpin(void *context)
 {
-    const size_t bytes = SHOWN * stage.movable.page;
+    const size_t bytes = MAPPED * stage.movable.page;
 
     (void)context;
     must(kva_vm_pin(stage.movable.vm, stage.map, bytes) == KVA_OK);
@@ -158,13 +158,13 @@ static void tear_down(const char *name)
 {
     test_vm_expect_sound(&stage.movable.test, name);
     if (stage.map)
-        test_movable_expect(&stage.movable, stage.map, stage.kept, SHOWN);
+        test_movable_expect(&stage.movable, stage.map, stage.kept, MAPPED);
     (void)test_movable_map(&stage.movable, stage.kept, stage.count);
     (void)kva_vm_abandon(stage.movable.vm, NULL, NULL);
     test_vm_expect_nothing_lost(&stage.movable.test, name);
 }
 
-/** Fork at the worker's n-th point; false if the call was over before. */
+/** Fork at the worker's n-th point. Returns false if the call ended before it. */
 static bool fork_at(const char *name, void (*call)(void *context), unsigned n)
 {
     char what[64];
@@ -174,7 +174,7 @@ static bool fork_at(const char *name, void (*call)(void *context), unsigned n)
     bool is_under_way = stepper_step(&stage.worker);
     if (is_under_way) {
         assert_int_equal(kva_vm_fork_prepare(stage.movable.vm), KVA_OK);
-        struct test_child child = test_in_child(end_it, NULL);
+        struct test_child child = test_in_child(destroy_in_child, NULL);
         assert_int_equal(kva_vm_fork_parent(stage.movable.vm), KVA_OK);
         snprintf(what, sizeof what, "%s, point %u", name, n);
         test_expect_success(&child, what);
@@ -184,21 +184,21 @@ static bool fork_at(const char *name, void (*call)(void *context), unsigned n)
     return is_under_way;
 }
 
-static void test_a_child_ends_what_was_under_way(void **state)
+static void test_child_destroys_during_calls(void **state)
 {
     static const struct {
         const char *name;
         void (*call)(void *context);
     } calls[] = {
-        {"a compaction", compact},
-        {"a map", map},
-        {"a short-lived map", map_and_unmap_for_a_short_time},
-        {"the end of a map", unmap},
-        {"frames are given back", give},
-        {"frames are taken", take},
-        {"a run is taken", take_a_run},
-        {"pins", pin_and_unpin},
-        {"a set is made and ends", make_another_set},
+        {"compact", compact},
+        {"map", map},
+        {"map_ram and unmap_ram", map_and_unmap_ram},
+        {"unmap", unmap},
+        {"free", give},
+        {"alloc", take},
+        {"alloc_run", take_a_run},
+        {"pin and unpin", pin_and_unpin},
+        {"create and destroy a set", make_another_set},
     };
 
     (void)state;
@@ -213,7 +213,7 @@ static void test_a_child_ends_what_was_under_way(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_child_ends_what_was_under_way),
+        cmocka_unit_test(test_child_destroys_during_calls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Random traffic on a movable set, in lock-step with a model that knows frames by their numbers alone.
+ * Random calls on a movable set, in lock-step with a model that knows frames only by their numbers.
  *
- * THE MODEL   Of each number: whether it is taken, what its first and its last word are, how many pins it
- *             has, and how many live
- *   maps show it. Of each live map: the numbers, in order. It knows nothing of places. So after each
- *   compaction, and now and then, every page of every live map is read: a frame that was lost, mixed up, or
- *   not copied shows.
+ * THE MODEL keeps, of each number, whether it is used, its first and its last word, its pins, and how many
+ * pages of live maps refer to it; of each live map, the numbers in order. It does not know places. After each
+ * compaction, and every 128 steps, every page of every live map is read: this finds frames that were lost,
+ * mixed up, or not copied.
  *
  *      number      0    1    2    3    4
  *      words      .    7,9   .   0,0   3,3        .  free
@@ -15,10 +14,10 @@
  *      map a          [0]        [1]   [2]
  *      map b          [1]              [0][2]
  *
- * AND         Fresh frames read as zero, though what was there was written to. A pinned frame is at the place where it was. A run
- *   lies at places in a row, aligned. "No space" is said of runs for which there is no gap, all places looked
- *   at. Statistics count as the model does, and the library's own check is satisfied, as is the page source
- *   (failing_pages.h), which knows what each page shows.
+ * ALSO CHECKED: New frames read as zero, although their memory was written before. A pinned frame stays at
+ * its place. A run has consecutive, aligned places. KVA_ENOSPC is returned for runs only if no gap of places
+ * fits them. The statistics equal the model's. The library's check passes, and so does that of the page
+ * source (failing_pages.h), which knows what each page maps.
  */
 #include "../common/harness.h"
 #include "../common/movable.h"
@@ -33,7 +32,7 @@ enum { MAPS = 60, MAP_MOST = 90, LISTS = 12, BLOCKS = 3, TAKE_MOST = 64 };
 struct frame {
     bool taken;
     unsigned pins;
-    unsigned maps; /* pages of live maps that show it */
+    unsigned maps; /* pages of live maps that refer to it */
     uint64_t first;
     uint64_t last;
 };
@@ -45,7 +44,8 @@ struct map {
     uint64_t numbers[MAP_MOST];
 };
 
-/** Frames of a short-lived map, kept so that it is asked for again, whatever became of them. */
+/** The frames of a short-lived map, kept to map the same numbers again, even if they were freed and
+ *  reallocated. */
 struct list {
     size_t count;
     uint64_t numbers[KVA_MAP_RAM_MOST];
@@ -64,7 +64,7 @@ struct world {
     struct test_rng rng;
     const char *name;
     struct frame *frames;
-    uint64_t *scratch; /* numbers, as many as there are */
+    uint64_t *scratch; /* room for all numbers */
     uint64_t taken;
     struct map maps[MAPS];
     size_t map_count;
@@ -77,7 +77,7 @@ static struct world world;
 
 static struct frame *frame_of(struct world *w, uint64_t number)
 {
-    check_that(number < w->stage.count, "%s: number %" PRIu64, w->name, number);
+    check_that(number < w->stage.count, "%s: no frame has the number %" PRIu64, w->name, number);
     return &w->frames[number];
 }
 
@@ -86,7 +86,7 @@ static uint64_t below(struct world *w, uint64_t bound)
     return test_below(&w->rng, bound);
 }
 
-/* ------------------------------------------------------------------------------------------------ looking */
+/* ------------------------------------------------------------------------------------------------- checks */
 
 static void expect_page(struct world *w, const struct map *map, size_t i)
 {
@@ -117,16 +117,17 @@ static void expect_figures(struct world *w)
     struct kva_frames_stats stats = test_frames_stats(w->stage.frames);
 
     check_that(stats.used_frames == w->taken && stats.free_frames == w->stage.count - w->taken,
-               "%s: %" PRIu64 " used and %" PRIu64 " free, %" PRIu64 " taken", w->name, stats.used_frames,
-               stats.free_frames, w->taken);
-    check_that(stats.moved_frames == w->moved, "%s: %" PRIu64 " moved", w->name, stats.moved_frames);
+               "%s: %" PRIu64 " used and %" PRIu64 " free; the model has %" PRIu64 " used", w->name,
+               stats.used_frames, stats.free_frames, w->taken);
+    check_that(stats.moved_frames == w->moved, "%s: %" PRIu64 " frames moved, not %" PRIu64, w->name,
+               stats.moved_frames, w->moved);
     assert_int_equal(stats.blocks, BLOCKS);
     assert_in_range(stats.free_blocks, 0, (w->stage.count - w->taken) / w->stage.block);
     assert_int_equal(test_vm_stats(w->stage.vm).frames_taken, w->taken);
 }
 
-/** Which places are in use: all frames that are taken are mapped for a moment. False: there is no room for
- *  that. */
+/** Mark the places in use: map all used frames for a moment. Returns false if there is no room for the
+ *  map. */
 static bool read_places(struct world *w, bool *is_used)
 {
     size_t count = 0;
@@ -150,7 +151,7 @@ static bool read_places(struct world *w, bool *is_used)
     return true;
 }
 
-/** No aligned gap of places is as long. */
+/** Fail if `count` consecutive free places begin at a multiple of `align`. */
 static void expect_no_gap(struct world *w, size_t count, uint64_t align)
 {
     bool *is_used = calloc((size_t)w->stage.count, sizeof *is_used);
@@ -172,7 +173,7 @@ static void adopt(struct world *w, const uint64_t *numbers, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         struct frame *frame = frame_of(w, numbers[i]);
-        check_that(!frame->taken, "%s: frame %" PRIu64 " twice", w->name, numbers[i]);
+        check_that(!frame->taken, "%s: frame %" PRIu64 " was allocated twice", w->name, numbers[i]);
         *frame = (struct frame){.taken = true};
     }
     w->taken += count;
@@ -192,7 +193,7 @@ static void play_alloc(struct world *w)
     test_vm_forgive(&w->stage.test);
 }
 
-/** The places of a run that was just taken; its frames read as zero. */
+/** Check the places of a new run, and that its frames read as zero. */
 static void expect_run(struct world *w, const uint64_t *numbers, size_t count, uint64_t align)
 {
     uint64_t maps = w->stage.test.pages.maps;
@@ -200,7 +201,8 @@ static void expect_run(struct world *w, const uint64_t *numbers, size_t count, u
 
     if (!map)
         return;
-    check_that(w->stage.test.pages.maps == maps + 1, "%s: a run of %zu", w->name, count);
+    check_that(w->stage.test.pages.maps == maps + 1, "%s: a run of %zu frames took more than one call",
+               w->name, count);
     uint64_t first = kva_failing_pages_place(&w->stage.test.pages, map);
     check_that(first % align == 0, "%s: a run at %" PRIu64 ", not aligned to %" PRIu64, w->name, first,
                align);
@@ -226,21 +228,21 @@ static void play_alloc_run(struct world *w)
             expect_run(w, w->scratch, count, align);
         return;
     }
-    check_that(status == KVA_ENOSPC, "%s: a run of %zu: %s", w->name, count, kva_status_name(status));
+    check_that(status == KVA_ENOSPC, "%s: a run of %zu frames: %s", w->name, count, kva_status_name(status));
     w->refused_runs++;
     if (test_one_in(&w->rng, 8))
         expect_no_gap(w, count, align);
 }
 
-/** Frames that are taken, each once, from anywhere or from numbers in a row. */
+/** Choose used frames, each once: consecutive numbers, or numbers at a random odd distance. */
 static size_t some_taken(struct world *w, uint64_t *numbers, size_t most)
 {
     uint64_t at = below(w, w->stage.count);
     uint64_t step = test_one_in(&w->rng, 2) ? 1 : 1 + 2 * below(w, w->stage.count / 2);
     size_t count = 0;
 
-    /* An odd step and a count that may not be a power of two: so no more steps than numbers, and a look
-     * for repetitions. */
+    /* An odd step and the number of frames may have a common divisor, so numbers may repeat: repetitions are
+     * left out. */
     for (uint64_t i = 0; i < w->stage.count && count < most; i++) {
         bool is_there = false;
         at = (at + step) % w->stage.count;
@@ -252,7 +254,7 @@ static size_t some_taken(struct world *w, uint64_t *numbers, size_t most)
     return count;
 }
 
-/** What freeing these says: they are all taken. */
+/** The expected status of freeing these frames, which are all used. */
 static enum kva_status status_of_free(const struct world *w, const uint64_t *numbers, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -270,7 +272,7 @@ static void forget(struct world *w, const uint64_t *numbers, size_t count)
     w->taken -= count;
 }
 
-/** Leave those out that are mapped or pinned. */
+/** Leave out frames that are mapped or pinned. */
 static size_t idle_of(const struct world *w, uint64_t *numbers, size_t count)
 {
     size_t idle = 0;
@@ -282,7 +284,7 @@ static size_t idle_of(const struct world *w, uint64_t *numbers, size_t count)
     return idle;
 }
 
-/** The last of several is named twice. */
+/** Free frames with one of them named twice. */
 static void free_twice(struct world *w, const uint64_t *numbers, size_t count)
 {
     uint64_t twice[TAKE_MOST];
@@ -326,7 +328,7 @@ static void add_map(struct world *w, void *memory, bool is_ram, const uint64_t *
     expect_map(w, map);
 }
 
-/** Now and then one frame several times. */
+/** Sometimes one frame occurs several times. */
 static size_t some_to_map(struct world *w, uint64_t *numbers, size_t most)
 {
     size_t count = some_taken(w, numbers, 1 + (size_t)below(w, most));
@@ -413,7 +415,7 @@ static void play_store(struct world *w)
 
 /* --------------------------------------------------------------------------------------------------- pins */
 
-/** A range of bytes in pages [*from, *from + *count) of a map. */
+/** Choose a range of bytes in pages [*from, *from + *count) of a map. */
 static const unsigned char *some_range(struct world *w, const struct map *map, size_t *from, size_t *count,
                                        size_t *bytes)
 {
@@ -443,7 +445,7 @@ static void play_pin(struct world *w)
     w->pins++;
 }
 
-/** How many pages of a part of a map show a frame. */
+/** Count the pages of a part of a map that refer to a frame. */
 static unsigned times_in(const struct map *map, size_t from, size_t count, uint64_t number)
 {
     unsigned times = 0;
@@ -463,7 +465,7 @@ static enum kva_status status_of_unpin(struct world *w, const struct map *map, s
     return KVA_OK;
 }
 
-/** Mostly where there are pins. It fails if a frame has too few, and changes nothing then. */
+/** Mostly ranges with pins. It fails and changes nothing if a frame has too few. */
 static void play_unpin(struct world *w)
 {
     const struct map *map = NULL;
@@ -488,7 +490,7 @@ static void play_unpin(struct world *w)
     test_vm_forgive(&w->stage.test);
 }
 
-/** Take back all pins, of frames that no map shows, too. */
+/** Remove all pins, also of frames that no map refers to. */
 static void unpin_all(struct world *w)
 {
     for (uint64_t n = 0; n < w->stage.count; n++) {
@@ -506,7 +508,7 @@ static void unpin_all(struct world *w)
 
 /* -------------------------------------------------------------------------------------------- compactions */
 
-/** The places of what live maps show, page by page, to be freed. */
+/** Returns the places that live maps refer to, page by page. The caller frees the array. */
 static uint64_t *places(const struct world *w)
 {
     uint64_t *place = malloc(MAPS * MAP_MOST * sizeof *place);
@@ -569,7 +571,7 @@ static void play_compact(struct world *w)
 
 /* --------------------------------------------------------------------------------------------------- play */
 
-static void play_flush(struct world *w)
+static void play_purge(struct world *w)
 {
     assert_int_equal(kva_vm_purge(w->stage.vm), KVA_OK);
 }
@@ -587,7 +589,7 @@ static const struct {
 } acts[] = {
     {play_alloc, 9},    {play_alloc_run, 6}, {play_free, 16},  {play_map, 11},
     {play_map_ram, 11}, {play_unmap, 21},    {play_store, 25}, {play_pin, 2},
-    {play_unpin, 6},    {play_compact, 2},   {play_flush, 1},
+    {play_unpin, 6},    {play_compact, 2},   {play_purge, 1},
 };
 
 static void play_one(struct world *w)
@@ -657,7 +659,7 @@ static void play(const struct mode *mode, enum kva_mechanism mechanism, uint64_t
     }
     print_message("%s, %s: %" PRIu64 " compactions, %" PRIu64 " frames moved, %" PRIu64
                   " moves by hand, %" PRIu64 " runs, %" PRIu64 " refused, %" PRIu64 " pins, %" PRIu64
-                  " busy, %" PRIu64 " lists again\n",
+                  " busy, %" PRIu64 " lists mapped again\n",
                   test_mechanism_name(mechanism), mode->name, w->compactions, w->moved,
                   w->stage.moving.by_hand, w->runs, w->refused_runs, w->pins, w->busy, w->reused);
     tear_down(w);

@@ -2,14 +2,13 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * All schedules of a thread that compacts a movable set and one that uses it, on a set of a few blocks of
- * four frames
- * (common/array_frames.h). Each frame has one owner, who knows what it holds; nothing that the other thread
- * does may change that.
+ * four frames (common/array_frames.h). Each frame has one owner, who knows its contents; no call of the other
+ * thread may change them.
  *
- *   blocks   | 0 . . . | . 1 . . | . . 2 . |       to begin with: the frames of three slots, in a block each
+ *   blocks   | 0 . . . | . 1 . . | . . 2 . |      initially: the frames of slots 0 to 2, one per block
  *
- * WHAT IS LOOKED AT   What each call returns; what a frame holds whenever it is mapped, and at the end; that
- * a pinned one stays where it is; what the set has in use in the end; and the checks of the library and of
+ * CHECKED: The status of each call; the contents of a frame whenever it is mapped, and at the end; that a
+ * pinned frame stays at its place; the number of used frames at the end; and the checks of the library and of
  * the page source (failing_pages.h).
  */
 #include "common/schedules.h"
@@ -27,11 +26,11 @@
 enum { PAGE = KVA_ARRAY_PAGE, BLOCKS = 3, FRAMES = BLOCKS * KVA_ARRAY_BLOCK, SLOTS = 8, STEPS_MOST = 6 };
 
 /** What a thread does with the frame of a slot:
- *    A take it   F give it back   M map it   U end the map   R map it for a short time   V end that   W store
- *    to it   P pin   Q unpin
- *  and without one:
- *    C compact   S compact, a frame at a time   G compact until there is a group of `order`   L flush   K
- *                check   0 end */
+ *    A allocate it   F free it   M map it   U unmap it   R map it by map_ram   V end that map
+ *    W store to it   P pin it   Q unpin it
+ *  and without a slot:
+ *    C compact   S compact, one frame per call   G compact until a group of `order` is free
+ *    L purge   K check   0 end */
 struct step {
     char what;
     unsigned slot;
@@ -41,8 +40,8 @@ struct step {
 struct scenario {
     const char *name;
     unsigned changes;
-    unsigned more; /* blocks with a frame each that nobody maps: with many, one call moves several slices */
-    struct step before[STEPS_MOST]; /* when the three frames of slots 0 to 2 are there */
+    unsigned more; /* blocks with one unmapped frame each; many make one call move several slices */
+    struct step before[STEPS_MOST]; /* run after the frames of slots 0 to 2 exist */
     struct step thread[2][STEPS_MOST];
 };
 
@@ -51,7 +50,7 @@ struct slot {
     uint64_t number;
     uint64_t word;
     void *map;    /* NULL: none */
-    uint64_t pin; /* the place at which it is pinned; UINT64_MAX: it is not */
+    uint64_t pin; /* the place at which it is pinned; UINT64_MAX: not pinned */
 };
 
 struct play {
@@ -79,7 +78,7 @@ static uint64_t *word_of(struct play *play, const struct step *step)
 {
     uint64_t *word = kva_array_frames_word(&play->array, play->slot[step->slot].map);
 
-    expect(play, word != NULL, step, "the map shows nothing");
+    expect(play, word != NULL, step, "the page maps no frame");
     return word;
 }
 
@@ -87,10 +86,10 @@ static void verify(struct play *play, const struct step *step)
 {
     const struct slot *slot = &play->slot[step->slot];
 
-    expect(play, *word_of(play, step) == slot->word, step, "the frame holds something else");
+    expect(play, *word_of(play, step) == slot->word, step, "the frame does not hold its word");
     if (slot->pin != UINT64_MAX)
         expect(play, kva_failing_pages_place(&play->pages, slot->map) == slot->pin, step,
-               "it was pinned, and moved");
+               "the frame was pinned, and moved");
 }
 
 static enum kva_status end_map(struct play *play, const struct step *step)
@@ -142,7 +141,7 @@ static enum kva_status compact(struct play *play, unsigned order)
     return status;
 }
 
-/** Others may come between any two. */
+/** Compact with one call per frame: the other thread may run between any two calls. */
 static enum kva_status compact_in_slices(struct play *play)
 {
     struct kva_frames_compacted done = {0};
@@ -213,7 +212,7 @@ static void body(void *context, unsigned thread)
 /* ---------------------------------------------------------------------------------------------- scenarios */
 
 static const struct scenario scenarios[] = {
-    {.name = "an ended map of what is given back between two slices",
+    {.name = "a frame with an ended map is freed between two slices",
      .changes = 3,
      .more = 57,
      .thread = {{{'C', 0, 0}},
@@ -229,14 +228,14 @@ static const struct scenario scenarios[] = {
      .changes = 3,
      .before = {{'M', 0, 0}, {'M', 1, 0}, {'M', 2, 0}},
      .thread = {{{'S', 0, 0}}, {{'U', 0, 0}, {'U', 1, 0}, {'M', 0, 0}, {'M', 1, 0}}}},
-    {.name = "given back while it moves, and another one is taken",
+    {.name = "freed while it moves, and another one is allocated",
      .changes = 3,
      .thread = {{{'C', 0, 0}}, {{'F', 0, 0}, {'A', 3, 0}, {'M', 3, 0}, {'W', 3, 0}}}},
-    {.name = "given back and taken between two moves",
+    {.name = "freed and allocated between two moves",
      .changes = 3,
      .before = {{'R', 1, 0}, {'V', 1, 0}},
      .thread = {{{'S', 0, 0}}, {{'F', 1, 0}, {'A', 3, 0}, {'R', 3, 0}, {'W', 3, 0}, {'V', 3, 0}}}},
-    {.name = "all are given back",
+    {.name = "all are freed",
      .changes = 3,
      .thread = {{{'C', 0, 0}}, {{'F', 1, 0}, {'F', 2, 0}, {'F', 0, 0}}}},
     {.name = "pinned while it moves",
@@ -259,7 +258,7 @@ static const struct scenario scenarios[] = {
      .changes = 3,
      .before = {{'M', 1, 0}},
      .thread = {{{'S', 0, 0}, {'W', 1, 0}}, {{'G', 0, 2}, {'M', 0, 0}, {'W', 0, 0}}}},
-    {.name = "checked and flushed while it moves",
+    {.name = "checked and purged while it moves",
      .changes = 2,
      .before = {{'M', 0, 0}, {'M', 1, 0}},
      .thread = {{{'S', 0, 0}}, {{'U', 1, 0}, {'K', 0, 0}, {'L', 0, 0}, {'K', 0, 0}}}},
@@ -278,8 +277,8 @@ static unsigned frames_of(const struct play *play)
     return FRAMES + play->scenario->more * KVA_ARRAY_BLOCK;
 }
 
-/** Which slot the frame at a place is: those of places 0, 5 and 10; or, with more blocks, of places 0, 1
- *  and 2, so that their block is the one that others move to. SLOTS: none. */
+/** The slot of the frame at a place: slots 0 to 2 have places 0, 5 and 10; with more blocks they have places
+ *  0, 1 and 2, so that frames move to their block. SLOTS: none. */
 static unsigned slot_at(const struct play *play, uint64_t place)
 {
     unsigned step = play->scenario->more > 0 ? 1 : KVA_ARRAY_BLOCK + 1;
@@ -287,8 +286,8 @@ static unsigned slot_at(const struct play *play, uint64_t place)
     return place % step == 0 && place / step < BLOCKS ? (unsigned)place / step : SLOTS;
 }
 
-/** What is kept of the frames of a block, which are mapped for a moment: the slots', and the first one of
- *  each further block. */
+/** Choose the frames of a block that stay used: those of the slots, and the first one of each further block.
+ *  The block is mapped for a moment. */
 static void keep_some(struct play *play, const uint64_t *numbers, bool *is_kept)
 {
     void *map;
@@ -355,7 +354,7 @@ static void set_up(void *context, struct kva_turns *turns)
         do_step(play, &play->scenario->before[i]);
 }
 
-/** All that is free is taken again: what map_ram finds shows the frame where it is. */
+/** Allocate all free frames: map_ram maps each at its place. */
 static void expect_short_maps(struct play *play, uint64_t count)
 {
     uint64_t numbers[KVA_ARRAY_FRAMES];
@@ -366,13 +365,13 @@ static void expect_short_maps(struct play *play, uint64_t count)
         assert_int_equal(kva_vm_map_ram(play->vm, play->frames, &numbers[i], 1, &map[0]), KVA_OK);
         assert_int_equal(kva_vm_map(play->vm, play->frames, &numbers[i], 1, 0, &map[1]), KVA_OK);
         check_that(kva_array_frames_word(&play->array, map[0]) == kva_array_frames_word(&play->array, map[1]),
-                   "%s: frame %" PRIu64 " by map_ram", play->scenario->name, numbers[i]);
+                   "%s: map_ram and map differ for frame %" PRIu64, play->scenario->name, numbers[i]);
         assert_int_equal(kva_unmap_ram(play->vm, map[0]), KVA_OK);
         assert_int_equal(kva_vunmap(play->vm, map[1]), KVA_OK);
     }
 }
 
-/** Every frame that is left holds what its owner knows; and can be given back. */
+/** Every used frame holds what its owner stored, and can be freed. */
 static void look_back(void *context, uint64_t schedule)
 {
     struct play *play = context;
@@ -386,8 +385,8 @@ static void look_back(void *context, uint64_t schedule)
     for (unsigned i = 0; i < SLOTS; i++)
         taken += play->slot[i].is_taken;
     assert_int_equal(kva_vm_frames_stats_read(play->frames, &stats), KVA_OK);
-    check_that(stats.used_frames == taken, "%s, schedule %" PRIu64 ": %" PRIu64 " used", play->scenario->name,
-               schedule, stats.used_frames);
+    check_that(stats.used_frames == taken, "%s, schedule %" PRIu64 ": %" PRIu64 " frames used, not %" PRIu64,
+               play->scenario->name, schedule, stats.used_frames, taken);
     expect_short_maps(play, frames_of(play) - taken);
     for (unsigned i = 0; i < SLOTS; i++) {
         const struct step look[] = {{'M', i, 0}, {'Q', i, 0}, {'U', i, 0}, {'F', i, 0}};
@@ -402,7 +401,7 @@ static void look_back(void *context, uint64_t schedule)
     assert_int_equal(play->pages.mapped_pages, 0);
 }
 
-static void no_schedule_mixes_up_frames(void **state)
+static void test_all_schedules(void **state)
 {
     static struct play play;
     uint64_t sum = 0;
@@ -427,7 +426,7 @@ static void no_schedule_mixes_up_frames(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(no_schedule_mixes_up_frames),
+        cmocka_unit_test(test_all_schedules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,11 +4,10 @@
  * Movable frames and many threads: some allocate, map, store, load, pin, unmap and free, while others compact
  * without a pause.
  *
- * Every page carries its holder's stamp at both ends, and every holder changes it all the time. So a store
- * that was lost while the frame was moved, a load that saw another frame, or a frame that two have, shows.
- * The page source is the host's (a program of many threads needs one that holds stores back), in the one for
- * tests, which knows what each page shows. Where the host cannot hold stores back, only what is not mapped
- * moves, and the test is about that.
+ * Every page carries its holder's stamp at both ends, and every holder changes it all the time. This finds
+ * stores that are lost while a frame moves, loads from another frame, and frames with two holders. The page
+ * source is the host's (a program of many threads needs one that holds stores back), wrapped in the one for
+ * tests, which knows what each page maps. If the host cannot hold stores back, only unmapped frames move.
  */
 #define _GNU_SOURCE
 #include "common/harness.h"
@@ -109,7 +108,7 @@ static void end(struct stage *stage)
     end_instance(stage);
 }
 
-/** In a set whose page source moves nothing, KVA_ENOENT is as good as "all is pinned". */
+/** If the page source moves nothing, KVA_ENOENT is accepted: it has the same effect as "all is pinned". */
 static bool compact(struct stage *stage, unsigned order, uint64_t most, struct kva_frames_compacted *done)
 {
     enum kva_status status = kva_vm_frames_compact(stage->frames, order, most, done);
@@ -122,8 +121,8 @@ static bool compact(struct stage *stage, unsigned order, uint64_t most, struct k
 
 struct held {
     uint64_t number[FRAMES_MOST];
-    size_t count; /* 0: nothing is held */
-    char *memory; /* NULL: it is not mapped just now */
+    size_t count; /* 0: the slot is empty */
+    char *memory; /* NULL: not mapped */
     bool is_ram;
     bool is_pinned;
     uint64_t stamp;
@@ -131,8 +130,8 @@ struct held {
 
 struct crowd {
     struct stage stage;
-    uint64_t operations; /* of each worker, at least */
-    unsigned workers;    /* that have not ended yet */
+    uint64_t operations; /* minimum for each worker */
+    unsigned workers;    /* that have not ended */
     pthread_mutex_t lock;
     _Atomic bool is_over;
     _Atomic uint64_t stamps;
@@ -146,8 +145,8 @@ struct worker {
     struct held held[HELD];
 };
 
-/** ThreadSanitizer takes the mmap that shows a frame at its new place for a store to all that it maps: so
- *  it does not see loads and stores of what may move meanwhile. */
+/** ThreadSanitizer takes the mmap that maps a frame at its new place for a store to the whole range. It must
+ *  not see loads and stores of frames that may move meanwhile. */
 #define UNSEEN __attribute__((no_sanitize_thread, noinline))
 
 UNSEEN static uint64_t load(const void *at)
@@ -221,7 +220,7 @@ static void take(struct worker *worker, struct held *held)
         return;
     held->count = count;
     map(worker, held);
-    verify(held, 0); /* fresh frames read as zero */
+    verify(held, 0); /* new frames read as zero */
     stamp(worker, held);
 }
 
@@ -233,7 +232,7 @@ static void give(struct worker *worker, struct held *held)
     held->count = 0;
 }
 
-/** Stores and loads in a row, so that moves come between them: most of the time, no worker has a lock. */
+/** Many stores and loads without a call, so that frames move between them: no worker holds a lock then. */
 static void play_stores(struct worker *worker, struct held *held)
 {
     for (unsigned i = 0; i < ROUNDS; i++) {
@@ -242,7 +241,7 @@ static void play_stores(struct worker *worker, struct held *held)
     }
 }
 
-/** What the kernel writes to a pinned frame arrives. */
+/** Data that the kernel writes to a pinned frame arrives. */
 static void play_pinned(struct worker *worker, struct held *held)
 {
     int ends[2];
@@ -287,7 +286,7 @@ static void act(struct worker *worker)
     }
 }
 
-/** On a busy machine the compacting threads may have had few turns by then. */
+/** On a busy machine the compacting threads may have run too rarely. */
 static bool is_enough(struct crowd *crowd, uint64_t operations)
 {
     return operations >= crowd->operations && atomic_load(&crowd->compactions) >= crowd->operations / 25;
@@ -315,7 +314,7 @@ static void *work(void *context)
     return NULL;
 }
 
-/** One frame in two maps: what is stored through one is loaded through the other, time after time. */
+/** Two maps of one frame: what is stored through one is loaded through the other, many times. */
 static void *hammer(void *context)
 {
     struct worker *worker = context;
@@ -343,8 +342,8 @@ static void *hammer(void *context)
     return NULL;
 }
 
-/** Takes many frames and gives most of them back, so that there is always something to compact, and what
- *  the others take lies in blocks that are nearly empty. Until all of them have ended. */
+/** Allocate many frames and free most of them, so that there is always something to compact, and the frames
+ *  of the workers lie in nearly empty blocks. Ends after the workers. */
 static void *scatter_all_the_time(void *context)
 {
     struct worker *worker = context;
@@ -367,7 +366,7 @@ static void *scatter_all_the_time(void *context)
     return NULL;
 }
 
-/** Until all others have ended. */
+/** Ends after the workers. */
 static void *compact_all_the_time(void *context)
 {
     struct worker *worker = context;
@@ -423,13 +422,13 @@ static void run_crowd(const char *name, const struct kva_threads *threads, unsig
 static void test_one_thread_compacts(void **state)
 {
     (void)state;
-    run_crowd("one compacts", kva_threads_host(), 1, test_scaled(1500));
+    run_crowd("one thread compacts", kva_threads_host(), 1, test_scaled(1500));
 }
 
 static void test_two_threads_compact(void **state)
 {
     (void)state;
-    run_crowd("two compact", kva_threads_host(), 2, test_scaled(1500));
+    run_crowd("two threads compact", kva_threads_host(), 2, test_scaled(1500));
 }
 
 static void test_disturbed_threads(void **state)
@@ -437,10 +436,10 @@ static void test_disturbed_threads(void **state)
     const struct kva_threads threads = kva_yielding_threads(8, 3);
 
     (void)state;
-    run_crowd("two compact, all are disturbed", &threads, 2, test_scaled(1000));
+    run_crowd("two threads compact, all are disturbed", &threads, 2, test_scaled(1000));
 }
 
-/* ------------------------------------------------------------------------------------------------ the end */
+/* --------------------------------------------------------------------------------------- destroying a set */
 
 struct ending {
     struct stage stage;
@@ -456,7 +455,7 @@ static void *compact_once(void *context)
     return NULL;
 }
 
-/** Frames all over the set, none of them mapped. */
+/** Keep frames all over the set, none of them mapped. */
 static void scatter(struct stage *stage)
 {
     static uint64_t numbers[FRAMES];
@@ -471,9 +470,9 @@ static void scatter(struct stage *stage)
     assert_int_equal(kva_vm_frames_free(stage->frames, freed, count), KVA_OK);
 }
 
-/** A set is not ended under a thread that compacts it. Once a move has begun, that thread is inside, or
- *  done. */
-static void test_a_set_ends_while_a_thread_compacts(void **state)
+/** A set is not destroyed while a thread compacts it. Once a move has begun, that thread is inside the call,
+ *  or has finished it. */
+static void test_destroy_during_compaction(void **state)
 {
     static struct ending ending;
     uint64_t busy = 0;
@@ -496,10 +495,10 @@ static void test_a_set_ends_while_a_thread_compacts(void **state)
         assert_int_equal(pthread_join(thread, NULL), 0);
         end_instance(&ending.stage);
     }
-    print_message("%" PRIu64 " times busy\n", busy);
+    print_message("%" PRIu64 " times KVA_EBUSY\n", busy);
 }
 
-/** Frames are given back while they move, and the instance goes on as if they had not. */
+/** Frames are freed while they move; the instance stays sound. */
 static void *free_one_by_one(void *context)
 {
     struct worker *worker = context;
@@ -518,7 +517,7 @@ static void *free_one_by_one(void *context)
     return NULL;
 }
 
-static void test_frames_that_are_not_mapped(void **state)
+static void test_unmapped_frames(void **state)
 {
     static struct crowd crowd;
     static struct worker workers[5];
@@ -544,11 +543,9 @@ static void test_frames_that_are_not_mapped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_thread_compacts),
-        cmocka_unit_test(test_two_threads_compact),
-        cmocka_unit_test(test_disturbed_threads),
-        cmocka_unit_test(test_a_set_ends_while_a_thread_compacts),
-        cmocka_unit_test(test_frames_that_are_not_mapped),
+        cmocka_unit_test(test_one_thread_compacts), cmocka_unit_test(test_two_threads_compact),
+        cmocka_unit_test(test_disturbed_threads),   cmocka_unit_test(test_destroy_during_compaction),
+        cmocka_unit_test(test_unmapped_frames),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

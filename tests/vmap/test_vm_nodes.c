@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Nodes: where pages come from. What can be asked on any machine whose kernel knows nodes is asked of
- * mappings: which policy the kernel has for an address, and how many mappings there are. Where there are two
- * nodes, pages are touched, and the kernel says on which node each of them is.
+ * The nodes that pages come from. On any machine whose kernel supports nodes, the tests check the kernel's
+ * policy for addresses, and the number of mappings. On a machine with two nodes they also touch pages, and
+ * ask the kernel on which node each page is.
  */
 #define _GNU_SOURCE
 #include "../common/harness.h"
@@ -28,7 +28,7 @@ static const struct kva_vm_nodes preferred_0 = {KVA_VM_NODES_PREFERRED, 1};
 static const struct kva_vm_nodes bound_0 = {KVA_VM_NODES_BOUND, 1};
 static const struct kva_vm_nodes interleaved_0 = {KVA_VM_NODES_INTERLEAVED, 1};
 
-/* -------------------------------------------------------------------------------------- the kernel's word */
+/* -------------------------------------------------------------------------------------- the kernel's view */
 
 enum { MEMS_ALLOWED = 4, OF_ADDRESS = 2, MOST_NODES = 1024 };
 
@@ -42,7 +42,7 @@ static long ask_policy(int *mode, struct mask *mask, const void *address, unsign
     return syscall(SYS_get_mempolicy, mode, mask, MOST_NODES + 1UL, address, flags);
 }
 
-/** The nodes that the program may use; 0: the kernel knows none, or does not tell. */
+/** The nodes that the program may use; 0: the kernel has no nodes, or does not report them. */
 static uint64_t nodes_here(void)
 {
     struct mask mask;
@@ -52,15 +52,15 @@ static uint64_t nodes_here(void)
     return sizeof(long) == 8 ? mask.words[0] : mask.words[0] | (uint64_t)mask.words[1] << 32;
 }
 
-/** Whether the kernel tells; else that is said. */
-static bool kernel_reports(const char *what)
+/** Whether the kernel reports nodes. If not, print what is left out. */
+static bool kernel_reports_nodes(const char *what)
 {
     if (nodes_here() == 0)
-        print_message("left out, as the kernel knows no nodes, or does not tell of them: %s\n", what);
+        print_message("left out, because the kernel has no nodes, or does not report them: %s\n", what);
     return nodes_here() != 0;
 }
 
-/** The policy that an address has, by its number: 0 none, 1 preferred, 2 bound, 3 interleaved. */
+/** The policy of an address, as the kernel numbers it: 0 none, 1 preferred, 2 bound, 3 interleaved. */
 static int policy_at(const void *address)
 {
     struct mask mask;
@@ -70,7 +70,7 @@ static int policy_at(const void *address)
     return mode;
 }
 
-/** The node that a page is on, which was touched. */
+/** The node of a page that was touched. */
 static int node_of(const void *address)
 {
     void *pages[] = {(void *)((uintptr_t)address & ~(uintptr_t)(page - 1))};
@@ -80,7 +80,7 @@ static int node_of(const void *address)
     return node;
 }
 
-/* ------------------------------------------------------------------------------------------ what is asked */
+/* ----------------------------------------------------------------------------------------------- requests */
 
 static struct kva_vm_request request_of(size_t bytes, struct kva_vm_nodes nodes)
 {
@@ -123,9 +123,9 @@ static struct kva_vm_area area_of(struct kva_vm *vm, const void *memory)
 
 /* ------------------------------------------------------------------------------- on any machine: statuses */
 
-/** To ask for node 0 is harmless, whatever the machine and the kernel; what is missing is refused, and
- *  leaves nothing. */
-static void test_node_0_is_everywhere(void **state)
+/** A request for node 0 succeeds on every kernel, with or without nodes, and leaves no district after a
+ *  purge. */
+static void test_node_0_exists(void **state)
 {
     const struct kva_vm_nodes specs[] = {none, preferred_0, bound_0, interleaved_0};
     enum kva_mechanism mechanism;
@@ -183,7 +183,7 @@ static void test_missing_nodes(void **state)
     }
 }
 
-/** A source that knows no nodes has node 0. */
+/** A source without bind has node 0 only. */
 static void test_source_without_nodes(void **state)
 {
     struct test_vm test;
@@ -200,7 +200,7 @@ static void test_source_without_nodes(void **state)
     test_vm_destroy(&test);
 }
 
-/** With a source that grants any node: 255 values, and not one more. */
+/** Grants every node. */
 static enum kva_status grant(void *context, void *reservation, uint64_t start, uint64_t bytes,
                              const struct kva_vm_nodes *nodes)
 {
@@ -212,7 +212,7 @@ static enum kva_status grant(void *context, void *reservation, uint64_t start, u
     return KVA_OK;
 }
 
-static void test_as_many_values_as_fit(void **state)
+static void test_255_values_of_nodes(void **state)
 {
     struct test_vm test;
     struct kva_vm_config config = test_vm_config(&test, KVA_MECHANISM_MAPPINGS);
@@ -220,7 +220,7 @@ static void test_as_many_values_as_fit(void **state)
 
     (void)state;
     config.pages.bind = grant;
-    config.pages.has_nodes = NULL; /* it grants any */
+    config.pages.has_nodes = NULL; /* all nodes exist */
     config.pages.huge = 0;
     test_vm_create(&test, &config);
     for (uint64_t set = 1; set <= 255; set++)
@@ -237,8 +237,8 @@ static void test_as_many_values_as_fit(void **state)
     test_vm_destroy(&test);
 }
 
-/** Values count, not those that ask for them: more groups than there are values, which have two of them. A
- *  group too many is refused, and then spends no number. */
+/** 300 groups of CPUs with few distinct values of nodes: values are counted, not groups. With 256 values the
+ *  request is refused, and uses up no number. */
 static void test_many_groups_with_few_values(void **state)
 {
     enum { GROUPS = 300 };
@@ -251,7 +251,7 @@ static void test_many_groups_with_few_values(void **state)
 
     (void)state;
     config.pages.bind = grant;
-    config.pages.has_nodes = NULL; /* it grants any */
+    config.pages.has_nodes = NULL; /* all nodes exist */
     config.pages.huge = 0;
     config.reservation = 256 * TEST_MIB * (page / 4096);
     test_vm_create(&test, &config);
@@ -274,9 +274,8 @@ static void test_many_groups_with_few_values(void **state)
     test_vm_destroy(&test);
 }
 
-/** A request that is refused leaves no district, and spends no number: after a thousand of them, 255
- *  values fit. */
-static void test_refusals_spend_nothing(void **state)
+/** A refused request leaves no district and uses up no number: after a thousand of them, 255 values fit. */
+static void test_refusals_use_no_number(void **state)
 {
     const struct kva_part parts[] = {{0, 2 * page}, {16 * page, page}};
     struct test_vm test;
@@ -285,12 +284,12 @@ static void test_refusals_spend_nothing(void **state)
 
     (void)state;
     config.pages.bind = grant;
-    config.pages.has_nodes = NULL; /* it grants any */
+    config.pages.has_nodes = NULL; /* all nodes exist */
     config.pages.huge = 0;
     test_vm_create(&test, &config);
     for (uint64_t set = 1001; set <= 2000; set++) {
         struct kva_vm_request request = request_of(page, (struct kva_vm_nodes){KVA_VM_NODES_BOUND, set});
-        request.flags = set % 2 == 0 ? KVA_VM_NO_BLOCK : 0; /* then nothing is purged, either */
+        request.flags = set % 2 == 0 ? KVA_VM_NO_BLOCK : 0; /* nothing is purged in this case */
         kva_failing_pages_fail(&test.pages, 1, true);
         assert_int_equal(kva_vm_alloc(test.vm, &request, memory), KVA_ENOMEM);
         assert_int_equal(test_vm_stats(test.vm).districts, 0);
@@ -316,7 +315,7 @@ static void test_refusals_spend_nothing(void **state)
     test_vm_destroy(&test);
 }
 
-/** All but the last that can be named. */
+/** All nodes exist but node 63. */
 static bool has_nodes(void *context, void *reservation, const struct kva_vm_nodes *nodes)
 {
     (void)context;
@@ -332,9 +331,9 @@ static bool count_call(void *context, struct kva_vm *vm, size_t size)
     return false;
 }
 
-/** Where no address is left either, a missing node is what is said, at once: nothing is purged for it, and
- *  nobody asked. With groups that are too many as well. */
-static void test_missing_nodes_come_first(void **state)
+/** A request for a missing node returns KVA_ENOENT, also if there are no addresses or too many groups. It
+ *  purges nothing and calls no reclaim callback. */
+static void test_missing_nodes_before_addresses(void **state)
 {
     static struct kva_vm_nodes nodes[300];
     const struct kva_pcpu_config shape = {.cpus = 300, .groups = 300, .unit = page, .nodes = nodes};
@@ -380,8 +379,7 @@ static void test_missing_nodes_come_first(void **state)
 
 /* ---------------------------------------------------------------------------------------------- districts */
 
-/** Areas of the same nodes lie together, whatever is allocated in between, and other areas do not lie
- *  among them. */
+/** Areas of the same nodes lie together, whatever is allocated in between. No other areas lie among them. */
 static void test_areas_lie_together(void **state)
 {
     enum { AREAS = 200 };
@@ -422,38 +420,38 @@ static void test_areas_lie_together(void **state)
     }
 }
 
-/** The cache keeps areas of different nodes apart, and serves each. */
+/** The cache keeps areas of different nodes apart, and serves requests for each. */
 static void test_cache_does_not_mix(void **state)
 {
     const struct kva_vm_nodes specs[] = {none, preferred_0, bound_0, interleaved_0};
-    enum { WISHES = sizeof specs / sizeof specs[0] };
+    enum { SPECS = sizeof specs / sizeof specs[0] };
     struct test_vm test;
-    void *memory[WISHES];
+    void *memory[SPECS];
     void *again;
 
     (void)state;
     struct kva_vm_config config = test_vm_config(&test, KVA_MECHANISM_BEST);
     config.one_thread = true;
     test_vm_create(&test, &config);
-    for (size_t first = 0; first < WISHES; first++) {
-        for (size_t i = 0; i < WISHES; i++)
+    for (size_t first = 0; first < SPECS; first++) {
+        for (size_t i = 0; i < SPECS; i++)
             memory[i] = take(test.vm, page, specs[i]);
-        for (size_t i = 0; i < WISHES; i++)
-            give(test.vm, memory[(first + i) % WISHES]);
-        for (size_t i = 0; i < WISHES; i++) {
+        for (size_t i = 0; i < SPECS; i++)
+            give(test.vm, memory[(first + i) % SPECS]);
+        for (size_t i = 0; i < SPECS; i++) {
             uint64_t hits = test_vm_stats(test.vm).cache_hits;
             again = i == 0 ? kva_vmalloc(test.vm, page) : take(test.vm, page, specs[i]);
             assert_ptr_equal(again, memory[i]);
             assert_int_equal(test_vm_stats(test.vm).cache_hits, hits + 1);
         }
         test_vm_expect_sound(&test, "served");
-        for (size_t i = 0; i < WISHES; i++)
+        for (size_t i = 0; i < SPECS; i++)
             give(test.vm, memory[i]);
     }
     test_vm_destroy(&test);
 }
 
-/** What equals the instance's own nodes is no wish. */
+/** A request for the instance's own nodes is a request without nodes. */
 static void test_own_nodes_take_no_district(void **state)
 {
     struct test_vm test;
@@ -469,7 +467,7 @@ static void test_own_nodes_take_no_district(void **state)
     test_vm_destroy(&test);
 }
 
-/** Growing stays in the district, or moves to one of the same nodes. */
+/** An area grows within its district, or moves to a district of the same nodes. */
 static void test_growing_keeps_the_nodes(void **state)
 {
     enum kva_mechanism mechanism;
@@ -503,7 +501,7 @@ static void test_growing_keeps_the_nodes(void **state)
     }
 }
 
-/** A window, an alignment, huge pages, and no blocking, each together with nodes. */
+/** A request with nodes and a window, an alignment, huge pages, or KVA_VM_NO_BLOCK. */
 static void test_requests_with_nodes(void **state)
 {
     enum kva_mechanism mechanism;
@@ -544,7 +542,7 @@ static void test_requests_with_nodes(void **state)
     }
 }
 
-/** What a source refuses once a per-CPU district is half bound: calls of bind from one number to another. */
+/** The calls of bind from `first` to `last` are refused: a per-CPU district is half bound by then. */
 static struct {
     enum kva_status (*bind)(void *context, void *reservation, uint64_t start, uint64_t bytes,
                             const struct kva_vm_nodes *nodes);
@@ -563,13 +561,13 @@ static enum kva_status refuse_some(void *context, void *reservation, uint64_t st
 static void expect_policy(const unsigned char *memory, size_t bytes, int policy)
 {
     for (size_t at = 0; nodes_here() != 0 && at < bytes; at += page)
-        check_that(policy_at(memory + at) == policy, "page %zu of %zu: %d, not %d", at / page, bytes / page,
-                   policy_at(memory + at), policy);
+        check_that(policy_at(memory + at) == policy, "page %zu of %zu: policy %d, not %d", at / page,
+                   bytes / page, policy_at(memory + at), policy);
 }
 
-/** A source that breaks its word, and refuses to undo what it has bound: these addresses are used by
- *  nobody until it gives in, and then they are as all others. */
-static void test_a_binding_that_cannot_be_undone(void **state)
+/** The source first binds, then refuses to undo the binding. No area gets these addresses until the undo
+ *  succeeds. After that they are as all others. */
+static void test_refused_undo_of_bind(void **state)
 {
     const struct kva_vm_nodes nodes[] = {bound_0, interleaved_0};
     const struct kva_pcpu_config shape = {.cpus = 2, .groups = 2, .unit = page, .nodes = nodes};
@@ -587,7 +585,7 @@ static void test_a_binding_that_cannot_be_undone(void **state)
             config.pages.bind = refuse_some;
             refusal.first = refusal.last = 0;
             test_vm_create(&test, &config);
-            refusal.first = refusal.calls + 2; /* after the first group's */
+            refusal.first = refusal.calls + 2; /* after the calls of the first group */
             refusal.last = refusal.first + refused - 1;
             assert_int_equal(kva_pcpu_create(test.vm, &shape, &pcpu), KVA_OK);
             enum kva_status status = kva_pcpu_alloc(pcpu, 16, 16, &object);
@@ -613,9 +611,9 @@ static void test_a_binding_that_cannot_be_undone(void **state)
     }
 }
 
-/** What is freed and purged on the way, by nobody's flush, gives its districts back, but for one for each
- *  value: so that what comes and goes does not take and give districts all the time. */
-static void test_empty_districts_do_not_pile_up(void **state)
+/** Frees and purges give empty districts back without a call of kva_vm_purge, except one district for each
+ *  value of nodes: alternating allocations and frees do not create and destroy districts. */
+static void test_empty_districts_are_trimmed(void **state)
 {
     enum { AREAS = 12, ROUNDS = 40 };
     enum kva_mechanism mechanism;
@@ -658,7 +656,7 @@ static void test_empty_districts_do_not_pile_up(void **state)
     }
 }
 
-/** When plain addresses are short, districts in which nothing is left make room, and so do those for other
+/** When addresses are short, empty districts are given back, for requests without nodes and for other
  *  nodes. */
 static void test_empty_districts_make_room(void **state)
 {
@@ -678,7 +676,7 @@ static void test_empty_districts_make_room(void **state)
     test_vm_destroy(&test);
 }
 
-/** Each refusal by the page source or the memory source leaves the instance as it was. */
+/** After each refusal by the page source or the memory source, the instance is sound. */
 static void test_refusals(void **state)
 {
     enum kva_mechanism mechanism;
@@ -721,7 +719,7 @@ static void test_refusals(void **state)
     }
 }
 
-/** In a hardened instance areas with nodes lie in districts, too; at random. */
+/** In a hardened instance areas with nodes lie in districts too, at random places. */
 static void test_hardened(void **state)
 {
     enum { AREAS = 64 };
@@ -777,15 +775,15 @@ static void test_report_names_nodes(void **state)
 
 /* ---------------------------------------------------------------------------------- the kernel's policies */
 
-/** What is allocated, freed, purged and allocated again has its policy at any time. So has all of a
- *  reserve that is bound, and what a district was bound to ends with it. */
+/** Areas keep their policy while they are allocated, freed, purged and allocated again, in an instance with
+ *  and without own nodes. The policy of a district ends with it. */
 static void test_policy_stays(void **state)
 {
     static const size_t lengths[] = {1, 16, 300};
     enum kva_mechanism mechanism;
 
     (void)state;
-    if (!kernel_reports("the policies of mappings"))
+    if (!kernel_reports_nodes("the policies of mappings"))
         return;
     for_each_mechanism (mechanism, k) {
         for (unsigned own = 0; own < 2; own++) {
@@ -803,9 +801,9 @@ static void test_policy_stays(void **state)
                 memset(plain, 1, bytes);
                 memset(with, 1, bytes);
                 check_that(policy_at(plain) == usual && policy_at(plain + bytes - 1) == usual,
-                           "%zu bytes: %d", bytes, policy_at(plain));
-                check_that(policy_at(with) == 3 && policy_at(with + bytes - 1) == 3, "%zu bytes: %d", bytes,
-                           policy_at(with));
+                           "%zu bytes without nodes: policy %d", bytes, policy_at(plain));
+                check_that(policy_at(with) == 3 && policy_at(with + bytes - 1) == 3,
+                           "%zu bytes with nodes: policy %d, not 3", bytes, policy_at(with));
                 give(test.vm, plain);
                 give(test.vm, with);
                 assert_int_equal(policy_at(with), 3);
@@ -819,8 +817,8 @@ static void test_policy_stays(void **state)
     }
 }
 
-/** Large areas as one: ten thousand of a page at the default limit, whatever the mechanism; and bound they
- *  take no more than a few mappings more than without. */
+/** Ten thousand areas of a page fit into the default limit, with every mechanism. Bound areas take at most
+ *  ten more mappings than areas without nodes. */
 static void test_ten_thousand_areas(void **state)
 {
     enum { AREAS = 10000, HEAP = 64 }; /* mappings that the C library's heap may take for the bookkeeping */
@@ -860,14 +858,15 @@ static void test_ten_thousand_areas(void **state)
     }
 }
 
-/** What the program has bound by itself, and marked, ends with the area; the instance's own nodes do not. */
+/** The policy that the program sets itself for a marked area ends with the area. The instance's own nodes
+ *  remain. */
 static void test_foreign_policy_ends_with_the_area(void **state)
 {
     static const size_t lengths[] = {1, 16, 300};
     enum kva_mechanism mechanism;
 
     (void)state;
-    if (!kernel_reports("policies of marked areas"))
+    if (!kernel_reports_nodes("policies of marked areas"))
         return;
     for_each_mechanism (mechanism, k) {
         for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
@@ -902,7 +901,7 @@ static void test_foreign_policy_ends_with_the_area(void **state)
 
 /* ------------------------------------------------------------------------------------------------ per CPU */
 
-/** Groups with nodes keep their distances in all chunks, and each has its policy. */
+/** Groups with nodes keep their distances in all chunks, and each group has its policy. */
 static void test_groups_have_nodes(void **state)
 {
     enum { OBJECTS = 300, CPUS = 5 };
@@ -945,7 +944,8 @@ static void test_groups_have_nodes(void **state)
     }
 }
 
-/** Congruent areas with one wish, all in one district; a wish that is not in order is told. */
+/** Congruent areas of one request have its nodes. A bad value of nodes is reported to the misuse hook with
+ *  its index. */
 static void test_congruent_areas_have_nodes(void **state)
 {
     struct test_vm test;
@@ -975,16 +975,16 @@ static void test_congruent_areas_have_nodes(void **state)
     test_vm_destroy(&test);
 }
 
-/* ----------------------------------------------------------------------------------------- with two nodes */
+/* -------------------------------------------------------------------------------- machines with two nodes */
 
-/** Two nodes of the machine; false, which is said, where there is one. */
+/** Find two nodes of the machine. If it has only one, print that, and return false. */
 static bool two_nodes(int *a, int *b)
 {
     uint64_t nodes = nodes_here();
     uint64_t rest = nodes & (nodes - 1);
 
     if (nodes == 0 || rest == 0) {
-        print_message("one node here, or none: where pages really are is not tested\n");
+        print_message("left out, because the machine has one node, or none: the nodes of pages\n");
         return false;
     }
     *a = __builtin_ctzll(nodes);
@@ -1004,8 +1004,8 @@ static void expect_pages_on(const unsigned char *memory, size_t bytes, int node)
                    node_of(memory + at), node);
 }
 
-/** Pages come from the node that was asked for, from the first to the last owner of an address. */
-static void test_pages_are_where_they_should_be(void **state)
+/** Pages come from the requested node, for every owner of the addresses. */
+static void test_pages_are_on_their_nodes(void **state)
 {
     static const size_t lengths[] = {1, 16, 300};
     enum kva_mechanism mechanism;
@@ -1065,8 +1065,8 @@ static void test_interleaved_pages_take_turns(void **state)
     test_vm_destroy(&test);
 }
 
-/** Frames that are given back forget what the program has said of them. */
-static void test_frames_forget(void **state)
+/** Freed frames lose the policy that the program set for them. */
+static void test_freed_frames_lose_policy(void **state)
 {
     struct test_vm test;
     struct kva_vm_frames *frames;
@@ -1126,20 +1126,20 @@ static void test_copies_are_on_their_groups_nodes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_node_0_is_everywhere),
+        cmocka_unit_test(test_node_0_exists),
         cmocka_unit_test(test_missing_nodes),
         cmocka_unit_test(test_source_without_nodes),
-        cmocka_unit_test(test_as_many_values_as_fit),
+        cmocka_unit_test(test_255_values_of_nodes),
         cmocka_unit_test(test_many_groups_with_few_values),
-        cmocka_unit_test(test_refusals_spend_nothing),
-        cmocka_unit_test(test_missing_nodes_come_first),
+        cmocka_unit_test(test_refusals_use_no_number),
+        cmocka_unit_test(test_missing_nodes_before_addresses),
         cmocka_unit_test(test_areas_lie_together),
         cmocka_unit_test(test_cache_does_not_mix),
         cmocka_unit_test(test_own_nodes_take_no_district),
         cmocka_unit_test(test_growing_keeps_the_nodes),
         cmocka_unit_test(test_requests_with_nodes),
-        cmocka_unit_test(test_a_binding_that_cannot_be_undone),
-        cmocka_unit_test(test_empty_districts_do_not_pile_up),
+        cmocka_unit_test(test_refused_undo_of_bind),
+        cmocka_unit_test(test_empty_districts_are_trimmed),
         cmocka_unit_test(test_empty_districts_make_room),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_hardened),
@@ -1149,9 +1149,9 @@ int main(void)
         cmocka_unit_test(test_foreign_policy_ends_with_the_area),
         cmocka_unit_test(test_groups_have_nodes),
         cmocka_unit_test(test_congruent_areas_have_nodes),
-        cmocka_unit_test(test_pages_are_where_they_should_be),
+        cmocka_unit_test(test_pages_are_on_their_nodes),
         cmocka_unit_test(test_interleaved_pages_take_turns),
-        cmocka_unit_test(test_frames_forget),
+        cmocka_unit_test(test_freed_frames_lose_policy),
         cmocka_unit_test(test_copies_are_on_their_groups_nodes),
     };
 

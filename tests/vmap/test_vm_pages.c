@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The Linux page source alone, without an instance over it: what it counts, against the kernel's own list of
- * mappings, and what it does when the kernel refuses.
+ * The Linux page source alone, without an instance over it: its counts, against the kernel's own list of
+ * mappings, and its behaviour when the kernel refuses.
  *
  * The linker binds this program's calls of mmap, mprotect, madvise, fallocate, open and syscall, and the
  * source's own of mbind, to the functions below (--wrap). They pass a call on, unless the test's rule refuses
- * it; so a refusal can be the one call that a test is about, and can end. Calls of the C library and of a
- * sanitizer stay their own.
+ * it. A test can thus refuse single calls, and end the refusals. Calls of the C library and of a sanitizer
+ * are not wrapped.
  */
 #define _GNU_SOURCE
 #include "../common/harness.h"
@@ -31,16 +31,16 @@ static size_t page; /* bytes */
 
 enum call { MMAP, MPROTECT, MADVISE, FALLOCATE, MBIND };
 
-/** Whether to refuse a call. `what` is its protection, advice or mode; `flags` are mmap's. NULL: none is
- *  refused. */
+/** Whether to refuse a call. `what` is its protection, advice or mode; `flags` are mmap's. NULL refuses
+ *  none. */
 typedef bool rule(enum call call, void *at, int what, int flags);
 
 static rule *refuses;
 static int refusal = ENOMEM;
-static bool no_files;  /* no /proc and no /sys, or no descriptor left */
-static unsigned opens; /* of files, that succeeded or not */
-static unsigned looks; /* at the list of mappings */
-static unsigned tries; /* of a place that may be taken */
+static bool no_files;  /* no /proc and /sys, or no free descriptor */
+static unsigned opens; /* attempts to open a file */
+static unsigned looks; /* reads of the list of mappings */
+static unsigned tries; /* calls with MAP_FIXED_NOREPLACE */
 static int only_node = -1;
 
 static bool refused(enum call call, void *at, int what, int flags)
@@ -51,8 +51,8 @@ static bool refused(enum call call, void *at, int what, int flags)
     return true;
 }
 
-/* What the linker makes of a call of `name`, and of a call of __real_name. The names with 64 are those that a
- * host with offsets of 32 bits calls. */
+/* The linker replaces calls of `name` by __wrap_name, and __real_name by `name`. A host with 32-bit offsets
+ * calls the names with 64. */
 void *__real_mmap(void *at, size_t bytes, int protection, int flags, int file, off_t offset);
 void *__real_mmap64(void *at, size_t bytes, int protection, int flags, int file, off64_t offset);
 int __real_mprotect(void *at, size_t bytes, int protection);
@@ -106,7 +106,7 @@ int __wrap_fallocate64(int file, int mode, off64_t offset, off64_t bytes)
     return refused(FALLOCATE, NULL, mode, 0) ? -1 : __real_fallocate64(file, mode, offset, bytes);
 }
 
-/** Count an attempt to open a file; whether there are files. */
+/** Count an attempt to open a file. Returns whether it may succeed. */
 static bool may_open(const char *path)
 {
     opens++;
@@ -115,7 +115,7 @@ static bool may_open(const char *path)
     return !no_files;
 }
 
-/** What is created is created with this mode; no call here asks for another. */
+/** Files are created with this mode; no call here asks for another. */
 int __wrap_open(const char *path, int flags, ...)
 {
     return may_open(path) ? __real_open(path, flags, 0600) : -1;
@@ -126,7 +126,7 @@ int __wrap_open64(const char *path, int flags, ...)
     return may_open(path) ? __real_open64(path, flags, 0600) : -1;
 }
 
-/** Which nodes the program may use: `only_node`, if that is not negative. */
+/** The nodes that the program may use: `only_node`, if that is not negative. */
 long __wrap_syscall(long number, ...)
 {
     va_list list;
@@ -144,21 +144,21 @@ long __wrap_syscall(long number, ...)
     return 0;
 }
 
-/** As at the limit on mappings: what splits one is refused. */
-static bool refuse_shutting(enum call call, void *at, int what, int flags)
+/** As at the limit on mappings: calls that split a mapping are refused. */
+static bool refuse_splitting(enum call call, void *at, int what, int flags)
 {
     (void)at;
     return call == MMAP && what == PROT_NONE && (flags & MAP_FIXED) != 0;
 }
 
-/** No way to close is left. */
+/** Every way to close pages is refused. */
 static bool refuse_closing(enum call call, void *at, int what, int flags)
 {
-    return refuse_shutting(call, at, what, flags) || (call == MADVISE && what == 102) ||
+    return refuse_splitting(call, at, what, flags) || (call == MADVISE && what == 102) ||
            (call == MPROTECT && what == PROT_NONE);
 }
 
-/** Nothing at all, but to remove markers. */
+/** Every call but the removal of markers is refused. */
 static bool refuse_all(enum call call, void *at, int what, int flags)
 {
     (void)at;
@@ -174,7 +174,7 @@ static bool refuse_punching(enum call call, void *at, int what, int flags)
     return call == FALLOCATE;
 }
 
-/* ---------------------------------------------------------------------------------------------- a stretch */
+/* ------------------------------------------------------------------------------------------ a reservation */
 
 struct source {
     struct kva_pages pages;
@@ -243,7 +243,7 @@ static struct kva_pages_stats stats_of(const struct source *source)
     return stats;
 }
 
-/** The mappings that lie in the stretch, as the kernel has them. */
+/** Count the mappings in the reservation, by the kernel's list. */
 static uint64_t mappings_in(const struct source *source)
 {
     FILE *maps = fopen("/proc/self/maps", "r");
@@ -259,17 +259,17 @@ static uint64_t mappings_in(const struct source *source)
     return count;
 }
 
-/** Whether the kernel itself may not write to a page. valgrind would take the question for a mistake. */
+/** Whether the kernel may not write to a page. Valgrind would report the attempt. */
 static bool is_closed(void *at)
 {
     _Static_assert(sizeof(struct utsname) <= 4096, "it fits in any page");
     return test_under_valgrind() || (uname(at) != 0 && errno == EFAULT);
 }
 
-/* -------------------------------------------------------------------------------------------- weak closes */
+/* ------------------------------------------------------------------------------------------ failed unmaps */
 
-/** What a stale pointer has written after a close that the kernel refused, the next to open the page does not
- *  see; and if it cannot be dropped, nobody gets the page. */
+/** Stores of a stale pointer after a failed unmap are not visible to the next owner of the page. If the
+ *  contents cannot be dropped, the page cannot be opened. */
 static void test_pages_of_failed_unmaps_are_zero(void **state)
 {
     static const uint64_t counts[] = {1, 3, 100, 600};
@@ -295,7 +295,7 @@ static void test_pages_of_failed_unmaps_are_zero(void **state)
                        counts[i], kva_status_name(status));
             assert_int_equal(open_some(&source, 5, counts[i]), KVA_OK);
             for (uint64_t p = 0; p < counts[i]; p++)
-                check_that(memory(&source, 5 + p)[0] == 0, "%s, page %" PRIu64 " of %" PRIu64,
+                check_that(memory(&source, 5 + p)[0] == 0, "%s: page %" PRIu64 " of %" PRIu64 " is not zero",
                            test_mechanism_name(mechanism), p, counts[i]);
             close_some(&source, 5, counts[i]);
             assert_true(is_closed(memory(&source, 5)));
@@ -304,8 +304,8 @@ static void test_pages_of_failed_unmaps_are_zero(void **state)
     }
 }
 
-/** A page that was closed weakly, and then well, is no longer one that could be touched; one between others
- *  stays so. */
+/** A page of a failed unmap that is closed again faults. The other pages of the failed unmap read as zero
+ *  when opened. */
 static void test_failed_unmaps_among_others(void **state)
 {
     enum kva_mechanism mechanism;
@@ -318,7 +318,7 @@ static void test_failed_unmaps_among_others(void **state)
         close_some(&source, 10, 10);
         refuses = NULL;
         memory(&source, 12)[0] = 77;
-        close_some(&source, 5, 6); /* page 10 is closed once more */
+        close_some(&source, 5, 6); /* closes page 10 again */
         assert_true(is_closed(memory(&source, 10)));
         assert_int_equal(open_some(&source, 5, 10), KVA_OK);
         for (uint64_t p = 5; p < 15; p++)
@@ -329,8 +329,7 @@ static void test_failed_unmaps_among_others(void **state)
     }
 }
 
-/** A close that the kernel refused has split nothing: it counts as no mapping more, however short the run
- *  is. */
+/** A refused close splits no mapping, so none is counted, even for short runs. */
 static void test_refused_closes_split_nothing(void **state)
 {
     enum kva_mechanism mechanism;
@@ -353,13 +352,13 @@ static void test_refused_closes_split_nothing(void **state)
     }
 }
 
-/** No way to close is left but to change the protection. */
+/** Every way to close pages is refused but mprotect. */
 static bool refuse_replacing(enum call call, void *at, int what, int flags)
 {
     return refuse_closing(call, at, what, flags) && call != MPROTECT;
 }
 
-/* ------------------------------------------------------------------------------------------ strange pages */
+/* ------------------------------------------------------------------------------------------ foreign pages */
 
 static bool refuse_mmap(enum call call, void *at, int what, int flags)
 {
@@ -369,8 +368,8 @@ static bool refuse_mmap(enum call call, void *at, int what, int flags)
     return call == MMAP;
 }
 
-/** Whether children get the mapping that an address lies in: what MADV_DONTFORK changes. */
-static bool is_for_children(const void *at)
+/** Whether children inherit the mapping of an address, which MADV_DONTFORK prevents. */
+static bool is_inherited(const void *at)
 {
     FILE *smaps = fopen("/proc/self/smaps", "r");
     struct test_mapping mapping;
@@ -393,16 +392,16 @@ static void dismiss_some(const struct source *source, uint64_t number, uint64_t 
                           count * page);
 }
 
-/** Pages that an owner has advised of, and whose replacement the kernel refuses in one way or another: nobody
- *  gets them before they are replaced, whatever closes them, and whatever tries to close them for good. */
-static void test_strange_pages_wait_for_their_replacement(void **state)
+/** The owner has advised the kernel about pages, and the kernel refuses to replace them. They cannot be
+ *  opened before they are replaced, whatever closed them. */
+static void test_foreign_pages_are_replaced_before_use(void **state)
 {
     static const uint64_t counts[] = {1, 3, 100, 600};
-    static rule *const rules[] = {refuse_closing, refuse_replacing, refuse_mmap, refuse_shutting};
+    static rule *const rules[] = {refuse_closing, refuse_replacing, refuse_mmap, refuse_splitting};
     enum kva_mechanism mechanism;
 
     (void)state;
-    if (!test_is_on_its_own("what is left of advice"))
+    if (!test_is_on_its_own("replacing foreign pages"))
         return;
     for_each_mechanism (mechanism, k) {
         for (size_t i = 0; i < 4 * sizeof rules / sizeof rules[0]; i++) {
@@ -413,11 +412,10 @@ static void test_strange_pages_wait_for_their_replacement(void **state)
             refuses = rules[i / 4];
             dismiss_some(&source, 5, count);
             assert_int_equal(memory(&source, 4)[0] + memory(&source, 5 + count)[0], 2);
-            bool replaced =
-                is_for_children(memory(&source, 5)) && is_for_children(memory(&source, 4 + count));
+            bool replaced = is_inherited(memory(&source, 5)) && is_inherited(memory(&source, 4 + count));
             assert_true(!replaced || rules[i / 4] != refuse_mmap);
             refuses = refuse_mmap;
-            close_some(&source, 5, count); /* it tries to pay: without mmap it cannot */
+            close_some(&source, 5, count); /* it retries the replacement, which fails without mmap */
             enum kva_status status = open_some(&source, 5, count);
             refuses = NULL;
             if (!replaced) {
@@ -430,15 +428,16 @@ static void test_strange_pages_wait_for_their_replacement(void **state)
             assert_int_equal(status, KVA_OK);
             for (uint64_t p = 5; p < 5 + count; p++)
                 assert_int_equal(memory(&source, p)[0], 0);
-            check_that(is_for_children(memory(&source, 5)) && is_for_children(memory(&source, 4 + count)),
-                       "%s, %" PRIu64 " pages, rule %zu", test_mechanism_name(mechanism), count, i / 4);
+            check_that(is_inherited(memory(&source, 5)) && is_inherited(memory(&source, 4 + count)),
+                       "%s, %" PRIu64 " pages, rule %zu: children do not inherit them",
+                       test_mechanism_name(mechanism), count, i / 4);
             assert_int_equal(stats_of(&source).failed_unmap_pages, 0);
             end(&source);
         }
     }
 }
 
-/** Marked pages, open and closed by turns: no mapping is left over for each of them. */
+/** Foreign pages that are opened and closed by turns leave no mappings. */
 static void test_dismissals_leave_no_mappings(void **state)
 {
     enum kva_mechanism mechanism;
@@ -470,7 +469,7 @@ static bool refuse_mbind(enum call call, void *at, int what, int flags)
     return call == MBIND;
 }
 
-/** The policy of an address, by its number; -1: the kernel does not tell. */
+/** The policy of an address, as the kernel numbers it; -1: the kernel does not report it. */
 static int policy_of(const void *at)
 {
     unsigned long mask[1024 / (8 * sizeof(unsigned long))];
@@ -494,8 +493,8 @@ static enum kva_status bind_some(const struct source *source, uint64_t number, u
     return bind_to(source, number, count, &nodes);
 }
 
-/** What is replaced loses its policy for a moment. If the kernel refuses to be told, nobody gets the pages
- *  before it is. */
+/** Replaced pages lose their policy. If the kernel refuses to set it again, the pages cannot be opened before
+ *  it is set. */
 static void test_lost_policies_come_back(void **state)
 {
     static const uint64_t counts[] = {1, 3, 100, 600};
@@ -503,7 +502,7 @@ static void test_lost_policies_come_back(void **state)
 
     (void)state;
     if (policy_of(&page) < 0) {
-        print_message("left out, as the kernel does not tell: what has become of policies\n");
+        print_message("left out, because the kernel does not report policies: lost policies\n");
         return;
     }
     for_each_mechanism (mechanism, k) {
@@ -514,7 +513,7 @@ static void test_lost_policies_come_back(void **state)
             open_and_touch(&source, 5, counts[i]);
             open_and_touch(&source, 1300, counts[i]);
             refuses = refuse_mbind;
-            dismiss_some(&source, 5, counts[i]); /* which replaces it */
+            dismiss_some(&source, 5, counts[i]); /* replaces the mapping */
             dismiss_some(&source, 1300, counts[i]);
             assert_int_equal(open_some(&source, 5, counts[i]), KVA_ENOMEM);
             assert_int_equal(open_some(&source, 1300, counts[i]), KVA_ENOMEM);
@@ -534,15 +533,15 @@ static void test_lost_policies_come_back(void **state)
     }
 }
 
-/** A bind that is refused changes nothing; one over a part of another leaves the rest, and its end brings
- *  nothing back. */
+/** A refused bind changes nothing. A bind over a part of another leaves the rest, and its undo restores
+ *  nothing. */
 static void test_binds_over_binds(void **state)
 {
     enum kva_mechanism mechanism;
 
     (void)state;
     if (policy_of(&page) < 0) {
-        print_message("left out, as the kernel does not tell: policies over policies\n");
+        print_message("left out, because the kernel does not report policies: binds over binds\n");
         return;
     }
     for_each_mechanism (mechanism, k) {
@@ -577,8 +576,8 @@ static void test_binds_over_binds(void **state)
     }
 }
 
-/** One node, whatever its number: it can be asked for by it, and as node 0, and there is nothing to tell the
- *  kernel. */
+/** A machine with one node of any number: the node can be requested by its number and as node 0, and no call
+ *  binds. */
 static void test_one_node_by_any_number(void **state)
 {
     static const unsigned numbers[] = {0, 1, 5, 63, 64, 1000};
@@ -588,7 +587,7 @@ static void test_one_node_by_any_number(void **state)
     for_each_mechanism (mechanism, k) {
         for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
             if (numbers[i] == 0 && policy_of(&page) < 0)
-                continue; /* the kernel is asked, and has no nodes */
+                continue; /* the kernel would be called, and has no nodes */
             struct source source = source_of(mechanism, 16, 1);
             const struct kva_vm_nodes zero = {KVA_VM_NODES_BOUND, 1};
             const struct kva_vm_nodes that = {KVA_VM_NODES_PREFERRED, UINT64_C(1) << numbers[i] % 64};
@@ -612,8 +611,8 @@ static void test_one_node_by_any_number(void **state)
     }
 }
 
-/** A policy that was lost comes back to what is opened, and to what is closed. What has an owner keeps what
- *  the owner has made of it, a hole included. */
+/** A lost policy is restored where pages are opened or closed. Open pages keep what their owner has made of
+ *  them, even a hole. */
 static void test_lost_policies_leave_owners_alone(void **state)
 {
     const struct kva_vm_nodes own = {KVA_VM_NODES_INTERLEAVED, 1};
@@ -621,7 +620,7 @@ static void test_lost_policies_leave_owners_alone(void **state)
 
     (void)state;
     if (policy_of(&page) < 0) {
-        print_message("left out, as the kernel does not tell: policies of owners\n");
+        print_message("left out, because the kernel does not report policies: policies of owners\n");
         return;
     }
     for_each_mechanism (mechanism, k) {
@@ -646,7 +645,7 @@ static void test_lost_policies_leave_owners_alone(void **state)
         refuses = refuse_mbind;
         dismiss_some(&source, 101, 1);
         refuses = NULL;
-        munmap(memory(&source, 6), page); /* nothing is mapped from here on that could come to lie there */
+        munmap(memory(&source, 6), page); /* no later mapping of this test can be placed there */
         enum kva_status status = open_some(&source, 300, 3);
         assert_int_equal(status, KVA_OK);
         assert_int_equal(policy_of(memory(&source, 300)), 2);
@@ -658,15 +657,15 @@ static void test_lost_policies_leave_owners_alone(void **state)
     }
 }
 
-/** Neighbours of the same nodes are one: they are counted once, and so is an end that two of them share.
- *  Whatever is bound and undone, nothing adds up. */
+/** Neighbours of the same nodes count as one, and a common end counts once. Binding and undoing accumulates
+ *  no mappings. */
 static void test_binds_beside_binds(void **state)
 {
     enum kva_mechanism mechanism;
 
     (void)state;
     if (policy_of(&page) < 0) {
-        print_message("left out, as the kernel does not tell: policies beside policies\n");
+        print_message("left out, because the kernel does not report policies: binds beside binds\n");
         return;
     }
     for_each_mechanism (mechanism, k) {
@@ -692,8 +691,9 @@ static void test_binds_beside_binds(void **state)
     }
 }
 
-/** Where an end of a binding vanishes between open pages that were touched, the kernel keeps two mappings. */
-static void test_binds_that_meet_open_pages(void **state)
+/** Where the end of a binding vanishes between open pages that were touched, the kernel keeps two
+ *  mappings. */
+static void test_binds_among_open_pages(void **state)
 {
     static const enum kva_vm_nodes_policy last[] = {KVA_VM_NODES_BOUND, KVA_VM_NODES_ANY};
     enum kva_mechanism mechanism;
@@ -724,14 +724,15 @@ static void test_binds_that_meet_open_pages(void **state)
     }
 }
 
-/* ----------------------------------------------------------------------------------------------- counting */
+/* ------------------------------------------------------------------------------------------------- counts */
 
 static void expect_counted(const struct source *source, const char *what)
 {
     uint64_t counted = stats_of(source).mappings;
     uint64_t there = mappings_in(source);
 
-    check_that(there <= counted, "%s: %" PRIu64 " mappings, %" PRIu64 " counted", what, there, counted);
+    check_that(there <= counted, "%s: %" PRIu64 " mappings, but only %" PRIu64 " counted", what, there,
+               counted);
 }
 
 struct frames {
@@ -775,8 +776,7 @@ static void unmap_some(const struct frames *frames, uint64_t number, uint64_t co
                         address(source, frames->first + number), count * page);
 }
 
-/** Unmaps that were refused, and maps over what they have left, add nothing up; nor do they take off too
- *  much. */
+/** Failed unmaps, and maps over their pages, neither accumulate mappings nor subtract too many. */
 static void test_failed_unmaps_do_not_add_up(void **state)
 {
     enum kva_mechanism mechanism;
@@ -794,14 +794,14 @@ static void test_failed_unmaps_do_not_add_up(void **state)
         assert_int_equal(stats_of(source).failed_unmaps, 5);
         assert_int_equal(stats_of(source).failed_unmap_pages, 4);
         assert_int_equal(stats_of(source).mappings, before + 2);
-        map_some(&frames, 3, 40, 1); /* of the old one three pages are left */
+        map_some(&frames, 3, 40, 1); /* three pages of the old map remain */
         assert_in_range(stats_of(source).mappings, before + 3, before + 4);
         if (test_is_on_its_own(NULL))
-            expect_counted(source, "the head mapped again");
+            expect_counted(source, "first page mapped again");
         assert_int_equal(stats_of(source).failed_unmap_pages, 3);
         map_some(&frames, 6, 20, 1);
         refuses = NULL;
-        unmap_some(&frames, 4, 1); /* and page 5 with it */
+        unmap_some(&frames, 4, 1); /* closes page 5 as well */
         assert_int_equal(stats_of(source).failed_unmap_pages, 0);
         if (test_is_on_its_own(NULL))
             expect_counted(source, "pieces");
@@ -812,8 +812,8 @@ static void test_failed_unmaps_do_not_add_up(void **state)
     }
 }
 
-/** What can be closed by its protection alone faults, and is counted as the mapping that it becomes. It is
- *  replaced later, and it is zero when it is opened, before or after that. */
+/** Pages that can be closed by mprotect only fault, and the new mapping is counted. They are replaced later,
+ *  and read as zero when opened, before or after that. */
 static void test_closed_by_protection(void **state)
 {
     enum kva_mechanism mechanism;
@@ -846,7 +846,7 @@ static void test_closed_by_protection(void **state)
         assert_int_equal(memory(source, 120)[0] + memory(source, 129)[0], 0);
         assert_int_equal(memory(source, 119)[0] + memory(source, 150)[0], 2);
         if (test_is_on_its_own(NULL))
-            expect_counted(source, "and replaced later");
+            expect_counted(source, "replaced later");
         close_some(source, 0, 2048);
         unmap_some(&frames, 0, 10);
         assert_int_equal(stats_of(source).mappings, 1);
@@ -857,9 +857,9 @@ static void test_closed_by_protection(void **state)
     }
 }
 
-/** What was closed by its protection is a shut mapping that remembers its pages. The kernel does not merge
- *  what is opened there with what was touched beside it. */
-static void test_what_was_denied_merges_less(void **state)
+/** Pages closed by mprotect join the shut mapping, which then counts as touched. The kernel does not merge
+ *  pages that are opened in it with touched neighbours. */
+static void test_denied_pages_merge_less(void **state)
 {
     struct source source = source_of(KVA_MECHANISM_MAPPINGS, 16, 1);
 
@@ -885,7 +885,7 @@ static enum kva_status open_huge(const struct source *source, uint64_t number, u
                               count * page, true);
 }
 
-/** The same with huge pages, whose attribute stays with a mapping that is not replaced. */
+/** The same with huge pages: their attribute stays with a mapping that is not replaced. */
 static void test_huge_pages_do_not_add_up(void **state)
 {
     enum kva_mechanism mechanism;
@@ -900,7 +900,7 @@ static void test_huge_pages_do_not_add_up(void **state)
             continue;
         }
         for (unsigned i = 0; i < 5; i++) {
-            refuses = i == 0 ? NULL : refuse_closing; /* it would be shut before it is opened */
+            refuses = i == 0 ? NULL : refuse_closing; /* else a retry would close it first */
             assert_int_equal(open_huge(&source, 2 * huge, 2 * huge), KVA_OK);
             refuses = refuse_closing;
             close_some(&source, 2 * huge, 2 * huge);
@@ -908,7 +908,7 @@ static void test_huge_pages_do_not_add_up(void **state)
             assert_in_range(stats_of(&source).mappings, before + 1, before + 4);
         }
         assert_int_equal(open_huge(&source, 2 * huge, 2 * huge), KVA_OK);
-        close_some(&source, 2 * huge, huge); /* the first half: what is left has the attribute */
+        close_some(&source, 2 * huge, huge); /* the rest keeps the attribute */
         assert_int_equal(open_some(&source, 0, 2 * huge), KVA_OK);
         assert_int_equal(open_some(&source, 2 * huge, 3), KVA_OK);
         if (test_is_on_its_own(NULL))
@@ -919,56 +919,56 @@ static void test_huge_pages_do_not_add_up(void **state)
     }
 }
 
-/** A life of many areas of all sizes, some of them touched, some closes refused. The pages of area i begin at
- *  200 * i. */
-struct life {
+/** Random opens and closes of areas of all sizes; some pages are touched, some closes refused. The pages of
+ *  area i begin at 200 * i. */
+struct walk {
     struct source source;
     uint64_t length[512]; /* 0: closed */
-    uint64_t refusals;    /* one close in so many; 0: none */
-    uint64_t missed;      /* mappings that were not counted, at most */
+    uint64_t refusals;    /* one close in so many is refused; 0: none */
+    uint64_t missed;      /* the most mappings that were not counted */
 };
 
-static void compare(struct life *life)
+static void compare(struct walk *walk)
 {
-    uint64_t counted = stats_of(&life->source).mappings;
-    uint64_t there = mappings_in(&life->source);
+    uint64_t counted = stats_of(&walk->source).mappings;
+    uint64_t there = mappings_in(&walk->source);
 
-    if (there > counted && there - counted > life->missed)
-        life->missed = there - counted;
+    if (there > counted && there - counted > walk->missed)
+        walk->missed = there - counted;
 }
 
-static void live_on(struct life *life, struct test_rng *rng, unsigned steps)
+static void random_steps(struct walk *walk, struct test_rng *rng, unsigned steps)
 {
     for (unsigned step = 0; step < steps; step++) {
         uint64_t i = test_below(rng, 512);
         uint64_t at = 200 * i;
-        if (life->length[i] == 0) {
+        if (walk->length[i] == 0) {
             uint64_t count = 1 + test_below(rng, test_one_in(rng, 2) ? 5 : 199);
-            if (open_some(&life->source, at, count) != KVA_OK)
+            if (open_some(&walk->source, at, count) != KVA_OK)
                 continue;
-            life->length[i] = count;
+            walk->length[i] = count;
             for (uint64_t p = 0; test_one_in(rng, 2) && p < count; p += 1 + test_below(rng, 4))
-                memory(&life->source, at + p)[0] = 1;
+                memory(&walk->source, at + p)[0] = 1;
             continue;
         }
-        if (life->refusals > 0 && test_one_in(rng, life->refusals))
+        if (walk->refusals > 0 && test_one_in(rng, walk->refusals))
             refuses = refuse_closing;
-        close_some(&life->source, at, life->length[i] + test_below(rng, 2));
+        close_some(&walk->source, at, walk->length[i] + test_below(rng, 2));
         refuses = NULL;
-        life->length[i] = 0;
+        walk->length[i] = 0;
         if (step % 64 == 0)
-            compare(life);
+            compare(walk);
     }
-    compare(life);
+    compare(walk);
 }
 
-/** All that is closed, closed once more. */
+/** Close all pages once more. */
 static void close_all(const struct source *source)
 {
     close_some(source, 0, (source->reservation.bytes - source->reservation.frames) / page);
 }
 
-static void test_at_least_as_many_are_counted(void **state)
+static void test_all_mappings_are_counted(void **state)
 {
     enum kva_mechanism mechanism;
 
@@ -977,37 +977,37 @@ static void test_at_least_as_many_are_counted(void **state)
         return;
     for_each_mechanism (mechanism, k) {
         for (unsigned round = 0; round < 4; round++) {
-            struct life *life = calloc(1, sizeof(*life));
+            struct walk *walk = calloc(1, sizeof(*walk));
             struct test_rng rng = test_rng_of(40 + round);
-            assert_non_null(life);
-            life->source = source_of(mechanism, 500, 1);
-            life->refusals = round < 2 ? 0 : 7;
-            live_on(life, &rng, (unsigned)test_scaled(20000));
-            check_that(life->missed == 0, "%s, round %u: %" PRIu64 " mappings are not counted",
-                       test_mechanism_name(mechanism), round, life->missed);
-            close_all(&life->source);
-            assert_int_equal(stats_of(&life->source).mappings, 1);
-            assert_int_equal(mappings_in(&life->source), 1);
-            end(&life->source);
-            free(life);
+            assert_non_null(walk);
+            walk->source = source_of(mechanism, 500, 1);
+            walk->refusals = round < 2 ? 0 : 7;
+            random_steps(walk, &rng, (unsigned)test_scaled(20000));
+            check_that(walk->missed == 0, "%s, round %u: %" PRIu64 " mappings are not counted",
+                       test_mechanism_name(mechanism), round, walk->missed);
+            close_all(&walk->source);
+            assert_int_equal(stats_of(&walk->source).mappings, 1);
+            assert_int_equal(mappings_in(&walk->source), 1);
+            end(&walk->source);
+            free(walk);
         }
     }
 }
 
-/** A forked child goes on with a stretch of which most grains were opened and touched by its parent. */
-static int live_on_in_child(void *context)
+/** A child of fork continues with a reservation whose grains were mostly opened and touched by the parent. */
+static int random_steps_in_child(void *context)
 {
-    struct life *life = context;
+    struct walk *walk = context;
     struct test_rng rng = test_rng_of(50);
 
-    live_on(life, &rng, 20000);
-    child_that(life->missed == 0);
-    close_all(&life->source);
-    child_that(stats_of(&life->source).mappings == 1 && mappings_in(&life->source) == 1);
+    random_steps(walk, &rng, 20000);
+    child_that(walk->missed == 0);
+    close_all(&walk->source);
+    child_that(stats_of(&walk->source).mappings == 1 && mappings_in(&walk->source) == 1);
     return 0;
 }
 
-static void test_a_child_counts_as_well(void **state)
+static void test_child_counts_mappings(void **state)
 {
     enum kva_mechanism mechanism;
 
@@ -1015,31 +1015,31 @@ static void test_a_child_counts_as_well(void **state)
     if (!test_is_on_its_own("counting mappings in a child"))
         return;
     for_each_mechanism (mechanism, k) {
-        struct life *life = calloc(1, sizeof(*life));
+        struct walk *walk = calloc(1, sizeof(*walk));
         struct test_rng rng = test_rng_of(51);
-        assert_non_null(life);
-        life->source = source_of(mechanism, 500, 1);
-        for (uint64_t at = 0; at + 512 < 512 * 200;
-             at += 512) { /* each grain is open, all but a page in it is not */
-            open_and_touch(&life->source, at + 199 - at % 200, 1);
+        assert_non_null(walk);
+        walk->source = source_of(mechanism, 500, 1);
+        /* Open one page in each grain. */
+        for (uint64_t at = 0; at + 512 < 512 * 200; at += 512) {
+            open_and_touch(&walk->source, at + 199 - at % 200, 1);
         }
-        live_on(life, &rng, 3000);
-        struct test_child child = test_in_child(live_on_in_child, life);
+        random_steps(walk, &rng, 3000);
+        struct test_child child = test_in_child(random_steps_in_child, walk);
         test_expect_success(&child, test_mechanism_name(mechanism));
-        expect_counted(&life->source, "the parent");
-        end(&life->source);
-        free(life);
+        expect_counted(&walk->source, "the parent");
+        end(&walk->source);
+        free(walk);
     }
 }
 
-/** Large areas may take a share of the mappings. It is there again when they have been given back. */
+/** Large areas may take a share of the mappings. Freed areas return their part of it. */
 static int spend_the_share(void *context)
 {
     struct source source = source_of(*(enum kva_mechanism *)context, 4096, 1);
     uint64_t share = stats_of(&source).mappings_limit / 8;
     uint64_t count = share / 2 + 500;
 
-    for (uint64_t i = 0; i < count; i++) /* the last ones are opened as small ones are */
+    for (uint64_t i = 0; i < count; i++) /* the last ones are opened as small areas */
         child_that(open_some(&source, 200 * i, 100) == KVA_OK);
     child_that(stats_of(&source).mappings + 2 > share);
     child_that(mappings_in(&source) <= stats_of(&source).mappings);
@@ -1056,7 +1056,7 @@ static int spend_the_share(void *context)
     return 0;
 }
 
-static void test_the_share_comes_back(void **state)
+static void test_share_is_returned(void **state)
 {
     enum kva_mechanism mechanism = KVA_MECHANISM_GUARDS;
     uint64_t allowed = test_number_in("/proc/sys/vm/max_map_count", 0);
@@ -1065,7 +1065,7 @@ static void test_the_share_comes_back(void **state)
     if (!test_mechanism(1, &mechanism) || !test_is_on_its_own("the share of large areas") || allowed > 200000)
         return;
     if (sizeof(void *) < 8) {
-        print_message("no test of the share: it takes more addresses than there are\n");
+        print_message("left out, because the address space is too small: the share of large areas\n");
         return;
     }
     mechanism = KVA_MECHANISM_GUARDS;
@@ -1073,8 +1073,8 @@ static void test_the_share_comes_back(void **state)
     test_expect_success(&child, "the share");
 }
 
-/** One call closes a range, however many areas were in it. */
-static void test_a_range_is_closed_by_one_call(void **state)
+/** One call closes a range, however many areas lie in it. */
+static void test_one_call_closes_a_range(void **state)
 {
     enum kva_mechanism mechanism;
 
@@ -1096,8 +1096,8 @@ static void test_a_range_is_closed_by_one_call(void **state)
 
 /* ------------------------------------------------------------------------------------------------- limits */
 
-/** A stretch that was reserved when there was no room for mappings, or lost it to others, has room again when
- *  there is. */
+/** A reservation that was made without room for mappings, or lost the room to other mappings, gets it when
+ *  they end. */
 static int make_room(void *context)
 {
     struct test_crowd crowd = test_crowd_in(100);
@@ -1111,15 +1111,15 @@ static int make_room(void *context)
     enum kva_status status = KVA_OK;
     for (uint64_t i = 1; status == KVA_OK && i < 16; i++)
         status = open_some(&source, 5 + i * 600, 1);
-    child_that(status == KVA_OK); /* so much is kept for such cases */
+    child_that(status == KVA_OK); /* so many mappings are kept for this case */
     munmap(crowd.first, crowd.bytes);
     child_that(open_some(&source, 16 * 600, 1) == KVA_OK);
     end(&source);
     return 0;
 }
 
-/** Two strict stretches that begin together do not take the process' limit twice. */
-static int share_the_limit(void *context)
+/** Two strict reservations that are made together do not both take the whole limit of the process. */
+static int reserve_twice(void *context)
 {
     enum kva_mechanism mechanism = *(enum kva_mechanism *)context;
     uint64_t allowed = test_number_in("/proc/sys/vm/max_map_count", 0);
@@ -1144,7 +1144,7 @@ static int share_the_limit(void *context)
     return 0;
 }
 
-/** When there is no descriptor left, what is known of the limit is still known. */
+/** Without free descriptors, the last known limit applies. */
 static int keep_the_limit(void *context)
 {
     enum kva_mechanism mechanism = *(enum kva_mechanism *)context;
@@ -1161,8 +1161,8 @@ static int keep_the_limit(void *context)
     return 0;
 }
 
-/** To be refused is cheap: all mappings are counted once, and not again while nothing changes. */
-static int count_the_looks(void *context)
+/** Refusals are cheap: all mappings are counted once, and again only after a change. */
+static int count_looks(void *context)
 {
     enum kva_mechanism mechanism = *(enum kva_mechanism *)context;
     struct test_crowd crowd = test_crowd_in(100);
@@ -1172,11 +1172,11 @@ static int count_the_looks(void *context)
     looks = 0;
     for (unsigned i = 0; i < 20; i++)
         child_that(open_some(&source, 5, 1) == KVA_ELIMIT);
-    child_that(looks <= 4); /* a slow machine may take a while for it */
+    child_that(looks <= 4); /* a slow machine may need several */
     munmap(crowd.first, crowd.bytes);
     child_that(open_some(&source, 5, 1) == KVA_OK);
     looks = 0;
-    refuses = refuse_all; /* want of memory */
+    refuses = refuse_all; /* the system is out of memory */
     for (unsigned i = 0; i < 20; i++)
         child_that(open_some(&source, 1000, 600) == KVA_ENOMEM);
     refuses = NULL;
@@ -1193,8 +1193,8 @@ static int count_the_looks(void *context)
 
 static void test_limit_on_mappings(void **state)
 {
-    static test_child_work *const works[] = {make_room, share_the_limit, count_the_looks, keep_the_limit};
-    static const char *const names[] = {"room again", "two stretches", "looks", "no descriptor"};
+    static test_child_work *const works[] = {make_room, reserve_twice, count_looks, keep_the_limit};
+    static const char *const names[] = {"room again", "two reservations", "looks", "no descriptor"};
     enum kva_mechanism mechanism;
 
     (void)state;
@@ -1202,18 +1202,18 @@ static void test_limit_on_mappings(void **state)
         return;
     for_each_mechanism (mechanism, k) {
         for (unsigned i = 0; i < 4; i++) {
-            enum kva_mechanism used =
-                i == 1 ? KVA_MECHANISM_MAPPINGS : mechanism; /* small areas: the other takes none */
+            /* Small areas take no mappings with KVA_MECHANISM_GUARDS. */
+            enum kva_mechanism used = i == 1 ? KVA_MECHANISM_MAPPINGS : mechanism;
             struct test_child child = test_in_child(works[i], &used);
             test_expect_success(&child, names[i]);
         }
     }
 }
 
-/* -------------------------------------------------------------------------------------- at the very limit */
+/* ------------------------------------------------------------------------------- at the limit on mappings */
 
-/** The program's own mappings, made after the stretch: `crowd` brings the process near the limit, and single
- *  ones, which merge with nothing, to a certain distance from it. */
+/** The program's own mappings, made after the reservation: `crowd` brings the process near the limit; single
+ *  ones, which do not merge, bring it to an exact distance. */
 struct press {
     struct test_crowd crowd;
     void *single[512];
@@ -1235,8 +1235,8 @@ static void drop_single(struct press *press)
     child_that(press->count > 0 && munmap(press->single[--press->count], page) == 0);
 }
 
-/** Linux lets mmap pass the limit by one. So when it refuses, there is one mapping too many; leave `fewer`
- *  less. */
+/** Fill the limit on mappings, then remove `fewer` mappings. Linux lets mmap exceed the limit by one: when it
+ *  refuses, there is one mapping too many. */
 static void press_to(struct press *press, unsigned fewer)
 {
     rule *kept = refuses;
@@ -1252,8 +1252,8 @@ static void press_to(struct press *press, unsigned fewer)
         drop_single(press);
 }
 
-/** All of the program's own mappings go. */
-static void stop_pressing(struct press *press)
+/** Unmap all of the program's own mappings. */
+static void end_pressure(struct press *press)
 {
     while (press->count > 0)
         drop_single(press);
@@ -1261,7 +1261,7 @@ static void stop_pressing(struct press *press)
     press->crowd.first = NULL;
 }
 
-/** The stretch is pressed to the limit; the spare mapping is out of reach, as if the limit had been
+/** The reservation that is at the limit. Its spare mapping is out of reach, as if the limit had been
  *  lowered. */
 static const struct source *pressed;
 
@@ -1274,7 +1274,7 @@ static bool refuse_outside(enum call call, void *at, int what, int flags)
     return call == MPROTECT && ((uintptr_t)at < first || (uintptr_t)at >= first + pressed->reservation.bytes);
 }
 
-/** Where a test is at the limit: mappings fewer than the most that mmap allows. */
+/** The distances from the limit: mappings fewer than mmap allows. */
 static const struct {
     const char *name;
     unsigned fewer;
@@ -1288,21 +1288,21 @@ static const struct {
 
 enum { PRESSURES = sizeof(pressures) / sizeof(pressures[0]) };
 
-/** What is in a page, as a test has it. */
+/** The pages of a test. */
 enum { PRIVATE_PAGES = 2000, FRAME_PAGES = 256, FRAMES = 64 };
 
 struct pressed {
     struct frames frames;
     struct press press;
-    unsigned char value[PRIVATE_PAGES]; /* its first byte; 0: it is closed */
-    uint32_t frame[FRAME_PAGES];        /* its number and 1; 0: it is closed */
-    bool marks_frames;                  /* the kernel has markers for shared memory, too (Linux 6.15) */
+    unsigned char value[PRIVATE_PAGES]; /* first byte of a page; 0: closed */
+    uint32_t frame[FRAME_PAGES];        /* number of its frame, plus 1; 0: closed */
+    bool marks_frames;                  /* the kernel supports markers in shared memory (Linux 6.15) */
     bool merges;                        /* see merges_touched_with_untouched */
-    bool counts;                        /* the kernel's mappings are never more than are counted */
+    bool counts;                        /* the kernel never has more mappings than are counted */
     int ends[2];                        /* of a pipe */
 };
 
-/** Whether a touch faults, as the kernel finds when it reads a byte. */
+/** Whether a touch faults: the kernel reads a byte. */
 static bool would_fault(const struct pressed *test, void *at)
 {
     char byte;
@@ -1323,12 +1323,12 @@ static unsigned char *frames_memory(struct pressed *test, uint64_t number)
     return memory(source_in(test), test->frames.first + number);
 }
 
-/** Each page that is closed faults or is counted as weak; each that is not holds what it should. What can be
- *  touched though it is closed is scribbled on, as by a stale pointer. */
+/** Each closed page faults, or is counted as a failed unmap; each open page holds its contents. Write to
+ *  closed private pages that do not fault, as a stale pointer would. */
 static void check_pages(struct pressed *test)
 {
     struct source *source = source_in(test);
-    uint64_t weak = 0;
+    uint64_t unclosed = 0;
 
     for (uint64_t i = 0; i < PRIVATE_PAGES; i++) {
         bool faults = would_fault(test, memory(source, i));
@@ -1337,14 +1337,14 @@ static void check_pages(struct pressed *test)
             child_that(memory(source, i)[0] == test->value[i]);
         else if (!faults)
             memory(source, i)[0] = 0xee;
-        weak += test->value[i] == 0 && !faults;
+        unclosed += test->value[i] == 0 && !faults;
     }
     for (uint64_t i = 0; i < FRAME_PAGES; i++) {
         bool faults = would_fault(test, frames_memory(test, i));
         child_that(test->frame[i] == 0 || (!faults && frames_memory(test, i)[0] == test->frame[i]));
-        weak += test->frame[i] == 0 && !faults;
+        unclosed += test->frame[i] == 0 && !faults;
     }
-    child_that(weak <= stats_of(source).failed_unmap_pages);
+    child_that(unclosed <= stats_of(source).failed_unmap_pages);
 }
 
 static enum kva_status open_and_stamp(struct pressed *test, uint64_t at, uint64_t count, bool huge)
@@ -1387,7 +1387,7 @@ static void unmap_any(struct pressed *test, uint64_t at, uint64_t count)
     memset(test->frame + at, 0, (size_t)count * sizeof(test->frame[0]));
 }
 
-static void settle(struct pressed *test)
+static void retry_unmaps_of(struct pressed *test)
 {
     struct source *source = source_in(test);
 
@@ -1404,8 +1404,8 @@ static bool has_markers_for_frames(void)
     return has;
 }
 
-/** Whether the kernel makes one mapping of pages that were touched and of others that were not, when they get
- *  the same protection. (Linux 6.18 does; 6.1 does not.) */
+/** Whether the kernel merges touched and untouched pages of the same protection into one mapping. (Linux 6.18
+ *  does; 6.1 does not.) */
 static bool merges_touched_with_untouched(void)
 {
     char *pages = mmap(NULL, 3 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -1420,7 +1420,7 @@ static bool merges_touched_with_untouched(void)
     return merges;
 }
 
-/** A strict stretch gives back what it can at the limit; others give back less, to leave mappings to the
+/** A strict reservation gives back all it can at the limit; others give back less, to leave mappings to the
  *  program. */
 static void begin_pressed(struct pressed *test, enum kva_mechanism mechanism, bool strict)
 {
@@ -1436,23 +1436,23 @@ static void begin_pressed(struct pressed *test, enum kva_mechanism mechanism, bo
     pressed = source_in(test);
 }
 
-/** When the program's own mappings have gone, what was closed weakly is closed; with all else the stretch is
- *  as at first. */
+/** When the program's own mappings have gone, failed unmaps are completed. After all is closed, the
+ *  reservation is one mapping, as at first. */
 static void end_pressed(struct pressed *test)
 {
     struct source *source = source_in(test);
 
     refuses = NULL;
     if (test->press.crowd.first != NULL)
-        stop_pressing(&test->press);
-    settle(test);
+        end_pressure(&test->press);
+    retry_unmaps_of(test);
     child_that(stats_of(source).failed_unmap_pages == 0);
     check_pages(test);
     child_that(!test->counts || mappings_in(source) <= stats_of(source).mappings);
     close_all(source);
     memset(test->value, 0, sizeof(test->value));
     unmap_any(test, 0, FRAME_PAGES);
-    settle(test);
+    retry_unmaps_of(test);
     check_pages(test);
     child_that(stats_of(source).mappings == 1);
     child_that(!test->counts || mappings_in(source) == 1);
@@ -1465,18 +1465,18 @@ static uint64_t failed_unmap_pages(struct pressed *test)
     return stats_of(source_in(test)).failed_unmap_pages;
 }
 
-/** What is a mapping by itself always goes, wherever the limit is. Then there is room for the program, too:
- *  also after frames alone, of which no mapping can be merged, unless the limit was lowered. Where it was,
- *  and the kernel merges less, what has been touched is denied and takes its mapping until there is room. */
-static void whole_mappings_go(struct pressed *test)
+/** Whole mappings can be unmapped at every distance from the limit. This leaves room for the program, even
+ *  after frames alone, whose mappings never merge; but not if the limit was lowered. Then, if the kernel
+ *  merges less, touched pages are closed by mprotect and keep their mapping until there is room. */
+static void expect_whole_mappings_unmapped(struct pressed *test)
 {
     unmap_any(test, 10, 4);
     child_that(would_fault(test, frames_memory(test, 10)));
     child_that(refuses != NULL || add_single(&test->press));
-    unmap_any(test, 22, 2); /* it has neighbours, of other frames */
+    unmap_any(test, 22, 2); /* neighbours map other frames */
     child_that(would_fault(test, frames_memory(test, 23)));
     unmap_any(test, 20, 6);
-    unmap_any(test, 30, 9); /* two maps, and what is between them */
+    unmap_any(test, 30, 9); /* two maps and the pages between them */
     close_any(test, 600, 3);
     close_any(test, 1100, 100);
     child_that(would_fault(test, memory(source_in(test), 1100)));
@@ -1485,31 +1485,31 @@ static void whole_mappings_go(struct pressed *test)
     child_that((refuses != NULL && !test->merges) || add_single(&test->press));
 }
 
-/** The middle of each area of a row is closed. It can be touched, if there are no markers; opened again, for
- *  which there need be no room, it is zero all the same. No call has closed it once more directly before,
- *  since it closes two at most. */
-static void middles_stay_mapped(struct pressed *test, bool marks)
+/** The middle of each area of a row is closed. Without markers it can be touched. Opened again, which needs
+ *  no room, it reads as zero. A close retries two failed unmaps at most, so most are not retried before they
+ *  are opened. */
+static void expect_middles_mapped(struct pressed *test, bool marks)
 {
     for (uint64_t at = 400; at < 560; at += 20)
         close_any(test, at + 5, 4);
     child_that(failed_unmap_pages(test) == (marks ? 0 : 32));
     for (uint64_t at = 400; at < 560; at += 20) {
-        check_pages(test); /* and scribble */
+        check_pages(test); /* also writes to them */
         child_that(open_and_stamp(test, at + 5, 4, false) == KVA_OK);
     }
     child_that(failed_unmap_pages(test) == 0);
     check_pages(test);
 }
 
-/** A part that is not at an end of its mapping can be closed by markers only, while there is no room. */
-static void parts_go_or_stay_mapped(struct pressed *test, enum kva_mechanism mechanism, unsigned fewer)
+/** Without room, a part in the middle of a mapping can only be closed by markers. */
+static void expect_parts(struct pressed *test, enum kva_mechanism mechanism, unsigned fewer)
 {
     bool marks = mechanism == KVA_MECHANISM_GUARDS;
     bool has_room = fewer > 1;
 
     press_to(&test->press, fewer);
     if (!has_room)
-        middles_stay_mapped(test, marks);
+        expect_middles_mapped(test, marks);
     close_any(test, 830, 30);
     check_pages(test);
     uint64_t before = failed_unmap_pages(test);
@@ -1519,12 +1519,12 @@ static void parts_go_or_stay_mapped(struct pressed *test, enum kva_mechanism mec
     child_that(failed_unmap_pages(test) == before + (test->marks_frames || has_room ? 0 : 2));
     check_pages(test);
     press_to(&test->press, fewer);
-    unmap_any(test, 62, 6); /* an end of one map, and all of the next */
+    unmap_any(test, 62, 6); /* the end of one map, and all of the next */
     child_that(would_fault(test, frames_memory(test, 64)) && would_fault(test, frames_memory(test, 67)));
     check_pages(test);
 }
 
-/** A piece of the tables reads as zero, also when what it held before could not be dropped. */
+/** A piece of the tables reads as zero, even if its old contents could not be dropped. */
 static void take_and_give_piece(struct source *source)
 {
     void *context = source->pages.context;
@@ -1544,8 +1544,8 @@ static void take_and_give_piece(struct source *source)
     source->pages.trim(context, reservation);
 }
 
-/** Calls that take mappings are refused by name, and leave nothing; the others do what they always do. */
-static void calls_are_refused(struct pressed *test)
+/** Calls that need mappings may return an error, and then leave nothing. The other calls succeed. */
+static void expect_refusals(struct pressed *test)
 {
     struct source *source = source_in(test);
     void *context = source->pages.context;
@@ -1563,7 +1563,7 @@ static void calls_are_refused(struct pressed *test)
     if (source->pages.huge == 512 * page)
         (void)open_and_stamp(test, 1024, 512, true);
     close_any(test, 1024, 512);
-    child_that(test_mappings() <= mappings + 2); /* where the markers of a grain are now */
+    child_that(test_mappings() <= mappings + 2); /* the markers of a grain may take them */
     mappings = test_mappings();
     child_that(source->pages.create_frames(context, source->reservation.handle, 10, false, &frame_set) ==
                KVA_OK);
@@ -1585,8 +1585,8 @@ static void calls_are_refused(struct pressed *test)
     check_pages(test);
 }
 
-/** When there is room again, so many calls of any kind close all that is weak. */
-static void calls_make_good(struct pressed *test)
+/** When there is room, a few calls of any kind complete all failed unmaps. */
+static void expect_retries_complete(struct pressed *test)
 {
     for (unsigned i = 0; failed_unmap_pages(test) > 0 && i < 8; i++)
         close_some(source_in(test), 1900, 1);
@@ -1594,7 +1594,7 @@ static void calls_make_good(struct pressed *test)
     check_pages(test);
 }
 
-static void one_by_one(enum kva_mechanism mechanism, unsigned pressure)
+static void play_pressure(enum kva_mechanism mechanism, unsigned pressure)
 {
     struct pressed *test = calloc(1, sizeof(*test));
 
@@ -1612,27 +1612,27 @@ static void one_by_one(enum kva_mechanism mechanism, unsigned pressure)
                map_any(test, 64, 1, 4) == KVA_OK);
     refuses = pressures[pressure].rule;
     press_to(&test->press, pressures[pressure].fewer);
-    whole_mappings_go(test);
-    parts_go_or_stay_mapped(test, mechanism, pressures[pressure].fewer);
+    expect_whole_mappings_unmapped(test);
+    expect_parts(test, mechanism, pressures[pressure].fewer);
     press_to(&test->press, pressures[pressure].fewer);
-    calls_are_refused(test);
+    expect_refusals(test);
     refuses = NULL;
-    stop_pressing(&test->press);
-    calls_make_good(test);
+    end_pressure(&test->press);
+    expect_retries_complete(test);
     end_pressed(test);
     free(test);
 }
 
-static int each_by_itself(void *context)
+static int play_all_pressures(void *context)
 {
     for (unsigned pressure = 0; pressure < PRESSURES; pressure++) {
         fprintf(stderr, "%s: ", pressures[pressure].name);
-        one_by_one(*(enum kva_mechanism *)context, pressure);
+        play_pressure(*(enum kva_mechanism *)context, pressure);
     }
     return 0;
 }
 
-/** One more call of the source, any. */
+/** One random call of the source. */
 static void take_a_step(struct pressed *test, struct test_rng *rng)
 {
     struct source *source = source_in(test);
@@ -1641,7 +1641,7 @@ static void take_a_step(struct pressed *test, struct test_rng *rng)
     uint64_t count = 1 + test_below(rng, test_below(rng, most) + 1);
     uint64_t place = test_below(rng, FRAME_PAGES);
     uint64_t pages = 1 + test_below(rng, 8);
-    bool over = test_one_in(rng, 3); /* over pages that show other frames; a refusal leaves them */
+    bool over = test_one_in(rng, 3); /* over pages that map other frames; a refusal leaves them */
 
     count = count < PRIVATE_PAGES - at ? count : PRIVATE_PAGES - at;
     pages = pages < FRAME_PAGES - place ? pages : FRAME_PAGES - place;
@@ -1665,7 +1665,7 @@ static void take_a_step(struct pressed *test, struct test_rng *rng)
             if (test->frame[place + i] != 0)
                 pages = i;
         }
-        if (pages > 0) /* now and then so that the kernel merges it with the one before */
+        if (pages > 0) /* sometimes the kernel can merge it with the map before */
             (void)map_any(test, place, (place + (test_one_in(rng, 2) ? 7 : 0)) % (FRAMES - 8), pages);
         break;
     case 6:
@@ -1673,15 +1673,15 @@ static void take_a_step(struct pressed *test, struct test_rng *rng)
         break;
     default:
         if (test_one_in(rng, 3))
-            settle(test);
+            retry_unmaps_of(test);
         source->pages.discard_frames(source->pages.context, source->reservation.handle,
                                      test->frames.frame_set, FRAMES - 1, 1);
         break;
     }
 }
 
-/** A stretch that the kernel has merged with the program's mappings on both sides can be released above the
- *  limit: what it has besides goes first. */
+/** A reservation that the kernel has merged with the program's mappings on both sides can be released above
+ *  the limit: its other mappings are unmapped first. */
 static int release_at_the_limit(void *context)
 {
     enum kva_mechanism mechanism = *(enum kva_mechanism *)context;
@@ -1701,7 +1701,7 @@ static int release_at_the_limit(void *context)
     child_that(pages.reserve(pages.context, &place) == KVA_OK);
     press_to(press, 0);
     pages.release(pages.context, place.handle);
-    stop_pressing(press);
+    end_pressure(press);
     void *again = mmap(around + before, (size_t)place.bytes, PROT_READ,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     child_that(again == around + before);
@@ -1709,8 +1709,8 @@ static int release_at_the_limit(void *context)
     return 0;
 }
 
-/** Everything at random, at the limit. */
-static void live_pressed(struct pressed *test, uint64_t seed)
+/** Random calls at the limit. */
+static void random_calls(struct pressed *test, uint64_t seed)
 {
     struct test_rng rng = test_rng_of(seed);
 
@@ -1726,8 +1726,8 @@ static void live_pressed(struct pressed *test, uint64_t seed)
             take_a_step(test, &rng);
         }
         check_pages(test);
-        if (round % 3 == 2) { /* the program's mappings go, and come again */
-            stop_pressing(&test->press);
+        if (round % 3 == 2) { /* the program unmaps its mappings, and makes them again */
+            end_pressure(&test->press);
             for (unsigned i = 0; i < 10; i++)
                 take_a_step(test, &rng);
             check_pages(test);
@@ -1736,28 +1736,28 @@ static void live_pressed(struct pressed *test, uint64_t seed)
     end_pressed(test);
 }
 
-static int live_at_the_limit(void *context)
+static int random_calls_at_the_limit(void *context)
 {
     for (unsigned strict = 0; strict < 2; strict++) {
         struct pressed *test = calloc(1, sizeof(*test));
         child_that(test != NULL);
         begin_pressed(test, *(enum kva_mechanism *)context, strict == 1);
-        live_pressed(test, 60);
+        random_calls(test, 60);
         free(test);
     }
     return 0;
 }
 
-/** The stretch is the parent's, and so is what is open in it. */
-static int live_on_at_the_limit(void *context)
+/** The reservation and its open pages are the parent's. */
+static int random_calls_in_child(void *context)
 {
-    live_pressed(context, 61);
+    random_calls(context, 61);
     return 0;
 }
 
-/** All that the program has is locked, when half of it is open: such pages take no markers, and are not
- *  dropped by advice. */
-static int live_locked_at_the_limit(void *context)
+/** All of the program's memory is locked while half of the pages are open: locked pages take no markers, and
+ *  advice does not drop them. */
+static int random_calls_when_locked(void *context)
 {
     struct pressed *test = calloc(1, sizeof(*test));
 
@@ -1768,19 +1768,19 @@ static int live_locked_at_the_limit(void *context)
     if (mlockall(MCL_CURRENT) != 0)
         return 77;
     test->counts = false; /* the program splits mappings */
-    live_pressed(test, 62);
+    random_calls(test, 62);
     free(test);
     return 0;
 }
 
-/** All that the program has is locked after the stretch was made: markers are refused, mappings are not. */
+/** All memory is locked after the reservation was made: the kernel refuses markers, but not mappings. */
 static int open_locked(void *context)
 {
     struct source source = source_of(*(enum kva_mechanism *)context, 64, 1);
 
     child_that(open_some(&source, 3, 2) == KVA_OK);
     if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0)
-        return 77; /* not allowed here */
+        return 77; /* not permitted here */
     for (uint64_t i = 0; i < 200; i++) {
         child_that(open_some(&source, 600 + 8 * i, 1 + i % 4) == KVA_OK);
         memory(&source, 600 + 8 * i)[0] = 1;
@@ -1803,8 +1803,8 @@ static int open_locked(void *context)
     return 0;
 }
 
-/** A bind asks for room only where it makes mappings more: what was bound can be bound as before, however few
- *  are left. */
+/** A bind needs room only if it adds mappings: an old binding can be restored however few mappings are
+ *  left. */
 static int undo_binds(void *context)
 {
     const uint64_t allowed = test_number_in("/proc/sys/vm/max_map_count", 0);
@@ -1837,8 +1837,8 @@ static int undo_binds(void *context)
     return 0;
 }
 
-/** An owner's file in the middle of areas that share a mapping, where none is left to divide it: no stale
- *  write reaches the file. */
+/** An owner has mapped a file in the middle of areas that share a mapping, and no mapping is left to divide
+ *  it. No stale write reaches the file. */
 static int dismiss_a_file(void *context)
 {
     const uint64_t allowed = test_number_in("/proc/sys/vm/max_map_count", 0);
@@ -1866,8 +1866,8 @@ static int dismiss_a_file(void *context)
     return 0;
 }
 
-/** At each distance from the limit, every call: what is closed faults or is counted as weak, nothing is lost,
- *  and when there is room again, so has the weakness. */
+/** Every call at each distance from the limit: closed pages fault or are counted as failed unmaps, nothing is
+ *  lost, and when there is room, all failed unmaps are completed. */
 static void test_calls_at_the_limit(void **state)
 {
     enum kva_mechanism mechanism;
@@ -1876,26 +1876,26 @@ static void test_calls_at_the_limit(void **state)
     if (!test_can_reach_map_limit("calls at the limit on mappings"))
         return;
     for_each_mechanism (mechanism, k) {
-        struct test_child child = test_in_child(each_by_itself, &mechanism);
+        struct test_child child = test_in_child(play_all_pressures, &mechanism);
         test_expect_success(&child, test_mechanism_name(mechanism));
         child = test_in_child(release_at_the_limit, &mechanism);
         test_expect_success(&child, test_mechanism_name(mechanism));
-        child = test_in_child(live_at_the_limit, &mechanism);
+        child = test_in_child(random_calls_at_the_limit, &mechanism);
         test_expect_success(&child, test_mechanism_name(mechanism));
         struct pressed *test = calloc(1, sizeof(*test));
         assert_non_null(test);
         begin_pressed(test, mechanism, false);
         for (uint64_t at = 0; at + 40 < PRIVATE_PAGES; at += 80)
             assert_int_equal(open_and_stamp(test, at, 40, false), KVA_OK);
-        child = test_in_child(live_on_at_the_limit, test);
+        child = test_in_child(random_calls_in_child, test);
         test_expect_success(&child, test_mechanism_name(mechanism));
         end_pressed(test);
         free(test);
     }
-    test_locking_on_each_mechanism(live_locked_at_the_limit);
+    test_locking_on_each_mechanism(random_calls_when_locked);
 }
 
-/** Works of children that are near the limit on mappings. */
+/** Run a child near the limit on mappings, for each mechanism. */
 static void at_the_limit(const char *what, int (*work)(void *context))
 {
     enum kva_mechanism mechanism;
@@ -1912,7 +1912,8 @@ static void test_binds_are_undone_at_the_limit(void **state)
 {
     (void)state;
     if (policy_of(&page) < 0)
-        print_message("left out, as the kernel does not tell: policies at the limit on mappings\n");
+        print_message(
+            "left out, because the kernel does not report policies: policies at the limit on mappings\n");
     else
         at_the_limit("policies at the limit on mappings", undo_binds);
 }
@@ -1929,9 +1930,9 @@ static void test_locked_afterwards(void **state)
     test_locking_on_each_mechanism(open_locked);
 }
 
-/* -------------------------------------------------------------------------------------------- the reserve */
+/* ---------------------------------------------------------------------------------------------- reserving */
 
-static unsigned large_maps; /* refused so far */
+static unsigned large_maps; /* refused calls */
 
 static bool refuse_two_large(enum call call, void *at, int what, int flags)
 {
@@ -1939,8 +1940,8 @@ static bool refuse_two_large(enum call call, void *at, int what, int flags)
     return call == MMAP && what == PROT_NONE && (flags & MAP_NORESERVE) != 0 && ++large_maps <= 2;
 }
 
-/** A stretch that is halved keeps a page for frames. */
-static void test_a_page_for_frames_is_kept(void **state)
+/** A reservation that is halved keeps a page for frames. */
+static void test_halved_reservation_keeps_frames(void **state)
 {
     struct source source = {
         .pages = kva_pages_host(KVA_MECHANISM_BEST),
@@ -1959,19 +1960,19 @@ static void test_a_page_for_frames_is_kept(void **state)
     end(&source);
 }
 
-static void *squatter;
+static void *taken_place;
 
-/** Another thread is faster: it takes the place that was found. */
+/** Another thread takes the place that was found first. */
 static bool take_the_place(enum call call, void *at, int what, int flags)
 {
-    if (call != MMAP || what != PROT_NONE || (flags & MAP_FIXED_NOREPLACE) == 0 || squatter != NULL)
+    if (call != MMAP || what != PROT_NONE || (flags & MAP_FIXED_NOREPLACE) == 0 || taken_place != NULL)
         return false;
-    squatter = at;
+    taken_place = at;
     (void)mmap(at, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
     return false;
 }
 
-static void test_a_place_that_was_taken(void **state)
+static void test_place_taken_after_the_search(void **state)
 {
     struct source source = {
         .pages = kva_pages_host(KVA_MECHANISM_BEST),
@@ -1979,7 +1980,7 @@ static void test_a_place_that_was_taken(void **state)
     };
 
     (void)state;
-    const size_t room = 256 * TEST_MIB; /* somewhere */
+    const size_t room = 256 * TEST_MIB; /* any free addresses */
     void *gap = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     assert_ptr_not_equal(gap, MAP_FAILED);
     munmap(gap, room);
@@ -1989,23 +1990,23 @@ static void test_a_place_that_was_taken(void **state)
     enum kva_status status = source.pages.reserve(source.pages.context, &source.reservation);
     refuses = NULL;
     assert_int_equal(status, KVA_OK);
-    assert_non_null(squatter);
+    assert_non_null(taken_place);
     assert_int_equal(source.reservation.bytes, 64 * TEST_MIB);
     end(&source);
-    munmap(squatter, page);
+    munmap(taken_place, page);
 }
 
-/* ----------------------------------------------------------- without the list of mappings, or descriptors */
+/* --------------------------------------------------- without the list of mappings, or without descriptors */
 
-/** A window of addresses that nobody else uses, and a stretch to be reserved in it. */
+/** A window of free addresses, to reserve in. */
 struct window {
     uint64_t first;
     uint64_t bytes;
 };
 
-static const uint64_t step = 2 * TEST_MIB; /* stretches begin at multiples of it, where pages are 4 KiB */
+static const uint64_t step = 2 * TEST_MIB; /* reservations begin at its multiples if pages are 4 KiB */
 
-/** Find such a window; its first address is a multiple of its size. */
+/** Find a free window. Its first address is a multiple of its size. */
 static struct window window_of(uint64_t bytes)
 {
     struct window window = {0, bytes};
@@ -2018,7 +2019,7 @@ static struct window window_of(uint64_t bytes)
     return window;
 }
 
-/** Let somebody have the addresses [from, from + bytes) of a window. */
+/** Map the addresses [from, from + bytes) of a window. */
 static void occupy(const struct window *window, uint64_t from, uint64_t bytes)
 {
     void *at = (void *)(uintptr_t)(window->first + from);
@@ -2033,7 +2034,7 @@ static void vacate(const struct window *window)
     munmap((void *)(uintptr_t)window->first, (size_t)window->bytes);
 }
 
-/** Reserve in [min, max], and give it back: where was it? */
+/** Reserve in [min, max] and release; `reservation` keeps the place. */
 static enum kva_status place_in(uint64_t min, uint64_t max, uint64_t bytes, uint64_t least,
                                 struct kva_reservation *reservation)
 {
@@ -2057,8 +2058,8 @@ static enum kva_status place_without_files(uint64_t min, uint64_t max, uint64_t 
     return status;
 }
 
-/** A window that is just as large as what is wanted: that place, or none. */
-static void test_a_fixed_place_without_the_list(void **state)
+/** A window as large as the request has one place. */
+static void test_fixed_place_without_the_list(void **state)
 {
     struct window window = window_of(64 * TEST_MIB);
     uint64_t last = window.first + window.bytes - 1;
@@ -2067,7 +2068,8 @@ static void test_a_fixed_place_without_the_list(void **state)
     (void)state;
     assert_int_equal(place_without_files(window.first, last, window.bytes, window.bytes, &reservation),
                      KVA_OK);
-    assert_int_equal(reservation.first, window.first + page); /* the closed page in front has the first */
+    /* The closed page in front is at window.first. */
+    assert_int_equal(reservation.first, window.first + page);
     assert_int_equal(tries, 1);
     occupy(&window, 33 * TEST_MIB, page);
     assert_int_equal(place_without_files(window.first, last, window.bytes, window.bytes, &reservation),
@@ -2075,8 +2077,8 @@ static void test_a_fixed_place_without_the_list(void **state)
     assert_int_equal(tries, 1);
     assert_int_equal(place_without_files(window.first, last, window.bytes, 32 * TEST_MIB, &reservation),
                      KVA_OK);
-    assert_int_equal(reservation.first,
-                     window.first + page); /* half of it, and the closed page is the first */
+    /* Half of it, after the closed page. */
+    assert_int_equal(reservation.first, window.first + page);
     assert_int_equal(reservation.bytes, 32 * TEST_MIB - page);
     assert_int_equal(place_without_files(window.first, last - 1, window.bytes, window.bytes, &reservation),
                      KVA_ENOSPC);
@@ -2084,7 +2086,7 @@ static void test_a_fixed_place_without_the_list(void **state)
     vacate(&window);
 }
 
-/** In a window of few places the answer is that of the list: the lowest gap, or that there is none. */
+/** In a window of few places the result is the same as with the list: the lowest gap, or KVA_ENOSPC. */
 static void test_the_lowest_gap_without_the_list(void **state)
 {
     struct test_rng rng = test_rng_of(11);
@@ -2130,9 +2132,9 @@ static void test_an_open_window_without_the_list(void **state)
     assert_true(reservation.first <= UINTPTR_MAX / 2);
 }
 
-static uint64_t taken_below;  /* the places that are said to be taken */
-static uint64_t last_tried;   /* of them */
-static uint64_t longest_jump; /* from one to the next */
+static uint64_t taken_below;  /* places below it are reported as taken */
+static uint64_t last_tried;   /* the last of these places */
+static uint64_t longest_jump; /* between consecutive places */
 
 static bool refuse_places(enum call call, void *at, int what, int flags)
 {
@@ -2141,15 +2143,15 @@ static bool refuse_places(enum call call, void *at, int what, int flags)
     (void)what;
     if (call != MMAP || (flags & MAP_FIXED_NOREPLACE) == 0 || place >= taken_below)
         return false;
-    if (place > last_tried &&
-        place - last_tried > longest_jump) /* from the last one of a pass it goes back */
+    /* A new pass begins at the lowest place: that is no jump. */
+    if (place > last_tried && place - last_tried > longest_jump)
         longest_jump = place - last_tried;
     last_tried = place;
     return true;
 }
 
-/** A window with more places than are tried: they are tried all over it, to its end, and then it is said that
- *  there is none. */
+/** A window with more places than are tried: the tries are spread over the whole window, and then KVA_ENOSPC
+ *  is returned. */
 static void test_a_large_window_without_the_list(void **state)
 {
     const uint64_t bytes = 64 * TEST_MIB;
@@ -2158,14 +2160,14 @@ static void test_a_large_window_without_the_list(void **state)
 
     (void)state;
     if (sizeof(void *) < 8) {
-        print_message("left out: there are no such windows\n");
+        print_message("left out, because the address space is too small: large windows\n");
         return;
     }
     if (test_under_valgrind()) {
-        print_message("left out under valgrind, which keeps places in such a window for itself\n");
+        print_message("left out, because Valgrind takes addresses in large windows\n");
         return;
     }
-    struct window window = window_of(bytes); /* at the end of the large one */
+    struct window window = window_of(bytes); /* at the end of the large window */
     uint64_t last = window.first + window.bytes - 1;
     uint64_t first = last - (room - 1);
     refuses = refuse_places;
@@ -2182,11 +2184,11 @@ static void test_a_large_window_without_the_list(void **state)
     assert_int_equal(reservation.first, window.first + page);
     assert_int_equal(nowhere, KVA_ENOSPC);
     assert_int_equal(last_tried, window.first);
-    assert_in_range(tries, 8000, 8200); /* with room for a closed page in front, and then without */
+    assert_in_range(tries, 8000, 8200); /* first with room for a closed page in front, then without */
     assert_in_range(longest_jump, room / 4096, room / 4096 + step);
 }
 
-static unsigned races; /* so many places are taken between the look and the call */
+static unsigned races; /* places that are taken between the look and the call */
 
 static bool refuse_raced_places(enum call call, void *at, int what, int flags)
 {
@@ -2198,7 +2200,7 @@ static bool refuse_raced_places(enum call call, void *at, int what, int flags)
     return true;
 }
 
-/** Where the process' first mapping begins. */
+/** The beginning of the process' first mapping. */
 static uint64_t first_mapping(void)
 {
     FILE *list = fopen("/proc/self/maps", "r");
@@ -2210,20 +2212,20 @@ static uint64_t first_mapping(void)
     return mapping.first;
 }
 
-/** Another thread has the place for a moment, after the look: there is another look, and the place is the
- *  lowest again. So it is in a gap before the first line of the list, too. */
-static void test_a_place_that_was_taken_meanwhile(void **state)
+/** Another thread takes the place for a moment after the look. The source looks again, and finds the lowest
+ *  place again; also in a gap before the first line of the list. */
+static void test_place_taken_for_a_moment(void **state)
 {
     const uint64_t bytes = 4 * TEST_MIB;
     struct window window = window_of(64 * TEST_MIB);
-    const uint64_t below =
-        128 * TEST_MIB; /* and 64 MiB from there; the system keeps less than that for itself */
+    /** The window is the 64 MiB from here on. The system reserves fewer low addresses than that. */
+    const uint64_t below = 128 * TEST_MIB;
     struct kva_reservation reservation;
 
     (void)state;
     for (unsigned low = 0; low < 2; low++) {
         if (low && first_mapping() < below + window.bytes) {
-            print_message("left out: something is mapped low\n");
+            print_message("left out, because low addresses are mapped: a gap before the first mapping\n");
             continue;
         }
         uint64_t first = low ? below : window.first;
@@ -2235,13 +2237,13 @@ static void test_a_place_that_was_taken_meanwhile(void **state)
         refuses = NULL;
         refusal = ENOMEM;
         assert_int_equal(status, KVA_OK);
-        assert_int_equal(reservation.first, first + step); /* the closed page in front has the step's last */
+        assert_int_equal(reservation.first, first + step); /* the closed page lies before it */
         assert_int_equal(tries, 3);
         assert_true(looks >= 3);
     }
 }
 
-/** No limit is known then, and nobody asks for it at each call. */
+/** Without files no limit is known, and calls do not look for it each time. */
 static void test_no_limit_without_files(void **state)
 {
     enum kva_mechanism mechanism;
@@ -2262,8 +2264,8 @@ static void test_no_limit_without_files(void **state)
 
 /* ------------------------------------------------------------------------------------------------- frames */
 
-/** Frames that are given back read as zero, even where no hole can be punched. */
-static void test_drained_without_holes(void **state)
+/** Discarded frames read as zero, even if no hole can be punched. */
+static void test_discard_without_holes(void **state)
 {
     struct frames frames = frames_of(KVA_MECHANISM_BEST);
     const struct source *source = &frames.source;
@@ -2293,37 +2295,37 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pages_of_failed_unmaps_are_zero),
         cmocka_unit_test(test_failed_unmaps_among_others),
-        cmocka_unit_test(test_strange_pages_wait_for_their_replacement),
+        cmocka_unit_test(test_foreign_pages_are_replaced_before_use),
         cmocka_unit_test(test_dismissals_leave_no_mappings),
         cmocka_unit_test(test_lost_policies_come_back),
         cmocka_unit_test(test_lost_policies_leave_owners_alone),
         cmocka_unit_test(test_binds_over_binds),
         cmocka_unit_test(test_binds_beside_binds),
-        cmocka_unit_test(test_binds_that_meet_open_pages),
+        cmocka_unit_test(test_binds_among_open_pages),
         cmocka_unit_test(test_one_node_by_any_number),
         cmocka_unit_test(test_refused_closes_split_nothing),
         cmocka_unit_test(test_failed_unmaps_do_not_add_up),
         cmocka_unit_test(test_closed_by_protection),
-        cmocka_unit_test(test_what_was_denied_merges_less),
+        cmocka_unit_test(test_denied_pages_merge_less),
         cmocka_unit_test(test_huge_pages_do_not_add_up),
-        cmocka_unit_test(test_at_least_as_many_are_counted),
-        cmocka_unit_test(test_a_child_counts_as_well),
-        cmocka_unit_test(test_the_share_comes_back),
-        cmocka_unit_test(test_a_range_is_closed_by_one_call),
+        cmocka_unit_test(test_all_mappings_are_counted),
+        cmocka_unit_test(test_child_counts_mappings),
+        cmocka_unit_test(test_share_is_returned),
+        cmocka_unit_test(test_one_call_closes_a_range),
         cmocka_unit_test(test_limit_on_mappings),
         cmocka_unit_test(test_calls_at_the_limit),
         cmocka_unit_test(test_binds_are_undone_at_the_limit),
         cmocka_unit_test(test_files_of_owners_at_the_limit),
         cmocka_unit_test(test_locked_afterwards),
-        cmocka_unit_test(test_a_page_for_frames_is_kept),
-        cmocka_unit_test(test_a_place_that_was_taken),
-        cmocka_unit_test(test_a_fixed_place_without_the_list),
+        cmocka_unit_test(test_halved_reservation_keeps_frames),
+        cmocka_unit_test(test_place_taken_after_the_search),
+        cmocka_unit_test(test_fixed_place_without_the_list),
         cmocka_unit_test(test_the_lowest_gap_without_the_list),
         cmocka_unit_test(test_an_open_window_without_the_list),
         cmocka_unit_test(test_a_large_window_without_the_list),
-        cmocka_unit_test(test_a_place_that_was_taken_meanwhile),
+        cmocka_unit_test(test_place_taken_for_a_moment),
         cmocka_unit_test(test_no_limit_without_files),
-        cmocka_unit_test(test_drained_without_holes),
+        cmocka_unit_test(test_discard_without_holes),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }

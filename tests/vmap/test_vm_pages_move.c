@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Moving frames under their maps: the Linux page source alone, without an instance over it.
+ * Moving mapped frames: the Linux page source alone, without an instance over it.
  *
- * The linker binds this program's calls to the functions below (--wrap), as in test_vm_pages.c. In the thread
- * that moves they are the points at which it is stopped, refused or interrupted; so every moment between two
- * of its system calls is seen by the other threads.
+ * The linker binds this program's calls to the functions below (--wrap), as in test_vm_pages.c. In the moving
+ * thread ("the mover") they are the points at which it is stopped, refused or interrupted, so that other
+ * threads run between any two of its system calls.
  *
  * Where the system cannot hold stores back (32-bit kernels, 64-bit Arm before Linux 6.10, emulators), mapped
- * frames do not move, which is what is tested there. Under valgrind the calls are refused: it runs one thread
- * at a time, and a thread that waits for a page would keep the others from running.
+ * frames do not move; the tests expect that. Under Valgrind userfaultfd is refused: Valgrind runs one thread
+ * at a time, and a thread that waits for a page would block the others.
  */
 #define _GNU_SOURCE
 #include "../../ports/linux/userfault.h"
@@ -44,14 +44,14 @@ enum call { MMAP, MADVISE, READ, WRITE, SEEK, PUNCH, NEW_GATE, CONTROL };
 static _Thread_local struct plan {
     bool on;           /* this thread is the mover */
     unsigned calls;    /* so far */
-    unsigned refuse;   /* this call, from 1; 0: none */
-    unsigned more;     /* so many after it, too */
+    unsigned refuse;   /* number of the first refused call, from 1; 0: none */
+    unsigned more;     /* refused calls after it */
     int refusal;       /* errno */
-    unsigned refused;  /* what these were: bits by enum call */
-    bool leaves_holes; /* an mmap that is refused unmaps what was there, as before Linux 6.12 */
-    unsigned stop;     /* at this point, from 1; there is one before each call, and one after it */
+    unsigned refused;  /* kinds of the refused calls: bits by enum call */
+    bool leaves_holes; /* a refused mmap unmaps the old pages, as before Linux 6.12 */
+    unsigned stop;     /* the point to sleep at, from 1; there is one before and one after each call */
     unsigned points;
-    void (*at_point)(enum call call); /* at each */
+    void (*at_point)(enum call call); /* called at each point */
 } plan;
 
 static bool no_gates; /* a system without userfaultfd */
@@ -69,7 +69,7 @@ static void point(enum call call)
     if (!plan.on)
         return;
     if (plan.at_point) {
-        plan.on = false; /* its own calls are none of the mover's */
+        plan.on = false; /* calls of at_point are not the mover's */
         plan.at_point(call);
         plan.on = true;
     }
@@ -77,7 +77,7 @@ static void point(enum call call)
         sleep_a_little();
 }
 
-/** Before a call: whether it is refused. */
+/** Before a call: whether to refuse it. */
 static bool refused(enum call call)
 {
     point(call);
@@ -91,7 +91,7 @@ static bool refused(enum call call)
     return true;
 }
 
-/** After a call: its result, and errno as it left it. */
+/** After a call: return its result with its errno. */
 #define AFTER(kind, type, result)                                                                            \
     do {                                                                                                     \
         type after = (result);                                                                               \
@@ -106,8 +106,7 @@ static bool was_refused(enum call call)
     return (plan.refused >> call & 1) != 0;
 }
 
-/** A call that is passed on unless it is refused. The names with 64 are those that a host with offsets of 32
- *  bits calls. */
+/** Pass a call on unless it is refused. A host with 32-bit offsets calls the names with 64. */
 #define WRAP(kind, type, failed, name, parameters, arguments)                                                \
     type __real_##name parameters;                                                                           \
     type __wrap_##name parameters;                                                                           \
@@ -139,7 +138,7 @@ WRAP(PUNCH, int, -1, fallocate64, (int file, int mode, off64_t at, off64_t bytes
 long __real_syscall(long number, ...);
 long __wrap_syscall(long number, ...);
 
-/** Which of the calls a number is: the library maps what is in use by it. */
+/** Whether a system call counts, and as which call: the library maps over pages in use by SYS_mmap. */
 static bool is_watched(long number, enum call *call)
 {
     *call = number == SYS_userfaultfd ? NEW_GATE : CONTROL;
@@ -184,7 +183,7 @@ long __wrap_syscall(long number, ...)
     return result;
 }
 
-/** Whether the system can hold back who touches shared memory: what the library needs, by itself. */
+/** Whether the system can hold back threads that touch shared memory. Does not use the library. */
 static bool has_gate(void)
 {
     const uint64_t spec = 1 << 12 | 1 << 10 | 1 << 5; /* write protection of shared memory; minor; missing */
@@ -207,15 +206,15 @@ enum { PLACES = 256, PAGES = 64, MAPS = 8 };
 
 static enum kva_mechanism mechanism = KVA_MECHANISM_BEST;
 
-/** A stretch, a movable pool, and maps of it. */
+/** A reservation, a movable frame set, and maps of it. */
 struct world {
     struct kva_pages pages;
     struct kva_reservation reservation;
     void *frame_set;
-    uint64_t place_of[PAGES]; /* that a page shows; UINT64_MAX: it is closed */
+    uint64_t place_of[PAGES]; /* the place that a page maps; UINT64_MAX: closed */
     struct kva_pages_map maps[MAPS];
     size_t map_count;
-    uint64_t apart; /* the page that a map begins with in any case */
+    uint64_t apart; /* a page at which a new run begins in any case */
 };
 
 static uint64_t address(const struct world *world, uint64_t number)
@@ -279,7 +278,7 @@ static void unmap(struct world *world, uint64_t number, uint64_t count)
         world->place_of[number + i] = UINT64_MAX;
 }
 
-/** The pages that show frames of a range, as runs. */
+/** Find the runs of pages that map frames of a range. */
 static void find_maps(struct world *world, uint64_t from, uint64_t count)
 {
     world->map_count = 0;
@@ -308,7 +307,7 @@ static bool next_map(void *context, uint64_t *cursor, struct kva_pages_map *map_
     return true;
 }
 
-/** Move frames, by the plan that is set. */
+/** Move frames, with the current plan. */
 static enum kva_status move(struct world *world, uint64_t from, uint64_t to, uint64_t count)
 {
     struct kva_pages_move spec = {world->frame_set, from, to, count, next_map, world};
@@ -338,7 +337,7 @@ static uint64_t pages_in_file(const struct world *world)
     return (uint64_t)about.st_blocks * 512 / page;
 }
 
-/** The first word of a place, without a map; 0 for a hole. */
+/** The first word of a place, read from the file; 0 for a hole. */
 static uint64_t word_at(const struct world *world, uint64_t place)
 {
     uint64_t value = 1;
@@ -355,9 +354,9 @@ static struct kva_pages_stats stats_of(const struct world *world)
     return stats;
 }
 
-/* -------------------------------------------------------------------------------------- the kernel's word */
+/* -------------------------------------------------------------------------------------- the kernel's view */
 
-/** The mappings that lie in the stretch. */
+/** Count the mappings in the reservation. */
 static uint64_t mappings_in(const struct world *world)
 {
     FILE *maps = fopen("/proc/self/maps", "r");
@@ -372,8 +371,8 @@ static uint64_t mappings_in(const struct world *world)
     return count;
 }
 
-/** Fail unless each page shows the place that it should, and is registered nowhere. Where the kernel is
- *  emulated, what it says may be about the emulator. */
+/** Fail unless each page maps its place, and is not registered with a userfaultfd. An emulator may report its
+ *  own mappings. */
 static void expect_maps(const struct world *world, const char *what)
 {
     if (test_is_emulated() || test_under_valgrind())
@@ -393,7 +392,7 @@ static void expect_maps(const struct world *world, const char *what)
             check_that(is_map == (world->place_of[i] != UINT64_MAX), "%s: page %" PRIu64 ":%s", what, i,
                        mapping.about);
             check_that(!is_map || (offset + (at - mapping.first)) / page == world->place_of[i],
-                       "%s: page %" PRIu64 " does not show place %" PRIu64 ":%s", what, i, world->place_of[i],
+                       "%s: page %" PRIu64 " does not map place %" PRIu64 ":%s", what, i, world->place_of[i],
                        mapping.about);
             check_that(!strstr(mapping.flags, " uw") && !strstr(mapping.flags, " um") &&
                            !strstr(mapping.flags, " ui"),
@@ -418,17 +417,17 @@ static enum kva_pages_use use_of(void *context, uint64_t at, uint64_t *end)
     return world->place_of[(at - first) / page] == UINT64_MAX ? KVA_PAGES_IDLE : KVA_PAGES_MAPPED;
 }
 
-static void *pool_number(void *context, size_t number)
+static void *frame_set_number(void *context, size_t number)
 {
     const struct world *world = context;
 
     return number == 0 ? world->frame_set : NULL;
 }
 
-/** What the source's own check says. */
+/** The result of the source's own check. */
 static const char *check(struct world *world)
 {
-    const struct kva_pages_view view = {use_of, pool_number, world};
+    const struct kva_pages_view view = {use_of, frame_set_number, world};
     uint64_t at;
 
     return world->pages.check(world->pages.context, world->reservation.handle, &view, &at);
@@ -442,8 +441,8 @@ static void expect_sound(struct world *world, const char *what)
     expect_maps(world, what);
 }
 
-/** Two maps of frames at places 10 .. 13, one of them in two parts, and a single page; what they hold. The
- *  last frame is not written to. */
+/** Two maps of the frames at places 10 .. 13, one of them in two parts, and a map of a single page. The first
+ *  three frames have contents. */
 static void lay_out(struct world *world)
 {
     begin(world);
@@ -460,16 +459,17 @@ static void expect_contents(const struct world *world, const char *what)
     for (unsigned i = 0; i < 4; i++) {
         uint64_t value = i < 3 ? 1000 + i : 0;
         check_that(load(world, 2 + i, 0) == value && load(world, 20 + i, 0) == value,
-                   "%s: frame %u holds %" PRIu64 " and %" PRIu64, what, i, load(world, 2 + i, 0),
-                   load(world, 20 + i, 0));
+                   "%s: frame %u holds %" PRIu64 " and %" PRIu64 " by its two maps", what, i,
+                   load(world, 2 + i, 0), load(world, 20 + i, 0));
     }
-    check_that(load(world, 40, 0) == 1001, "%s: %" PRIu64, what, load(world, 40, 0));
+    check_that(load(world, 40, 0) == 1001, "%s: page 40 holds %" PRIu64 ", not 1001", what,
+               load(world, 40, 0));
 }
 
 /* ------------------------------------------------------------------------------------------------- moving */
 
-/** Contents and holes get to the new place, all maps show it, the old one is drained; and a store through one
- *  map is read through the others. Without a gate nothing happens. */
+/** Contents and holes move to the new place, all maps refer to it, and the old place is discarded. A store
+ *  through one map is read through the others. Without a gate nothing changes. */
 static void test_frames_move_under_their_maps(void **state)
 {
     struct world world;
@@ -492,14 +492,14 @@ static void test_frames_move_under_their_maps(void **state)
         if (!can)
             break;
     }
-    expect_contents(&world, "moved to and fro");
+    expect_contents(&world, "moved back and forth");
     store(&world, 21, 5, 77);
     assert_int_equal(load(&world, 3, 5), 77);
     assert_int_equal(load(&world, 40, 5), 77);
     finish(&world);
 }
 
-/** Some of the frames of a map: the others stay. */
+/** Move some of the frames of a map; the others stay. */
 static void move_parts_of_maps(void)
 {
     struct world world;
@@ -528,7 +528,7 @@ static void test_parts_of_maps_move(void **state)
     mechanism = KVA_MECHANISM_BEST;
 }
 
-/** More than a buffer's worth, with holes: no page is in the file that was not. */
+/** More frames than the source copies at once, with holes: the file gets no additional pages. */
 static void test_holes_stay_holes(void **state)
 {
     struct world world;
@@ -558,14 +558,14 @@ static void test_holes_stay_holes(void **state)
     finish(&world);
 }
 
-/** What is counted, against the kernel's own list. Where frames come to lie in a row again, the kernel merges
- *  their maps, which is not counted. */
+/** The counted mappings equal the kernel's. Where frames become consecutive again, the kernel merges their
+ *  maps; the source does not count that. */
 static void test_mappings_are_counted(void **state)
 {
     struct world world;
 
     (void)state;
-    if (!has_gate() || !test_is_on_its_own("what is counted of moved maps"))
+    if (!has_gate() || !test_is_on_its_own("counting mappings of moved maps"))
         return;
     begin(&world);
     assert_int_equal(stats_of(&world).mappings, mappings_in(&world));
@@ -587,7 +587,7 @@ static void test_mappings_are_counted(void **state)
     finish(&world);
 }
 
-/** Nothing shows the frames: they move on every system. */
+/** Frames without maps move on every system. */
 static void test_frames_without_maps_move(void **state)
 {
     struct world world;
@@ -606,7 +606,7 @@ static void test_frames_without_maps_move(void **state)
     finish(&world);
 }
 
-/** A system that has no userfaultfd for us is asked once; one that has no descriptor, each time. */
+/** If the system has no userfaultfd, the source asks once; if it has no free descriptor, each time. */
 static void test_systems_without_a_gate(void **state)
 {
     struct world world;
@@ -621,7 +621,7 @@ static void test_systems_without_a_gate(void **state)
     assert_int_equal(gates_opened, opened + 1);
     expect_contents(&world, "no gate");
     expect_sound(&world, "no gate");
-    assert_int_equal(move(&world, 30, 100, 4), KVA_OK); /* not mapped */
+    assert_int_equal(move(&world, 30, 100, 4), KVA_OK); /* frames without maps */
     no_gates = had_none;
     finish(&world);
     if (!has_gate())
@@ -642,7 +642,8 @@ static void test_systems_without_a_gate(void **state)
     }
 }
 
-/** Marks that others have put on maps are found; that of movable maps is theirs alone. */
+/** The check finds attributes that others have set on maps; MADV_DONTFORK is expected on movable maps
+ *  only. */
 static void test_check_knows_movable_maps(void **state)
 {
     struct world world;
@@ -671,7 +672,7 @@ static void test_check_knows_movable_maps(void **state)
     finish(&world);
 }
 
-/** Asking for huge pages changes no contents, and no attribute. */
+/** A request for huge pages changes neither contents nor attributes. */
 static void test_collapse_changes_nothing(void **state)
 {
     struct kva_pages pages = kva_pages_host(KVA_MECHANISM_BEST);
@@ -701,9 +702,9 @@ static void test_collapse_changes_nothing(void **state)
 
 enum { HUGE_BLOCKS = 4 };
 
-/** Two maps of whole huge pages: the first block of a pool. */
+/** Two maps of the first block of a frame set, by whole huge pages. */
 struct huge_world {
-    struct world world; /* its maps are these */
+    struct world world; /* its maps are at[] */
     uint64_t huge;
     uint64_t at[2];
 };
@@ -746,7 +747,7 @@ static void expect_huge(const struct huge_world *huge)
     }
 }
 
-/** Move some of the pages from block to block. */
+/** Move `count` pages from block `from` to block `to`. */
 static void move_huge(struct huge_world *huge, uint64_t first, uint64_t count, uint64_t from, uint64_t to)
 {
     struct world *world = &huge->world;
@@ -760,7 +761,7 @@ static void move_huge(struct huge_world *huge, uint64_t first, uint64_t count, u
     assert_int_equal(world->pages.move(world->pages.context, world->reservation.handle, &spec), KVA_OK);
 }
 
-/** Maps by huge pages, where the system gives them, move as a whole and in parts. */
+/** Maps with huge pages move as a whole and in parts. */
 static void test_huge_maps_move(void **state)
 {
     struct huge_world huge = {.world = {.pages = kva_pages_host(KVA_MECHANISM_BEST)}};
@@ -783,17 +784,17 @@ static void test_huge_maps_move(void **state)
     finish(&huge.world);
 }
 
-/* ----------------------------------------------------------------------------------------- beside threads */
+/* ------------------------------------------------------------------------------------- with other threads */
 
 enum { THREADS = 4 };
 
-/** A thread that stores to words of its own through one map and loads them through another, without pause;
- *  and sees others' words grow. The last one keeps to the frame with three maps, so that no other holds it
- *  up. */
+/** A thread that stores to its own words through one map and loads them through another, without a pause; it
+ *  also checks that no other thread's word decreases. The last thread uses only the frame with three maps,
+ *  so that other frames do not hold it up. */
 struct traffic {
     const struct world *world;
-    unsigned number; /* of the thread: its word in each frame, from 1 */
-    uint64_t rounds; /* that it has done */
+    unsigned number; /* of the thread; also the index of its word, from 1 */
+    uint64_t rounds; /* completed rounds */
     atomic_bool *over;
     const char *wrong;
 };
@@ -803,7 +804,7 @@ static bool has_frame(unsigned number, unsigned frame)
     return number < THREADS || frame == 1;
 }
 
-/** The pages that show frame `frame` of four, in turn. */
+/** The pages that map frame `frame`, in turn. */
 static uint64_t page_of(unsigned frame, uint64_t turn)
 {
     if (frame == 1 && turn % 3 == 2)
@@ -811,17 +812,17 @@ static uint64_t page_of(unsigned frame, uint64_t turn)
     return (turn % 2 == 0 ? 2 : 20) + frame;
 }
 
-static void look_at_another(struct traffic *traffic, unsigned frame, uint64_t round)
+static void expect_no_older_word(struct traffic *traffic, unsigned frame, uint64_t round)
 {
     unsigned other = 1 + traffic->number % THREADS;
     uint64_t before = load(traffic->world, page_of(frame, round), other);
     uint64_t then = load(traffic->world, page_of(frame, round + 1), other);
 
     if (then < before)
-        traffic->wrong = "another thread's word was larger through another map, before";
+        traffic->wrong = "a word of another thread was larger through another map before";
 }
 
-static void *go_on(void *argument)
+static void *store_and_load(void *argument)
 {
     struct traffic *traffic = argument;
 
@@ -831,12 +832,12 @@ static void *go_on(void *argument)
             if (!has_frame(traffic->number, frame))
                 continue;
             if (load(traffic->world, page_of(frame, round + 1), traffic->number) != round - 1)
-                traffic->wrong = "a word is not what it was";
+                traffic->wrong = "a word does not hold its last store";
             store(traffic->world, page_of(frame, round), traffic->number, round);
             if (load(traffic->world, page_of(frame, round + 1), traffic->number) != round ||
                 load(traffic->world, page_of(frame, round + 2), traffic->number) != round)
                 traffic->wrong = "a store through one map was not seen through another";
-            look_at_another(traffic, frame, round);
+            expect_no_older_word(traffic, frame, round);
         }
         if (round % 64 == 0)
             (void)sched_yield();
@@ -855,11 +856,11 @@ static void start(struct crew *crew, const struct world *world)
     atomic_store(&crew->over, false);
     for (unsigned i = 0; i < THREADS; i++) {
         crew->traffic[i] = (struct traffic){.world = world, .number = i + 1, .over = &crew->over};
-        assert_int_equal(pthread_create(&crew->threads[i], NULL, go_on, &crew->traffic[i]), 0);
+        assert_int_equal(pthread_create(&crew->threads[i], NULL, store_and_load, &crew->traffic[i]), 0);
     }
 }
 
-/** End the threads. All that they have stored must be there, through every map. */
+/** End the threads. Fail unless all their stores are visible through every map. */
 static void stop(struct crew *crew, const struct world *world, const char *what, unsigned number)
 {
     atomic_store(&crew->over, true);
@@ -871,14 +872,14 @@ static void stop(struct crew *crew, const struct world *world, const char *what,
             for (uint64_t turn = 0; turn < 3 && has_frame(i + 1, frame); turn++) {
                 uint64_t value = load(world, page_of(frame, turn), i + 1);
                 check_that(value == crew->traffic[i].rounds,
-                           "%s %u: thread %u has stored %" PRIu64 " to frame %u, but there is %" PRIu64, what,
+                           "%s %u: thread %u stored %" PRIu64 " to frame %u, which holds %" PRIu64, what,
                            number, i, crew->traffic[i].rounds, frame, value);
             }
         }
     }
 }
 
-/** Frames move to and fro without pause. */
+/** Frames move back and forth without a pause. */
 static void test_no_store_is_lost(void **state)
 {
     struct world world;
@@ -902,8 +903,8 @@ static void test_no_store_is_lost(void **state)
     finish(&world);
 }
 
-/** The mover sleeps before or after each of its calls, in turn, while the others go on. */
-static void test_a_mover_that_stops_anywhere(void **state)
+/** The mover sleeps before or after each of its calls, in turn, while the others run. */
+static void test_mover_stops_at_each_point(void **state)
 {
     struct world world;
     struct crew crew;
@@ -930,14 +931,14 @@ static void test_a_mover_that_stops_anywhere(void **state)
     print_message("visited %u points\n", visited);
 }
 
-/** Threads that wait for the mover to stop, then store to a frame that nobody has written to through one map
- *  and load it through the other. */
+/** Threads that wait for the mover to stop, then store to a hole through one map and load it through the
+ *  other. */
 struct first_store {
     const struct world *world;
     unsigned number; /* of the thread: its word in the frame */
     uint64_t to;     /* the page it stores to */
-    uint64_t from;   /* the one it loads */
-    uint64_t before; /* what it has loaded before its store, and after it */
+    uint64_t from;   /* the page it loads */
+    uint64_t before; /* loaded before its store, and after it */
     uint64_t after;
 };
 
@@ -958,7 +959,7 @@ static void *store_first(void *argument)
     return NULL;
 }
 
-/** Both threads have time to come as far as the mover lets them. */
+/** Give both threads time to run as far as the mover lets them. */
 static void give_turn(enum call call)
 {
     (void)call;
@@ -969,8 +970,8 @@ static void give_turn(enum call call)
         sleep_a_little();
 }
 
-/** Holes are seen alike through all maps, too: the first store may come at any moment of a move. */
-static void test_holes_are_seen_alike(void **state)
+/** All maps agree on holes: the first store may happen at any point of a move. */
+static void test_maps_agree_on_holes(void **state)
 {
     struct world world;
     bool reached = true;
@@ -994,15 +995,15 @@ static void test_holes_are_seen_alike(void **state)
         for (unsigned i = 0; i < 2; i++) {
             assert_int_equal(pthread_join(threads[i], NULL), 0);
             check_that(firsts[i].before == 0 && firsts[i].after == 5,
-                       "point %u: thread %u has loaded %" PRIu64 ", and %" PRIu64 " after its store", turn_at,
-                       i, firsts[i].before, firsts[i].after);
+                       "point %u: thread %u loaded %" PRIu64 ", and %" PRIu64 " after its store", turn_at, i,
+                       firsts[i].before, firsts[i].after);
         }
         expect_contents(&world, "holes beside threads");
         finish(&world);
     }
 }
 
-/** Whether the kernel can protect a range of several mappings by one call: Linux 6.3 and later. */
+/** Whether one call can protect a range of several mappings: Linux 6.3 and later. */
 static bool protects_several(void)
 {
     struct utsname name;
@@ -1013,7 +1014,7 @@ static bool protects_several(void)
     return major > 6 || (major == 6 && *minor == '.' && strtoul(minor + 1, NULL, 10) >= 3);
 }
 
-/** Memory that the owner has locked, also a part of a map: it moves, and is locked no more. */
+/** Maps that the owner has locked in part or as a whole move, and are not locked afterwards. */
 static void test_locked_maps_move(void **state)
 {
     struct world world;
@@ -1042,49 +1043,49 @@ static void test_locked_maps_move(void **state)
     finish(&world);
 }
 
-/** What a plan's refusals cannot but leave behind: a map without the mark, if that is refused for good; and
- *  what could neither be drained nor cleared. */
+/** Refusals may leave these: a map without MADV_DONTFORK, if that is refused every time; and places that
+ *  could be neither discarded nor overwritten. */
 static bool is_all_marked(void)
 {
     return !was_refused(MADVISE) || plan.more == 0;
 }
 
-static bool is_all_drained(void)
+static bool is_all_discarded(void)
 {
     return !was_refused(PUNCH) || !was_refused(WRITE);
 }
 
-static void expect_drained(const struct world *world, uint64_t place)
+static void expect_discarded(const struct world *world, uint64_t place)
 {
     for (unsigned i = 0; i < 4; i++)
         assert_int_equal(word_at(world, place + i), 0);
 }
 
-/** Call number k of a move is refused, and so many after it: the move is made, or nothing has happened; and
- *  then it is made. */
+/** Calls of a move are refused by the plan. The move succeeds, or changes nothing; the next move succeeds. */
 static void move_by_plan(struct world *world)
 {
     enum kva_status status = move(world, 10, 100, 4);
     const bool marked = is_all_marked();
-    const bool drained = is_all_drained();
+    const bool discarded = is_all_discarded();
 
-    check_that(status == KVA_OK || status == KVA_ENOMEM, "call %u, and %u: %s", plan.refuse, plan.more,
-               kva_status_name(status));
+    check_that(status == KVA_OK || status == KVA_ENOMEM, "call %u and %u more refused: %s", plan.refuse,
+               plan.more, kva_status_name(status));
     plan.refuse = 0;
     plan.stop = 0;
     if (marked)
         expect_sound(world, "refused");
-    if (drained)
-        expect_drained(world, status == KVA_OK ? 10 : 100);
+    if (discarded)
+        expect_discarded(world, status == KVA_OK ? 10 : 100);
     if (status == KVA_OK)
         return;
     assert_int_equal(move(world, 10, 100, 4), KVA_OK);
     expect_sound(world, "after a refusal");
-    if (drained)
-        expect_drained(world, 10);
+    if (discarded)
+        expect_discarded(world, 10);
 }
 
-/** The same beside threads, and the mover is slow from there on. Returns whether there was such a call. */
+/** The same with other threads; the mover is slow after the refusal. Returns whether there was a k-th
+ *  call. */
 static bool refuse_some(unsigned k, unsigned more, int refusal)
 {
     struct world world;
@@ -1120,8 +1121,9 @@ static void test_each_call_is_refused(void **state)
     print_message("visited %u refusals\n", visited);
 }
 
-/** A refusal that lasts: who has begun to show the new place does not give up. */
-static void test_a_refusal_that_lasts(void **state)
+/** Refusals go on for a long time: once a map refers to the new place, the mover repeats the call until it is
+ *  granted. */
+static void test_repeated_refusals(void **state)
 {
     const unsigned tries = 1 + (unsigned)test_scaled(1100);
 
@@ -1149,7 +1151,7 @@ static void test_a_refusal_that_lasts(void **state)
     }
 }
 
-/** Kernels on which a refused mmap unmaps what was there. */
+/** Kernels on which a refused mmap unmaps the old pages. */
 static void test_refusals_that_leave_holes(void **state)
 {
     bool reached = true;
@@ -1190,9 +1192,9 @@ static void interrupt(enum call call)
     (void)raise(SIGUSR1);
 }
 
-/** A handler in the mover's thread that stores to the frames, due at every moment of the move: it runs when
- *  it can. */
-static void test_handlers_may_store(void **state)
+/** A signal handler in the mover's thread stores to the frames. The signal is raised at every point of a
+ *  move, and handled when the mover no longer blocks signals. */
+static void test_signal_handlers_store(void **state)
 {
     struct world world;
     struct sigaction action = {.sa_handler = store_in_handler};
@@ -1218,7 +1220,7 @@ static void test_handlers_may_store(void **state)
 static int pipe_ends[2];
 static unsigned faulted;
 
-/** While stores are held, the kernel does not store for a system call, either. */
+/** While stores are held, system calls that store fail. */
 static void read_into_frame(enum call call)
 {
     char byte = 'x';
@@ -1253,7 +1255,7 @@ static void test_system_calls_get_efault(void **state)
     finish(&world);
 }
 
-/** A system call that reads a frame, at every moment of a move. */
+/** At every point of a move, a system call reads a frame. */
 static void write_from_frame(enum call call)
 {
     char bytes[8];
@@ -1265,8 +1267,8 @@ static void write_from_frame(enum call call)
         assert_int_equal(read(pipe_ends[0], bytes, sizeof bytes), sizeof bytes);
 }
 
-/** Loads are held only where a frame is shown twice: else nobody can see a difference. */
-static void test_loads_go_on(void **state)
+/** Loads are held only if several pages map a frame that moves: else all loads see the same page. */
+static void test_loads_held_only_if_mapped_twice(void **state)
 {
     struct world world;
 
@@ -1286,7 +1288,7 @@ static void test_loads_go_on(void **state)
         plan = (struct plan){.at_point = write_from_frame};
         assert_int_equal(move(&world, 10, 100, 4), KVA_OK);
         plan = (struct plan){.on = false};
-        check_that((faulted > 0) == (twice == 1), "shown twice: %u, failed: %u", twice, faulted);
+        check_that((faulted > 0) == (twice == 1), "mapped twice: %u, failed calls: %u", twice, faulted);
         assert_int_equal(load(&world, 2, 0), 7);
         expect_sound(&world, "loads go on");
         (void)close(pipe_ends[0]);
@@ -1295,7 +1297,7 @@ static void test_loads_go_on(void **state)
     }
 }
 
-/** Threads that load what two frames hold through the second map of them. */
+/** Threads that load words of two frames through the second map. */
 static struct look {
     pthread_t thread;
     uint64_t page;
@@ -1321,19 +1323,19 @@ static void begin_to_look(struct look *look, uint64_t number)
         (void)sched_yield();
 }
 
-/** A system call does not wait: it fails where a thread would. */
+/** A system call fails where a thread would wait. */
 static void expect_held(uint64_t number)
 {
     const ssize_t done = write(pipe_ends[1], (const void *)word(signalled, number, 9), 8);
 
-    check_that(done < 0 && errno == EFAULT, "page %" PRIu64 " is loaded from", number);
+    check_that(done < 0 && errno == EFAULT, "loads from page %" PRIu64 " are not held", number);
 }
 
 static unsigned points_at_mmap;
 
-/** When the first map shows the new place, and the second one does not yet: the third of the points before
- *  and after the calls that show it. What is stored through the first is looked for through the second. */
-static void store_when_one_is_there(enum call call)
+/** Called at every point. At the third point of mmap calls, the first map refers to the new place, and the
+ *  second one not yet. Store through the first, and start threads that load through the second. */
+static void store_through_first_map(enum call call)
 {
     if (call != MMAP || ++points_at_mmap != 3)
         return;
@@ -1347,9 +1349,9 @@ static void store_when_one_is_there(enum call call)
         sleep_a_little();
 }
 
-/** What was stored through a map that shows the new place is loaded through one that shows the old one: the
- *  load waits until that shows the new one, too. Of the two frames the second is a hole, and the first may
- *  be; it may be in the page tables; and a third map may show it. */
+/** A load through a map of the old place waits until that map refers to the new place, and then sees a store
+ *  made through the first map. Of the two frames, the second is a hole. The rounds differ in: whether the
+ *  first is a hole, whether the page tables contain it, and whether a third map refers to it. */
 static void test_loads_wait_for_their_map(void **state)
 {
     struct world world;
@@ -1367,11 +1369,11 @@ static void test_loads_wait_for_their_map(void **state)
         store(&world, 2, 0, 1);
         if (round >= 2) {
             store(&world, 3, 0, 1);
-            assert_int_equal(load(&world, 21, 0), 1); /* in the page tables */
+            assert_int_equal(load(&world, 21, 0), 1); /* now the page tables contain it */
         }
         signalled = &world;
         points_at_mmap = 0;
-        plan = (struct plan){.at_point = store_when_one_is_there};
+        plan = (struct plan){.at_point = store_through_first_map};
         assert_int_equal(move(&world, 10, 100, 4), KVA_OK);
         plan = (struct plan){.on = false};
         assert_true(points_at_mmap > 3);
@@ -1403,11 +1405,11 @@ static void *move_cancelled(void *argument)
     plan = (struct plan){.at_point = cancel_me};
     cancelled_move = move(argument, 10, 100, 4);
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-    check_that(state == PTHREAD_CANCEL_ENABLE, "cancelling is %d", state);
+    check_that(state == PTHREAD_CANCEL_ENABLE, "the cancel state is %d", state);
     return NULL;
 }
 
-/** A thread that is cancelled while it moves frames is so after the move. */
+/** A cancellation during a move takes effect after it. */
 static void test_a_cancelled_mover(void **state)
 {
     struct world world;
@@ -1437,7 +1439,7 @@ static bool is_too_large_pending(void)
     return sigismember(&pending, SIGXFSZ) == 1;
 }
 
-/** Moves that write beyond the limit on the size of files: refused, and that is all. */
+/** Moves that write beyond the limit on the size of files are refused. */
 static void move_beyond_the_limit(struct world *world)
 {
     struct rlimit before;
@@ -1454,7 +1456,8 @@ static void move_beyond_the_limit(struct world *world)
     assert_int_equal(made, KVA_ENOMEM);
 }
 
-/** SIGXFSZ ends a process that does not expect it. One that was there before stays. */
+/** The source raises no SIGXFSZ, which ends a process that does not expect it. A pending SIGXFSZ remains
+ *  pending. */
 static void test_the_limit_on_files(void **state)
 {
     struct world world;
@@ -1490,7 +1493,7 @@ static void test_the_limit_on_files(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------------ forks, limits */
+/* --------------------------------------------------------------------------------------- forks and limits */
 
 static void refuse_first_advice(enum call call)
 {
@@ -1498,8 +1501,8 @@ static void refuse_first_advice(enum call call)
         plan.refuse = plan.calls + 1;
 }
 
-/** A map that cannot be kept from children is refused, and nothing is there. */
-static void test_maps_that_children_would_have(void **state)
+/** If MADV_DONTFORK is refused, the map is refused, and its pages are closed. */
+static void test_refused_dontfork(void **state)
 {
     struct world world;
 
@@ -1526,9 +1529,9 @@ static bool is_hole(const struct world *world, uint64_t number)
     return mincore((void *)(uintptr_t)address(world, number), page, &in_memory) != 0 && errno == ENOMEM;
 }
 
-/** A child has holes in place of the maps. It closes them, and moves frames of its own by a gate of its own.
- *  */
-static int be_a_child(void *context)
+/** A child has holes in place of the maps. It closes them, and moves frames of its own set by its own
+ *  gate. */
+static int move_in_child(void *context)
 {
     struct world *world = context;
     struct kva_pages *pages = &world->pages;
@@ -1559,7 +1562,7 @@ static int be_a_child(void *context)
     return 0;
 }
 
-/** How much memory is locked, as RLIMIT_MEMLOCK counts it. */
+/** The locked memory, as RLIMIT_MEMLOCK counts it. */
 static rlim_t locked_bytes(void)
 {
     FILE *file = fopen("/proc/self/status", "r");
@@ -1573,9 +1576,9 @@ static rlim_t locked_bytes(void)
     return 1024 * kib;
 }
 
-/** A program that locks all that it maps, as far as an unprivileged one may. There is room for the first
- *  map to be mapped again, but not for the second one, whose old pages count until they are gone. */
-static int be_short_of_locked_memory(void *context)
+/** An unprivileged program locks all that it maps. The limit leaves room to map the first map again, but not
+ *  the second one, whose old pages count until they are unmapped. */
+static int move_with_little_locked_memory(void *context)
 {
     struct world *world = context;
     struct kva_pages *pages = &world->pages;
@@ -1584,7 +1587,7 @@ static int be_short_of_locked_memory(void *context)
     const uint64_t counts[] = {1, 4};
 
     child_that(geteuid() != 0 || setresuid(65534, 65534, 65534) == 0);
-    if (mlockall(MCL_FUTURE) != 0) /* not even that is allowed */
+    if (mlockall(MCL_FUTURE) != 0) /* not permitted */
         return 0;
     for (unsigned i = 0; i < 2; i++) {
         child_that(pages->map(pages->context, world->reservation.handle, address(world, numbers[i]),
@@ -1602,7 +1605,7 @@ static int be_short_of_locked_memory(void *context)
     return 0;
 }
 
-static void test_all_is_locked(void **state)
+static void test_locked_memory_limit(void **state)
 {
     struct world world;
 
@@ -1610,12 +1613,12 @@ static void test_all_is_locked(void **state)
     if (!has_gate() || test_is_emulated())
         return;
     begin(&world);
-    struct test_child child = test_in_child(be_short_of_locked_memory, &world);
+    struct test_child child = test_in_child(move_with_little_locked_memory, &world);
     test_expect_success(&child, "locked");
     finish(&world);
 }
 
-static void test_children_have_their_own(void **state)
+static void test_children_move_own_frames(void **state)
 {
     struct world world;
     enum kva_status expected = has_gate() ? KVA_OK : KVA_ENOENT;
@@ -1624,25 +1627,25 @@ static void test_children_have_their_own(void **state)
     lay_out(&world);
     assert_int_equal(move(&world, 10, 100, 4), expected);
     struct world copy = world;
-    struct test_child child = test_in_child(be_a_child, &copy);
+    struct test_child child = test_in_child(move_in_child, &copy);
     test_expect_success(&child, "a child");
-    expect_contents(&world, "a child has been there");
+    expect_contents(&world, "after a child");
     store(&world, 3, 8, 1);
     assert_int_equal(move(&world, world.place_of[2], 50, 4), expected);
     expect_contents(&world, "a child has been there, and moved");
-    expect_sound(&world, "a child has been there");
+    expect_sound(&world, "after a child");
     finish(&world);
 }
 
-/** A child asks for itself. */
-static int be_a_child_of_a_refused(void *context)
+/** The child asks the system itself. */
+static int move_in_child_after_refusal(void *context)
 {
     no_gates = test_under_valgrind();
-    return be_a_child(context);
+    return move_in_child(context);
 }
 
-/** The system has refused the parent for good; a child it may not. */
-static void test_children_of_a_refused_process(void **state)
+/** A refusal of userfaultfd is permanent in the parent; a child asks again. */
+static void test_children_after_refusal(void **state)
 {
     struct world world;
     const bool had_none = no_gates;
@@ -1652,14 +1655,14 @@ static void test_children_of_a_refused_process(void **state)
     no_gates = true;
     assert_int_equal(move(&world, 10, 100, 4), KVA_ENOENT);
     struct world copy = world;
-    struct test_child child = test_in_child(be_a_child_of_a_refused, &copy);
+    struct test_child child = test_in_child(move_in_child_after_refusal, &copy);
     test_expect_success(&child, "a child of a refused process");
     assert_int_equal(move(&world, 10, 100, 4), KVA_ENOENT);
     no_gates = had_none;
     finish(&world);
 }
 
-/** Map single frames, until there is no room for more mappings. */
+/** Map single frames, until no more mappings are available. */
 static void use_up_mappings(struct world *world)
 {
     enum kva_status status = KVA_OK;
@@ -1676,8 +1679,8 @@ static void unmap_rest(const struct world *world)
                        world->reservation.frames - PAGES * page);
 }
 
-/** Where mappings run short, a part of a map stays where it is: be it that the source leaves the last ones to
- *  others, or that others have taken them, so that the kernel refuses. What takes no mapping moves. */
+/** If mappings are short, a part of a map does not move: the source leaves the last mappings to others, or
+ *  others have taken them, and the kernel refuses. A whole map moves, because that takes no mapping. */
 static void test_the_limit_on_mappings(void **state)
 {
     const uint64_t left_to_others = test_number_in("/proc/sys/vm/max_map_count", 0) / 16;
@@ -1699,8 +1702,8 @@ static void test_the_limit_on_mappings(void **state)
         if (crowd.first != NULL) {
             if (late == 0)
                 use_up_mappings(&world);
-            check_that(move(&world, 30, 110, 1) == KVA_OK, "a map of its own, late: %u", late);
-            check_that(move(&world, 12, 100, 1) == KVA_ELIMIT, "late: %u", late);
+            check_that(move(&world, 30, 110, 1) == KVA_OK, "a whole map, late: %u", late);
+            check_that(move(&world, 12, 100, 1) == KVA_ELIMIT, "a part of a map, late: %u", late);
             expect_contents(&world, "at the limit");
             test_leave(&crowd);
             unmap_rest(&world);
@@ -1714,16 +1717,16 @@ static void test_the_limit_on_mappings(void **state)
 
 enum { FEW = 200 };
 
-/** Mappings that another thread takes and gives back, as it were. */
+/** Mappings that others take and release. */
 static struct {
     void *pages[FEW];
     unsigned count;
-    unsigned from; /* the points of the mover at which all that there are are taken */
+    unsigned from; /* take all available mappings at `times` points of the mover, beginning here */
     unsigned times;
-    unsigned until; /* the one at which they are given back */
+    unsigned until; /* the point at which they are released */
 } others;
 
-/** As many as the kernel grants: it allows one more than the limit. */
+/** Take all mappings that the kernel grants: one more than the limit. */
 static void take_mappings(void)
 {
     while (others.count < FEW) {
@@ -1741,7 +1744,7 @@ static void give_mappings(void)
         (void)munmap(others.pages[--others.count], page);
 }
 
-static void meddle(enum call call)
+static void take_or_give(enum call call)
 {
     const unsigned now = plan.points + 1;
 
@@ -1752,8 +1755,8 @@ static void meddle(enum call call)
         give_mappings();
 }
 
-/** Maps that are neighbours, and show neighbours: pages 2 and 3, of which the last will be the neighbour of
- *  one that stays; and a range of three mappings, by what its owner has done. */
+/** Neighbouring maps of neighbouring frames: pages 2 and 3; after the move, page 3 will be the neighbour of
+ *  one that stays. The map of pages 30 .. 35 is divided into three mappings. */
 static void lay_out_neighbours(struct world *world)
 {
     begin(world);
@@ -1783,14 +1786,14 @@ static void expect_neighbours(const struct world *world, unsigned k)
     }
 }
 
-/** A move while others take all mappings at point k: once, and keep them; or several times, and give them
- *  back after a while, as nothing can be done without one. Returns whether the move has come so far. */
+/** Move while others take all mappings at point k: once, and keep them; or several times, and release them
+ *  later, because nothing works without one. Returns whether the move has reached point k. */
 static bool move_beside_takers(struct world *world, unsigned k, unsigned times)
 {
     others.from = k;
     others.times = times;
     others.until = times == 1 ? 0 : k + times + 10;
-    plan = (struct plan){.at_point = meddle};
+    plan = (struct plan){.at_point = take_or_give};
     enum kva_status status = move(world, 10, 100, 2);
     const bool reached = plan.points >= k;
     plan = (struct plan){.on = false};
@@ -1804,9 +1807,9 @@ static bool move_beside_takers(struct world *world, unsigned k, unsigned times)
     return reached;
 }
 
-/** Other threads take all the mappings there are at any moment of a move, and the one that the mover gives
- *  back, too: nothing is lost, and nobody waits. */
-static void meet_takers(unsigned times, bool divided)
+/** Other threads take all available mappings at each point of a move, including the one that the mover has
+ *  released. No contents are lost, and no thread stays held. */
+static void play_takers(unsigned times, bool divided)
 {
     struct world world;
     unsigned visited = 0;
@@ -1833,8 +1836,8 @@ static void test_mappings_taken_meanwhile(void **state)
     (void)state;
     if (!has_gate() || !test_is_on_its_own("the limit on mappings"))
         return;
-    meet_takers(1, true);
-    meet_takers(30, false);
+    play_takers(1, true);
+    play_takers(30, false);
 }
 
 int main(void)
@@ -1850,22 +1853,22 @@ int main(void)
         cmocka_unit_test(test_collapse_changes_nothing),
         cmocka_unit_test(test_huge_maps_move),
         cmocka_unit_test(test_no_store_is_lost),
-        cmocka_unit_test(test_a_mover_that_stops_anywhere),
-        cmocka_unit_test(test_holes_are_seen_alike),
+        cmocka_unit_test(test_mover_stops_at_each_point),
+        cmocka_unit_test(test_maps_agree_on_holes),
         cmocka_unit_test(test_locked_maps_move),
-        cmocka_unit_test(test_all_is_locked),
+        cmocka_unit_test(test_locked_memory_limit),
         cmocka_unit_test(test_each_call_is_refused),
-        cmocka_unit_test(test_a_refusal_that_lasts),
+        cmocka_unit_test(test_repeated_refusals),
         cmocka_unit_test(test_refusals_that_leave_holes),
-        cmocka_unit_test(test_handlers_may_store),
+        cmocka_unit_test(test_signal_handlers_store),
         cmocka_unit_test(test_system_calls_get_efault),
-        cmocka_unit_test(test_loads_go_on),
+        cmocka_unit_test(test_loads_held_only_if_mapped_twice),
         cmocka_unit_test(test_loads_wait_for_their_map),
         cmocka_unit_test(test_a_cancelled_mover),
         cmocka_unit_test(test_the_limit_on_files),
-        cmocka_unit_test(test_maps_that_children_would_have),
-        cmocka_unit_test(test_children_have_their_own),
-        cmocka_unit_test(test_children_of_a_refused_process),
+        cmocka_unit_test(test_refused_dontfork),
+        cmocka_unit_test(test_children_move_own_frames),
+        cmocka_unit_test(test_children_after_refusal),
         cmocka_unit_test(test_the_limit_on_mappings),
         cmocka_unit_test(test_mappings_taken_meanwhile),
     };

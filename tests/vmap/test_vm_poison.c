@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What the library poisons for AddressSanitizer: in a live area, the bytes after those that were asked for;
- * all of an area that was freed and is still mapped. Nothing of what is unmapped, where a touch faults
- * anyway. In other builds: nothing.
+ * What the library poisons for AddressSanitizer: in a live area, the bytes after the requested ones; freed
+ * areas that are still mapped, as a whole. Unmapped pages are not poisoned, because a touch faults anyway.
+ * Other builds poison nothing.
  */
 #include "../common/harness.h"
 #include "../common/vmap.h"
@@ -27,17 +27,17 @@ static bool is_poisoned(const unsigned char *address)
 #endif
 }
 
-/** Fail unless the first `clean` of `bytes` bytes are not poisoned, and the others are. */
+/** Fail unless exactly the first `clean` of `bytes` bytes are not poisoned. */
 static void expect_clean(const void *memory, size_t clean, size_t bytes)
 {
     for (size_t i = 0; i < bytes; i++) {
         bool wanted = TEST_ASAN && i >= clean;
         check_that(is_poisoned((const unsigned char *)memory + i) == wanted,
-                   "byte %zu of %zu, of which %zu are clean", i, bytes, clean);
+                   "byte %zu of %zu, of which the first %zu must be clean", i, bytes, clean);
     }
 }
 
-/** The test ends the grace period. */
+/** The test ends the grace period itself. */
 static void after(void *context, struct kva_later *record)
 {
     (void)context;
@@ -55,7 +55,7 @@ static void begin(uint64_t cache_bytes, bool hardened)
     test_vm_create(&test, &config);
 }
 
-static void test_the_rest_of_the_last_page(void **state)
+static void test_rest_of_last_page(void **state)
 {
     void *memory;
 
@@ -74,7 +74,7 @@ static void test_the_rest_of_the_last_page(void **state)
     test_vm_destroy(&test);
 }
 
-static void test_areas_at_fixed_distances(void **state)
+static void test_congruent_areas(void **state)
 {
     struct kva_part parts[2];
     struct kva_vm_request request = kva_vm_request_of(1);
@@ -124,8 +124,8 @@ static void test_parked_areas(void **state)
     test_vm_destroy(&test);
 }
 
-/** Others may still read it until the grace period is over. */
-static void test_areas_that_wait_for_a_grace_period(void **state)
+/** Other threads may still read the area until the grace period ends. */
+static void test_areas_in_a_grace_period(void **state)
 {
     struct kva_later record;
 
@@ -161,7 +161,7 @@ static void test_maps(void **state)
     expect_clean(ram, 3 * page, 3 * page);
     assert_int_equal(kva_unmap_ram(test.vm, ram), KVA_OK);
     expect_clean(ram, 0, 3 * page);
-    assert_ptr_equal(kva_map_ram(test.vm, frames, numbers, 3), ram); /* found again */
+    assert_ptr_equal(kva_map_ram(test.vm, frames, numbers, 3), ram); /* found in the cache */
     expect_clean(ram, 3 * page, 3 * page);
     assert_int_equal(kva_unmap_ram(test.vm, ram), KVA_OK);
     assert_int_equal(kva_vm_purge(test.vm), KVA_OK);
@@ -171,7 +171,7 @@ static void test_maps(void **state)
     test_vm_destroy(&test);
 }
 
-/** What is unmapped at once needs no poison. */
+/** Pages that are unmapped at once are not poisoned. */
 static void test_hardened_areas(void **state)
 {
     (void)state;
@@ -184,8 +184,8 @@ static void test_hardened_areas(void **state)
     test_vm_destroy(&test);
 }
 
-/** Whoever gets the addresses after an instance finds no poison there. */
-static void test_after_the_end(void **state)
+/** The addresses are not poisoned after the end of the instance. */
+static void test_after_destroy(void **state)
 {
     (void)state;
     begin(0, false);
@@ -203,14 +203,14 @@ static void test_after_the_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_rest_of_the_last_page),
-        cmocka_unit_test(test_areas_at_fixed_distances),
+        cmocka_unit_test(test_rest_of_last_page),
+        cmocka_unit_test(test_congruent_areas),
         cmocka_unit_test(test_cached_areas),
         cmocka_unit_test(test_parked_areas),
-        cmocka_unit_test(test_areas_that_wait_for_a_grace_period),
+        cmocka_unit_test(test_areas_in_a_grace_period),
         cmocka_unit_test(test_maps),
         cmocka_unit_test(test_hardened_areas),
-        cmocka_unit_test(test_after_the_end),
+        cmocka_unit_test(test_after_destroy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * map_ram as a cache: which ended map is found again, how many are kept, which makes way, and when it is
- * unmapped.
+ * map_ram as a cache: which ended maps are found again, how many are cached, which one is evicted, and when
+ * it is unmapped.
  */
 #include "../common/harness.h"
 #include "../common/vmap.h"
@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/** Pages of ended maps that are kept; and of those that make way, parked, at which there is a purge: as
- *  kva/vm.h says. */
+/** Pages of ended maps that are cached, and pages of evicted, parked ones that cause a purge, as kva/vmap.h
+ *  promises. */
 enum { KEPT = 3584, PARKED = 512 };
 
 enum { FRAMES = 8192 };
@@ -44,7 +44,7 @@ static void begin(const struct kva_vm_config *config)
     assert_int_equal(kva_vm_frames_alloc(frames, FRAMES, numbers), KVA_OK);
 }
 
-/** Ended maps do not keep a pool from being destroyed, nor an instance. */
+/** Ended maps do not prevent a frame set, or an instance, from being destroyed. */
 static void end(void)
 {
     test_vm_expect_sound(&test, "before the end");
@@ -67,7 +67,7 @@ static void unmap(void *memory)
     assert_int_equal(kva_unmap_ram(vm, memory), KVA_OK);
 }
 
-/** Map frames; whether an ended map was found, for which there must be no call. */
+/** Map frames. Returns whether an ended map was found, which must take no call. */
 static bool is_found(const uint64_t *which, size_t count, void **memory)
 {
     uint64_t hits = test_vm_stats(vm).ram_hits;
@@ -95,9 +95,9 @@ static void expect_fresh(const uint64_t *which, size_t count)
     unmap(memory);
 }
 
-/* ----------------------------------------------------------------------------------------- which is found */
+/* ------------------------------------------------------------------------------------------------ matches */
 
-/** The same frames in the same order, of the same pool: nothing less, nothing more, nothing else. */
+/** A map is found for the same frames of the same set in the same order, and for no others. */
 static void test_exact_match(void **state)
 {
     static const size_t lengths[] = {1, 2, 3, 8, 9, 17, KVA_MAP_RAM_MOST - 1, KVA_MAP_RAM_MOST};
@@ -115,11 +115,11 @@ static void test_exact_match(void **state)
         assert_int_equal(kva_vm_purge(vm), KVA_OK);
         void *memory = map(numbers, length);
         unmap(memory);
-        for (size_t k = 0; k < length; k++) { /* one other frame, anywhere */
+        for (size_t k = 0; k < length; k++) { /* one other frame, at any index */
             memcpy(which, numbers, sizeof which);
             which[k] = numbers[length + k];
             expect_fresh(which, length);
-            expect_found(numbers, length, memory); /* and so stays among those that ended last */
+            expect_found(numbers, length, memory); /* it stays among the maps that ended last */
             unmap(memory);
         }
         for (size_t k = 0; k + 1 < length; k++) { /* another order */
@@ -144,7 +144,7 @@ static void test_exact_match(void **state)
     end();
 }
 
-/** Contents are the frames', and a map shows them wherever it was found. */
+/** The contents belong to the frames, whichever map refers to them. */
 static void test_contents(void **state)
 {
     struct kva_vm_config config = plain();
@@ -165,8 +165,8 @@ static void test_contents(void **state)
     end();
 }
 
-/** Two live maps of the same frames are two; both can be found again, and then no third. Their frames are
- *  counted while they live, and free for others when they have ended. */
+/** Two live maps of the same frames are distinct; both can be found again, but no third. Frames are in use
+ *  while a map of them is live, and can be freed when all have ended. */
 static void test_same_frames_twice(void **state)
 {
     struct kva_vm_config config = plain();
@@ -197,9 +197,8 @@ static void test_same_frames_twice(void **state)
     end();
 }
 
-/** A live map is not found by another one; one that has ended is an area of the caller that mapped it, and
- *  parked. */
-static void test_what_is_told(void **state)
+/** A live map is not found by another call. kva_vm_find reports an ended map as parked. */
+static void test_reported_areas(void **state)
 {
     struct kva_vm_config config = plain();
     struct kva_vm_area area;
@@ -227,9 +226,9 @@ static void test_what_is_told(void **state)
     end();
 }
 
-/* -------------------------------------------------------------------------------------- how many are kept */
+/* ------------------------------------------------------------------------------------------------- bounds */
 
-/** The pages that are mapped for no live map. */
+/** The pages of ended maps that are still mapped. */
 static uint64_t idle_pages(uint64_t live)
 {
     return test.pages.mapped_pages - live;
@@ -244,7 +243,7 @@ static void expect_bounds(uint64_t live)
     assert_int_equal(stats.live_bytes, live * page);
 }
 
-/** Maps of one length, all live, then all ended: the last KEPT pages are found, and no other. */
+/** Maps of one length, all live, then all ended: exactly the last KEPT pages are found. */
 static void play_bound(size_t length)
 {
     const size_t count = FRAMES / length;
@@ -283,9 +282,9 @@ static void test_bound(void **state)
     play_bound(KVA_MAP_RAM_MOST);
 }
 
-/** Against a list that does what the header says: those that ended last are kept, up to a number of pages. */
+/** A model of the promise of the header: the maps that ended last are cached, up to a number of pages. */
 struct oracle {
-    size_t list[FRAMES]; /* of maps that have ended, the oldest first */
+    size_t list[FRAMES]; /* of ended maps, the oldest first */
     size_t count;
     uint64_t pages;
 };
@@ -317,8 +316,7 @@ static void remember(struct oracle *oracle, size_t key)
         (void)forget(oracle, oracle->list[0]);
 }
 
-/** A fresh map takes the place of the oldest, if both are of one length and as many pages are kept as can
- *  be. */
+/** In a full cache, a new map replaces the oldest one if both have the same length. */
 static void make_place(struct oracle *oracle, size_t key)
 {
     if (oracle->pages + length_of(key) > KEPT && length_of(oracle->list[0]) == length_of(key))
@@ -364,7 +362,7 @@ static void test_oldest_first(void **state)
     end();
 }
 
-/** As many maps of one page as are kept, each of a frame of its own, in the order in which they end. */
+/** Fill the cache with maps of one page, each of its own frame, in the order in which they end. */
 static void fill(void)
 {
     for (size_t i = 0; i < KEPT; i++)
@@ -373,8 +371,8 @@ static void fill(void)
         unmap(maps[i]);
 }
 
-/** Where no more are kept, a fresh map of the oldest one's length takes its area: one call, and none to
- *  unmap. */
+/** In a full cache, a new map of the oldest one's length takes its area: one call maps it, and none unmaps
+ *  the old one. */
 static void test_reuse(void **state)
 {
     struct kva_vm_config config = plain();
@@ -397,12 +395,12 @@ static void test_reuse(void **state)
     expect_found(&numbers[fresh], 1, memory);
     unmap(memory);
     void *again;
-    assert_false(is_found(&numbers[0], 1, &again)); /* whose map is no more */
+    assert_false(is_found(&numbers[0], 1, &again)); /* its map was replaced */
     unmap(again);
     end();
 }
 
-/** The oldest has another length: it stays until the fresh map ends. */
+/** The oldest map has another length: it stays until the new map ends. */
 static void test_no_reuse(void **state)
 {
     struct kva_vm_config config = plain();
@@ -421,8 +419,8 @@ static void test_no_reuse(void **state)
     end();
 }
 
-/** The page source refuses to map over the oldest, once or for good, at once or after the first run of
- *  two: then its area is gone, and the map lies elsewhere or is refused. */
+/** The page source refuses to map over the oldest map, once or always, at the first or the second run: the
+ *  area of the oldest map is given back, and the new map lies elsewhere, or is refused. */
 static void test_refused_reuse(void **state)
 {
     struct kva_vm_config config = plain();
@@ -430,7 +428,7 @@ static void test_refused_reuse(void **state)
 
     (void)state;
     for (unsigned play = 0; play < 4; play++) {
-        const bool for_good = play % 2 != 0;
+        const bool always = play % 2 != 0;
         begin(&config);
         for (size_t i = 0; i < KEPT / 2; i++)
             maps[i] = map(&numbers[2 * i], 2);
@@ -438,10 +436,10 @@ static void test_refused_reuse(void **state)
             unmap(maps[i]);
         which[0] = numbers[KEPT + 2];
         which[1] = numbers[KEPT];
-        kva_failing_pages_fail(&test.pages, 1 + play / 2, for_good);
+        kva_failing_pages_fail(&test.pages, 1 + play / 2, always);
         void *memory = kva_map_ram(vm, frames, which, 2);
         kva_failing_pages_fail(&test.pages, 0, false);
-        assert_int_equal(memory == NULL, for_good);
+        assert_int_equal(memory == NULL, always);
         test_vm_expect_sound(&test, "refused");
         if (memory)
             unmap(memory);
@@ -452,8 +450,8 @@ static void test_refused_reuse(void **state)
     }
 }
 
-/** The limit for what is parked of all kinds counts, too: with none, what makes way is unmapped at once. */
-static void test_eager(void **state)
+/** The limit on parked areas of all kinds applies: with none, evicted maps are unmapped at once. */
+static void test_without_lazy_bytes(void **state)
 {
     struct kva_vm_config config = plain();
 
@@ -469,9 +467,9 @@ static void test_eager(void **state)
     end();
 }
 
-/* ------------------------------------------------------------------------------------------- what is idle */
+/* ------------------------------------------------------------------------------------------------- purges */
 
-/** A map that was found again is nobody's to purge; one that was purged is not found. */
+/** A map that was found again is not purged; one that was purged is not found. */
 static void test_purge(void **state)
 {
     struct kva_vm_config config = plain();
@@ -498,7 +496,7 @@ static void keep_record(void *context, struct kva_later *record)
     *(struct kva_later **)context = record;
 }
 
-/** Mapping frames is one of the calls that free what has waited for a grace period. */
+/** Mapping frames is one of the calls that free areas after their grace period. */
 static void test_ready_areas(void **state)
 {
     struct kva_vm_config config = plain();
@@ -518,14 +516,14 @@ static void test_ready_areas(void **state)
     end();
 }
 
-/** Maps side by side are unmapped by one call, whichever ended first; live ones part the runs. */
+/** One call unmaps neighbouring maps, in whichever order they ended; live maps divide the runs. */
 static void test_runs(void **state)
 {
     enum { MAPS = 40 };
     struct kva_vm_config config = plain();
 
     (void)state;
-    config.one_thread = true; /* else runs end with each 2 MiB */
+    config.one_thread = true; /* else runs end at each 2 MiB */
     begin(&config);
     for (size_t i = 0; i < MAPS; i++) {
         maps[i] = map(&numbers[3 * i], 3);
@@ -545,8 +543,8 @@ static void test_runs(void **state)
     end();
 }
 
-/** Where mappings are short, or memory or addresses, what is kept goes before anyone is refused. */
-static void test_something_is_short(void **state)
+/** If mappings, memory or addresses are short, cached maps are unmapped before a request fails. */
+static void test_cache_is_emptied_before_refusals(void **state)
 {
     static const enum kva_status statuses[] = {KVA_ELIMIT, KVA_ENOMEM};
     struct kva_vm_config config = plain();
@@ -574,7 +572,7 @@ static void test_something_is_short(void **state)
     assert_non_null(many);
     for (size_t i = 0; i < all; i++)
         many[i] = numbers[i % FRAMES];
-    void *whole = kva_vmap(vm, frames, many, all - 1); /* and its guard */
+    void *whole = kva_vmap(vm, frames, many, all - 1); /* together with its guard, it needs all */
     assert_non_null(whole);
     free(many);
     assert_int_equal(test_vm_stats(vm).ram_parked, 0);
@@ -590,7 +588,7 @@ static bool give_memory(void *context, struct kva_vm *instance, size_t size)
     return size > 0;
 }
 
-/** The index is memory for a map's bookkeeping: a callback may give some. */
+/** The index takes node memory; a reclaim callback may free some. */
 static void test_memory_of_the_index(void **state)
 {
     struct kva_vm_config config = plain();
@@ -603,7 +601,7 @@ static void test_memory_of_the_index(void **state)
     kva_failing_memory_fail(&test.memory, 1, true);
     assert_null(kva_map_ram(vm, frames, numbers, 1));
     assert_int_equal(kva_vm_status(vm), KVA_ENOMEM);
-    assert_int_equal(kva_vm_frames_free(frames, &numbers[0], 1), KVA_OK); /* it is not counted */
+    assert_int_equal(kva_vm_frames_free(frames, &numbers[0], 1), KVA_OK); /* the refused map does not count */
     assert_int_equal(kva_vm_frames_alloc(frames, 1, &numbers[0]), KVA_OK);
     test_vm_expect_sound(&test, "refused");
     assert_int_equal(kva_vm_reclaim_add(vm, &reclaim), KVA_OK);
@@ -616,9 +614,10 @@ static void test_memory_of_the_index(void **state)
     end();
 }
 
-/* ------------------------------------------------------------------------------------- guards, large maps */
+/* ---------------------------------------------------------------------------------- guards and large maps */
 
-/** Where maps are full, a touch after the last one still faults: the reserve's last page is nobody's. */
+/** When the part for frames is full, a touch after the last map still faults: with guards, the last page of
+ *  the reservation stays closed. */
 static void play_last_page(bool without_guards)
 {
     struct kva_vm_config config = plain();
@@ -649,8 +648,8 @@ static void test_last_page(void **state)
     play_last_page(true);
 }
 
-/** Maps of more frames, and all those of a hardened instance, are as those of kva_vmap: they have guards,
- *  and are not found again. */
+/** Maps of more than KVA_MAP_RAM_MOST frames, and all maps of a hardened instance, are as those of kva_vmap:
+ *  they have guards, and are not found again. */
 static void play_as_vmap(bool hardened, size_t length)
 {
     struct kva_vm_config config = plain();
@@ -675,7 +674,7 @@ static void play_as_vmap(bool hardened, size_t length)
     end();
 }
 
-static void test_as_vmap(void **state)
+static void test_maps_as_of_vmap(void **state)
 {
     (void)state;
     play_as_vmap(false, KVA_MAP_RAM_MOST + 1);
@@ -689,20 +688,20 @@ int main(void)
         cmocka_unit_test(test_exact_match),
         cmocka_unit_test(test_contents),
         cmocka_unit_test(test_same_frames_twice),
-        cmocka_unit_test(test_what_is_told),
+        cmocka_unit_test(test_reported_areas),
         cmocka_unit_test(test_bound),
         cmocka_unit_test(test_oldest_first),
         cmocka_unit_test(test_reuse),
         cmocka_unit_test(test_no_reuse),
         cmocka_unit_test(test_refused_reuse),
-        cmocka_unit_test(test_eager),
+        cmocka_unit_test(test_without_lazy_bytes),
         cmocka_unit_test(test_purge),
         cmocka_unit_test(test_ready_areas),
         cmocka_unit_test(test_runs),
-        cmocka_unit_test(test_something_is_short),
+        cmocka_unit_test(test_cache_is_emptied_before_refusals),
         cmocka_unit_test(test_memory_of_the_index),
         cmocka_unit_test(test_last_page),
-        cmocka_unit_test(test_as_vmap),
+        cmocka_unit_test(test_maps_as_of_vmap),
     };
     page = test_page();
     return cmocka_run_group_tests(tests, NULL, NULL);

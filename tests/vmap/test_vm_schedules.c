@@ -2,15 +2,16 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * All schedules of two or three threads of a few operations each, on a tiny instance (common/schedules.h). A
- * unit of the map is a page; an area's guard has its letter, too.
+ * unit of the map is a page. An area's guard has the area's letter.
  *
- * WHO IS WHO. Operation number i asks for so many pages less i bytes, and so an area's size says whose it is.
- * Areas are stamped with their letter: what is closed or handed out while somebody has it, shows. But where a
- * scenario gives one area back twice, a second free may hit what has come to lie there, as it may with any
- * allocator; nothing is stamped then.
+ * OWNERS. Operation i requests its number of pages less i bytes, so the size of an area identifies its owner.
+ * Areas are stamped with their letter: this finds pages that are closed or allocated again while they have an
+ * owner. If a scenario frees an area twice, the second free may free a later area at the same address, as
+ * with any allocator; such scenarios do not stamp.
  *
- * WHAT MAY BECOME FREE. Anything idle at any moment, and by the end of a flush all that was idle when that
- * began. "No space" is said only at a moment at which nothing fits even if all that is idle were free.
+ * FREE PAGES. An idle area may become free at any moment. A purge frees all areas that were idle when it
+ * began. A call may return KVA_ENOSPC only if, at some moment during it, nothing would fit even with all idle
+ * areas free.
  */
 #include "common/schedules.h"
 
@@ -29,11 +30,11 @@ enum { PAGE = KVA_ARRAY_PAGE, THREADS_MOST = 3, STEPS_MOST = 4, BEFORE_MOST = 6,
 _Static_assert(THREADS_MOST *STEPS_MOST + BEFORE_MOST <= SCHEDULES_OPS, "each has a letter");
 _Static_assert((int)SCHEDULES_OPS < (int)PAGE, "a page's bytes tell them apart");
 
-/** What a thread does. `slot` is where an area's address is kept; n is in pages. */
+/** What a thread does. `slot` keeps an area's address; n is in pages. */
 struct step {
-    char
-        what; /* A kva_vmalloc, B kva_vm_alloc, F free, S change the size, M mark as foreign, U usable size, X find page x,
-                * L flush, K check; 0: end */
+    /** A kva_vmalloc, B kva_vm_alloc, F free, S change the size, M mark as foreign, U usable size, X find
+     *  page x, L purge, K check; 0: end. */
+    char what;
     unsigned slot;
     unsigned n;
     unsigned x;
@@ -43,23 +44,23 @@ struct scenario {
     const char *name;
     unsigned pages;
     unsigned cached; /* pages that each CPU may cache; 0: none */
-    bool purges;     /* at each free that is not cached; else when space is short */
+    bool purges;     /* at each free that is not cached; else only when space is short */
     bool hardened;
     bool frees_twice;
-    bool reclaims; /* there is a callback, which lets others come, and gives back what is in slot 0 */
+    bool reclaims; /* the reclaim callback lets others run, and frees the area in slot 0 */
     unsigned threads;
     unsigned changes;                /* at most; 0: any number */
-    struct step before[BEFORE_MOST]; /* one after the other, before the threads begin; x is the CPU */
+    struct step before[BEFORE_MOST]; /* run in order before the threads begin; x is the CPU */
     struct step thread[THREADS_MOST][STEPS_MOST];
 };
 
 struct op {
     struct step step;
     enum kva_status status;
-    unsigned from; /* F, S, M, U: the page that is meant */
-    unsigned at;   /* A, S: where the area is then */
+    unsigned from; /* F, S, M, U: page of the area */
+    unsigned at;   /* A, S: page of the result */
     size_t usable;
-    struct kva_vm_area area; /* X: what was found */
+    struct kva_vm_area area; /* X: the result */
 };
 
 struct play {
@@ -93,13 +94,13 @@ static size_t size_of(const struct play *play, const struct op *op)
     return op->step.n * PAGE - number_of(play, op);
 }
 
-/** Whose an area is, by its size. */
+/** The owner of an area, by its size. */
 static char letter_of(const struct kva_vm_area *area)
 {
     return (char)('A' + (area->pages * PAGE - area->size));
 }
 
-/* ------------------------------------------------------------------------------------------- what happens */
+/* --------------------------------------------------------------------------------------------- operations */
 
 static void stamp(const struct play *play, const struct op *op, unsigned char *memory)
 {
@@ -115,7 +116,7 @@ static void expect_stamp(const struct play *play, const unsigned char *memory, s
                    page_of(play, (uintptr_t)memory), memory[i], letter);
 }
 
-/** A slot is filled as soon as its area is there, and keeps its address: others may free it twice. */
+/** A slot is filled as soon as its area exists, and keeps the address: others may free it twice. */
 static void take(struct play *play, struct op *op)
 {
     struct kva_vm_request request = kva_vm_request_of(size_of(play, op));
@@ -145,7 +146,7 @@ static void resize(struct play *play, struct op *op)
         return;
     op->at = page_of(play, (uintptr_t)moved);
     play->slot[op->step.slot] = moved;
-    if (before > SCHEDULES_OPS) /* what the size says of the owner is no part of the contents */
+    if (before > SCHEDULES_OPS) /* the bytes that the size leaves out differ */
         expect_stamp(play, moved, (before < size_of(play, op) ? before : size_of(play, op)) - SCHEDULES_OPS,
                      letter);
     stamp(play, op, moved);
@@ -188,7 +189,7 @@ static void perform(struct play *play, struct op *op)
 static void do_step(struct play *play, const struct step *step)
 {
     if (strchr("FSMU", step->what) && !play->slot[step->slot])
-        return; /* there is nothing to do it to */
+        return; /* the slot is empty */
     unsigned number = schedules_begin(&play->history);
     play->op[number] = (struct op){.step = *step};
     perform(play, &play->op[number]);
@@ -204,7 +205,7 @@ static void body(void *context, unsigned thread)
         do_step(play, &step[i]);
 }
 
-/** One thread at a time asks. What is given back counts as an operation, the callback's. */
+/** One thread reclaims at a time. The callback's free counts as an operation. */
 static bool on_reclaim(void *context, struct kva_vm *vm, size_t size)
 {
     static const struct step give = {'F', 0, 0, 0};
@@ -221,7 +222,7 @@ static bool on_reclaim(void *context, struct kva_vm *vm, size_t size)
     return has_something;
 }
 
-/** What is left, page by page, and whether it still has its stamps. */
+/** Note what is left, page by page, and check its stamps. */
 static void picture(struct play *play)
 {
     struct kva_vm_area area;
@@ -240,7 +241,7 @@ static void picture(struct play *play)
 
 /* ------------------------------------------------------------------------------------------ serial orders */
 
-/** Whether an area that is used begins at a page, and how many pages it has, its guard included. */
+/** The pages of the used area that begins at a page, its guard included; 0 if none begins there. */
 static unsigned area_from(const char *map, unsigned at)
 {
     bool begins = map_is_used(map[at]) && (at == 0 || map[at - 1] != map[at]);
@@ -264,7 +265,7 @@ static bool explain_taking(char *map, const struct op *op, unsigned number)
     return fits;
 }
 
-/** Whether another thread was freeing the same area, and did, or was changing its size, in the meantime. */
+/** Whether another thread freed the same area, or changed its size, meanwhile. */
 static bool overlaps(const struct play *play, const struct op *op, char what)
 {
     for (unsigned i = 0; i < play->history.count; i++) {
@@ -277,7 +278,7 @@ static bool overlaps(const struct play *play, const struct op *op, char what)
     return false;
 }
 
-/** Why a free, or a change of size, was refused. */
+/** Whether the refusal of a free, or of a change of size, is right. */
 static bool explain_refusal(const struct play *play, const char *map, const struct op *op)
 {
     char c = map[op->from];
@@ -306,16 +307,16 @@ static bool explain_giving(const struct play *play, char *map, const struct op *
     return pages > 0;
 }
 
-/** Whether the area and what is free behind it are as long as it wants to be. */
+/** Whether the area and the free pages after it suffice. */
 static bool could_grow(const char *map, const struct op *op)
 {
     unsigned pages = map_run(&map[op->from]);
-    const char *behind = &map[op->from + pages];
+    const char *next = &map[op->from + pages];
 
-    return pages + (*behind == '.' ? map_run(behind) : 0) >= op->step.n + 1;
+    return pages + (*next == '.' ? map_run(next) : 0) >= op->step.n + 1;
 }
 
-/** In place, or to another one; then the old one is idle. */
+/** In place, or by moving: then the old area is idle. */
 static bool explain_resize(const struct play *play, char *map, const struct op *op, unsigned number)
 {
     unsigned pages = area_from(map, op->from);
@@ -393,7 +394,7 @@ static void show(const void *context, unsigned number)
 /* ---------------------------------------------------------------------------------------------- scenarios */
 
 static const struct scenario scenarios[] = {
-    {.name = "two threads take and give, through their caches",
+    {.name = "two threads allocate and free, through their caches",
      .pages = 12,
      .cached = 8,
      .threads = 2,
@@ -413,7 +414,7 @@ static const struct scenario scenarios[] = {
      .changes = 5,
      .before = {{'A', 0, 1, 0}},
      .thread = {{{'F', 0, 0, 0}, {'X', 0, 0, 0}}, {{'F', 0, 0, 0}, {'X', 0, 0, 0}}}},
-    {.name = "a double free by two threads, purged at once, and the addresses are taken again",
+    {.name = "a double free by two threads, purged at once, and the addresses are allocated again",
      .pages = 4,
      .purges = true,
      .frees_twice = true,
@@ -429,20 +430,20 @@ static const struct scenario scenarios[] = {
      .changes = 5,
      .before = {{'A', 0, 1, 0}},
      .thread = {{{'F', 0, 0, 0}, {'X', 0, 0, 0}}, {{'F', 0, 0, 0}, {'X', 0, 0, 0}}}},
-    {.name = "freed by one, flushed by another, looked for by both",
+    {.name = "freed by one, purged by another, looked up by both",
      .pages = 6,
      .cached = 8,
      .threads = 2,
      .changes = 5,
      .before = {{'A', 0, 1, 0}},
      .thread = {{{'F', 0, 0, 0}, {'X', 0, 0, 0}}, {{'L', 0, 0, 0}, {'X', 0, 0, 0}}}},
-    {.name = "what another CPU has cached serves, or is purged",
+    {.name = "an area in another CPU's cache is used or purged",
      .pages = 2,
      .cached = 8,
      .threads = 2,
      .before = {{'A', 0, 1, 0}},
      .thread = {{{'F', 0, 0, 0}}, {{'A', 1, 1, 0}}}},
-    {.name = "no space is said only when nothing is idle",
+    {.name = "KVA_ENOSPC only if no area is idle",
      .pages = 4,
      .cached = 8,
      .threads = 2,
@@ -454,21 +455,21 @@ static const struct scenario scenarios[] = {
      .changes = 3,
      .before = {{'A', 0, 3, 0}},
      .thread = {{{'F', 0, 0, 0}}, {{'A', 1, 1, 0}}, {{'A', 2, 1, 0}}}},
-    {.name = "two purge at once, a third takes what they close",
+    {.name = "two purge at once, a third allocates the addresses that they close",
      .pages = 6,
      .purges = true,
      .threads = 3,
      .changes = 3,
      .before = {{'A', 0, 1, 0}, {'A', 1, 1, 0}, {'A', 2, 1, 0}},
      .thread = {{{'F', 0, 0, 0}}, {{'F', 1, 0, 0}}, {{'A', 3, 1, 0}}}},
-    {.name = "two flushes at once",
+    {.name = "two calls of kva_vm_purge at once",
      .pages = 6,
      .cached = 8,
      .threads = 2,
      .changes = 5,
      .before = {{'A', 0, 1, 0}, {'A', 1, 1, 1}, {'F', 0, 0, 0}},
      .thread = {{{'L', 0, 0, 0}, {'X', 0, 0, 0}}, {{'F', 1, 0, 0}, {'L', 0, 0, 0}}}},
-    {.name = "what is cold makes way",
+    {.name = "an old area is evicted from a cache",
      .pages = 8,
      .cached = 2,
      .threads = 2,
@@ -482,20 +483,20 @@ static const struct scenario scenarios[] = {
      .changes = 5,
      .before = {{'A', 0, 1, 0}, {'A', 1, 1, 0}},
      .thread = {{{'S', 0, 2, 0}}, {{'F', 0, 0, 0}, {'U', 0, 0, 0}}}},
-    {.name = "freed by one while another makes it larger where it stands",
+    {.name = "freed by one while another grows it in place",
      .pages = 6,
      .frees_twice = true,
      .threads = 2,
      .changes = 3,
      .before = {{'A', 0, 1, 0}},
      .thread = {{{'S', 0, 2, 0}, {'X', 0, 0, 0}}, {{'F', 0, 0, 0}}}},
-    {.name = "grows where it stands once what was idle behind it is purged",
+    {.name = "grows in place once the idle area after it is purged",
      .pages = 5,
      .threads = 2,
      .changes = 5,
      .before = {{'A', 0, 1, 0}, {'A', 1, 1, 0}, {'F', 1, 0, 0}},
      .thread = {{{'S', 0, 3, 0}}, {{'L', 0, 0, 0}}}},
-    {.name = "a stale pointer hits what has just come out of the cache, and its descriptor serves another",
+    {.name = "a stale pointer to an area just taken from the cache, and its descriptor is reused",
      .pages = 8,
      .cached = 1,
      .purges = true,
@@ -504,26 +505,26 @@ static const struct scenario scenarios[] = {
      .changes = 3,
      .before = {{'A', 0, 1, 0}, {'A', 1, 1, 1}, {'F', 0, 0, 0}, {'F', 1, 0, 1}},
      .thread = {{{'A', 2, 1, 0}}, {{'F', 0, 0, 0}, {'A', 3, 2, 0}}}},
-    {.name = "grows where it stands once its neighbour is gone",
+    {.name = "grows in place once its neighbour is freed",
      .pages = 5,
      .purges = true,
      .threads = 2,
      .changes = 5,
      .before = {{'A', 0, 1, 0}, {'A', 1, 1, 0}},
      .thread = {{{'S', 0, 3, 0}, {'X', 0, 0, 2}}, {{'F', 1, 0, 0}}}},
-    {.name = "shrinks, and another takes the rest",
+    {.name = "shrinks, and another allocates the rest",
      .pages = 4,
      .threads = 2,
      .before = {{'A', 0, 3, 0}},
      .thread = {{{'S', 0, 1, 0}}, {{'A', 1, 1, 0}, {'U', 1, 0, 0}}}},
-    {.name = "the usable size of what is freed and taken again",
+    {.name = "the usable size of an area that is freed and allocated again",
      .pages = 8,
      .cached = 8,
      .frees_twice = true,
      .threads = 2,
      .before = {{'A', 0, 2, 0}},
      .thread = {{{'F', 0, 0, 0}, {'A', 1, 2, 0}}, {{'U', 0, 0, 0}, {'U', 0, 0, 0}}}},
-    {.name = "the usable size of what is marked, or made larger where it stands",
+    {.name = "the usable size of an area that is marked, or grows in place",
      .pages = 8,
      .threads = 2,
      .before = {{'A', 0, 2, 0}},
@@ -535,7 +536,7 @@ static const struct scenario scenarios[] = {
      .threads = 2,
      .before = {{'A', 0, 2, 0}},
      .thread = {{{'M', 0, 0, 0}}, {{'F', 0, 0, 0}, {'X', 0, 0, 0}}}},
-    {.name = "two ask to reclaim, and one of them gets what there is",
+    {.name = "two call the reclaim callback, and one of them gets the area",
      .pages = 4,
      .reclaims = true,
      .threads = 2,
@@ -605,7 +606,7 @@ static void look_back(void *context, uint64_t schedule)
     picture(play);
     schedules_expect_order(&play->history, play->scenario->name, schedule);
     for (unsigned i = 0; i < SLOTS; i++)
-        (void)kva_vfree(play->vm, play->slot[i]); /* some are gone */
+        (void)kva_vfree(play->vm, play->slot[i]); /* some are free already */
     assert_int_equal(kva_vm_destroy(play->vm, NULL, NULL), KVA_OK);
     assert_int_equal(play->memory.blocks, 0);
     assert_int_equal(play->pages.open_pages, 0);
@@ -624,7 +625,7 @@ static uint64_t enumerate(struct play *play)
     return schedules_run(&schedules);
 }
 
-static void every_schedule_has_a_serial_order(void **state)
+static void test_serial_orders(void **state)
 {
     static struct play play;
     uint64_t sum = 0;
@@ -641,7 +642,7 @@ static void every_schedule_has_a_serial_order(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_schedule_has_a_serial_order),
+        cmocka_unit_test(test_serial_orders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

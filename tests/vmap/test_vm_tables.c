@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The tables in which an instance and its page source keep what they know of pages. They take what areas
- * need, wherever these lie: no more locked memory, data, resident memory or core; and they go when the areas
- * go. Nothing runs into them: the first area has a closed page in front, and the tables themselves lie
- * between closed pages.
+ * The tables that an instance and its page source keep about pages. Tables take memory for existing areas
+ * only, wherever these lie: locked memory, data, resident memory and core files stay small. They are given
+ * back with the areas. Stray writes do not reach them: the first area has a closed page in front, and the
+ * tables lie between closed pages.
  *
- * What changes the process is done in a child. What needs the system's own word on memory is left out where
- * that is another program's (test_is_on_its_own).
+ * Tests that change the process run in a child. Tests that need the system's figures on memory are left out
+ * where these describe another program (test_is_on_its_own).
  */
 #define _GNU_SOURCE
 #include "../common/harness.h"
@@ -29,21 +29,21 @@
 
 static size_t page; /* bytes */
 
-static struct kva_vm *instance(enum kva_mechanism mechanism, uint64_t reserve)
+static struct kva_vm *instance(enum kva_mechanism mechanism, uint64_t reservation)
 {
-    struct kva_vm_config config = {.reservation = reserve, .pages = kva_pages_host(mechanism)};
+    struct kva_vm_config config = {.reservation = reservation, .pages = kva_pages_host(mechanism)};
     struct kva_vm *vm;
 
     return kva_vm_create(&config, &vm) == KVA_OK ? vm : NULL;
 }
 
-/** The largest reserve that an instance takes by default. */
+/** The largest default reservation. */
 static uint64_t most_reservation(void)
 {
     return sizeof(void *) == 8 ? UINT64_C(1) << 40 : UINT64_C(512) << 20;
 }
 
-/** An area of some bytes, so far behind the reserve's beginning, or the next that is free. */
+/** Allocate an area at `offset` in the reservation, or at the next free address. */
 static enum kva_status take_at(struct kva_vm *vm, uint64_t offset, size_t size, unsigned char **memory)
 {
     struct kva_vm_request request = kva_vm_request_of(size);
@@ -63,7 +63,7 @@ struct row_model {
     struct sparse rows;
     struct sparse_part *directory;
     uint64_t *pieces;
-    uint32_t next; /* piece that is taken next */
+    uint32_t next; /* the next piece */
     bool bit[2][TEST_BITS];
 };
 
@@ -95,7 +95,7 @@ static uint64_t model_changes(const bool *bit, uint64_t from, uint64_t end)
     return changes;
 }
 
-static void expect_same_answers(const struct row_model *model, unsigned row, uint64_t from, uint64_t end)
+static void expect_same_bits(const struct row_model *model, unsigned row, uint64_t from, uint64_t end)
 {
     const bool *bit = model->bit[row];
     enum row is = row == 0 ? ROW_ACCESSIBLE : ROW_PARTIAL_UNMAP;
@@ -119,7 +119,7 @@ static void expect_same_answers(const struct row_model *model, unsigned row, uin
     assert_int_equal(row_bit(&model->rows, is, from), bit[from]);
 }
 
-/** A bit near the ends of parts more often than elsewhere. */
+/** A random bit; those near the ends of parts are more frequent. */
 static uint64_t some_bit(struct test_rng *rng)
 {
     uint64_t at = test_below(rng, TEST_BITS);
@@ -129,8 +129,8 @@ static uint64_t some_bit(struct test_rng *rng)
     return at;
 }
 
-/** Rows against arrays of bool: ranges within a part, over one end and over two, where there are pieces
- *  and where there are none. */
+/** Compare rows with arrays of bool: ranges within a part and over one or two ends, with and without
+ *  pieces. */
 static void test_rows(void **state)
 {
     struct test_rng rng = test_rng_of(7101);
@@ -161,17 +161,17 @@ static void test_rows(void **state)
             model->bit[row][k] = value && sparse_has(&model->rows, k / ROW_PART_BITS);
         a = some_bit(&rng);
         b = some_bit(&rng);
-        expect_same_answers(model, row, min_u64(a, b), max_u64(a, b) + 1);
+        expect_same_bits(model, row, min_u64(a, b), max_u64(a, b) + 1);
     }
     for (size_t i = 0; i < PIECE_WORDS; i++)
-        assert_int_equal(model->pieces[i], 0); /* piece 0 is nobody's */
+        assert_int_equal(model->pieces[i], 0); /* piece 0 is never written */
     free(model->pieces);
     free(model->directory);
     free(model);
 }
 
-/** A refused piece changes nothing but what came before it; what is counted as used stays when the rest
- *  goes. */
+/** If a piece is refused, the pieces taken before it remain. Used pieces remain when the others are given
+ *  back. */
 static void test_sparse_table(void **state)
 {
     struct row_model *model = calloc(1, sizeof *model);
@@ -192,7 +192,7 @@ static void test_sparse_table(void **state)
     sparse_count(&model->rows, 4, 0, 1);
     sparse_hide(&model->rows, 0);
     assert_true(!sparse_has(&model->rows, 3) && sparse_has(&model->rows, 4));
-    sparse_give_ended(&model->rows, true, count_piece, &given, NULL); /* somebody reads: all is as it was */
+    sparse_give_ended(&model->rows, true, count_piece, &given, NULL); /* with a reader, nothing changes */
     assert_int_equal(given, 0);
     assert_int_equal(sparse_place(&model->rows, 3 * 10 + 7, 10), (PIECES - 2) * 10 + 7);
     sparse_hide(&model->rows, 0);
@@ -212,7 +212,7 @@ static void test_sparse_table(void **state)
 
 /* -------------------------------------------------------------------------------------- the host's pieces */
 
-static int poke(void *address)
+static int write_byte(void *address)
 {
     test_poke(address, 1);
     return 0;
@@ -220,12 +220,12 @@ static int poke(void *address)
 
 static bool write_faults(void *address)
 {
-    struct test_child child = test_in_child(poke, address);
+    struct test_child child = test_in_child(write_byte, address);
 
     return child.signal == SIGSEGV || child.signal == SIGBUS;
 }
 
-static int peek(void *address)
+static int read_byte(void *address)
 {
     (void)test_try_lookup(address);
     return 0;
@@ -233,7 +233,7 @@ static int peek(void *address)
 
 static bool read_faults(void *address)
 {
-    struct test_child child = test_in_child(peek, address);
+    struct test_child child = test_in_child(read_byte, address);
 
     return child.signal == SIGSEGV || child.signal == SIGBUS;
 }
@@ -243,8 +243,8 @@ static char *piece_at(const struct tables *tables, uint32_t piece)
     return tables->pieces + (size_t)piece * KVA_VM_PIECE;
 }
 
-/** Pieces: the lowest first, zero whatever was there before, closed when they are not in use; and both
- *  ends closed for ever. */
+/** Pieces are taken lowest first, read as zero whatever they held before, and are closed when not in use.
+ *  Both ends are always closed. */
 static void test_pieces(void **state)
 {
     const struct tables_spec spec = {.page = page, .pieces = 40, .given = 2, .own = 100};
@@ -258,7 +258,7 @@ static void test_pieces(void **state)
     assert_true(read_faults(tables.mapping + tables.bytes - 1));
     assert_int_equal(*piece_at(&tables, 0), 0);
     memset(tables.own, 0x11, (size_t)spec.own);
-    memset(piece_at(&tables, 1), 0x22, 2 * KVA_VM_PIECE); /* given */
+    memset(piece_at(&tables, 1), 0x22, 2 * KVA_VM_PIECE); /* the given pieces */
     if (page <= KVA_VM_PIECE) {
         assert_true(write_faults(piece_at(&tables, 0)));
         assert_true(read_faults(piece_at(&tables, 30)));
@@ -272,7 +272,7 @@ static void test_pieces(void **state)
     for (uint32_t i = 10; i < 43; i++)
         kva_port_tables_give(&tables, i);
     kva_port_tables_give(&tables, 5);
-    assert_true(kva_port_tables_take(&tables, &piece)); /* before a trim, too */
+    assert_true(kva_port_tables_take(&tables, &piece)); /* also before a trim */
     assert_int_equal(piece, 5);
     for (size_t i = 0; i < KVA_VM_PIECE; i++)
         assert_int_equal(piece_at(&tables, 5)[i], 0);
@@ -299,8 +299,7 @@ static bool limit_data(uint64_t value)
     return setrlimit(RLIMIT_DATA, &was) == 0;
 }
 
-/** A piece that the system does not let us open is refused, and everything stays as it was; later there is
- *  one. */
+/** If the system refuses to open a piece, nothing changes. Later a piece can be taken. */
 static int be_refused_a_piece(void *context)
 {
     const struct tables_spec spec = {.page = page, .pieces = 100, .own = 100};
@@ -316,7 +315,7 @@ static int be_refused_a_piece(void *context)
         last = piece;
         memset(piece_at(&tables, piece), 1, KVA_VM_PIECE);
     }
-    child_that(last >= 20 && last <= 24); /* what was open from the beginning came first */
+    child_that(last >= 20 && last <= 24); /* pieces that were open from the beginning come first */
     child_that(limit_data(RLIM_INFINITY));
     child_that(kva_port_tables_take(&tables, &piece) && piece == last + 1);
     child_that(*piece_at(&tables, piece) == 0);
@@ -332,16 +331,16 @@ static void test_refused_pieces(void **state)
     test_expect_success(&child, "a refused piece");
 }
 
-enum { STREWN = 3000 };
+enum { SCATTERED = 3000 };
 
-/** How far apart areas lie of which each wants a piece of the table of its own. */
+/** The distance of areas that each need their own piece of the table. */
 static uint64_t apart(void)
 {
     return KVA_VM_PIECE / sizeof(void *) * (uint64_t)page;
 }
 
-/** Areas of a page each, so far apart; the number of those that could be had, at most. */
-static size_t strew(struct kva_vm *vm, uint64_t step, unsigned char **areas, size_t most)
+/** Allocate up to `most` areas of one page, `step` apart. Returns their number. */
+static size_t scatter(struct kva_vm *vm, uint64_t step, unsigned char **areas, size_t most)
 {
     struct kva_vm_stats stats = test_vm_stats(vm);
     uint64_t room = (stats.reservation_last - stats.reservation_first) / 4 * 3 - apart();
@@ -356,7 +355,7 @@ static size_t strew(struct kva_vm *vm, uint64_t step, unsigned char **areas, siz
     return count;
 }
 
-/* ----------------------------------------------------------------------------------------- what they cost */
+/* -------------------------------------------------------------------------------------------------- costs */
 
 static int lock_all(void *context)
 {
@@ -381,7 +380,7 @@ static int lock_all(void *context)
     return 0;
 }
 
-/** Where all memory is locked, as real-time programs do: an instance takes little of it. */
+/** In a process that locks all its memory, as real-time programs do, an instance takes little of it. */
 static void test_locked_memory(void **state)
 {
     (void)state;
@@ -409,7 +408,7 @@ static int use_little_data(void *context)
     return 0;
 }
 
-/** Where data is limited, it is the areas that take it. */
+/** If data is limited, areas can use most of it. */
 static void test_limited_data(void **state)
 {
     enum kva_mechanism mechanism;
@@ -423,8 +422,8 @@ static void test_limited_data(void **state)
     }
 }
 
-/** Bytes of the mappings outside [first, last] that a core would hold: those in which some page was
- *  written to, unless they are left out ("dd"). */
+/** Bytes of the mappings outside [first, last] that a core contains: those with a written page, unless
+ *  excluded ("dd"). */
 static uint64_t core_bytes(uint64_t first, uint64_t last)
 {
     FILE *smaps = fopen("/proc/self/smaps", "r");
@@ -443,7 +442,7 @@ static uint64_t core_bytes(uint64_t first, uint64_t last)
     return sum;
 }
 
-static int core_of_little(void *context)
+static int expect_small_core(void *context)
 {
     static unsigned char *areas[1000];
     uint64_t before = core_bytes(0, 0);
@@ -456,12 +455,12 @@ static int core_of_little(void *context)
     unsigned char *memory = kva_vmalloc(vm, page);
     child_that(memory != NULL);
     memory[0] = 1;
-    child_that(core_bytes(0, 0) >= before + page);         /* what is in the area */
+    child_that(core_bytes(0, 0) >= before + page);         /* the contents of the area */
     child_that(core_bytes(0, 0) <= before + 4 * TEST_MIB); /* a grain is 2 MiB */
     child_that(kva_vm_frames_create(vm, &(struct kva_vm_frames_config){.count = UINT64_C(1) << 22},
                                     &frames) == KVA_OK);
     child_that(kva_vm_frames_alloc(frames, 1, &number) == KVA_OK && kva_vmap(vm, frames, &number, 1) != NULL);
-    child_that(strew(vm, 5 * apart(), areas, 1000) > 0); /* 64 MiB of tables, on a 64-bit host */
+    child_that(scatter(vm, 5 * apart(), areas, 1000) > 0); /* 64 MiB of tables, on a 64-bit host */
     child_that(core_bytes(stats.reservation_first, stats.reservation_last) <= before + 4 * TEST_MIB);
     return 0;
 }
@@ -474,12 +473,12 @@ static void test_cores(void **state)
     if (!test_is_on_its_own("what a core holds"))
         return;
     for_each_mechanism (mechanism, k) {
-        struct test_child child = test_in_child(core_of_little, &mechanism);
+        struct test_child child = test_in_child(expect_small_core, &mechanism);
         test_expect_success(&child, test_mechanism_name(mechanism));
     }
 }
 
-/** Whether the system writes cores as files into the folder that a program runs in. */
+/** Whether the system writes cores as files into the working directory. */
 static bool has_core_files(void)
 {
     char pattern[8] = "";
@@ -521,7 +520,7 @@ static bool file_holds(const char *path, const char *text)
     return holds;
 }
 
-/** A core of a program with one small area is short, and holds what is in the area. */
+/** The core of a program with one small area is small, and contains the area. */
 static void test_core_file(void **state)
 {
     char folder[] = "/tmp/kva-core-XXXXXX";
@@ -532,7 +531,8 @@ static void test_core_file(void **state)
     if (!test_is_on_its_own("cores"))
         return;
     if (!has_core_files()) {
-        print_message("left out: a core, which this system does not write into the program's folder\n");
+        print_message(
+            "left out, because this system does not write cores into the working directory: a core file\n");
         return;
     }
     assert_non_null(mkdtemp(folder));
@@ -540,9 +540,9 @@ static void test_core_file(void **state)
     assert_int_equal(child.signal, SIGABRT);
     (void)snprintf(path, sizeof path, "%s/core", folder);
     if (stat(path, &status) != 0) { /* kernel.core_uses_pid, or a file system without room */
-        print_message("left out: a core, of which there is none\n");
+        print_message("left out, because no core was written: a core file\n");
     } else {
-        check_that((uint64_t)status.st_size < 32 * TEST_MIB, "%llu bytes",
+        check_that((uint64_t)status.st_size < 32 * TEST_MIB, "the core has %llu bytes",
                    (unsigned long long)status.st_size);
         assert_true(file_holds(path, "what an area holds"));
         (void)unlink(path);
@@ -550,9 +550,9 @@ static void test_core_file(void **state)
     (void)rmdir(folder);
 }
 
-/* ----------------------------------------------------------------------------------------- where they lie */
+/* ---------------------------------------------------------------------------------------------- addresses */
 
-/** How many mappings the process has that are not the reserve's. */
+/** Count the process' mappings outside the reservation. */
 static size_t mappings_elsewhere(const struct kva_vm *vm)
 {
     struct kva_vm_stats stats = test_vm_stats(vm);
@@ -575,7 +575,7 @@ static void gather(struct kva_vm *vm, unsigned char **areas, size_t from, size_t
     }
 }
 
-/** All calls that were made for an instance. */
+/** All calls of the page source for an instance. */
 static uint64_t calls_of(const struct kva_vm *vm)
 {
     struct kva_vm_calls calls = test_vm_stats(vm).pages.calls;
@@ -583,8 +583,8 @@ static uint64_t calls_of(const struct kva_vm *vm)
     return calls.reserve + calls.open + calls.close + calls.map + calls.unmap + calls.frames + calls.tables;
 }
 
-/** The first area takes no call for tables: what it needs is open from the beginning. Later ones take one
- *  for each piece, at most, and a flush that gives nothing back takes none. */
+/** The first area takes no call for tables: the pieces that it needs are open from the beginning. Later areas
+ *  take at most one call for each piece. A purge that gives nothing back takes none. */
 static void test_calls_for_tables(void **state)
 {
     enum kva_mechanism mechanism;
@@ -602,8 +602,8 @@ static void test_calls_for_tables(void **state)
         assert_int_equal(test_vm_stats(vm).pages.calls.tables, tables);
         for (size_t i = 0; i < 2; i++)
             assert_int_equal(take_at(vm, 10 * (i + 1) * apart(), page, &far[i]), KVA_OK);
-        assert_in_range(test_vm_stats(vm).pages.calls.tables, tables,
-                        tables + 4); /* with those of the rows */
+        /* Including those of the rows. */
+        assert_in_range(test_vm_stats(vm).pages.calls.tables, tables, tables + 4);
         tables = test_vm_stats(vm).pages.calls.tables;
         assert_int_equal(kva_vm_purge(vm), KVA_OK);
         assert_int_equal(test_vm_stats(vm).pages.calls.tables, tables);
@@ -611,29 +611,29 @@ static void test_calls_for_tables(void **state)
     }
 }
 
-struct heirs {
+struct inherited {
     struct kva_vm *vm;
     unsigned char **areas;
     size_t count;
     size_t mappings;
 };
 
-/** In a child of fork: the parent's areas are found, and tables grow and shrink. */
+/** In a child of fork, the parent's areas are found, and tables grow and shrink. */
 static int inherit(void *context)
 {
-    struct heirs *heirs = context;
+    struct inherited *inherited = context;
     unsigned char *more[200];
 
-    for (size_t i = 0; i < heirs->count; i++)
-        child_that(kva_vm_usable_size(heirs->vm, heirs->areas[i]) == page);
+    for (size_t i = 0; i < inherited->count; i++)
+        child_that(kva_vm_usable_size(inherited->vm, inherited->areas[i]) == page);
     for (size_t i = 0; i < 200; i++)
-        child_that(take_at(heirs->vm, (300 + i) * apart(), page, &more[i]) == KVA_OK);
-    child_that(mappings_elsewhere(heirs->vm) <= heirs->mappings + 8);
+        child_that(take_at(inherited->vm, (300 + i) * apart(), page, &more[i]) == KVA_OK);
+    child_that(mappings_elsewhere(inherited->vm) <= inherited->mappings + 8);
     for (size_t i = 0; i < 200; i++)
-        child_that(kva_vfree(heirs->vm, more[i]) == KVA_OK);
-    for (size_t i = 0; i < heirs->count; i++)
-        child_that(kva_vfree(heirs->vm, heirs->areas[i]) == KVA_OK);
-    child_that(kva_vm_purge(heirs->vm) == KVA_OK && kva_vm_check(heirs->vm, NULL) == KVA_OK);
+        child_that(kva_vfree(inherited->vm, more[i]) == KVA_OK);
+    for (size_t i = 0; i < inherited->count; i++)
+        child_that(kva_vfree(inherited->vm, inherited->areas[i]) == KVA_OK);
+    child_that(kva_vm_purge(inherited->vm) == KVA_OK && kva_vm_check(inherited->vm, NULL) == KVA_OK);
     return 0;
 }
 
@@ -646,24 +646,23 @@ static void test_tables_of_a_child(void **state)
     if (sizeof(void *) < 8 || !test_is_on_its_own("how many mappings tables take"))
         return;
     for_each_mechanism (mechanism, k) {
-        struct heirs heirs = {.vm = instance(mechanism, 1024 * apart()), .areas = areas};
-        assert_non_null(heirs.vm);
-        heirs.count = strew(heirs.vm, apart(), areas, 200);
-        heirs.mappings = mappings_elsewhere(heirs.vm);
-        struct test_child child = test_in_child(inherit, &heirs);
+        struct inherited inherited = {.vm = instance(mechanism, 1024 * apart()), .areas = areas};
+        assert_non_null(inherited.vm);
+        inherited.count = scatter(inherited.vm, apart(), areas, 200);
+        inherited.mappings = mappings_elsewhere(inherited.vm);
+        struct test_child child = test_in_child(inherit, &inherited);
         test_expect_success(&child, test_mechanism_name(mechanism));
-        assert_int_equal(kva_vm_check(heirs.vm, NULL), KVA_OK);
-        gather(heirs.vm, areas, 0, heirs.count);
-        assert_int_equal(kva_vm_destroy(heirs.vm, NULL, NULL), KVA_OK);
+        assert_int_equal(kva_vm_check(inherited.vm, NULL), KVA_OK);
+        gather(inherited.vm, areas, 0, inherited.count);
+        assert_int_equal(kva_vm_destroy(inherited.vm, NULL, NULL), KVA_OK);
     }
 }
 
-/** Areas all over the reserve, in an order and at distances that leave the tables as scattered as can be:
- *  few mappings while they live, hardly any memory once they are gone; what is left of them is found all
- *  the time. */
-static void test_strewn_areas(void **state)
+/** Areas all over the reservation, so far apart that each needs its own piece. They take few mappings while
+ *  they are live, and hardly any memory after they are freed. The remaining ones are always found. */
+static void test_scattered_areas(void **state)
 {
-    static unsigned char *areas[STREWN];
+    static unsigned char *areas[SCATTERED];
     enum kva_mechanism mechanism;
 
     (void)state;
@@ -677,8 +676,9 @@ static void test_strewn_areas(void **state)
         uint64_t before = test_resident();
         uint64_t tables = test_vm_stats(vm).table_bytes;
         size_t mappings = mappings_elsewhere(vm);
-        for (unsigned round = 0; round < 2; round++) { /* the second time pieces are used again */
-            size_t count = strew(vm, apart() * (round + 3), areas, test_is_brief() ? STREWN / 10 : STREWN);
+        for (unsigned round = 0; round < 2; round++) { /* the second round reuses pieces */
+            size_t count =
+                scatter(vm, apart() * (round + 3), areas, test_is_brief() ? SCATTERED / 10 : SCATTERED);
             assert_true(count >= 2);
             assert_in_range(mappings_elsewhere(vm), 1, mappings + 8);
             assert_true(test_vm_stats(vm).table_bytes >= tables + (count - 1) * KVA_VM_PIECE);
@@ -699,7 +699,7 @@ static void test_strewn_areas(void **state)
     }
 }
 
-/** One area of half the reserve, of which no page is touched. */
+/** One area of half the reservation, never touched. */
 static void test_one_large_area(void **state)
 {
     enum kva_mechanism mechanism;
@@ -714,9 +714,10 @@ static void test_one_large_area(void **state)
         assert_int_equal(kva_vm_purge(vm), KVA_OK);
         uint64_t before = test_resident();
         unsigned char *memory = kva_vmalloc(vm, (size_t)(most_reservation() / 2));
-        if (memory == NULL) { /* where the system forbids to promise so much */
+        if (memory == NULL) { /* the system does not permit so much */
             assert_int_equal(kva_vm_status(vm), KVA_ENOMEM);
-            print_message("left out: an area of half the reserve\n");
+            print_message(
+                "left out, because the system does not permit so much: an area of half the reservation\n");
         } else {
             assert_int_equal(kva_vm_usable_size(vm, memory), most_reservation() / 2);
             assert_int_equal(kva_vfree(vm, memory), KVA_OK);
@@ -728,7 +729,7 @@ static void test_one_large_area(void **state)
     }
 }
 
-/** Maps whose numbers lie in several pieces of their table, long ones and short ones. */
+/** Long and short maps whose numbers lie in several pieces of their table. */
 static void test_many_numbers(void **state)
 {
     enum { FRAMES = 50, MAP = 6000, MAPS = 6 };
@@ -759,15 +760,15 @@ static void test_many_numbers(void **state)
     assert_true(test_vm_stats(test.vm).table_bytes > tables);
     for (size_t i = 0; i < MAPS; i++) {
         assert_int_equal(kva_unmap_ram(test.vm, ram[i]), KVA_OK);
-        assert_ptr_equal(kva_map_ram(test.vm, frames, taken, FRAMES),
-                         ram[i]); /* found again, by its numbers */
+        /* Found again by its numbers. */
+        assert_ptr_equal(kva_map_ram(test.vm, frames, taken, FRAMES), ram[i]);
         assert_int_equal(kva_unmap_ram(test.vm, ram[i]), KVA_OK);
         assert_int_equal(kva_vunmap(test.vm, maps[i]), KVA_OK);
         test_vm_expect_sound(&test, "unmapped");
     }
-    assert_int_equal(kva_vm_frames_free(frames, taken, FRAMES), KVA_OK); /* nobody maps them any more */
+    assert_int_equal(kva_vm_frames_free(frames, taken, FRAMES), KVA_OK); /* no map refers to them */
     assert_int_equal(kva_vm_purge(test.vm), KVA_OK);
-    test_vm_expect_sound(&test, "flushed");
+    test_vm_expect_sound(&test, "purged");
     assert_in_range(test_vm_stats(test.vm).table_bytes, 0, tables + KVA_VM_PIECE);
     assert_int_equal(kva_vm_frames_destroy(frames), KVA_OK);
     test_vm_destroy(&test);
@@ -775,8 +776,8 @@ static void test_many_numbers(void **state)
 
 /* ----------------------------------------------------------------------------------------------- refusals */
 
-/** Areas that each want pieces, while call n of the source is refused. What is refused leaves nothing, and
- *  can be had at once afterwards. False when there were fewer than n calls. */
+/** Allocate areas that each need pieces, while call n of the source is refused. A refused request leaves
+ *  nothing, and succeeds when repeated. Returns false if there were fewer than n calls. */
 static bool refuse_one(enum kva_mechanism mechanism, uint64_t n)
 {
     const size_t step = (size_t)apart();
@@ -805,7 +806,7 @@ static bool refuse_one(enum kva_mechanism mechanism, uint64_t n)
         enum kva_status status = KVA_OK;
         for (unsigned tries = 0; tries < 2; tries++) {
             request.min = (uintptr_t)before.reservation_first + (7 + i) * step;
-            request.flags = KVA_VM_NO_BLOCK; /* or it would be tried again by the library */
+            request.flags = KVA_VM_NO_BLOCK; /* else the library would retry */
             if (i < 6)
                 status = kva_vm_alloc(test.vm, &request, &memory[0]);
             else if (i < 8)
@@ -845,22 +846,26 @@ static void test_each_piece_refused(void **state)
     }
 }
 
-/* --------------------------------------------------------------------------------------- what is in front */
+/* -------------------------------------------------------------------------------------- the page in front */
 
 static void expect_closed_front(const struct kva_vm *vm, unsigned char *first, const char *what)
 {
     struct kva_vm_stats stats = test_vm_stats(vm);
 
-    check_that((uintptr_t)first == stats.reservation_first, "%s: first at %p", what, (void *)first);
-    check_that(write_faults(first - 1) && read_faults(first - 1), "%s: the byte before the first area", what);
-    check_that(write_faults(first - page), "%s: the page before the first area", what);
-    check_that(!write_faults(first), "%s: the first byte", what);
-    check_that(write_faults((unsigned char *)(uintptr_t)stats.reservation_last), "%s: the last byte", what);
+    check_that((uintptr_t)first == stats.reservation_first,
+               "%s: the first area is at %p, not at the beginning", what, (void *)first);
+    check_that(write_faults(first - 1) && read_faults(first - 1),
+               "%s: a touch of the byte before the first area does not fault", what);
+    check_that(write_faults(first - page), "%s: a write to the page before the first area does not fault",
+               what);
+    check_that(!write_faults(first), "%s: a write to the first byte faults", what);
+    check_that(write_faults((unsigned char *)(uintptr_t)stats.reservation_last),
+               "%s: a write to the last byte does not fault", what);
 }
 
-/** A touch in front of the first area faults, in large and small reserves, anywhere and in windows that
- *  leave room for nothing else. */
-static void test_in_front_of_the_first_area(void **state)
+/** A touch in front of the first area faults, in large and small reservations, at any address and in windows
+ *  without further room. */
+static void test_page_before_first_area(void **state)
 {
     const uint64_t mib[] = {1, 16, 64, 1024};
     enum kva_mechanism mechanism;
@@ -879,8 +884,8 @@ static void test_in_front_of_the_first_area(void **state)
             struct kva_vm_stats stats = test_vm_stats(vm);
             assert_int_equal(kva_vm_abandon(vm, NULL, NULL), KVA_OK);
 
-            config.min =
-                (uintptr_t)stats.reservation_first; /* a window with room for that, and nothing in front */
+            /* A window with room for the reservation and nothing else. */
+            config.min = (uintptr_t)stats.reservation_first;
             config.max = (uintptr_t)stats.reservation_last;
             assert_int_equal(kva_vm_create(&config, &vm), KVA_OK);
             assert_int_equal(test_vm_stats(vm).reservation_first, stats.reservation_first + page);
@@ -892,17 +897,17 @@ static void test_in_front_of_the_first_area(void **state)
     }
 }
 
-/** Short-lived maps side by side, 512 pages in each group. 17 groups lie over the end of a piece of the
- *  table; 33, over one of the numbers'. */
+/** Neighbouring short-lived maps, 512 pages in each group. 17 groups cross the end of a piece of the table;
+ *  33 groups cross one of the numbers' table. */
 struct groups {
     size_t count;
-    size_t maps;    /* in each */
+    size_t maps;    /* of a group */
     uint32_t pages; /* of a map */
 };
 
 enum { MOST_MAPS = 17 * 512 };
 
-/** Make the maps, and leave one in each group: the first. */
+/** Make the maps, and keep the first one of each group. */
 static void map_and_unmap(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *numbers,
                           const struct groups *groups, bool is_first_round)
 {
@@ -921,9 +926,8 @@ static void map_and_unmap(struct kva_vm *vm, struct kva_vm_frames *frames, const
     }
 }
 
-/** With one map left in each group, the rest of the pieces goes back at a flush, and is there again when
- *  maps come. */
-static void test_flush_between_maps(void **state)
+/** With one map in each group, a purge gives the other pieces back; new maps take pieces again. */
+static void test_purge_between_maps(void **state)
 {
     const uint32_t pages = test_is_brief() ? 8 : 1;
     const struct groups layouts[] = {{17, 512 / pages, pages}, {33, 8, 64}};
@@ -950,7 +954,7 @@ static void test_flush_between_maps(void **state)
     }
 }
 
-/** The closed page takes no huge page: the first of the reserve can be had. */
+/** The closed page in front takes no huge page: the first huge page of the reservation can be allocated. */
 static void test_first_huge_page(void **state)
 {
     struct kva_vm *vm = instance(KVA_MECHANISM_BEST, 64 * TEST_MIB);
@@ -980,12 +984,12 @@ int main(void)
         cmocka_unit_test(test_core_file),
         cmocka_unit_test(test_calls_for_tables),
         cmocka_unit_test(test_tables_of_a_child),
-        cmocka_unit_test(test_strewn_areas),
+        cmocka_unit_test(test_scattered_areas),
         cmocka_unit_test(test_one_large_area),
         cmocka_unit_test(test_many_numbers),
         cmocka_unit_test(test_each_piece_refused),
-        cmocka_unit_test(test_in_front_of_the_first_area),
-        cmocka_unit_test(test_flush_between_maps),
+        cmocka_unit_test(test_page_before_first_area),
+        cmocka_unit_test(test_purge_between_maps),
         cmocka_unit_test(test_first_huge_page),
     };
     page = test_page();

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * One instance and many threads. Every page of each live area carries its holder's stamp, in the memory
- * itself: a page that two areas share, or that is taken away too early, shows. Areas wander: most are freed
- * by another thread than took them. The page source and the memory source are those for tests, which stop the
- * program when they are used wrongly, or by two threads at once without the lock (ThreadSanitizer watches
- * their counters).
+ * One instance and many threads. Every page of each live area carries its holder's stamp: this finds pages
+ * that two areas share, or that are taken away too early. Most areas are freed by another thread than
+ * allocated them. The page source and the memory source are those for tests. They stop the program when they
+ * are misused, or when two threads use them at once without the lock (ThreadSanitizer watches their
+ * counters).
  */
 #define _GNU_SOURCE
 #include "common/harness.h"
@@ -27,11 +27,11 @@
 #include "../../ports/test/yielding.h"
 #include "../threads/stamps.h"
 
-enum { THREADS_MOST = 16, HELD = 24, EXCHANGE = 32, FRAMES = 96, RESERVE_MIB = 16, KINDS = 5 };
+enum { THREADS_MOST = 16, HELD = 24, EXCHANGE = 32, FRAMES = 96, RESERVATION_MIB = 16, KINDS = 5 };
 
 static size_t page;
 
-/** An instance under test, and what its config points to. */
+/** An instance under test, and all that its config points to. */
 struct stage {
     struct kva_vm *vm;
     struct kva_vm_config config;
@@ -47,8 +47,8 @@ static void set_up(struct stage *stage)
     memset(stage, 0, sizeof *stage);
     page = (size_t)sysconf(_SC_PAGESIZE);
     stage->threads = kva_yielding_threads(8, 3);
-    stage->config.reservation = (uint64_t)RESERVE_MIB << 20;
-    stage->config.frames_part = (uint64_t)RESERVE_MIB << 18;
+    stage->config.reservation = (uint64_t)RESERVATION_MIB << 20;
+    stage->config.frames_part = (uint64_t)RESERVATION_MIB << 18;
     stage->config.cpus = 3;
     stage->config.threads = &stage->threads;
     stage->config.memory = kva_failing_memory_init(&stage->memory);
@@ -76,7 +76,7 @@ static void expect_sound(const struct stage *stage)
     check_that(status == KVA_OK, "%s at %#" PRIx64, fault.what, fault.address);
 }
 
-/** Nobody holds anything: so all of it must be given back. */
+/** No thread holds anything, so all of it must be given back. */
 static void end(struct stage *stage)
 {
     expect_sound(stage);
@@ -92,9 +92,9 @@ static void end(struct stage *stage)
     assert_int_equal(stage->pages.reservations + stage->pages.frame_sets + stage->pages.tables, 0);
 }
 
-/* ------------------------------------------------------------------------------------------- many at once */
+/* ------------------------------------------------------------------------------------------------ threads */
 
-/** Threads that run one function, and the way to their end. */
+/** Threads that run the same functions. */
 struct team {
     pthread_t thread[THREADS_MOST];
     unsigned count;
@@ -128,7 +128,7 @@ struct held {
 struct crowd {
     struct stage stage;
     uint64_t operations; /* of each thread */
-    bool small;          /* areas that all fit, so that nobody may hear "no space" */
+    bool small;          /* areas that always fit: KVA_ENOSPC is an error */
     struct kva_vm_frames *frames;
     struct kva_pcpu *pcpu;
     _Atomic uint64_t stamps;
@@ -155,7 +155,7 @@ static void stamp(struct worker *worker, struct held *held)
     }
 }
 
-/** The stamps of the first `bytes` of what is held. */
+/** Check the stamps of the first `bytes` of a held area. */
 static void verify(const struct held *held, size_t bytes)
 {
     uint64_t found;
@@ -183,7 +183,7 @@ static size_t some_pages(struct worker *worker)
     return 1 + (size_t)test_below(&worker->rng, test_one_in(&worker->rng, 4) ? 140 : 6);
 }
 
-/** What may be said where nothing is wrong. */
+/** Count a refusal. KVA_ENOSPC is the only one permitted, unless all areas fit. */
 static bool is_full(struct worker *worker, enum kva_status status)
 {
     if (status != KVA_OK)
@@ -202,11 +202,11 @@ static void take_area(struct worker *worker, struct held *held)
     request.owner = held;
     request.flags = test_one_in(&worker->rng, 3) ? KVA_VM_ZERO : 0;
     request.align = !worker->crowd->small && test_one_in(&worker->rng, 8) ? 4 * page : 1;
-    if (!worker->crowd->small && test_one_in(&worker->rng, 4)) /* a node that every machine has */
+    if (!worker->crowd->small && test_one_in(&worker->rng, 4)) /* node 0 */
         request.node = (struct kva_vm_nodes){
             test_one_in(&worker->rng, 2) ? KVA_VM_NODES_PREFERRED : KVA_VM_NODES_INTERLEAVED, 1};
-    if (!worker->crowd->small &&
-        test_one_in(&worker->rng, 2)) { /* the short form, which finds the cache by itself */
+    /* kva_vmalloc looks for a cached area by itself. */
+    if (!worker->crowd->small && test_one_in(&worker->rng, 2)) {
         memory = kva_vmalloc(vm, request.size);
         if (!memory)
             return;
@@ -404,7 +404,7 @@ static void *work(void *context)
     return NULL;
 }
 
-/** Grace periods end at once, but in another thread: whoever calls next ends those that began before. */
+/** A grace period ends when the next one begins, usually in another thread. */
 static void after_grace(void *context, struct kva_later *record)
 {
     struct crowd *crowd = context;
@@ -445,7 +445,7 @@ static void run_crowd(struct crowd *crowd, const char *name, unsigned threads, u
         kva_vfree_ready(crowd->waiting);
     struct kva_vm_stats stats = stats_of(&crowd->stage);
     print_message("%s, %u threads: %" PRIu64 " areas, %" PRIu64 " maps, %" PRIu64 " short-lived, %" PRIu64
-                  " objects; %" PRIu64 " times full, %" PRIu64 " runs purged\n",
+                  " objects; %" PRIu64 " times KVA_ENOSPC, %" PRIu64 " runs purged\n",
                   name, threads, (uint64_t)crowd->done[AREA], (uint64_t)crowd->done[MAP],
                   (uint64_t)crowd->done[RAM], (uint64_t)crowd->done[OBJECT], (uint64_t)crowd->full,
                   stats.purged_runs);
@@ -507,9 +507,9 @@ static void test_threads_hardened(void **state)
     run_crowd(crowd, "hardened", 4, 10000);
 }
 
-/** As many areas of one page as the threads ever hold at once fit, and no more. So some are always free:
- *  idle in another CPU's bins, or parked. Nobody may be told that there is no space. */
-static void test_idle_areas_are_found_before_anyone_hears_no_space(void **state)
+/** All areas of one page that the threads ever hold at once fit, but no more. A free one always exists: idle
+ *  in the cache of another CPU, or parked. So no call may return KVA_ENOSPC. */
+static void test_idle_areas_are_used_before_enospc(void **state)
 {
     struct crowd *crowd = new_crowd();
     const unsigned threads = 4;
@@ -522,15 +522,15 @@ static void test_idle_areas_are_found_before_anyone_hears_no_space(void **state)
     run_crowd(crowd, "just enough", threads, 20000);
 }
 
-/* ------------------------------------------------------------------------------- known failures of others */
+/* --------------------------------------------------------------------- known failures of other allocators */
 
 struct lookup {
     struct stage stage;
     char *_Atomic memory;
-    _Atomic uint64_t
-        turn; /* of 4. 1: an area is live at `memory`; 3: it has been freed; else: that changes */
+    /** Modulo 4. 1: an area is live at `memory`; 3: it has been freed; 0 and 2: in between. */
+    _Atomic uint64_t turn;
     _Atomic bool is_over;
-    _Atomic uint64_t settled;
+    _Atomic uint64_t unchanged;
 };
 
 static void *free_lazily(void *context)
@@ -566,7 +566,7 @@ static void *look_up(void *context)
         size_t usable = kva_vm_usable_size(lookup->stage.vm, memory);
         if (atomic_load(&lookup->turn) != turn || turn % 2 == 0)
             continue;
-        atomic_fetch_add(&lookup->settled, 1);
+        atomic_fetch_add(&lookup->unchanged, 1);
         if (turn % 4 == 1)
             must(status == KVA_OK && area.state == KVA_VM_LIVE && area.start == (uintptr_t)memory &&
                  usable > 0);
@@ -576,7 +576,7 @@ static void *look_up(void *context)
     return NULL;
 }
 
-static void test_a_lazily_freed_area_is_not_found_as_live(void **state)
+static void test_freed_area_is_not_found_as_live(void **state)
 {
     static struct lookup lookup;
     struct team team = {.count = 0};
@@ -592,7 +592,7 @@ static void test_a_lazily_freed_area_is_not_found_as_live(void **state)
         team_start(&team, look_up, &lookup);
         team_start(&team, free_lazily, &lookup);
         team_join(&team);
-        print_message("%" PRIu64 " looks at an area that did not change\n", (uint64_t)lookup.settled);
+        print_message("%" PRIu64 " lookups of an unchanged area\n", (uint64_t)lookup.unchanged);
         end(&lookup.stage);
     }
 }
@@ -624,8 +624,7 @@ static void *grow_objects(void *context)
     return NULL;
 }
 
-/** Each area of a chunk that is seen at all has all its pages, and its neighbours in the chunk are there,
- *  too. */
+/** The areas of a chunk appear together: each with all its pages, and none without its neighbours. */
 static void *watch_chunks(void *context)
 {
     struct halves *halves = context;
@@ -639,13 +638,13 @@ static void *watch_chunks(void *context)
             atomic_fetch_add(&halves->seen, 1);
         }
         struct kva_vm_stats stats = stats_of(&halves->stage);
-        must(stats.live_areas % 3 == 0); /* chunks have three areas: with all locks held, never one or two */
+        must(stats.live_areas % 3 == 0); /* a chunk has three areas, visible together under the locks */
         must(kva_vm_check(halves->stage.vm, NULL) == KVA_OK);
     }
     return NULL;
 }
 
-static void test_per_cpu_areas_are_not_seen_half_built(void **state)
+static void test_chunks_appear_as_a_whole(void **state)
 {
     static struct halves halves;
     struct team team = {.count = 0};
@@ -670,7 +669,7 @@ struct first_maps {
     pthread_barrier_t barrier;
 };
 
-/** Several threads ask for the first short-lived map of an instance at once, and use it at once. */
+/** Several threads request the first short-lived map of an instance at once, and use it at once. */
 static void *map_first(void *context)
 {
     struct first_maps *first = context;
@@ -692,7 +691,7 @@ static void *map_first(void *context)
     return NULL;
 }
 
-static void test_a_block_is_not_published_before_it_is_initialised(void **state)
+static void test_first_maps_at_once(void **state)
 {
     static struct first_maps first;
     const unsigned threads = 4;
@@ -723,7 +722,7 @@ static unsigned cpu_of_this_thread(void *context)
     return calls++ % 8 < 4 ? 0 : 2;
 }
 
-/** CPUs 0 and 2 and no CPU 1: two records are all there are. */
+/** CPUs 0 and 2 exist, and CPU 1 does not: there are two records. */
 static void test_possible_cpus_0_and_2(void **state)
 {
     static struct crowd crowd;
@@ -753,56 +752,55 @@ static void test_possible_cpus_0_and_2(void **state)
     end(&crowd.stage);
 }
 
-struct decay {
+struct purging {
     struct stage stage;
     pthread_barrier_t barrier;
 };
 
-static void *decay_at_once(void *context)
+static void *purge_at_once(void *context)
 {
-    struct decay *decay = context;
+    struct purging *purging = context;
 
-    (void)pthread_barrier_wait(&decay->barrier);
-    must(kva_vm_purge(decay->stage.vm) == KVA_OK);
+    (void)pthread_barrier_wait(&purging->barrier);
+    must(kva_vm_purge(purging->stage.vm) == KVA_OK);
     return NULL;
 }
 
-/** Two flushes, which both empty all CPUs' bins and purge, each area given back once; what lives, lives
- *  on. */
-static void test_a_decay_that_runs_twice_at_once_loses_nothing(void **state)
+/** Two purges at once empty all CPUs' caches. Each area is given back once, and live areas remain. */
+static void test_two_purges_at_once(void **state)
 {
     enum { AREAS = 200, LIVE = 7 };
-    static struct decay decay;
+    static struct purging purging;
     char *memory[AREAS];
 
     (void)state;
-    assert_int_equal(pthread_barrier_init(&decay.barrier, NULL, 2), 0);
-    set_up(&decay.stage);
-    begin(&decay.stage);
+    assert_int_equal(pthread_barrier_init(&purging.barrier, NULL, 2), 0);
+    set_up(&purging.stage);
+    begin(&purging.stage);
     for (uint64_t round = 0; round < test_scaled(40); round++) {
         struct team team = {.count = 0};
         for (size_t i = 0; i < AREAS; i++) {
-            memory[i] = kva_vmalloc(decay.stage.vm, (1 + i % 5) * page);
+            memory[i] = kva_vmalloc(purging.stage.vm, (1 + i % 5) * page);
             assert_non_null(memory[i]);
             memory[i][0] = (char)i;
         }
         for (size_t i = LIVE; i < AREAS; i++)
-            assert_int_equal(kva_vfree(decay.stage.vm, memory[i]), KVA_OK);
-        team_start(&team, decay_at_once, &decay);
-        team_start(&team, decay_at_once, &decay);
+            assert_int_equal(kva_vfree(purging.stage.vm, memory[i]), KVA_OK);
+        team_start(&team, purge_at_once, &purging);
+        team_start(&team, purge_at_once, &purging);
         team_join(&team);
-        struct kva_vm_stats stats = stats_of(&decay.stage);
+        struct kva_vm_stats stats = stats_of(&purging.stage);
         assert_int_equal(stats.live_areas, LIVE);
         assert_int_equal(stats.cached_areas + stats.parked_areas, 0);
-        assert_int_equal(stats.live_bytes, decay.stage.pages.open_pages * page);
-        expect_sound(&decay.stage);
+        assert_int_equal(stats.live_bytes, purging.stage.pages.open_pages * page);
+        expect_sound(&purging.stage);
         for (size_t i = 0; i < LIVE; i++) {
             assert_int_equal(memory[i][0], (char)i);
-            assert_int_equal(kva_vfree(decay.stage.vm, memory[i]), KVA_OK);
+            assert_int_equal(kva_vfree(purging.stage.vm, memory[i]), KVA_OK);
         }
     }
-    assert_int_equal(pthread_barrier_destroy(&decay.barrier), 0);
-    end(&decay.stage);
+    assert_int_equal(pthread_barrier_destroy(&purging.barrier), 0);
+    end(&purging.stage);
 }
 
 struct pressure {
@@ -812,7 +810,7 @@ struct pressure {
     _Atomic uint64_t asked;
 };
 
-/** Under pressure it frees one area, which purges at once, and takes another. */
+/** Under pressure, free an area, which purges at once, and allocate another. */
 static bool relieve(void *context, struct kva_vm *vm, size_t size)
 {
     struct pressure *pressure = context;
@@ -842,9 +840,9 @@ static void *press(void *context)
     return NULL;
 }
 
-/** The reserve is full, the memory source refuses, threads free and purge and ask callbacks that free and
- *  purge: each purge ends, because none takes memory, and none waits for another one's. */
-static void test_a_purge_does_not_wait_for_itself_under_memory_pressure(void **state)
+/** The reservation is full, the memory source refuses, and threads free and purge, and call a callback that
+ *  frees and purges. Each purge ends, because none takes memory, and none waits for another. */
+static void test_purges_end_under_memory_pressure(void **state)
 {
     static struct pressure pressure;
     struct kva_vm_reclaim reclaim = {.callback = relieve, .context = &pressure};
@@ -875,7 +873,7 @@ static void test_a_purge_does_not_wait_for_itself_under_memory_pressure(void **s
     end(&pressure.stage);
 }
 
-/* --------------------------------------------------------------------------------------- frees, and forks */
+/* ---------------------------------------------------------------------------------------- frees and forks */
 
 struct twice {
     struct stage stage;
@@ -899,8 +897,8 @@ static void *free_the_same(void *context)
     return NULL;
 }
 
-/** Of frees of one address at the same time, one wins. */
-static void test_of_frees_at_once_one_wins(void **state)
+/** Of several concurrent frees of one address, one succeeds. */
+static void test_concurrent_frees_of_one_area(void **state)
 {
     static struct twice twice;
     struct team team = {.count = 0};
@@ -925,8 +923,8 @@ static void test_of_frees_at_once_one_wins(void **state)
     end(&twice.stage);
 }
 
-/* Longer than what is closed under one hold of the lock: 8 MiB of pages of 4 KiB. */
-enum { LONG_PAGES = 2500, LONG_RESERVE = 4 * (LONG_PAGES + 1) };
+/* More than is closed under one hold of the lock: 8 MiB of pages of 4 KiB. */
+enum { LONG_PAGES = 2500, LONG_RESERVATION = 4 * (LONG_PAGES + 1) };
 
 static void *free_long_areas(void *context)
 {
@@ -943,8 +941,8 @@ static void *free_long_areas(void *context)
     return NULL;
 }
 
-/** Each is closed in two pieces or three, by whichever threads come by in the middle. */
-static void test_long_areas_are_closed_piece_by_piece(void **state)
+/** Each area is closed in two or three parts, by any threads that call meanwhile. */
+static void test_long_areas_are_closed_in_parts(void **state)
 {
     static struct stage stage;
     struct team team = {.count = 0};
@@ -952,7 +950,7 @@ static void test_long_areas_are_closed_piece_by_piece(void **state)
     (void)state;
     set_up(&stage);
     stage.config.frames_part = page;
-    stage.config.reservation = (LONG_RESERVE + 1) * page;
+    stage.config.reservation = (LONG_RESERVATION + 1) * page;
     stage.config.lazy_bytes = KVA_VM_NONE;
     stage.config.cache_bytes = KVA_VM_NONE;
     begin(&stage);
@@ -985,8 +983,8 @@ static void *churn(void *context)
     return NULL;
 }
 
-/** The child of a fork in the middle of traffic goes on with the instance. */
-static void go_on_in_child(struct kva_vm *vm)
+/** The child of a fork during traffic uses the instance. */
+static void use_in_child(struct kva_vm *vm)
 {
     must(kva_vm_check(vm, NULL) == KVA_OK);
     for (size_t i = 0; i < 100; i++) {
@@ -999,7 +997,7 @@ static void go_on_in_child(struct kva_vm *vm)
     _exit(0);
 }
 
-static void test_a_fork_in_the_middle_of_traffic(void **state)
+static void test_fork_during_traffic(void **state)
 {
     static struct forking forking;
     struct team team = {.count = 0};
@@ -1018,7 +1016,7 @@ static void test_a_fork_in_the_middle_of_traffic(void **state)
         assert_true(child >= 0);
         if (child == 0) {
             must(kva_vm_fork_child(forking.stage.vm) == KVA_OK);
-            go_on_in_child(forking.stage.vm);
+            use_in_child(forking.stage.vm);
         }
         assert_int_equal(kva_vm_fork_parent(forking.stage.vm), KVA_OK);
         assert_int_equal(waitpid(child, &how, 0), child);
@@ -1036,16 +1034,16 @@ int main(void)
         cmocka_unit_test(test_threads_of_the_host),
         cmocka_unit_test(test_threads_without_cache_and_parking),
         cmocka_unit_test(test_threads_hardened),
-        cmocka_unit_test(test_idle_areas_are_found_before_anyone_hears_no_space),
-        cmocka_unit_test(test_a_lazily_freed_area_is_not_found_as_live),
-        cmocka_unit_test(test_per_cpu_areas_are_not_seen_half_built),
-        cmocka_unit_test(test_a_block_is_not_published_before_it_is_initialised),
+        cmocka_unit_test(test_idle_areas_are_used_before_enospc),
+        cmocka_unit_test(test_freed_area_is_not_found_as_live),
+        cmocka_unit_test(test_chunks_appear_as_a_whole),
+        cmocka_unit_test(test_first_maps_at_once),
         cmocka_unit_test(test_possible_cpus_0_and_2),
-        cmocka_unit_test(test_a_decay_that_runs_twice_at_once_loses_nothing),
-        cmocka_unit_test(test_a_purge_does_not_wait_for_itself_under_memory_pressure),
-        cmocka_unit_test(test_of_frees_at_once_one_wins),
-        cmocka_unit_test(test_long_areas_are_closed_piece_by_piece),
-        cmocka_unit_test(test_a_fork_in_the_middle_of_traffic),
+        cmocka_unit_test(test_two_purges_at_once),
+        cmocka_unit_test(test_purges_end_under_memory_pressure),
+        cmocka_unit_test(test_concurrent_frees_of_one_area),
+        cmocka_unit_test(test_long_areas_are_closed_in_parts),
+        cmocka_unit_test(test_fork_during_traffic),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
