@@ -338,7 +338,7 @@ uint64_t test_data(void)
 /* ----------------------------------------------------------------------------------------------- children */
 
 __attribute__((noinline, no_sanitize("address", "undefined"))) unsigned char
-test_try_lookup(const void *address)
+test_read_byte(const void *address)
 {
     return *(const volatile unsigned char *)address;
 }

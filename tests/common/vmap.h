@@ -143,7 +143,7 @@ void test_leave(const struct test_crowd *crowd);
 /* ----------------------------------------------------------------------------------------------- children */
 
 /** Touch a byte behind the back of every sanitizer. */
-unsigned char test_try_lookup(const void *address);
+unsigned char test_read_byte(const void *address);
 void test_poke(void *address, unsigned char value);
 
 /** How a child has ended, and what it wrote to its standard error. */

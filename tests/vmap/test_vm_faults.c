@@ -219,7 +219,7 @@ static unsigned char *freed_among_neighbours(struct kva_vm *vm)
     give(vm, memory[2]);
     give(vm, memory[1]);
     flush(vm);
-    child_that(test_try_lookup(memory[3]) == 0x11);
+    child_that(test_read_byte(memory[3]) == 0x11);
     return memory[1] + 100 * page;
 }
 
@@ -248,7 +248,7 @@ static unsigned char *unmapped_ram_and_flushed(struct kva_vm *vm)
     unsigned char *memory = map_ram(vm, 6);
     child_that(kva_unmap_ram(vm, memory) == KVA_OK);
     flush(vm);
-    child_that(test_try_lookup(kept) == 0x33);
+    child_that(test_read_byte(kept) == 0x33);
     return memory + page;
 }
 
@@ -419,7 +419,7 @@ static int play(void *context)
     if (playing->write)
         test_poke(address, 1);
     else
-        (void)test_try_lookup(address);
+        (void)test_read_byte(address);
     (void)kva_vm_abandon(vm, NULL, NULL); /* so that it leaks nothing, where that is looked for */
     return 0;
 }
@@ -513,7 +513,7 @@ static int touch_without_guards(void *context)
     unsigned char *a = live(vm, 2);
     unsigned char *b = live(vm, 3);
     child_that(b == a + 2 * page);
-    (void)test_try_lookup(a + 2 * page);
+    (void)test_read_byte(a + 2 * page);
     test_poke(b + 3 * page, 1);
     return 0;
 }
@@ -909,7 +909,7 @@ static int fault_with_reporter(void *context)
     if (report->write)
         test_poke(address, 1);
     else
-        (void)test_try_lookup(address);
+        (void)test_read_byte(address);
     return 0;
 }
 
@@ -1007,7 +1007,7 @@ static int fault_by_truncation(void *context)
     child_that(ftruncate((int)kva_vm_frames_descriptor(frames), (off_t)page) == 0);
     child_that(kva_vm_fault_describe(vm, memory + page, false, text, sizeof(text)) > 0);
     fprintf(stderr, "%s\n", text);
-    (void)test_try_lookup(memory + page);
+    (void)test_read_byte(memory + page);
     return 0;
 }
 
