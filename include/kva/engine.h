@@ -27,8 +27,8 @@ extern "C" {
 struct kva_engine;
 
 /** One B+tree of the live ranges, laid out for the cache; the gaps between them are the holes. O(log n)
- *  with few cache misses. 14 bytes a live range, 29 with owners. Three to five times as fast as rb under
- *  churn. In hosted builds it uses the best vector instructions of the machine. To split or merge a leaf
+ *  with few cache misses. 15 bytes a live range, 29 with owners. Under churn 2.6 to 5.7 times as fast as
+ *  rb (docs/benchmarks.md). In hosted builds it uses the best vector instructions of the machine. To split or merge a leaf
  *  takes up to 6 KiB of the stack. */
 KVA_API extern const struct kva_engine kva_engine_bt;
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Spaces in memory that a hosted program's source, or its own, gives. */
+/** Spaces in memory from the caller's source, or from the host's. */
 #include <kva/kva.h>
 #include <kva/threads.h>
 
 #include "../port.h"
 
-/** What is taken for a space: it knows to whom it is given back. */
+/** The block that is taken for a space, with the source that it is given back to. */
 struct made {
     struct kva_memory memory;
     struct kva_space space;
@@ -48,7 +48,7 @@ enum kva_status kva_space_create(const struct kva_config *config, struct kva_spa
     struct kva_memory memory = hosted.memory;
     struct kva_space none;
     if (!memory.take || !memory.give)
-        return kva_space_init(&none, &hosted); /* which refuses it, and reports */
+        return kva_space_init(&none, &hosted); /* this refuses it, and reports */
 
     struct made *made = memory.take(memory.context, sizeof *made);
     if (!made)

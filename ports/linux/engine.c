@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The engine of a hosted program that names none, or bt without a form: the environment may ask for one. */
+/** The engine of a hosted program that names none, or bt without a form. The environment (KVA_SIMD) may name
+ *  a form. */
 #include <kva/engine.h>
 
 #include <stdlib.h>

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The fault reporter: a SIGSEGV or SIGBUS in an instance's reserve is described on standard error before
- * it takes its usual way.
+ * The fault reporter: it describes a SIGSEGV or SIGBUS in an instance's reservation on standard error, and
+ * then lets the signal take its usual way.
  *
- *      fault --> on_fault --one of the list's--> a sentence on standard error
+ *      fault --> on_fault --an instance on the list--> a sentence on standard error
  *                   |
- *                   +-- a handler was there before --> it is called, and what it does is done
- *                   +-- the default -----------------> it is put back. The access is repeated when we return,
- *                                                      and then it kills the program, with the address and
- *                                                      the core that it would have had
+ *                   +-- an earlier handler ------> it is called, and decides
+ *                   +-- the default action ------> it is restored. The access is repeated when the handler
+ *                                                  returns, and then kills the program, with the address and
+ *                                                  the core that it would have had
  *
- * What runs in the handler takes no lock and no memory, so the list is an array of atomic pointers. Setting
- * it up is for one thread at a time.
+ * The handler takes neither lock nor memory, so the list is an array of atomic pointers. Only one thread at a
+ * time may change the list.
  */
 #include "gnu.h"
 
@@ -34,8 +34,8 @@ enum { MOST_INSTANCES = 64 };
 static struct kva_vm *_Atomic instances[MOST_INSTANCES];
 static size_t installed; /* of these */
 
-/** The signals, and what was to be done about each before. It stays ours where another handler was
- *  set on top of it, which may call ours. */
+/** The signals, and their earlier actions. A signal stays ours if another handler was set after it, because
+ *  that one may call ours. */
 static struct signal {
     int number;
     bool ours;
@@ -48,7 +48,7 @@ enum { SIGNALS = sizeof signals / sizeof signals[0] };
 
 #if defined(__x86_64__) || defined(__i386__)
 
-/** Of a page fault, bit 1 of the error code is set for a write (Intel SDM, volume 3, "Page-Fault
+/** Bit 1 of the error code of a page fault is set for a write (Intel SDM, volume 3, "Page-Fault
  *  Exception"). */
 static bool was_write(const ucontext_t *context)
 {
@@ -60,8 +60,8 @@ static bool was_write(const ucontext_t *context)
 
 #elif defined(__aarch64__)
 
-/** The exception's syndrome comes in one of the records after the registers. In that of a data abort from
- *  user mode (class 0x24), bit 6 is set for a write (Arm ARM, ESR_EL1). */
+/** The exception's syndrome is in one of the records after the registers. For a data abort from user mode
+ *  (class 0x24), bit 6 is set for a write (Arm ARM, ESR_EL1). */
 static bool was_write(const ucontext_t *context)
 {
     const unsigned char *at = context->uc_mcontext.__reserved;
@@ -93,7 +93,7 @@ static bool was_write(const ucontext_t *context)
 
 #endif
 
-/** Say what the first instance that knows the address has to say of it. */
+/** Write the description by the first instance that knows the address. */
 static void report(const void *address, bool write_fault)
 {
     char text[512];
@@ -105,13 +105,13 @@ static void report(const void *address, bool write_fault)
             continue;
         text[length] = '\n';
         ssize_t written = write(STDERR_FILENO, text, length + 1);
-        (void)written; /* there is nobody else to tell */
+        (void)written; /* a failure cannot be reported */
         return;
     }
 }
 
-/** Let the signal have the effect that it had before. A fault comes again when the access is repeated; what
- *  was sent is sent again, and comes when this handler returns. */
+/** Let the signal have its earlier effect. A fault recurs when the access is repeated. A signal that was sent
+ *  is sent again, and arrives when this handler returns. */
 static void take_usual_way(struct signal *signal, siginfo_t *info)
 {
     bool was_sent = info->si_code <= 0;
@@ -144,7 +144,7 @@ static void on_fault(int number, siginfo_t *info, void *context)
 {
     int error = errno;
 
-    if (info->si_code > 0) /* the kernel's: others send signals without an address */
+    if (info->si_code > 0) /* from the kernel: a signal that was sent has no address */
         report(info->si_addr, was_write(context));
     errno = error;
     hand_on(number == SIGBUS ? &signals[1] : &signals[0], info, context);
@@ -152,7 +152,7 @@ static void on_fault(int number, siginfo_t *info, void *context)
 
 /* ----------------------------------------------------------------------------------------------- the list */
 
-/** Set our handler. The earlier one's mask and flags hold for ours, which calls it. */
+/** Set our handler, with the mask and the flags of the earlier one, which it calls. */
 static bool take_signal(struct signal *signal)
 {
     struct sigaction action;
@@ -169,7 +169,7 @@ static bool take_signal(struct signal *signal)
     return signal->ours;
 }
 
-/** Put back what was there before, unless somebody has set a handler of their own since. */
+/** Restore the earlier action, unless another handler was set meanwhile. */
 static void give_signal(struct signal *signal)
 {
     struct sigaction now;
@@ -192,8 +192,7 @@ static bool take_signals(void)
     return true;
 }
 
-/** An instance's place on the list, or, for NULL, the first that is empty; MOST_INSTANCES if there is
- *  none. */
+/** An instance's place on the list; for NULL the first empty one; MOST_INSTANCES if there is none. */
 static size_t find_instance(const struct kva_vm *vm)
 {
     size_t i = 0;

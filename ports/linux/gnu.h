@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What the port's files ask of the headers of the C library. They include this before any other header. It
- * comes too late where other files of the library stand before them, as in a unity build: there the build
- * defines both macros for all files (CMakeLists.txt). What ./dev amalgamate writes begins with this header.
+ * The macros that the port's files need before the headers of the C library: each file includes this first.
+ * That is too late where other files of the library come before it, as in a unity build: there the build
+ * defines both macros for all files (CMakeLists.txt). The output of ./dev amalgamate begins with this header.
  */
 #ifndef KVA_PORTS_LINUX_GNU_H
 #define KVA_PORTS_LINUX_GNU_H
@@ -12,7 +12,7 @@
 #define _GNU_SOURCE
 #endif
 #ifndef _FILE_OFFSET_BITS
-#define _FILE_OFFSET_BITS 64 /* pools of more than 2 GiB on 32-bit hosts */
+#define _FILE_OFFSET_BITS 64 /* frame sets of more than 2 GiB on 32-bit hosts */
 #endif
 
 #endif

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What a hosted program does about corruption, unless it has a hook of its own: one line on standard error,
- * then the end.
+ * The corruption hook of a hosted program that sets none: it writes one line on standard error, and stops the
+ * program by a trap.
  *
  *      kva: kva_free: I6: a busy segment is found by one way and not by another, at 0x0000000000003000
  *
- * The program's memory is known to be broken, and any lock may be held: so there is one write, of text on the
- * stack. Neither the heap nor stdio is used.
+ * The program's memory is known to be broken, and any lock may be held. So there is one write, of text on the
+ * stack, without the heap and stdio.
  */
 #include "gnu.h"
 
@@ -18,7 +18,7 @@
 
 #include "../../src/base/text.h"
 
-/** Any sentence of the library's with the names around it; a longer one is cut. */
+/** Room for any message of the library with its names; a longer one is cut. */
 enum { SENTENCE_BYTES = 256 };
 
 static void write_to_stderr(const char *text, size_t length)
@@ -28,7 +28,7 @@ static void write_to_stderr(const char *text, size_t length)
         if (written < 0 && errno == EINTR)
             continue;
         if (written <= 0)
-            return; /* there is nobody else to tell */
+            return; /* a failure cannot be reported */
         text += written;
         length -= (size_t)written;
     }

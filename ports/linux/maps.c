@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Reading the kernel's list of mappings. Each begins with a line like
+ * Reading the kernel's list of mappings. Each mapping begins with a line like
  *
  *      7f2c40000000-7f2c40021000 rw-p 00001000 08:01 131093 /usr/lib/libexample.so
  *      start        end          rwxp offset   device inode path
  *
- * In /proc/self/smaps lines with a name and a colon follow, the last of them a list of two letters each:
+ * In /proc/self/smaps, lines with a name and a colon follow. The last of them is a list of two-letter flags:
  *
  *      VmFlags: rd wr mr mw me ac
  */
@@ -29,7 +29,7 @@ void kva_maps_close(struct kva_maps *maps)
     reader_close(&maps->reader);
 }
 
-/** Read the line on which a mapping begins, up to the path; false if it is another line. */
+/** Read the first line of a mapping, up to the path; false if it is another line. */
 static bool read_header(struct reader *reader, struct kva_mapping *mapping)
 {
     uint64_t numbers[3]; /* offset, major, minor */
@@ -43,7 +43,7 @@ static bool read_header(struct reader *reader, struct kva_mapping *mapping)
     mapping->executable = reader_take(reader) == 'x';
     mapping->shared = reader_take(reader) == 's';
     for (unsigned i = 0; i < 3; i++) {
-        (void)reader_take(reader); /* what is between two */
+        (void)reader_take(reader); /* the separator */
         (void)reader_number(reader, 16, &numbers[i]);
     }
     (void)reader_take(reader);
@@ -53,8 +53,8 @@ static bool read_header(struct reader *reader, struct kva_mapping *mapping)
     return true;
 }
 
-/** What two letters stand for (Documentation/filesystems/proc.rst of Linux). Those that say what a mapping
- *  may do, how it is accounted and that it may carry guard markers are not in here. */
+/** What two letters stand for (Documentation/filesystems/proc.rst of Linux). Flags of permissions, of
+ *  accounting and of guard markers are left out. */
 static unsigned attribute_of(const char *letters)
 {
     static const struct {
@@ -87,7 +87,7 @@ static unsigned attribute_of(const char *letters)
     return 0;
 }
 
-/** Read the rest of a line: two letters each, and spaces. */
+/** Read the rest of a line: pairs of letters, and spaces. */
 static unsigned read_flags(struct reader *reader)
 {
     unsigned attributes = 0;
@@ -100,21 +100,20 @@ static unsigned read_flags(struct reader *reader)
     return attributes;
 }
 
-/** Whether the line begins with a name, and step over what there is of it. */
+/** Whether the line begins with a name. Steps over the part that matches. */
 static bool begins_with(struct reader *reader, const char *name)
 {
-    while (*name != '\0' && reader_peek(reader) == *name) {
+    while (*name != '\0' && reader_current(reader) == *name) {
         (void)reader_take(reader);
         name++;
     }
     return *name == '\0';
 }
 
-/** Read the lines that belong to a mapping, until its attributes or the next mapping come. Their names begin
- *  with capitals. */
+/** Read the lines of a mapping, until its attributes or the next mapping. Their names begin with capitals. */
 static unsigned read_attributes(struct reader *reader)
 {
-    while (reader_fill(reader) && digit_of(reader_peek(reader)) == 16) {
+    while (reader_fill(reader) && digit_of(reader_current(reader)) == 16) {
         bool found = begins_with(reader, "VmFlags:");
         unsigned attributes = found ? read_flags(reader) : 0;
         (void)reader_skip(reader, '\n');

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The mappings of the process, one by one, as /proc/self/maps and /proc/self/smaps list them. No heap and no
- * stdio: a file descriptor and a buffer on the caller's stack.
+ * The mappings of the process, one by one, as /proc/self/maps and /proc/self/smaps list them. This uses
+ * neither the heap nor stdio: only a file descriptor, and a buffer on the caller's stack.
  */
 #ifndef KVA_PORTS_LINUX_MAPS_H
 #define KVA_PORTS_LINUX_MAPS_H
@@ -13,7 +13,7 @@
 
 #include "reader.h"
 
-/** What a mapping has been given beside its protection: by madvise, mlock, userfaultfd, mseal and so on. */
+/** Attributes of a mapping besides its protection, from madvise, mlock, userfaultfd, mseal and others. */
 enum kva_attribute {
     KVA_ATTRIBUTE_LOCKED = 1,
     KVA_ATTRIBUTE_HUGE = 2, /* MADV_HUGEPAGE */
@@ -24,7 +24,7 @@ enum kva_attribute {
 
 struct kva_mapping {
     uint64_t start;
-    uint64_t end; /* the last byte's successor */
+    uint64_t end; /* after the last byte */
     bool readable;
     bool writable;
     bool executable;
@@ -40,8 +40,8 @@ struct kva_maps {
     bool with_attributes;
 };
 
-/** Begin with the first mapping; with their attributes or without, which takes far less time. False if there
- *  is no such file, or no descriptor. */
+/** Begin with the first mapping, with attributes, or without, which takes far less time. False if there is no
+ *  such file, or no descriptor. */
 bool kva_maps_open(struct kva_maps *maps, bool with_attributes);
 
 /** The next mapping, in the order of addresses; false after the last one. */

@@ -3,9 +3,9 @@
 /**
  * The Linux port: node memory and CPU count.
  *
- * Nodes are reached at random, one line here and one there: what that costs beyond the cache misses is
- * misses of the TLB. A million nodes span 16,000 pages of 4 KiB, more than any TLB holds, but only 31 of
- * 2 MiB. So large chunks are mapped on their own, aligned to a huge page and marked for one.
+ * Nodes are accessed at random, which costs cache misses and, on top, TLB misses. A million nodes span 16,000
+ * pages of 4 KiB, more than any TLB holds, but only 31 of 2 MiB. So large blocks are mapped by themselves,
+ * aligned to a huge page, with the advice to use one.
  */
 #include "gnu.h"
 
@@ -22,11 +22,11 @@ static void *map_huge(size_t bytes)
     char *mapping = map_aligned(bytes, HOST_HUGE_BYTES, 0, PROT_READ | PROT_WRITE, &calls);
 
     if (mapping)
-        (void)advise_memory(mapping, bytes, MADV_HUGEPAGE, &calls); /* a wish: small pages serve as well */
+        (void)advise_memory(mapping, bytes, MADV_HUGEPAGE, &calls); /* a hint: small pages serve as well */
     return mapping;
 }
 
-/** Whole pages only: munmap would not do with less. */
+/** Whole huge pages only: munmap takes no less than a page. */
 static bool is_mapped(size_t bytes)
 {
     return bytes >= HOST_HUGE_BYTES && bytes % HOST_HUGE_BYTES == 0;

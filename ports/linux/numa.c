@@ -2,13 +2,13 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * Nodes of memory: two system calls, which the C library does not wrap. Their numbers and constants are part
- * of the kernel's interface and never change; <linux/mempolicy.h> is not there with every C library.
+ * of the kernel's interface and never change. Not every C library comes with <linux/mempolicy.h>.
  *
- * A kernel without NUMA returns ENOSYS, and many containers forbid the calls (EPERM). Then /sys says which
- * nodes there are: mostly one, and there is nothing to choose.
+ * A kernel without NUMA returns ENOSYS, and many containers forbid the calls (EPERM). Then /sys lists the
+ * nodes: usually one, and there is no choice.
  *
  * The only node may have any number, where node 0 has no memory, or the program may not use it. A request for
- * node 0 means it, too. The kernel knows no node 0 then, and there is nothing to tell it.
+ * node 0 then means the only node. The kernel knows no node 0 then, so it is not called.
  */
 #include "gnu.h"
 
@@ -36,7 +36,7 @@ static bool read_allowed(unsigned long *mask, uint64_t *calls)
                    (unsigned long)MEMS_ALLOWED) == 0;
 }
 
-/** Read a list of ranges of numbers, as "0-1,3", into a mask. */
+/** Read a list of ranges of numbers, such as "0-1,3", into a mask. */
 static void read_list(const char *path, unsigned long *mask)
 {
     struct reader reader;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The Linux page source: its functions, each from the file that it belongs to. README.md has the files in
- *  their order. */
+/** The Linux page source: its table of functions, and its statistics. README.md lists the files in order. */
 #include "gnu.h"
 
 #include <kva/pages.h>
@@ -42,13 +41,13 @@ struct kva_pages kva_pages_host(enum kva_mechanism mechanism)
 {
     static enum kva_mechanism mechanisms[] = {KVA_MECHANISM_BEST, KVA_MECHANISM_GUARDS,
                                               KVA_MECHANISM_MAPPINGS};
-    struct kva_pages none = {.page = 1}; /* not all zero, which would stand for the host's best */
+    struct kva_pages none = {.page = 1}; /* not all zero, which would mean the host's best */
 
     if (mechanism < KVA_MECHANISM_BEST || mechanism > KVA_MECHANISM_MAPPINGS)
         return none;
     struct kva_pages pages = {
-        .reserve = kva_port_begin,
-        .release = kva_port_end,
+        .reserve = kva_port_reserve,
+        .release = kva_port_release,
         .open = kva_port_open,
         .close = kva_port_close,
         .dismiss = kva_port_dismiss,

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Binding private pages of a reservation to nodes: bindings (pages_nodes.c), and what they make of the
- *  count of mappings. */
+/** Binding private pages of a reservation to nodes: the bindings (pages_nodes.c), and the mappings that they
+ *  take. */
 #include "gnu.h"
 
 #include "pages_bind.h"
 
 #include "pages_count.h"
 
-/** Where a binding ended, and none does now, open pages may not merge again. */
+/** Accessible pages may stay two mappings where a binding ended and none ends now. */
 static void fence_vanished(struct reservation *reservation, const struct binding_list *old)
 {
     for (size_t i = 0; i < old->count; i++) {
@@ -20,8 +20,7 @@ static void fence_vanished(struct reservation *reservation, const struct binding
     }
 }
 
-/** Whether there is room for what a planned change makes of the ends. To bind nothing is never refused
- *  here. */
+/** Whether there is room for the ends of a planned change. Undoing a binding is never refused here. */
 static bool has_room_for_plan(struct reservation *reservation, const struct kva_vm_nodes *nodes)
 {
     const struct bindings *bindings = &reservation->bindings;
@@ -59,7 +58,7 @@ enum kva_status kva_port_bind(void *context, void *handle, uint64_t start, uint6
     if (status == KVA_ENOMEM)
         return kva_port_why_refused(&reservation->budget);
     if (status == KVA_OK)
-        fence_vanished(reservation, &bindings->next); /* which is the old one */
+        fence_vanished(reservation, &bindings->next); /* the old list */
     note_binding_ends(reservation, before);
     return status;
 }
@@ -71,7 +70,7 @@ static struct addresses addresses_of(const struct reservation *reservation, stru
     return (struct addresses){start, start + run_bytes(reservation, run)};
 }
 
-/** Bind what was lost of a gap, in the bindings that a part of it lies in. */
+/** Bind the lost pieces of a gap, for the bindings that overlap `part`. */
 static bool regain(struct reservation *reservation, struct run gap, struct run part)
 {
     uint64_t before = binding_ends(&reservation->bindings);

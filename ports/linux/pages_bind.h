@@ -11,7 +11,7 @@ bool kva_port_has_nodes(void *context, void *handle, const struct kva_vm_nodes *
 enum kva_status kva_port_bind(void *context, void *handle, uint64_t start, uint64_t bytes,
                               const struct kva_vm_nodes *nodes);
 
-/** Before the owner of a run gets it: bind what was lost of its gap (pages_nodes.c). */
+/** Bind the lost pieces of a run's gap (pages_nodes.c), before its owner gets the run. */
 enum kva_status kva_port_regain_run(struct reservation *reservation, struct run run);
 
 static inline enum kva_status bind_before_use(struct reservation *reservation, struct run run)
@@ -19,7 +19,7 @@ static inline enum kva_status bind_before_use(struct reservation *reservation, s
     return reservation->bindings.lost == 0 ? KVA_OK : kva_port_regain_run(reservation, run);
 }
 
-/** Bind what was lost of any gap. */
+/** Bind the lost pieces of all gaps. */
 void kva_port_regain_all(struct reservation *reservation);
 
 #endif

@@ -3,18 +3,17 @@
 /**
  * The budget of mappings.
  *
- * A process may have vm.max_map_count mappings. A call that would exceed what is left is refused before the
- * kernel does, and a close that would falls back to markers. What is left is found by a look at all mappings
- * of the process: when the reservation begins, when it has taken an eighth of what was left, and before any
- * refusal. Without /proc, or a file descriptor to read it by, the limit is not known, and the kernel's
- * refusal is the first.
+ * A process may have vm.max_map_count mappings. An opening that would exceed the rest is refused before the
+ * kernel refuses it; a close that would uses markers. The rest is known from a LOOK at all mappings of the
+ * process: when the reservation begins, when it has taken an eighth of the rest, and before a refusal.
+ * Without /proc, or a file descriptor to read it, the limit is unknown, and only the kernel refuses.
  *
  *      0                                             3/4             15/16      max_map_count
  *      |------ others ------|------- the reservation -----|---------------|---------------|
  *                                                  plenty           limit
  *
- * Up to the limit the reservation takes what it cannot do without. What it can do without (pages_join.c), it
- * takes only as long as a quarter is left to the rest of the program.
+ * Up to the limit the reservation takes mappings that it needs. Those that it can do without (pages_join.c)
+ * it takes only while a quarter is left to the rest of the program.
  */
 #include "gnu.h"
 
@@ -25,8 +24,7 @@
 #include "../../src/base/arith.h"
 #include "maps.h"
 
-/** How many mappings the process may have: as last read, where it cannot be read now; 0 if it never could
- *  be. */
+/** How many mappings the process may have, by the last successful read; 0: there was none. */
 static uint64_t mappings_allowed(struct look *look)
 {
     uint64_t allowed = read_number("/proc/sys/vm/max_map_count");
@@ -44,8 +42,8 @@ static uint64_t milliseconds(void)
     return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
 }
 
-/** Pages of addresses that the process has, and those that count as data: read at once, and hardly a mapping
- *  comes or goes without a change of one of them. */
+/** The pages of the process, and those that count as data. They are quick to read, and nearly every change of
+ *  the mappings changes one of them. */
 static struct sizes read_sizes(void)
 {
     struct sizes sizes = {0, 0};
@@ -60,22 +58,21 @@ static struct sizes read_sizes(void)
     return sizes;
 }
 
-/** How long a look is good for, in ms: it takes 0.1 us for each mapping there is, or many times that in an
- *  emulator; and where others look all the time, that is a twentieth of it. */
+/** How long a look is valid, in ms. It takes 0.1 us for each mapping, or many times that in an emulator;
+ *  where other threads change mappings all the time, looks take a twentieth of the time. */
 static uint64_t lifetime(const struct look *look)
 {
     return max_u64(100, 20 * look->took);
 }
 
-/** Whether the last look still tells how many mappings others have. */
+/** Whether the last look is still right about the mappings of others. */
 static bool is_fresh(const struct look *look, struct sizes sizes)
 {
     return look->mappings != 0 && sizes.all != 0 && sizes.all == look->sizes.all &&
            sizes.data == look->sizes.data && milliseconds() - look->time <= lifetime(look);
 }
 
-/** How many mappings the process has, or had when they could be counted last, and the reservation's own
- *  since. */
+/** How many mappings the process has: others by the last successful look, its own as counted now. */
 static uint64_t mappings_now(struct budget *budget)
 {
     struct look *look = &budget->look;
@@ -86,21 +83,20 @@ static uint64_t mappings_now(struct budget *budget)
 
     if (mappings != 0)
         *look = (struct look){look->allowed, mappings, budget->taken, ended, ended - began, sizes};
-    uint64_t now = look->mappings + budget->taken; /* what is its own is known at any time */
+    uint64_t now = look->mappings + budget->taken; /* its own are always known */
     return now - min_u64(now, look->own);
 }
 
-/** The reservation may take what is left, less a sixteenth for all that the program does besides. Others take
- *  mappings and give them back, so the result is good for an eighth of what is left, and then there is
- *  another look. */
+/** Let the reservation take the rest, less a sixteenth for the program. Others take mappings and give them
+ *  back, so the result is good for an eighth of the rest; then there is another look. */
 void kva_port_budget_look(struct budget *budget)
 {
-    const uint64_t least = 64;    /* so that the last ones are not counted one by one */
-    const uint64_t usual = 65530; /* what vm.max_map_count is on most systems */
+    const uint64_t least = 64;    /* so that the last mappings do not take a look each */
+    const uint64_t usual = 65530; /* vm.max_map_count on most systems */
     uint64_t allowed = mappings_allowed(&budget->look);
 
     budget->looked = milliseconds();
-    if (allowed == 0) { /* not known: try again when there are some more */
+    if (allowed == 0) { /* unknown: try again after some more */
         budget->good_for = budget->taken + least;
         budget->plenty = usual - usual / 4;
         return;
@@ -122,8 +118,8 @@ bool kva_port_has_plenty(struct budget *budget, uint64_t more)
     return then <= budget->plenty;
 }
 
-/** For want of memory, or of mappings? The kernel returns ENOMEM for both, so the mappings are counted.
- *  Within 8 of the limit it is the limit: one call may need as many as 2 more, and threads come and go. */
+/** The kernel returns ENOMEM for a lack of memory and of mappings, so this counts the mappings. Within 8 of
+ *  the limit it was the limit: one call may need as many as 2 more, and other threads come and go. */
 enum kva_status kva_port_why_refused(struct budget *budget)
 {
     uint64_t allowed = mappings_allowed(&budget->look);

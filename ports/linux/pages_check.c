@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Checking a reservation against the kernel's list of its mappings (V10 of src/vmap/vm_check.c): pages that
- * nobody owns must be mapped as kva has left them. What a page is used for, the caller knows; whether it is
- * open, and how, the rows do.
+ * Checking a reservation against the kernel's list of its mappings (V10 of src/vmap/vm_check.c): pages
+ * without an owner must be mapped as kva left them. The caller knows what a page is used for; the rows know
+ * whether it is accessible, and how.
  */
 #include "gnu.h"
 
@@ -27,9 +27,9 @@
 struct comparison {
     const struct reservation *reservation;
     const struct kva_pages_view *view;
-    uint64_t at; /* all pages before this are as they should be; where one is not, it is the one here */
-    struct stat frame_set; /* of the pool that was seen last */
-    bool is_movable;       /* that pool */
+    uint64_t at;           /* all pages before this address are right; after an error, the wrong page */
+    struct stat frame_set; /* the set that was seen last */
+    bool is_movable;       /* that set is */
     bool has_asked_for_locks;
     bool locks_all;
 };
@@ -39,12 +39,12 @@ static bool is_locked(void *page, uint64_t bytes)
     return msync(page, (size_t)bytes, MS_INVALIDATE) != 0 && errno == EBUSY;
 }
 
-/** Whether the program has locked all that it has (mlockall), which is not about the reservation: then our
- *  own bookkeeping is locked, or what is mapped from now on. */
+/** Whether the program called mlockall, which is not about the reservation: then our own bookkeeping is
+ *  locked, or a fresh mapping is. */
 static bool locks_all(const struct reservation *reservation)
 {
-    uint64_t calls = 0; /* a check is none of the reservation's calls */
-    void *fresh = map_shut(NULL, reservation->page, 0, &calls);
+    uint64_t calls = 0; /* not counted */
+    void *fresh = map_inaccessible(NULL, reservation->page, 0, &calls);
     bool locked = is_locked(reservation->tables.is_first_process, reservation->page);
 
     if (!fresh)
@@ -54,7 +54,7 @@ static bool locks_all(const struct reservation *reservation)
     return locked;
 }
 
-/** The same, found out once. */
+/** The same, found out once for a check. */
 static bool is_all_locked(struct comparison *comparison)
 {
     if (!comparison->has_asked_for_locks)
@@ -63,14 +63,14 @@ static bool is_all_locked(struct comparison *comparison)
     return comparison->locks_all;
 }
 
-/** Whether the program can execute all that it can read: the kernel adds that to each mapping then. */
+/** Whether the kernel makes all readable mappings executable. */
 static bool executes_all(void)
 {
     return (personality(0xffffffff) & READ_IMPLIES_EXEC) != 0;
 }
 
-/** Whether a mapping has attributes other than those that we, or the program as a whole, have given it. */
-static bool has_strange_attributes(struct comparison *comparison, unsigned attributes, unsigned own)
+/** Whether a mapping has attributes that neither kva nor a setting of the whole program gave it. */
+static bool has_foreign_attributes(struct comparison *comparison, unsigned attributes, unsigned own)
 {
     unsigned rest = attributes & ~own;
 
@@ -87,8 +87,8 @@ static bool is_mapped_from(const struct stat *file, const struct kva_mapping *ma
            minor(file->st_dev) == mapping->minor;
 }
 
-/** Whether a mapping shows frames of one of the pools: mostly of that which the mapping before has shown. */
-static bool shows_frames(struct comparison *comparison, const struct kva_mapping *mapping)
+/** Whether a mapping maps frames of a set: usually of the one that the mapping before maps. */
+static bool maps_frames(struct comparison *comparison, const struct kva_mapping *mapping)
 {
     const struct kva_pages_view *view = comparison->view;
     const void *frame_set;
@@ -114,13 +114,13 @@ static bool is_anonymous(const struct kva_mapping *mapping)
 
 /** How pages without an owner should be mapped. */
 struct expected {
-    bool is_open;
+    bool is_accessible;
     bool has_frames;
     bool wants_huge;
 };
 
-/** The attributes that we have given such pages. That children inherit a map of movable frames is not wrong:
- *  not every system can see to it that they do not. */
+/** The attributes that kva may have given such pages. A map of movable frames without MADV_DONTFORK is not
+ *  wrong: not every system grants it. */
 static unsigned attributes_of(const struct comparison *comparison, struct expected expected)
 {
     if (expected.has_frames)
@@ -132,33 +132,33 @@ static unsigned attributes_of(const struct comparison *comparison, struct expect
 static const char *what_is_wrong(struct comparison *comparison, const struct kva_mapping *mapping,
                                  struct expected expected)
 {
-    if (mapping->readable != expected.is_open || mapping->writable != expected.is_open ||
-        (mapping->executable && !(expected.is_open && executes_all())))
-        return "V10: pages of the reserve that nobody owns have another protection than kva gave them";
-    if (expected.has_frames ? !shows_frames(comparison, mapping) : !is_anonymous(mapping))
-        return "V10: a file is mapped over pages of the reserve that nobody owns, and not by kva";
-    if (has_strange_attributes(comparison, mapping->attributes, attributes_of(comparison, expected)))
-        return "V10: pages of the reserve that nobody owns are locked, or advised of, and not by kva";
+    if (mapping->readable != expected.is_accessible || mapping->writable != expected.is_accessible ||
+        (mapping->executable && !(expected.is_accessible && executes_all())))
+        return "V10: unowned pages of the reservation have another protection than kva gave them";
+    if (expected.has_frames ? !maps_frames(comparison, mapping) : !is_anonymous(mapping))
+        return "V10: a file is mapped over unowned pages of the reservation, and not by kva";
+    if (has_foreign_attributes(comparison, mapping->attributes, attributes_of(comparison, expected)))
+        return "V10: unowned pages of the reservation are locked or advised, and not by kva";
     return NULL;
 }
 
-/** The pages from number `from` on, as far as `end`, that should be mapped alike. *known: whether we know
- *  how; a close that the kernel has not wholly granted may have left anything. */
+/** The end of the pages from `from` on, at most `end`, that should be mapped alike. *known: whether kva knows
+ *  how; after an unfinished unmap it does not. */
 static uint64_t next_alike(const struct reservation *reservation, uint64_t from, uint64_t end,
                            enum kva_pages_use use, struct expected *expected, bool *known)
 {
     bool is_private = from < reservation->pages;
 
-    *known =
-        !row_bit(&reservation->rows, ROW_FAILED_UNMAP, from) && !row_bit(&reservation->rows, ROW_OWED, from);
+    *known = !row_bit(&reservation->rows, ROW_FAILED_UNMAP, from) &&
+             !row_bit(&reservation->rows, ROW_PARTIAL_UNMAP, from);
     end = row_end_of_run(&reservation->rows, ROW_FAILED_UNMAP, from, end);
-    end = row_end_of_run(&reservation->rows, ROW_OWED, from, end);
+    end = row_end_of_run(&reservation->rows, ROW_PARTIAL_UNMAP, from, end);
     *expected = (struct expected){use == KVA_PAGES_MAPPED, use == KVA_PAGES_MAPPED, false};
     if (!is_private)
         return end;
-    expected->is_open = row_bit(&reservation->rows, ROW_OPEN, from);
+    expected->is_accessible = row_bit(&reservation->rows, ROW_ACCESSIBLE, from);
     expected->wants_huge = row_bit(&reservation->rows, ROW_HUGE, from);
-    end = row_end_of_run(&reservation->rows, ROW_OPEN, from, min_u64(end, reservation->pages));
+    end = row_end_of_run(&reservation->rows, ROW_ACCESSIBLE, from, min_u64(end, reservation->pages));
     return row_end_of_run(&reservation->rows, ROW_HUGE, from, end);
 }
 
@@ -183,7 +183,7 @@ static const char *compare_idle(struct comparison *comparison, uint64_t end, enu
     return wrong;
 }
 
-/** Compare all pages up to `end` with the mapping that they lie in, or NULL: with none. */
+/** Compare all pages up to `end` with the mapping that they lie in; NULL: with none. */
 static const char *compare(struct comparison *comparison, uint64_t end, const struct kva_mapping *mapping)
 {
     const struct kva_pages_view *view = comparison->view;
@@ -198,13 +198,13 @@ static const char *compare(struct comparison *comparison, uint64_t end, const st
         else if (mapping)
             wrong = compare_idle(comparison, next, use, mapping);
         else
-            wrong = "V10: pages of the reserve that nobody owns are not mapped";
+            wrong = "V10: unowned pages of the reservation are not mapped";
     }
     return wrong;
 }
 
-/** Compare the reservation with the list of mappings. A list that ends early, or is empty, tells nothing
- *  of what is missing. */
+/** Compare the reservation with the list of mappings. A list that is empty or was cut short by an error
+ *  proves no mapping missing. */
 static const char *compare_with(struct comparison *comparison, uint64_t end, struct kva_maps *maps)
 {
     struct kva_mapping mapping;

@@ -3,71 +3,76 @@
 /**
  * Closing pages.
  *
- * A large run is replaced by a shut mapping, which gives its page tables back, too. A small one gets markers,
- * which drop the pages. Whatever makes mappings fewer is shut, together with what is idle beside it. What the
- * kernel refuses is left as a debt.
+ *      large run   replaced by an inaccessible mapping, which also frees its page tables
+ *      small run   given markers, which discard the pages
+ *
+ * A run of any size is made inaccessible where that makes mappings fewer, together with the idle pages beside
+ * it. What the kernel refuses is left as an unfinished unmap (pages_unmaps.h). Without guard regions there
+ * are no markers: every run is replaced, unless mappings run short (pages_join.c).
  */
 #include "gnu.h"
 
 #include "pages_close.h"
 
 #include "pages_count.h"
-#include "pages_debts.h"
+#include "pages_unmaps.h"
 #include "pages_steps.h"
 
 /* ------------------------------------------------------------------------------------------ private pages */
 
-void kva_port_close_open(struct reservation *reservation, struct run run)
+void kva_port_close_accessible(struct reservation *reservation, struct run run)
 {
     uint64_t *calls = &reservation->stats.calls.close;
 
     if (reservation->guards && kva_port_make_markable(reservation, run, calls) &&
         kva_port_mark(reservation, run)) {
-        forget_debt(reservation, run);
+        forget_unfinished(reservation, run);
         return;
     }
     uint64_t now = kva_port_ends_of(reservation, run);
-    bool spares = may_join(reservation) && !may_split(reservation, run, now, ends_if_shut(reservation, run));
-    if (spares || (!kva_port_shut_at_any_price(reservation, run, now) && !kva_port_deny(reservation, run)))
+    bool spares =
+        may_join(reservation) && !may_split(reservation, run, now, ends_if_inaccessible(reservation, run));
+    if (spares || (!kva_port_force_inaccessible(reservation, run, now) && !kva_port_deny(reservation, run)))
         kva_port_leave_mapped(reservation, run);
 }
 
-/** A shut run has no page tables, and no markers to be removed one by one. So what is large is shut if that
- *  makes no mapping more, or its share allows one; what is small if it makes fewer; and whole grains leave
- *  few ends anyway. */
-static bool pays_to_shut(const struct reservation *reservation, struct run run, struct run wide, uint64_t now)
+/** Whether to make a run inaccessible, which leaves neither page tables nor markers to be removed one by one.
+ *  A small run must make mappings fewer. A large one must make no more, unless its share allows that. Whole
+ *  grains leave few ends in any case. */
+static bool pays_to_replace(const struct reservation *reservation, struct run run, struct run wide,
+                            uint64_t now)
 {
-    uint64_t ends = ends_if_shut(reservation, wide);
+    uint64_t ends = ends_if_inaccessible(reservation, wide);
 
     if (ends < now || length(run) >= GRAIN_PAGES)
         return true;
     return (ends == now && length(run) >= LARGE_PAGES) || as_mapping(reservation, run);
 }
 
-/** The pages before a run, `most` at most, that are open and unused (markers, or less), if what is before
- *  them is shut. */
+/** How many pages before a run, at most `most`, are accessible but unused; 0 if the page before them is
+ *  accessible. */
 static uint64_t idle_before(const struct reservation *reservation, struct run run, uint64_t most)
 {
     uint64_t low = run.from > most ? run.from - most : 0;
     struct run idle = {row_last_end(&reservation->rows, ROW_USED, true, low, run.from), run.from};
 
-    idle.from = max_u64(idle.from, row_last_end(&reservation->rows, ROW_OPEN, false, low, run.from));
-    return before_is_open(reservation, idle) ? 0 : length(idle);
+    idle.from = max_u64(idle.from, row_last_end(&reservation->rows, ROW_ACCESSIBLE, false, low, run.from));
+    return before_is_accessible(reservation, idle) ? 0 : length(idle);
 }
 
-/** The same after it. */
+/** The same after the run. */
 static uint64_t idle_after(const struct reservation *reservation, struct run run, uint64_t most)
 {
     uint64_t high = min_u64(run.end + most, reservation->pages);
 
-    if (!after_is_open(reservation, run))
+    if (!after_is_accessible(reservation, run))
         return 0;
     struct run idle = alike(reservation, run.end, high);
     idle.end = row_first(&reservation->rows, ROW_USED, idle.from, idle.end);
-    return after_is_open(reservation, idle) ? 0 : length(idle);
+    return after_is_accessible(reservation, idle) ? 0 : length(idle);
 }
 
-/** A run with the weak pages at its ends, as far as one looks (pages_join.c). */
+/** A run with the failed unmaps at its ends, at most far_pages on each side. */
 static struct run with_failed_unmaps_beside(const struct reservation *reservation, struct run run)
 {
     uint64_t low = run.from - min_u64(run.from, far_pages(reservation));
@@ -81,68 +86,68 @@ static struct run with_failed_unmaps_beside(const struct reservation *reservatio
     return run;
 }
 
-/** What to shut in order to close a run: also what is idle beside it, if that makes mappings fewer. Not so
- *  much beside a small run that the next small area would find its grain shut. But all that is weak there: it
- *  ought to be shut anyway, and makes no mapping more. */
-static struct run worth_shutting(const struct reservation *reservation, struct run run)
+/** The run to make inaccessible in order to close a run. It takes idle pages along, if that makes mappings
+ *  fewer; but few beside a small run, so that the next small area finds its grain accessible. It takes all
+ *  failed unmaps along: they must be closed anyway, and take no mapping. */
+static struct run worth_replacing(const struct reservation *reservation, struct run run)
 {
     uint64_t most = length(run) >= LARGE_PAGES ? GRAIN_PAGES : LARGE_PAGES;
-    struct run weak = with_failed_unmaps_beside(reservation, run);
+    struct run failed = with_failed_unmaps_beside(reservation, run);
 
-    return (struct run){min_u64(weak.from, run.from - idle_before(reservation, run, most)),
-                        max_u64(weak.end, run.end + idle_after(reservation, run, most))};
+    return (struct run){min_u64(failed.from, run.from - idle_before(reservation, run, most)),
+                        max_u64(failed.end, run.end + idle_after(reservation, run, most))};
 }
 
-/** By one call if it can be: all from the first open page to the last is shut. */
+/** In one call if possible, from the first accessible page to the last; otherwise run by run. */
 void kva_port_close_run(struct reservation *reservation, struct run range)
 {
-    struct run all = open_in(reservation, range);
+    struct run all = accessible_in(reservation, range);
 
     if (length(all) == 0)
         return;
     row_set_range(&reservation->rows, ROW_USED, all.from, all.end, false);
-    struct run wide = worth_shutting(reservation, all);
+    struct run wide = worth_replacing(reservation, all);
     uint64_t now = kva_port_ends_in(reservation, wide);
-    if (pays_to_shut(reservation, all, wide, now) &&
-        may_split(reservation, wide, now, ends_if_shut(reservation, wide)) &&
-        (kva_port_shut_at_any_price(reservation, wide, now) || kva_port_deny(reservation, wide)))
+    if (pays_to_replace(reservation, all, wide, now) &&
+        may_split(reservation, wide, now, ends_if_inaccessible(reservation, wide)) &&
+        (kva_port_force_inaccessible(reservation, wide, now) || kva_port_deny(reservation, wide)))
         return;
     for (struct run run = {all.from, all.from}; run.end < all.end;) {
         run = alike(reservation, run.end, all.end);
-        if (!is_shut(reservation, run))
-            kva_port_close_open(reservation, run);
+        if (!is_inaccessible(reservation, run))
+            kva_port_close_accessible(reservation, run);
     }
 }
 
 /* ------------------------------------------------------------------------------------------ frames' pages */
 
-/** Close a piece of frames, which no seam divides. Markers on it do not outlive the mapping, so it stays
- *  owed. */
+/** Close a run of frames' pages that no seam divides. Markers do not outlive the mapping, so they leave a
+ *  partial unmap. */
 static void close_frames_piece(struct reservation *reservation, struct run piece)
 {
-    if (kva_port_shut_at_any_price(reservation, piece, kva_port_ends_of(reservation, piece)) ||
+    if (kva_port_force_inaccessible(reservation, piece, kva_port_ends_of(reservation, piece)) ||
         kva_port_deny(reservation, piece))
         return;
     if (reservation->guards &&
         advise(reservation, piece, MADV_GUARD_INSTALL, &reservation->stats.calls.unmap))
-        kva_port_note_debt(reservation, piece, OWED);
+        kva_port_note_unmap(reservation, piece, UNMAP_PARTIAL);
     else
         kva_port_leave_mapped(reservation, piece);
 }
 
-/** By one call if it can be; else each piece by itself. */
+/** In one call if possible; otherwise from seam to seam. */
 void kva_port_close_frames(struct reservation *reservation, struct run range)
 {
-    struct run all = open_in(reservation, range);
+    struct run all = accessible_in(reservation, range);
 
     if (length(all) == 0 ||
-        kva_port_shut_at_any_price(reservation, all, kva_port_ends_in(reservation, all)) ||
+        kva_port_force_inaccessible(reservation, all, kva_port_ends_in(reservation, all)) ||
         kva_port_deny(reservation, all))
         return;
     for (struct run piece = {all.from, all.from}; piece.end < all.end;) {
         piece = alike(reservation, piece.end, all.end);
         piece.end = row_first(&reservation->rows, ROW_SEAMS, piece.from + 1, piece.end);
-        if (!is_shut(reservation, piece))
+        if (!is_inaccessible(reservation, piece))
             close_frames_piece(reservation, piece);
     }
 }

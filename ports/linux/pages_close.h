@@ -6,14 +6,14 @@
 
 #include "pages_reservation.h"
 
-/** Drop what is in an open private run and let it fault: with markers, or by whatever else the kernel
+/** Discard an accessible private run and make it fault: by markers, or in any other way that the kernel
  *  allows. */
-void kva_port_close_open(struct reservation *reservation, struct run run);
+void kva_port_close_accessible(struct reservation *reservation, struct run run);
 
-/** Close what is open in a private range. */
+/** Close the accessible pages of a private range. */
 void kva_port_close_run(struct reservation *reservation, struct run range);
 
-/** Close what is mapped in a range of frames. */
+/** Close the maps in a range of frames' pages. */
 void kva_port_close_frames(struct reservation *reservation, struct run range);
 
 #endif

@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Counting the reservation's own mappings, by their ends: one more than there are
+ * Counting the reservation's own mappings, by their ends. There is one mapping more than there are
  *
- *      edges   between shut pages and others
- *      seams   between open pages of which the kernel may have made two mappings (*)
+ *      edges   between inaccessible pages and accessible ones
+ *      seams   between accessible pages of which the kernel may have made two mappings (*)
  *
- *         shut      open          open           shut
- *      ...........|         *               |...........      2 edges, 1 seam: 4 mappings at most
+ *        inaccessible    accessible    accessible     inaccessible
+ *      ................|             *             |................      2 edges, 1 seam: 4 mappings at most
  *
- * Where a map of frames meets another there is a seam, whatever the frames are.
+ * Where two maps of frames meet there is a seam, whatever the frames are.
  *
  * The kernel merges a fresh mapping with its neighbours unless pages of both were touched before they met,
- * or, in a child of fork, unless the neighbour comes from the parent. It does not tell, so where it may not
- * have merged them there is a seam. Thus there are never more mappings than are counted, but for those that
- * the program splits itself (mlock, madvise), and for shut mappings that lie side by side, because one of
- * them was denied once and remembers its pages. A look (pages_budget.c) counts all these as the program's,
- * and when all is shut it is made one mapping again (pages_retry.c).
+ * or, in a child of fork, unless the neighbour comes from the parent. It does not report merges, so there is
+ * a seam wherever it may not have merged. Thus there are never more mappings than are counted, except those
+ * that the program splits itself (mlock, madvise), and inaccessible mappings side by side, of which one was
+ * denied and remembers its pages. A look (pages_budget.c) counts these as the program's, and when all pages
+ * are inaccessible they are made one mapping again (pages_retry.c).
  */
 #include "gnu.h"
 
 #include "pages_count.h"
 
-#include "pages_debts.h"
+#include "pages_unmaps.h"
 
 static uint64_t seams_in(const struct reservation *reservation, struct run run)
 {
@@ -34,44 +34,44 @@ static uint64_t seams_in(const struct reservation *reservation, struct run run)
 
 uint64_t kva_port_ends_in(const struct reservation *reservation, struct run run)
 {
-    return row_count_changes(&reservation->rows, ROW_OPEN, run.from, run.end + 1) +
+    return row_count_changes(&reservation->rows, ROW_ACCESSIBLE, run.from, run.end + 1) +
            seams_in(reservation, run);
 }
 
 uint64_t kva_port_ends_of(const struct reservation *reservation, struct run run)
 {
-    bool is_open = !is_shut(reservation, run);
+    bool is_accessible = !is_inaccessible(reservation, run);
 
-    return (before_is_open(reservation, run) != is_open) +
-           (uint64_t)(after_is_open(reservation, run) != is_open) + seams_in(reservation, run);
+    return (before_is_accessible(reservation, run) != is_accessible) +
+           (uint64_t)(after_is_accessible(reservation, run) != is_accessible) + seams_in(reservation, run);
 }
 
-/** Whether an end of a fresh mapping stays one, though what it meets there is open, too. */
+/** Whether an end of a fresh mapping may stay one although the page beyond it is accessible. */
 struct seams {
     bool before;
     bool after;
 };
 
-/** The seams of a run, all alike, that is about to become a fresh read-write mapping. The kernel merges it
- *  with what it meets,
+/**
+ * The seams of a run, all alike, that is about to become a fresh accessible mapping. The kernel merges it
+ * with its neighbours, except
  *
- *    - but for what a child has from its parent (fresh mappings alone would merge, but are not told apart),
- *    - but for what may come from a mapping that was denied, and is not fresh, or from one that was marked
- *      while it had lost its nodes,
- *    - but for frames, which may be of any pool,
- *    - but for what has the attribute of huge pages,
- *    - but on both sides only if these were one mapping before: else pages of both may have been touched
- *      before they met.
+ *   - in a child of fork: with mappings of the parent (fresh ones merge, but cannot be told apart);
+ *   - with mappings that may have been denied, or were marked while they had lost their nodes;
+ *   - with maps of frames, which may be of any set;
+ *   - with mappings that want huge pages;
+ *   - on both sides, unless the two were one mapping before: pages of both may have been touched before they
+ *     met.
  */
 static struct seams seams_of_fresh(const struct reservation *reservation, struct run run)
 {
-    bool before = before_is_open(reservation, run);
-    bool after = after_is_open(reservation, run);
+    bool before = before_is_accessible(reservation, run);
+    bool after = after_is_accessible(reservation, run);
     if (is_of_frames(reservation, run))
         return (struct seams){before, after};
     bool is_child = *reservation->tables.is_first_process == 0;
-    bool any = is_child || reservation->merges_less; /* maybe none is merged */
-    bool were_one = !is_shut(reservation, run) && seams_in(reservation, run) == 0;
+    bool any = is_child || reservation->merges_less; /* perhaps none merges */
+    bool were_one = !is_inaccessible(reservation, run) && seams_in(reservation, run) == 0;
     struct seams seams = {
         .before = before && (any || row_bit(&reservation->rows, ROW_HUGE, run.from - 1)),
         .after = after && (any || run.end == reservation->pages ||
@@ -83,8 +83,8 @@ static struct seams seams_of_fresh(const struct reservation *reservation, struct
 
 static uint64_t ends_with(const struct reservation *reservation, struct run run, struct seams seams)
 {
-    return (uint64_t)(seams.before || !before_is_open(reservation, run)) +
-           (uint64_t)(seams.after || !after_is_open(reservation, run));
+    return (uint64_t)(seams.before || !before_is_accessible(reservation, run)) +
+           (uint64_t)(seams.after || !after_is_accessible(reservation, run));
 }
 
 uint64_t kva_port_ends_if_fresh(const struct reservation *reservation, struct run run)
@@ -108,8 +108,8 @@ static void set_seams(struct reservation *reservation, struct run run, struct se
 
 void kva_port_fence_at(struct reservation *reservation, uint64_t at)
 {
-    if (at == 0 || !row_bit(&reservation->rows, ROW_OPEN, at - 1) ||
-        !row_bit(&reservation->rows, ROW_OPEN, at) || row_bit(&reservation->rows, ROW_SEAMS, at))
+    if (at == 0 || !row_bit(&reservation->rows, ROW_ACCESSIBLE, at - 1) ||
+        !row_bit(&reservation->rows, ROW_ACCESSIBLE, at) || row_bit(&reservation->rows, ROW_SEAMS, at))
         return;
     set_seam(reservation, at);
     reservation->budget.taken++;
@@ -121,16 +121,16 @@ void kva_port_fence(struct reservation *reservation, struct run run)
     kva_port_fence_at(reservation, run.end);
 }
 
-void kva_port_note_run(struct reservation *reservation, struct run run, bool is_open, uint64_t now)
+void kva_port_note_run(struct reservation *reservation, struct run run, bool is_accessible, uint64_t now)
 {
     struct seams seams = {false, false};
 
-    if (is_open)
+    if (is_accessible)
         seams = seams_of_fresh(reservation, run);
     reservation->budget.taken -= now;
     reservation->budget.taken +=
-        is_open ? ends_with(reservation, run, seams) : ends_if_shut(reservation, run);
-    row_set_range(&reservation->rows, ROW_OPEN, run.from, run.end, is_open);
+        is_accessible ? ends_with(reservation, run, seams) : ends_if_inaccessible(reservation, run);
+    row_set_range(&reservation->rows, ROW_ACCESSIBLE, run.from, run.end, is_accessible);
     uint64_t gone = seams_in(reservation, run);
     if (gone > 0) {
         reservation->seam_count -= gone;
@@ -139,5 +139,5 @@ void kva_port_note_run(struct reservation *reservation, struct run run, bool is_
     set_seams(reservation, run, seams);
     if (reservation->has_huge && !is_of_frames(reservation, run))
         row_set_range(&reservation->rows, ROW_HUGE, run.from, run.end, false);
-    forget_debt(reservation, run);
+    forget_unfinished(reservation, run);
 }

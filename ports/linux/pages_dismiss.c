@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Closing pages whose owner has changed how they are mapped. They are strange (pages_debts.h) from the
- * beginning, and closed as others are. A fresh mapping ends that; any other close leaves a debt, and the
- * pages stay strange until it is paid.
+ * Closing foreign pages (pages_unmaps.h). They are noted as foreign first, and closed as others are. A fresh
+ * mapping ends that; any other close leaves an unfinished unmap, and the pages stay foreign until it is
+ * finished.
  */
 #include "gnu.h"
 
 #include "pages_dismiss.h"
 
 #include "pages_close.h"
-#include "pages_debts.h"
+#include "pages_unmaps.h"
 #include "pages_retry.h"
 
 void kva_port_dismiss(void *context, void *handle, uint64_t start, uint64_t bytes)
@@ -21,9 +21,9 @@ void kva_port_dismiss(void *context, void *handle, uint64_t start, uint64_t byte
     (void)context;
     for (struct run run = {all.from, all.from}; run.end < all.end;) {
         run = alike(reservation, run.end, all.end);
-        if (!is_shut(reservation, run))
-            kva_port_note_strange(reservation, run);
+        if (!is_inaccessible(reservation, run))
+            kva_port_note_foreign(reservation, run);
     }
     kva_port_close_run(reservation, all);
-    pay_some(reservation);
+    retry_some(reservation);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Frames: pages of a file in memory, mapped anywhere in the frames' part of a reservation. */
+/** Frames: pages of a file in memory (memfd), mapped anywhere in the frames' part of a reservation. */
 #include "gnu.h"
 
 #include "pages_frames.h"
@@ -11,28 +11,28 @@
 #include "pages_count.h"
 #include "pages_pieces.h"
 #include "pages_retry.h"
-#include "peace.h"
+#include "uninterrupted.h"
 
 enum kva_status kva_port_create_frames(void *context, void *handle, uint64_t count, bool movable,
                                        void **frame_set)
 {
     struct reservation *reservation = handle;
-    struct peace peace;
+    struct uninterrupted section;
     int file = memfd_create("kva", MFD_CLOEXEC);
 
     (void)context;
-    pay_some(reservation);
+    retry_some(reservation);
     reservation->stats.calls.frames += 2;
     if (file < 0)
         return KVA_ENOMEM;
-    begin_peace(&peace);
+    begin_uninterrupted(&section);
     bool is_made = ftruncate(file, (off_t)(count * reservation->page)) == 0;
-    end_peace(&peace);
+    end_uninterrupted(&section);
     if (!is_made) {
         (void)close(file);
         return KVA_ENOMEM;
     }
-    *frame_set = pool_of(file, movable);
+    *frame_set = frame_set_of(file, movable);
     return KVA_OK;
 }
 
@@ -41,28 +41,28 @@ void kva_port_destroy_frames(void *context, void *handle, void *frame_set)
     struct reservation *reservation = handle;
 
     (void)context;
-    pay_some(reservation);
+    retry_some(reservation);
     reservation->stats.calls.frames++;
     (void)close(file_of(frame_set));
 }
 
-/** Write zeroes, page by page. What cannot be written has no memory: it is a hole, and reads as zero already;
- *  or it lies beyond RLIMIT_FSIZE. */
+/** Write zeroes, page by page. A page that cannot be written has no memory: it is a hole, which reads as
+ *  zero, or it lies beyond RLIMIT_FSIZE. */
 static void write_zeroes(int file, off_t from, off_t bytes)
 {
     static const char zeroes[4096];
-    struct peace peace;
+    struct uninterrupted section;
 
-    begin_peace(&peace);
+    begin_uninterrupted(&section);
     for (off_t at = from; at < from + bytes; at += (off_t)sizeof zeroes)
         (void)!pwrite(file, zeroes, sizeof zeroes, at);
-    end_peace(&peace);
+    end_uninterrupted(&section);
 }
 
-/** Forget what the program has said of the nodes of a piece of a file: that belongs to the file, by offsets,
- *  and outlives both maps and holes. It is said anew by any map. The kernel skips a mapping that has the
- *  policy already, and a fresh map has the default one by itself: so it gets another one first. False: the
- *  system allows no more mappings. */
+/** Reset the node policy that the program gave a piece of a file. The policy belongs to the file, by offsets,
+ *  and outlives both maps and holes; any map can set it. The kernel skips a mapping that has the new policy
+ *  already, and a fresh map has the default one. So it gets another one first. False: the system allows no
+ *  more mappings. */
 static bool forget_nodes_of_piece(struct reservation *reservation, int file, off_t from, size_t bytes)
 {
     static const struct kva_vm_nodes any = {KVA_VM_NODES_ANY, 0};
@@ -80,8 +80,8 @@ static bool forget_nodes_of_piece(struct reservation *reservation, int file, off
     return true;
 }
 
-/** Where there is one node, or no choice, there is nothing to forget. 32-bit hosts have no room for a map of
- *  a large pool. */
+/** With one node, or no choice of nodes, there is no policy to reset. 32-bit hosts have no room for a map of
+ *  a large set. */
 static void forget_nodes(struct reservation *reservation, int file, off_t from, off_t bytes)
 {
     const struct machine *machine = &reservation->bindings.machine;
@@ -96,7 +96,7 @@ static void forget_nodes(struct reservation *reservation, int file, off_t from, 
     }
 }
 
-/** A memfd can punch holes, unless the program is forbidden to. */
+/** Punch a hole into the file; where the program must not, write zeroes. */
 void kva_port_discard_frames(void *context, void *handle, void *frame_set, uint64_t frame, uint64_t count)
 {
     struct reservation *reservation = handle;
@@ -104,7 +104,7 @@ void kva_port_discard_frames(void *context, void *handle, void *frame_set, uint6
     off_t bytes = (off_t)(count * reservation->page);
 
     (void)context;
-    pay_some(reservation);
+    retry_some(reservation);
     reservation->stats.calls.frames++;
     if (fallocate(file_of(frame_set), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, bytes) != 0)
         write_zeroes(file_of(frame_set), from, bytes);
@@ -122,11 +122,11 @@ bool kva_port_keep_from_child(struct reservation *reservation, struct run run)
     return advise(reservation, run, MADV_DONTFORK, &reservation->stats.calls.map);
 }
 
-/** Show frames where others are shown, or nothing is. `now`: the ends of mappings in the run (pages_count.h).
- *  *mapped: whether they are; false is returned, too, where they are, but a child would inherit a map of
- *  movable ones. */
-static bool show_pool_frames(struct reservation *reservation, struct run run, const void *frame_set,
-                             uint64_t frame, uint64_t now, bool *mapped)
+/** Map frames over other maps, or over closed pages. `now`: the ends of mappings in the run (pages_count.h).
+ *  *mapped: whether they are mapped. False: they are not, or they are movable and a child would inherit the
+ *  map. */
+static bool map_set_frames(struct reservation *reservation, struct run run, const void *frame_set,
+                           uint64_t frame, uint64_t now, bool *mapped)
 {
     reservation->stats.calls.map++;
     void *mapping = mmap(run_address(reservation, run), run_bytes(reservation, run), PROT_READ | PROT_WRITE,
@@ -145,19 +145,19 @@ enum kva_status kva_port_map_frames(void *context, void *handle, uint64_t start,
     struct run run = run_at(reservation, start, count * reservation->page);
 
     (void)context;
-    pay_some(reservation);
-    uint64_t now =
-        is_all_shut(reservation, run) ? ends_if_shut(reservation, run) : kva_port_ends_in(reservation, run);
-    if (!has_room_for_ends(&reservation->budget, now, 2)) /* each end is one, or a seam */
+    retry_some(reservation);
+    uint64_t now = is_all_inaccessible(reservation, run) ? ends_if_inaccessible(reservation, run)
+                                                         : kva_port_ends_in(reservation, run);
+    if (!has_room_for_ends(&reservation->budget, now, 2)) /* each end is an edge or a seam */
         return KVA_ELIMIT;
     enum kva_status status = kva_port_prepare_rows(reservation, run);
     if (status != KVA_OK)
         return status;
-    bool was_shut = is_all_shut(reservation, run);
+    bool was_inaccessible = is_all_inaccessible(reservation, run);
     bool mapped;
-    if (show_pool_frames(reservation, run, frame_set, frame, now, &mapped))
+    if (map_set_frames(reservation, run, frame_set, frame, now, &mapped))
         return KVA_OK;
-    if (mapped && !was_shut) /* what it has shown before is not known here */
+    if (mapped && !was_inaccessible) /* what it mapped before is not known here */
         return KVA_OK;
     status = kva_port_why_refused(&reservation->budget);
     if (mapped)
@@ -169,11 +169,12 @@ void kva_port_unmap_frames(void *context, void *handle, uint64_t start, uint64_t
 {
     (void)context;
     kva_port_close_frames(handle, run_at(handle, start, bytes));
-    pay_some(handle);
+    retry_some(handle);
 }
 
-/** One by one: what cannot be on a huge page does not keep the others from it. The kernel refuses (EINVAL)
- *  where no page of a huge page is there yet, as with frames that were just taken: so one is made. */
+/** Huge page by huge page, so that a refusal of one does not keep others from it. The kernel refuses
+ *  (EINVAL) where no page of a huge page is present yet, as with frames that were just taken: so one is
+ *  made present. */
 void kva_port_collapse(void *context, void *handle, uint64_t start, uint64_t bytes)
 {
     struct reservation *reservation = handle;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Pools of frames and their maps: kva_pages.create_frames, .drop, .drain, .descriptor, .map, .unmap and
- *  .collapse. */
+/** Frame sets and their maps: kva_pages.create_frames, .destroy_frames, .discard_frames, .descriptor, .map,
+ *  .unmap and .collapse. */
 #ifndef KVA_PORTS_LINUX_PAGES_FRAMES_H
 #define KVA_PORTS_LINUX_PAGES_FRAMES_H
 
@@ -18,16 +18,16 @@ enum kva_status kva_port_map_frames(void *context, void *handle, uint64_t start,
                                     uint64_t frame, uint64_t count);
 void kva_port_unmap_frames(void *context, void *handle, uint64_t start, uint64_t bytes);
 
-/** Ask for huge pages for what a range of whole huge pages shows. */
+/** Ask for huge pages for the frames that a range of whole huge pages maps. */
 void kva_port_collapse(void *context, void *handle, uint64_t start, uint64_t bytes);
 
-/** See to it that a child of fork does not inherit maps of movable frames. False: refused, or nothing is
- *  mapped in a part of the run. */
+/** Keep maps of movable frames from children of fork. False: refused, or nothing is mapped in a part of the
+ *  run. */
 bool kva_port_keep_from_child(struct reservation *reservation, struct run run);
 
-/** A pool is a file in memory. Its handle is the file descriptor's number, and one: 0 is a descriptor, NULL
- *  is no handle. Twice that, and one more if its frames are movable. */
-static inline void *pool_of(int file, bool movable)
+/** A frame set is a file in memory. Its handle is twice its file descriptor plus one, and one more if its
+ *  frames are movable: descriptor 0 is valid, and NULL is no handle. */
+static inline void *frame_set_of(int file, bool movable)
 {
     return (void *)(((uintptr_t)file + 1) * 2 + movable);
 }

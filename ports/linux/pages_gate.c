@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The gate: a userfaultfd that nobody reads. A thread that touches a page in a way that is held back waits in
- * the kernel until somebody says UFFDIO_WAKE; then it tries again, with whatever is mapped there by then.
+ * The gate: a userfaultfd that no thread reads. A thread that touches a held page waits in the kernel until a
+ * UFFDIO_WAKE. Then it tries again, with the mapping of that moment.
  *
  *      stores  write protection of shared memory (Linux 6.1 on x86-64, 6.10 on ARM64). It holds for pages
  *              that are not in the page tables, too: the kernel puts markers there
@@ -10,21 +10,21 @@
  *              tables
  *
  * A range is registered only while it is held, so that its mapping merges with its neighbours at all other
- * times. Registering and unregistering do that by themselves.
+ * times. The kernel splits and merges mappings when a range is registered and unregistered.
  *
  * NEIGHBOURS that are registered alike become one mapping, as others do. To let go of a part of it would
- * divide it, which takes a mapping; so who lets go names all of it (pages_move.c).
+ * split it, which takes a mapping; so a caller lets go of all of it (pages_move.c).
  *
- * A RANGE OF SEVERAL MAPPINGS, as an owner may make of a map, is registered piece by piece, so that a refusal
- * may leave a part of it registered. Before Linux 6.3 the kernel protects a single mapping only, and such a
- * range cannot be held.
+ * A RANGE OF SEVERAL MAPPINGS, as an owner may make of a map, is registered mapping by mapping, so that a
+ * refusal may leave a part of it registered. Before Linux 6.3 the kernel protects a single mapping only, and
+ * such a range cannot be held.
  *
- * WITHOUT PRIVILEGE a userfaultfd holds back threads of the program only (UFFD_USER_MODE_ONLY): a system call
- * that touches such a page returns EFAULT.
+ * WITHOUT PRIVILEGE a userfaultfd holds threads in user mode only (UFFD_USER_MODE_ONLY): a system call that
+ * touches such a page returns EFAULT.
  *
- * A CHILD OF FORK inherits the descriptor, and with it a gate that holds back its parent's threads, not its
- * own. So the process that has opened it is remembered: in a word that a child reads as 0, as numbers of
- * processes may come again in another namespace.
+ * A CHILD OF FORK inherits the descriptor, and with it a gate that holds its parent's threads, not its own.
+ * So the gate knows the process that opened it, by a word that a child reads as 0: in another namespace
+ * process numbers may repeat.
  */
 #include "gnu.h"
 
@@ -35,11 +35,11 @@
 #include <sched.h>
 #include <sys/syscall.h>
 
-#include "peace.h"
+#include "uninterrupted.h"
 #include "system.h"
 #include "userfault.h"
 
-/* ----------------------------------------------------------------------------------------------- its life */
+/* ---------------------------------------------------------------------------------------- open and close */
 
 static int gate_file(const struct gate *gate)
 {
@@ -53,13 +53,13 @@ void kva_port_gate_close(struct gate *gate)
     gate->file = 0;
 }
 
-/** An ioctl: C libraries do not agree on the type of its second argument. */
+/** An ioctl. C libraries disagree on the type of its second argument. */
 static bool control(int file, unsigned long request, void *argument)
 {
     return syscall(SYS_ioctl, (long)file, request, argument) == 0;
 }
 
-/** A new userfaultfd; negative if the system refuses, or does not know it. */
+/** A new userfaultfd; negative if the system refuses it, or lacks it. */
 static int new_file(uint64_t *calls)
 {
 #ifdef SYS_userfaultfd
@@ -72,8 +72,8 @@ static int new_file(uint64_t *calls)
 #endif
 }
 
-/** Whether a userfaultfd can all that is needed here. Some kernels accept a wish for what they do not have,
- *  but none says that it has it. */
+/** Whether a userfaultfd has all that is needed here. Some kernels accept a request for features that they
+ *  lack, but none reports them. */
 static bool can_hold(int file, uint64_t *calls)
 {
     const uint64_t spec =
@@ -81,11 +81,11 @@ static bool can_hold(int file, uint64_t *calls)
     struct uffdio_api api = {.api = UFFD_API, .features = spec};
 
     ++*calls;
-    errno = ENOSYS; /* for a kernel that lacks something and does not fail */
+    errno = ENOSYS; /* for a kernel that lacks a feature and does not fail */
     return control(file, UFFDIO_API, &api) && (api.features & spec) == spec;
 }
 
-/** Whether what was refused may be granted later: the program has too many files, or the system no memory. */
+/** Whether a refused call may be granted later: the program has too many files, or the system no memory. */
 static bool is_passing(int error)
 {
     return error == EMFILE || error == ENFILE || error == ENOMEM || error == EAGAIN || error == EINTR;
@@ -120,10 +120,10 @@ enum kva_status kva_port_gate_open(struct gate *gate, uint64_t *calls)
     return gate->refused ? KVA_ENOENT : KVA_ENOMEM;
 }
 
-/* ------------------------------------------------------------------------------------------- what it does */
+/* ------------------------------------------------------------------------------------------ hold and wake */
 
-/** Ask until the kernel does not put it off any longer, as it does while the process' mappings change. The
- *  bound is for a kernel that is out of order. */
+/** Repeat a call while the kernel puts it off, which it does while the mappings of the process change. The
+ *  bound is for a broken kernel. */
 static bool ask_kernel(const struct gate *gate, unsigned long request, void *argument, uint64_t *calls)
 {
     const unsigned most = 1000;
@@ -139,7 +139,7 @@ static bool ask_kernel(const struct gate *gate, unsigned long request, void *arg
     return false;
 }
 
-/** Ask until it is granted. False: it never will be. */
+/** Repeat a call until it is granted. False: it never will be. */
 static bool insist(const struct gate *gate, unsigned long request, void *argument, uint64_t *calls)
 {
     for (unsigned tries = 0;; tries++) {
@@ -164,8 +164,7 @@ static bool register_range(const struct gate *gate, struct gated range, uint64_t
     return ask_kernel(gate, UFFDIO_REGISTER, &entry, calls);
 }
 
-/** The kernel looks at all of a range before it registers any: what it refuses then (EINVAL, EBUSY) is not
- *  for us to hold, and not held. */
+/** The kernel checks all of a range before it registers any: after EINVAL or EBUSY nothing is held. */
 bool kva_port_hold_stores(const struct gate *gate, struct gated range, bool *touched, uint64_t *calls)
 {
     struct uffdio_writeprotect change = {range_of(range), UFFDIO_WRITEPROTECT_MODE_WP};
@@ -177,15 +176,15 @@ bool kva_port_hold_stores(const struct gate *gate, struct gated range, bool *tou
     return false;
 }
 
-/** The page tables are emptied after the range was registered: so every load from then on is a fault. The
- *  kernel maps no pages around one where that is registered. */
+/** The page tables are emptied after the range is registered, so that every later load is a fault. In a
+ *  registered range a fault maps no pages around its own. */
 bool kva_port_hold_loads(const struct gate *gate, struct gated range, uint64_t *calls)
 {
     const uint64_t modes =
         UFFDIO_REGISTER_MODE_WP | UFFDIO_REGISTER_MODE_MINOR | UFFDIO_REGISTER_MODE_MISSING;
 
     return register_range(gate, range, modes, calls) &&
-           drop_memory((void *)(uintptr_t)range.start, (size_t)range.bytes, calls);
+           discard_memory((void *)(uintptr_t)range.start, (size_t)range.bytes, calls);
 }
 
 bool kva_port_wake(const struct gate *gate, struct gated range, uint64_t *calls)
@@ -195,7 +194,7 @@ bool kva_port_wake(const struct gate *gate, struct gated range, uint64_t *calls)
     return insist(gate, UFFDIO_WAKE, &woken, calls);
 }
 
-/** Unregistering removes the protection, too; and wakes on some kernels. */
+/** Unregistering also removes the protection, and wakes on some kernels. */
 bool kva_port_let_go(const struct gate *gate, struct gated range, uint64_t *calls)
 {
     struct uffdio_range left = range_of(range);

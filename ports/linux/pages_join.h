@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Mapping shut pages, and joining them with their neighbours where mappings run short: see pages_join.c. */
+/** Making pages accessible, joined with their neighbours where mappings run short: see pages_join.c. */
 #ifndef KVA_PORTS_LINUX_PAGES_JOIN_H
 #define KVA_PORTS_LINUX_PAGES_JOIN_H
 
 #include "pages_reservation.h"
 
-/** Make a shut private run readable and writable: KVA_OK, KVA_ELIMIT or KVA_ENOMEM. */
-enum kva_status kva_port_map_shut(struct reservation *reservation, struct run run);
+/** Make an inaccessible private run accessible: KVA_OK, KVA_ELIMIT or KVA_ENOMEM. */
+enum kva_status kva_port_make_accessible(struct reservation *reservation, struct run run);
 
 #endif

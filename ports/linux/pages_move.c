@@ -1,48 +1,49 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Moving frames to other places of their pool, while threads use them. With two maps A and B of the frames:
+ * Moving frames to other places of their set, while threads use them. With two maps A and B of the frames:
  *
- *                     A shows   B shows   stores     loads
+ *                     A maps    B maps    stores     loads
  *      1  hold        old       old       wait       go on
  *      2  copy        old       old       wait       go on      old -> new
- *      3  hold loads  old       old       wait       wait       only if a frame is shown twice
- *      4  show        new       old       at A: go on; at B: wait
+ *      3  hold loads  old       old       wait       wait       only if a frame is mapped twice
+ *      4  map         new       old       at A: go on; at B: wait
  *                     new       new       go on      go on
- *      5  wake        new       new       who has waited goes on
- *      6  drain                                                 old
+ *      5  wake        new       new       waiting threads go on
+ *      6  discard                                               old
  *
- * WHY IN THIS ORDER
- *   - Copy after hold: when write protection has been set, the page tables of all CPUs say so, and no store
- *     is under way. What is copied stays as it is.
- *   - Hold loads before the first map shows the new place: it is not held (the kernel has no call that maps
- *     and protects at once), so threads may store there at once, and a load through a map that still shows
- *     the old place would miss that. Where no frame is shown twice nobody can see the difference.
- *   - Wake after all maps show the new place: a thread that is woken earlier only waits again.
- *   - One wake for each map reaches all who wait there: a fault keeps the mapping from being replaced until
- *     the thread stands in the queue of those who wait. So when mmap returns, all who have found the old map
- *     are in the queue; later ones find the new map. It is not registered: they do not wait.
- *   - Drain last: until then the old place can be shown again.
+ * THE ORDER
+ *   - Copy after hold: once write protection is set, the page tables of all CPUs have it, and no store is
+ *     under way. The contents do not change any more.
+ *   - Hold loads before the first map has the new place: that map is not held (the kernel has no call that
+ *     maps and protects at once), so threads may store there at once, and a load through a map of the old
+ *     place would miss the store. Where no frame is mapped twice, no thread can see the difference.
+ *   - Wake after all maps have the new place: a thread that is woken earlier only waits again.
+ *   - One wake for each map reaches all threads that wait there: a fault keeps the mapping from being
+ *     replaced until the thread is in the queue of waiting threads. So when mmap returns, all threads that
+ *     found the old map are in the queue. Later ones find the new map, which is not registered, and do not
+ *     wait.
+ *   - Discard last: until then the old place can be mapped again.
  *
- * PEACE (peace.h) lasts all the while: a handler of this thread that stores to a frame under way would wait
- * for the thread that it interrupts, and a thread that is cancelled would leave others waiting for ever.
- * Other threads wait so that signals are handled meanwhile.
+ * NO INTERRUPTION (uninterrupted.h) until the end: a signal handler of this thread that stores to a moving
+ * frame would wait for the thread that it interrupts, and a cancelled thread would leave others waiting for
+ * ever. Waiting threads handle signals meanwhile.
  *
- * SYSTEM CALLS that store to the frames return EFAULT from 1 until their map shows the new place; from 3 on,
- * those that load, too (pages_gate.c).
+ * SYSTEM CALLS that store to the frames return EFAULT from step 1 until their map has the new place; from
+ * step 3 on, so do those that load (pages_gate.c).
  *
- * FAILURE. Until the first map shows the new place nothing has changed, and who waits is let go. From then on
- * threads may have stored there, and there is no way back that would take less than the way on: so the move
- * goes on, and asks for what is refused until it is granted.
+ * FAILURE. Until the first map has the new place nothing has changed, and the waiting threads are let go.
+ * After that, threads may have stored there, and the way back would take no less than the way on: the move
+ * goes on, and repeats refused calls until they are granted.
  *
- * WHAT MUST BE GRANTED makes no mapping more. Maps that are neighbours, and show neighbours, are one mapping
+ * CALLS THAT MUST BE GRANTED make no mapping more. Neighbouring maps of neighbouring frames are one mapping
  * while they are held alike:
  *
  *         map A   map B
- *      ..|-------|-------|..        one range, when it is to be let go, or to be shown at last
+ *      ..|-------|-------|..        one range, to be let go, or mapped at last
  *
- * To let go of A alone would divide it, and the kernel would refuse that at the limit on mappings. Just above
- * it the kernel refuses all; the spare (pages_spare.h) takes the process below it.
+ * To let go of A alone would split it, which the kernel refuses at the limit on mappings. Just above the
+ * limit the kernel refuses every mmap; the spare (pages_spare.h) takes the process below it.
  */
 #include "gnu.h"
 
@@ -53,30 +54,30 @@
 #include "pages_count.h"
 #include "pages_frames.h"
 #include "pages_retry.h"
-#include "peace.h"
+#include "uninterrupted.h"
 
 /** A move under way. */
 struct course {
     struct reservation *reservation;
     const struct kva_pages_move *move;
-    uint64_t maps;        /* that there are */
-    uint64_t touched;     /* of these, the first: they may be held */
-    uint64_t more;        /* ends of mappings that the move may make */
-    uint64_t end;         /* behind the last of the frames that have been counted */
-    bool is_mapped_twice; /* some frame */
-    bool is_copied;       /* something may have been written to the new place */
-    bool is_begun;        /* a map shows the new place */
+    uint64_t maps;        /* all maps of the frames */
+    uint64_t touched;     /* of these, the first ones that may be held */
+    uint64_t more;        /* ends of mappings that the move may add */
+    uint64_t end;         /* after the last frame that was counted */
+    bool is_mapped_twice; /* some frame is */
+    bool is_copied;       /* something may be written to the new place */
+    bool is_begun;        /* a map has the new place */
 };
 
 /* ----------------------------------------------------------------------------------------------- the maps */
 
-/** Maps by their numbers, in the order in which they are named: [first, end). */
+/** Maps by number, in the order of the walk: [first, end). */
 struct window {
     uint64_t first;
     uint64_t end;
 };
 
-/** The next map to be named, and its number. All zero: the first. */
+/** A walk over the maps: the next one, and its number. All zero: the first. */
 struct map_walk {
     uint64_t cursor;
     uint64_t number;
@@ -92,8 +93,8 @@ static bool next_map(const struct course *course, struct window window, struct m
     return false;
 }
 
-/** What is done to maps: a run of pages that shows frames from number `frame` on, counted from the first that
- *  is moved. False: refused. */
+/** A step for one map: a run of pages that maps frames from number `frame` on, counted from the first moved
+ *  one. False: refused. */
 typedef bool map_step(struct course *course, struct run run, uint64_t frame);
 
 static bool take_step(struct course *course, map_step *step, const struct kva_pages_map *map)
@@ -103,7 +104,7 @@ static bool take_step(struct course *course, map_step *step, const struct kva_pa
     return step(course, run_at(reservation, map->start, map->count * reservation->page), map->frame);
 }
 
-/** Take a step for one map after the other, until it is refused. Returns for how many it was not. */
+/** Take a step for each map, up to the first refusal. Returns how many were not refused. */
 static uint64_t each_map(struct course *course, map_step *step)
 {
     const struct window all = {0, UINT64_MAX};
@@ -116,7 +117,7 @@ static uint64_t each_map(struct course *course, map_step *step)
     return done;
 }
 
-/** Whether b goes on where a ends, in addresses and in frames. */
+/** Whether b continues a, in addresses and in frames. */
 static bool follows(const struct course *course, const struct kva_pages_map *a, const struct kva_pages_map *b)
 {
     return a->start + a->count * course->reservation->page == b->start && a->frame + a->count == b->frame;
@@ -147,8 +148,8 @@ static bool continues_another(const struct course *course, struct window window,
     return false;
 }
 
-/** Take a step for maps of a window, neighbours together, until it is refused. This looks at each pair of
- *  maps: only failures do it. Returns whether none was refused. */
+/** Take a step for the maps of a window, neighbours together, up to the first refusal. This compares each
+ *  pair of maps, so only failures do it. Returns whether none was refused. */
 static bool each_union(struct course *course, map_step *step, struct window window)
 {
     struct map_walk walk = {0, 0};
@@ -167,9 +168,8 @@ static bool each_union(struct course *course, map_step *step, struct window wind
 
 /* ---------------------------------------------------------------------------------------------- the steps */
 
-/** Each map may become a mapping of its own. A frame is shown twice if a map begins before the end of one
- *  that was named before it. (In another order of names than that of the frames, it may not be, which is no
- *  harm.) */
+/** Each map may become a mapping of its own. A frame counts as mapped twice if a map begins before the end of
+ *  an earlier one. If the walk is not in the order of frames, this may hold loads needlessly. */
 static bool count_map(struct course *course, struct run run, uint64_t frame)
 {
     course->more += 2 - min_u64(2, kva_port_ends_in(course->reservation, run));
@@ -220,14 +220,14 @@ static bool let_go(struct course *course, struct run run, uint64_t frame)
     return at_gate(course, run, kva_port_let_go);
 }
 
-/** Give back the mapping in hand: other threads have taken the process to its limit, or above it. */
+/** Take the spare down: other threads have taken the process to its limit, or above it. */
 static void lower_spare(struct reservation *reservation)
 {
     set_spare(&reservation->spare, false, &reservation->stats.calls.map);
 }
 
-/** Show frames of the pool from a place on. */
-static bool show_places(struct course *course, struct run run, uint64_t place)
+/** Map frames of the set, from a place on. */
+static bool map_places(struct course *course, struct run run, uint64_t place)
 {
     struct reservation *reservation = course->reservation;
     const uint64_t now = kva_port_ends_in(reservation, run);
@@ -240,17 +240,16 @@ static bool show_places(struct course *course, struct run run, uint64_t place)
     return true;
 }
 
-static bool show_new(struct course *course, struct run run, uint64_t frame)
+static bool map_new_place(struct course *course, struct run run, uint64_t frame)
 {
-    bool done = show_places(course, run, course->move->to + frame);
+    bool done = map_places(course, run, course->move->to + frame);
 
     course->is_begun = course->is_begun || done;
     return done;
 }
 
-/** Unlock the pages of a map, if that is why it was refused: the kernel counts what a locked mapping will
- *  lock before it drops what the old one has. (A new one is locked again, if the program locks all that it
- *  maps.) */
+/** Unlock the pages of a map, if they are why it was refused: the kernel charges a new locked mapping before
+ *  it releases the old one. (After mlockall the new one is locked again.) */
 static void unlock(struct course *course, struct run run)
 {
     struct reservation *reservation = course->reservation;
@@ -261,10 +260,10 @@ static void unlock(struct course *course, struct run run)
     (void)munlock(run_address(reservation, run), run_bytes(reservation, run));
 }
 
-/** Once the new place is shown, it must be shown by all maps. */
-static bool show_new_at_last(struct course *course, struct run run, uint64_t frame)
+/** Map the new place. Once any map has it, repeat this until it is granted. */
+static bool insist_on_new_place(struct course *course, struct run run, uint64_t frame)
 {
-    for (unsigned tries = 0; !show_new(course, run, frame); tries++) {
+    for (unsigned tries = 0; !map_new_place(course, run, frame); tries++) {
         if (!course->is_begun)
             return false;
         unlock(course, run);
@@ -273,9 +272,9 @@ static bool show_new_at_last(struct course *course, struct run run, uint64_t fra
     return true;
 }
 
-/** Maps that show the new place are mapped anew: as all maps of the pool, they are for this process only.
- *  Until then they merge with no others, so that nothing had to divide them. What is refused is asked for
- *  once more, with less mappings; the move is done in any case. */
+/** Keep a new map from children, as all maps of a movable set. Until this call new maps merge with no others,
+ *  so that no earlier call had to split them. A refused call is repeated once with fewer mappings; the move
+ *  is done in any case. */
 static bool keep_from_child(struct course *course, struct run run, uint64_t frame)
 {
     (void)frame;
@@ -286,13 +285,13 @@ static bool keep_from_child(struct course *course, struct run run, uint64_t fram
     return true;
 }
 
-/** Before Linux 6.12, an mmap that is refused may leave a hole. That children do not inherit the map is said
- *  once more: this changes nothing, and is refused for a hole. */
+/** Map the old place again, if a refused mmap left a hole (before Linux 6.12). MADV_DONTFORK finds out: it
+ *  fails for a hole, and otherwise changes nothing. */
 static bool mend(struct course *course, struct run run, uint64_t frame)
 {
     if (kva_port_keep_from_child(course->reservation, run))
         return true;
-    for (unsigned tries = 0; !show_places(course, run, course->move->from + frame); tries++) {
+    for (unsigned tries = 0; !map_places(course, run, course->move->from + frame); tries++) {
         unlock(course, run);
         wait_to_try_again(tries);
     }
@@ -301,7 +300,7 @@ static bool mend(struct course *course, struct run run, uint64_t frame)
 
 /* ------------------------------------------------------------------------------------------------ copying */
 
-/** Bytes of a file, and where they are to be. */
+/** Bytes of a file, and where to copy them. */
 struct copy {
     int file;
     off_t from;
@@ -326,7 +325,7 @@ static bool write_all_at(int file, const char *bytes, size_t count, off_t at)
 
 static bool copy_data(struct copy copy, uint64_t *calls)
 {
-    char buffer[4096]; /* of the caller's stack */
+    char buffer[4096]; /* on the caller's stack */
 
     while (copy.bytes > 0) {
         size_t most = (size_t)min_u64((uint64_t)copy.bytes, sizeof buffer);
@@ -343,7 +342,7 @@ static bool copy_data(struct copy copy, uint64_t *calls)
     return true;
 }
 
-/** The data that come next, before `end`; empty after the last. What was never written to is a hole of the
+/** Find the next data before `end`; empty after the last. Pages that were never written are a hole of the
  *  file. False: refused. */
 static bool find_data(int file, off_t *from, off_t *to, off_t end, uint64_t *calls)
 {
@@ -363,7 +362,7 @@ static bool find_data(int file, off_t *from, off_t *to, off_t end, uint64_t *cal
     return true;
 }
 
-/** Copy, and leave holes where there are holes. */
+/** Copy the data, and leave the holes. */
 static bool copy_all(struct copy copy, uint64_t *calls)
 {
     const off_t end = copy.from + copy.bytes;
@@ -378,7 +377,7 @@ static bool copy_all(struct copy copy, uint64_t *calls)
     return true;
 }
 
-static void drain(struct course *course, uint64_t from)
+static void discard_place(struct course *course, uint64_t from)
 {
     kva_port_discard_frames(NULL, course->reservation, course->move->frame_set, from, course->move->count);
 }
@@ -398,23 +397,23 @@ static bool copy_there(struct course *course)
                     &course->reservation->stats.calls.frames);
 }
 
-/** Step 4. One map after the other may take mappings, where neighbours are divided; all that is refused,
- *  then, with the spare, and neighbours together. False: no map shows the new place. */
-static bool show_all(struct course *course)
+/** Step 4. Map by map, which may split neighbours and take mappings; after a refusal the rest with the spare
+ *  down, neighbours together. False: no map has the new place. */
+static bool map_all_anew(struct course *course)
 {
-    const uint64_t mapped = each_map(course, show_new);
+    const uint64_t mapped = each_map(course, map_new_place);
 
     if (mapped == course->maps)
         return true;
     lower_spare(course->reservation);
-    if (each_union(course, show_new_at_last, (struct window){mapped, course->maps}))
+    if (each_union(course, insist_on_new_place, (struct window){mapped, course->maps}))
         return true;
     (void)each_union(course, mend, (struct window){0, course->maps});
     return false;
 }
 
-/** Steps 1 to 4. KVA_ELIMIT: a call on mappings was refused, for whatever reason. */
-static enum kva_status hold_and_show(struct course *course)
+/** Steps 1 to 4. KVA_ELIMIT: a call on mappings was refused, for any reason. */
+static enum kva_status hold_and_map(struct course *course)
 {
     if (each_map(course, hold_stores) < course->maps)
         return KVA_ELIMIT;
@@ -422,10 +421,10 @@ static enum kva_status hold_and_show(struct course *course)
         return KVA_ENOMEM;
     if (course->is_mapped_twice && each_map(course, hold_loads) < course->maps)
         return KVA_ELIMIT;
-    return show_all(course) ? KVA_OK : KVA_ELIMIT;
+    return map_all_anew(course) ? KVA_OK : KVA_ELIMIT;
 }
 
-/** Should the kernel say that it will never let go of a range, it does when the gate is closed. */
+/** Let go of all held ranges. If the kernel refuses one for good, closing the gate lets go of it. */
 static void let_all_go(struct course *course)
 {
     struct reservation *reservation = course->reservation;
@@ -438,7 +437,7 @@ static void let_all_go(struct course *course)
 /** Steps 1 to 5. */
 static enum kva_status move_maps(struct course *course)
 {
-    enum kva_status status = hold_and_show(course);
+    enum kva_status status = hold_and_map(course);
 
     if (status != KVA_OK) {
         let_all_go(course);
@@ -449,7 +448,7 @@ static enum kva_status move_maps(struct course *course)
     return KVA_OK;
 }
 
-/** The same, if the system can hold threads back, and there is room for the mappings. */
+/** The same, if the system can hold threads and there is room for the mappings. */
 static enum kva_status move_mapped(struct course *course)
 {
     struct reservation *reservation = course->reservation;
@@ -465,25 +464,25 @@ static enum kva_status move_frames(struct course *course)
     const struct kva_pages_move *move = course->move;
     enum kva_status status;
 
-    pay_some(course->reservation);
+    retry_some(course->reservation);
     course->maps = each_map(course, count_map);
     if (course->maps > 0)
         status = move_mapped(course);
     else
         status = copy_there(course) ? KVA_OK : KVA_ENOMEM;
     if (course->is_copied)
-        drain(course, status == KVA_OK ? move->from : move->to);
+        discard_place(course, status == KVA_OK ? move->from : move->to);
     return status;
 }
 
 enum kva_status kva_port_move_frames(void *context, void *handle, const struct kva_pages_move *move)
 {
     struct course course = {.reservation = handle, .move = move};
-    struct peace peace;
+    struct uninterrupted section;
 
     (void)context;
-    begin_peace(&peace);
+    begin_uninterrupted(&section);
     enum kva_status status = move_frames(&course);
-    end_peace(&peace);
+    end_uninterrupted(&section);
     return status;
 }

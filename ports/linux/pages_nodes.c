@@ -3,23 +3,23 @@
 /**
  * Bindings: ranges of a reservation whose pages come from some nodes.
  *
- *      reservation     |      | node 1            |            | interleaved  | preferred |
+ *      reservation |      | node 1            |            | interleaved  | preferred |
  *      mappings    |------|  rw  |-----|  rw  |------|  rw |--------------|   rw  |---|
- *                                ^ replaced: as a fresh mapping has no policy, mbind follows, and the kernel
+ *                                ^ replaced: a fresh mapping has no policy, so mbind follows, and the kernel
  *                                  merges it with its neighbours as before
  *
- * A policy belongs to the mapping. Protection, advice and markers leave it; what is replaced loses it, and is
- * bound again at once. The kernel may refuse that, as it does at the limit on mappings. Then the piece is
- * LOST. It has no owner, as what is replaced is closed.
+ * A policy belongs to the mapping. Protection, advice and markers keep it. A run that is replaced loses it,
+ * and is bound again at once. The kernel may refuse that, as it does at the limit on mappings. Then the piece
+ * is LOST. It has no owner, because a replaced run is closed.
  *
- * GAPS    Before a run gets an owner, all of its gap is bound once more: the run, and what has no owner on
- * both sides of it. If that is refused, so is the opening. So no owner's page ever comes from other nodes
- * than its binding says, and what an owner has done to its own mappings stays. Since each lost piece lies in
- * one gap, this leaves no part of a piece, and makes no mapping more.
+ * GAPS. Before a run gets an owner, all of its gap is bound again: the run, and the pages without an owner on
+ * both sides of it. If the kernel refuses that, the opening fails. So no page of an owner ever comes from
+ * other nodes than those of its binding, and changes that owners made to their mappings stay. Each lost piece
+ * lies in one gap, so that this leaves no part of a piece, and takes no mapping more.
  *
- * THE LIST    A change writes the list as it will be beside the list as it is, and the two are exchanged
- * after the kernel has agreed. Neighbours of the same nodes become one binding, as the kernel makes one
- * mapping of them.
+ * THE LIST. A change writes the list as it will be beside the list as it is. The two are exchanged after the
+ * kernel has agreed. Neighbours with the same nodes become one binding, as the kernel makes one mapping of
+ * them.
  */
 #include "gnu.h"
 
@@ -54,11 +54,11 @@ bool kva_port_is_binding_end(const struct binding_list *list, uintptr_t address)
     return (at < list->count && list->at[at].start == address) || (at > 0 && list->at[at - 1].end == address);
 }
 
-/** Make room for both lists, one after the other, each with two entries more: a binding, and what it leaves
- *  of one that it divides. */
+/** Make room for both lists, one after the other, each with two entries more: a binding, and the rest of one
+ *  that it divides. */
 static bool make_room_for_bindings(struct bindings *bindings)
 {
-    uint64_t calls = 0; /* bookkeeping is none of the reservation's calls */
+    uint64_t calls = 0; /* not counted */
     struct binding *old = bindings->memory;
     size_t bytes = bindings->bytes;
 
@@ -83,8 +83,7 @@ static bool are_same(const struct kva_vm_nodes *a, const struct kva_vm_nodes *b)
     return a->policy == b->policy && a->set == b->set;
 }
 
-/** Add a binding after all others, unless there is nothing of it. An end that two of them share counts
- *  once. */
+/** Append a binding, unless it is empty. An end that two bindings share counts once. */
 static void append_binding(struct binding_list *list, struct binding binding)
 {
     struct binding *last = list->count == 0 ? NULL : &list->at[list->count - 1];
@@ -111,7 +110,7 @@ static uintptr_t higher(uintptr_t a, uintptr_t b)
     return a > b ? a : b;
 }
 
-/** Add what lies in a range of a binding that may be larger. */
+/** Append the part of a binding that lies in a range. */
 static void append_part(struct binding_list *list, struct binding binding, uintptr_t start, uintptr_t end)
 {
     binding.start = higher(binding.start, start);
@@ -119,7 +118,7 @@ static void append_part(struct binding_list *list, struct binding binding, uintp
     append_binding(list, binding);
 }
 
-/** Write the next list: the present one, and a range of it bound to some nodes.
+/** Write the next list: the present one, with a range bound to some nodes.
  *
  *      | 1         | | 2 |  | 3       |
  *            | the range       |
@@ -148,7 +147,7 @@ bool kva_port_plan_binding(struct bindings *bindings, uintptr_t start, uintptr_t
     return true;
 }
 
-/** When no binding has lost anything, no piece is lost. */
+/** When no binding has lost a piece, none is lost. */
 static void forget_pieces(struct bindings *bindings)
 {
     for (size_t at = 0; at < bindings->now.count; at++) {
@@ -158,7 +157,7 @@ static void forget_pieces(struct bindings *bindings)
     bindings->lost = 0;
 }
 
-/** The change may have divided a piece. */
+/** A change may divide a lost piece into two. */
 static void exchange(struct bindings *bindings)
 {
     struct binding_list old = bindings->now;
@@ -171,13 +170,13 @@ static void exchange(struct bindings *bindings)
 
 /* --------------------------------------------------------------------------------------------- the kernel */
 
-static bool tell(uintptr_t start, uintptr_t end, const struct kva_vm_nodes *nodes, uint64_t *calls)
+static bool bind_addresses(uintptr_t start, uintptr_t end, const struct kva_vm_nodes *nodes, uint64_t *calls)
 {
     return kva_port_set_nodes((void *)start, end - start, nodes, calls) == 0;
 }
 
-/** Tell the kernel of a range again what the list says of it. */
-static void tell_as_listed(const struct binding_list *list, uintptr_t start, uintptr_t end, uint64_t *calls)
+/** Bind a range to the nodes that it has in the list. */
+static void bind_as_listed(const struct binding_list *list, uintptr_t start, uintptr_t end, uint64_t *calls)
 {
     static const struct kva_vm_nodes none = {KVA_VM_NODES_ANY, 0};
 
@@ -185,11 +184,11 @@ static void tell_as_listed(const struct binding_list *list, uintptr_t start, uin
         const struct binding *next = at < list->count ? &list->at[at] : NULL;
         uintptr_t gap_end = next ? lower(next->start, end) : end;
         if (start < gap_end)
-            (void)tell(start, gap_end, &none, calls);
+            (void)bind_addresses(start, gap_end, &none, calls);
         start = higher(start, gap_end);
         if (start == end)
             return;
-        (void)tell(start, lower(next->end, end), &next->nodes, calls);
+        (void)bind_addresses(start, lower(next->end, end), &next->nodes, calls);
         start = lower(next->end, end);
     }
 }
@@ -214,8 +213,8 @@ enum kva_status kva_port_bind_as_planned(struct bindings *bindings, uintptr_t st
         exchange(bindings);
         return KVA_OK;
     }
-    /* A part of it may be bound: mappings are told one by one. To undo that splits none. */
-    tell_as_listed(&bindings->now, start, end, calls);
+    /* A part of it may be bound, because the kernel binds mapping by mapping. To undo that splits none. */
+    bind_as_listed(&bindings->now, start, end, calls);
     return error == ENOMEM ? KVA_ENOMEM : KVA_ENOENT;
 }
 
@@ -225,7 +224,7 @@ void kva_port_rebind(struct bindings *bindings, uintptr_t start, uintptr_t end, 
 
     for (size_t i = first_after(list, start); i < list->count && list->at[i].start < end; i++) {
         struct binding *binding = &list->at[i];
-        if (tell(higher(start, binding->start), lower(end, binding->end), &binding->nodes, calls))
+        if (bind_addresses(higher(start, binding->start), lower(end, binding->end), &binding->nodes, calls))
             continue;
         binding->has_lost = true;
         bindings->lost++;
@@ -243,7 +242,7 @@ bool kva_port_regain(struct bindings *bindings, struct addresses gap, struct add
         uintptr_t end = lower(gap.end, binding->end);
         if (!binding->has_lost)
             continue;
-        if (!tell(start, end, &binding->nodes, calls))
+        if (!bind_addresses(start, end, &binding->nodes, calls))
             all = false;
         else if (start == binding->start && end == binding->end)
             binding->has_lost = false;

@@ -18,57 +18,56 @@ struct addresses {
 struct binding {
     uintptr_t start;
     uintptr_t end;
-    bool has_lost; /* maybe: a piece that was replaced, and that the kernel has refused to bind again */
+    bool has_lost; /* perhaps: a piece was replaced, and the kernel refused to bind it again */
     struct kva_vm_nodes nodes;
 };
 
-/** By address. None overlaps another, none has KVA_VM_NODES_ANY, and none has the nodes of one that it
- *  meets. */
+/** By address. No binding overlaps another or has KVA_VM_NODES_ANY, and two that meet have different
+ *  nodes. */
 struct binding_list {
     struct binding *at;
     size_t count;
-    uint64_t ends; /* of bindings; one that two of them share counts once */
+    uint64_t ends; /* ends of bindings; one that two of them share counts once */
 };
 
 struct bindings {
     struct binding_list now;
     struct binding_list next; /* written before a change */
-    struct binding *memory;   /* of both, pages of its own */
+    struct binding *memory;   /* of both lists, in pages of its own */
     size_t bytes;
-    uint64_t lost; /* pieces of all bindings; there are no more */
+    uint64_t lost; /* lost pieces of all bindings, at most */
     struct machine machine;
 };
 
-/** Whether the program may have these nodes: KVA_OK or KVA_ENOENT. Where it may not choose, there has to be
- *  nothing to choose. */
+/** Whether the program may use these nodes: KVA_OK or KVA_ENOENT. Where it cannot choose, the machine must
+ *  have one node. */
 enum kva_status kva_port_may_bind(struct bindings *bindings, const struct kva_vm_nodes *nodes,
                                   uint64_t *calls);
 
-/** Write the list as it is when a range is bound, and no longer to what it was bound to before; false if
- *  there is no memory. */
+/** Write the list as it will be when a range is bound to these nodes, and no longer to others; false if there
+ *  is no memory. */
 bool kva_port_plan_binding(struct bindings *bindings, uintptr_t start, uintptr_t end,
                            const struct kva_vm_nodes *nodes);
 
-/** Bind that range; the planned list becomes the present one, and the other way round. KVA_OK; KVA_ENOENT:
- *  the kernel does not allow these nodes; KVA_ENOMEM: no memory, or no mapping. Then all is as it was. */
+/** Bind that range, and exchange the planned list and the present one. KVA_ENOENT: the kernel does not allow
+ *  these nodes; KVA_ENOMEM: no memory, or no mapping. After a failure all is as before. */
 enum kva_status kva_port_bind_as_planned(struct bindings *bindings, uintptr_t start, uintptr_t end,
                                          const struct kva_vm_nodes *nodes, uint64_t *calls);
 
 bool kva_port_is_binding_end(const struct binding_list *list, uintptr_t address);
 
-/** A range was replaced by fresh mappings: bind them as it was bound. What the kernel refuses is noted as
- *  lost. */
+/** Bind a range that was replaced by fresh mappings as it was bound before. Pieces that the kernel refuses
+ *  are noted as lost. */
 void kva_port_rebind(struct bindings *bindings, uintptr_t start, uintptr_t end, uint64_t *calls);
 
-/** Bind a gap once more, in those bindings that have lost something and that a part of the gap lies in; false
- *  if the kernel refuses it. */
+/** Bind a gap again, for the bindings that overlap `part` and have lost a piece; false if the kernel refuses
+ *  it. */
 bool kva_port_regain(struct bindings *bindings, struct addresses gap, struct addresses part, uint64_t *calls);
 
-/** All gaps have been bound once more. */
+/** Note that all gaps are bound again. */
 void kva_port_regained_all(struct bindings *bindings);
 
-/** How many ends of mappings there may be on top of those without bindings: the bindings', and two of each
- *  piece that is lost. */
+/** How many ends of mappings the bindings may add: their own ends, and two for each lost piece. */
 static inline uint64_t binding_ends(const struct bindings *bindings)
 {
     return bindings->now.ends + 2 * bindings->lost;

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A reservation's tables (tables.h). Its own memory there holds the directory of the rows and the blocks of
- * debts, which are there from the beginning. The rows have pieces where pages are not shut. What a change
- * writes to is there before the change begins.
+ * The tables of a reservation (tables.h). The reservation's own memory there holds the directory of the rows,
+ * and the blocks of unfinished unmaps. The rows have pieces where pages are accessible. A change obtains the
+ * pieces that it writes to before it begins.
  */
 #include "gnu.h"
 
 #include "pages_pieces.h"
 
 #include "pages_count.h"
-#include "pages_debts.h"
+#include "pages_unmaps.h"
 #include "pages_steps.h"
 
 bool kva_port_make_tables(struct reservation *reservation, struct kva_reservation *spec)
@@ -55,26 +55,26 @@ enum kva_status kva_port_prepare_rows(struct reservation *reservation, struct ru
                          kva_port_open_piece, NULL, reservation);
 }
 
-/** Shut what is open in private pages that no area reaches into. */
-static void shut_idle(struct reservation *reservation, struct run part)
+/** Make accessible private pages inaccessible. No area reaches into them. */
+static void make_idle_inaccessible(struct reservation *reservation, struct run part)
 {
     for (struct run run = part; run.from < part.end; run.from = run.end) {
-        run.from = row_first(&reservation->rows, ROW_OPEN, run.from, part.end);
+        run.from = row_first(&reservation->rows, ROW_ACCESSIBLE, run.from, part.end);
         if (run.from == part.end)
             return;
         run = alike(reservation, run.from, part.end);
-        (void)kva_port_shut(reservation, run, kva_port_ends_of(reservation, run));
+        (void)kva_port_make_inaccessible(reservation, run, kva_port_ends_of(reservation, run));
     }
 }
 
-/** Whether all pages of a part of the rows are shut: then no row has anything to say of them. */
+/** Whether all pages of a part of the rows are inaccessible: then all their bits are clear. */
 static bool is_idle(const struct reservation *reservation, struct run part)
 {
-    return is_all_shut(reservation, part) && !is_in_debt(reservation, part);
+    return is_all_inaccessible(reservation, part) && !has_unfinished(reservation, part);
 }
 
-/** Give back the rows of pages that are all shut. A grain that is open though no area is in it is shut for
- *  that, unless it lies at the beginning, where the next small areas will be. */
+/** Give back the pieces of rows whose pages are all inaccessible. Where a part has no area, its accessible
+ *  pages are made inaccessible first. Part 0 is left alone: the next small areas will be there. */
 static void trim_rows(struct reservation *reservation)
 {
     for (uint64_t i = max_u64(reservation->rows.from, 1); i < reservation->rows.end; i++) {
@@ -82,7 +82,7 @@ static void trim_rows(struct reservation *reservation)
         if (!sparse_has(&reservation->rows, i))
             continue;
         if (row_first(&reservation->rows, ROW_USED, part.from, part.end) == part.end)
-            shut_idle(reservation, common(part, (struct run){0, reservation->pages}));
+            make_idle_inaccessible(reservation, common(part, (struct run){0, reservation->pages}));
         if (is_idle(reservation, part))
             sparse_drop(&reservation->rows, i, kva_port_close_piece, NULL, reservation);
     }

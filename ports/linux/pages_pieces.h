@@ -6,14 +6,14 @@
 
 #include "pages_reservation.h"
 
-/** Tables for a reservation of known size: the instance's pieces, and those of the rows. */
+/** Make the tables of a reservation of known size: pieces for the instance and for the rows. */
 bool kva_port_make_tables(struct reservation *reservation, struct kva_reservation *spec);
 
-/** Have rows for a run of pages and the page after it, before anything is changed: from then on bits about
- *  them can be set. */
+/** Obtain the rows for a run of pages and the page after it, before anything changes: then their bits can be
+ *  set. */
 enum kva_status kva_port_prepare_rows(struct reservation *reservation, struct run run);
 
-/* kva_pages.open_piece, .unpiece and .trim. */
+/* kva_pages.open_piece, .close_piece and .trim. */
 enum kva_status kva_port_open_piece(void *context, void *handle, uint32_t *number);
 void kva_port_close_piece(void *context, void *handle, uint32_t number);
 void kva_port_trim(void *context, void *handle);

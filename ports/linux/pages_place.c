@@ -3,8 +3,8 @@
 /**
  * Where a reservation lies: one inaccessible mapping, anywhere or in a window.
  *
- * In a window it is the lowest gap that the list of the process' mappings shows. Without the list (no /proc,
- * or no file descriptor to read it by) places are tried one by one.
+ * In a window it takes the lowest gap in the list of the process's mappings. Without the list (no /proc, or
+ * no file descriptor to read it) it tries places one by one.
  */
 #include "gnu.h"
 
@@ -16,14 +16,14 @@
 #include "maps.h"
 #include "system.h"
 
-/** The lowest multiple of align that has `front` bytes in front of it from `from` on. */
+/** The lowest multiple of align with `front` bytes between `from` and it. */
 static bool place_after(uint64_t from, uint64_t front, uint64_t align, uint64_t *place)
 {
     return add_checked(from, front, &from) && align_up(from, align, place);
 }
 
-/** The lowest gap of `bytes` at a multiple of align, with `front` before them, from `place` on, in the list
- *  of mappings: false if there is none. *any: whether the list had a line to be read. */
+/** The lowest gap for `bytes` at a multiple of align, with `front` before them, from `place` on, by the list
+ *  of mappings: false if there is none. *any: whether the list had a line. */
 static bool find_in_list(struct kva_maps *maps, uint64_t front, uint64_t bytes, uint64_t align,
                          uint64_t *place, bool *any)
 {
@@ -41,8 +41,8 @@ static bool find_in_list(struct kva_maps *maps, uint64_t front, uint64_t bytes, 
     return true;
 }
 
-/** Where the lowest such gap lies in [min, max]: KVA_OK; KVA_ENOSPC where there is none; KVA_ENOENT where the
- *  list cannot be read: without /proc, or a free file descriptor. */
+/** The lowest such gap in [min, max]: KVA_OK; KVA_ENOSPC: there is none; KVA_ENOENT: the list cannot be read,
+ *  without /proc or a free file descriptor. */
 static enum kva_status find_gap(uint64_t min, uint64_t max, uint64_t front, uint64_t bytes, uint64_t align,
                                 uint64_t *at)
 {
@@ -56,25 +56,25 @@ static enum kva_status find_gap(uint64_t min, uint64_t max, uint64_t front, uint
         return KVA_ENOENT;
     bool fits = find_in_list(&maps, front, bytes, align, at, &any);
     kva_maps_close(&maps);
-    if (!any) /* no process is without a mapping */
+    if (!any) /* every process has a mapping */
         return KVA_ENOENT;
     return fits && last_of_range(*at, bytes, &last) && last <= max ? KVA_OK : KVA_ENOSPC;
 }
 
-/** Reserve just there, or nowhere. */
+/** Reserve at this address, or fail. */
 static char *reserve_at(uint64_t at, uint64_t bytes, uint64_t *calls)
 {
-    char *mapping = map_shut((void *)(uintptr_t)at, bytes, MAP_FIXED_NOREPLACE, calls);
+    char *mapping = map_inaccessible((void *)(uintptr_t)at, bytes, MAP_FIXED_NOREPLACE, calls);
 
     if (!mapping || (uintptr_t)mapping == at)
         return mapping;
-    (void)munmap(mapping, (size_t)bytes); /* a kernel before 4.17 takes the flag for a mere hint */
+    (void)munmap(mapping, (size_t)bytes); /* before Linux 4.17 the address is a mere hint */
     errno = EEXIST;
     return NULL;
 }
 
-/** The highest address of a window, but for what lies above all that a program can have: the stack is near
- *  the end of that, and the 16 random bytes that the kernel gives each program are in it. */
+/** The highest address of a window that a program can have. The stack is near the end of these, and AT_RANDOM
+ *  points into it. */
 static uint64_t highest_address(uint64_t min, uint64_t max)
 {
     uint64_t stack = getauxval(AT_RANDOM);
@@ -85,16 +85,15 @@ static uint64_t highest_address(uint64_t min, uint64_t max)
     return stack == 0 || min > highest ? max : min_u64(max, highest);
 }
 
-/** Whether a call was refused for what it was to be: taken already, or one of the lowest, which the system
- *  keeps for itself. */
+/** Whether a call was refused because of its address: it is taken, or it is one of the lowest, which the
+ *  system keeps. */
 static bool is_about_the_place(int error)
 {
     return error == EEXIST || error == EPERM;
 }
 
-/** Without the list of mappings: try places, lowest first. Where there are few, each is tried, so that the
- *  answer is the same as with the list. Else they are spread evenly, so that no gap is missed that is longer
- *  than a step:
+/** Without the list of mappings: try places, lowest first. If there are few, each is tried, and the result is
+ *  the same as with the list. Otherwise they are spread evenly, so that no gap longer than a step is missed:
  *
  *      min                                                              max
  *       | x-------x-------x-------x-------x---- ... ----x-------x----x   |
@@ -103,7 +102,7 @@ static bool is_about_the_place(int error)
 static char *reserve_by_trial(const struct kva_reservation *spec, uint64_t front, uint64_t min,
                               uint64_t align, uint64_t *calls)
 {
-    const uint64_t most = 4096; /* where all are taken, 1 ms, with a closed page in front and without */
+    const uint64_t most = 4096; /* 1 ms if all are taken, with a closed page in front and without */
     uint64_t max = highest_address(min, spec->max);
     uint64_t place;
 
@@ -123,12 +122,12 @@ static char *reserve_by_trial(const struct kva_reservation *spec, uint64_t front
     }
 }
 
-/** Between the look and the call another thread may take the place: then there is another look. */
+/** Between the look and the call another thread may take the place: then look again. */
 static char *reserve_in_window(const struct kva_reservation *spec, uint64_t front, uint64_t align,
                                uint64_t *calls)
 {
     const unsigned most = 8;
-    const uint64_t lowest = 65536; /* that Linux lets a program map by default (vm.mmap_min_addr) */
+    const uint64_t lowest = 65536; /* default of vm.mmap_min_addr: no program maps below it */
     uint64_t min = max_u64(spec->min, lowest);
     uint64_t at;
 
@@ -152,8 +151,8 @@ static bool is_anywhere(const struct kva_reservation *spec)
     return spec->min == 0 && spec->max >= UINTPTR_MAX;
 }
 
-/** Reserve the wish with a closed page in front; or, where a window leaves no room for that, without, and
- *  then page 0 is to stay closed. NULL: neither can be. */
+/** Reserve spec->bytes with a closed page in front; or, where a window has no room for that, without it, and
+ *  page 0 must stay closed. NULL: neither is possible. */
 static char *reserve_bytes(const struct kva_reservation *spec, uint64_t page, uint64_t align, uint64_t *front,
                            uint64_t *calls)
 {
@@ -167,8 +166,8 @@ static char *reserve_bytes(const struct kva_reservation *spec, uint64_t page, ui
     return reserve_in_window(spec, 0, align, calls);
 }
 
-char *kva_port_reserve(struct kva_reservation *spec, uint64_t page, uint64_t align, uint64_t *front,
-                       uint64_t *calls)
+char *kva_port_reserve_addresses(struct kva_reservation *spec, uint64_t page, uint64_t align, uint64_t *front,
+                                 uint64_t *calls)
 {
     for (;;) {
         char *first = reserve_bytes(spec, page, align, front, calls);

@@ -3,14 +3,19 @@
 /**
  * A reservation, and runs of its pages by number.
  *
- *      front | private pages 0 .. pages - 1           | frames' pages |
- *            ^ first                                                  ^ first + bytes
+ *      front | private pages 0 .. pages - 1           | pages for frames             |
+ *            ^ first                                                                 ^ first + bytes
  *
- * A page is SHUT, which means that it lies in an inaccessible mapping, or OPEN: a private page in a mapping
- * that is readable and writable, a frames' page in a mapping of a pool.
+ * A page is ACCESSIBLE or INACCESSIBLE, by the mapping that it lies in:
  *
- * THE CLOSED PAGE IN FRONT is a part of the reservation's mapping, so that nothing else can come to lie
- * there. Where a window has no room for it, page 0 of the reservation stays shut instead.
+ *      inaccessible   a PROT_NONE mapping: a touch faults
+ *      accessible     private: a readable and writable mapping; for frames: a map of a frame set
+ *
+ * An accessible page may be closed all the same: it carries a marker (pages_open.c), or its unmap is
+ * unfinished (pages_unmaps.h). Pages that were denied access by mprotect count as accessible, too.
+ *
+ * THE FRONT is a closed page. It is a part of the reservation's mapping, so that nothing else can be mapped
+ * there. Where a window has no room for it, page 0 stays closed instead.
  */
 #ifndef KVA_PORTS_LINUX_PAGES_RESERVATION_H
 #define KVA_PORTS_LINUX_PAGES_RESERVATION_H
@@ -26,11 +31,11 @@
 #include "system.h"
 #include "tables.h"
 
-/** A grain is what one page table maps. */
+/** A grain is the pages that one page table maps. */
 enum { GRAIN_PAGES = 512 };
 
-/** The size of a huge page that anonymous memory may have; 0 if there are none, or none that grains would
- *  fill. */
+/** The size of a huge page of anonymous memory; 0 if there are none, or if it is not a multiple of a
+ *  grain. */
 static inline uint64_t huge_page(uint64_t page)
 {
     uint64_t huge = read_number("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size");
@@ -39,39 +44,43 @@ static inline uint64_t huge_page(uint64_t page)
 }
 
 struct reservation {
-    char *first;    /* a multiple of a grain; page 0 begins here */
-    uint64_t bytes; /* from there */
-    uint64_t front; /* bytes in front of that, closed: a page, or none where page 0 stays closed instead */
+    char *first;    /* start of page 0; a multiple of a grain */
+    uint64_t bytes; /* from `first` on */
+    uint64_t front; /* closed bytes before `first`: a page, or 0 where page 0 stays closed instead */
     uint64_t page;
-    uint64_t huge;    /* bytes of a huge page, once it was asked for; 0: it was not, or there are none */
-    uint64_t pages;   /* of the private part; then come the frames */
-    bool guards;      /* the mechanism: see pages_open.c */
-    bool strict;      /* no closed page may be left touchable for want of mappings: see pages_join.c */
-    bool has_huge;    /* or had */
-    bool merges_less; /* mappings may merge less than fresh ones do: private pages have been denied, or have
-                         lost their nodes for a while */
-    unsigned apart;   /* so many openings get a mapping each, since markers were refused */
+    uint64_t huge;  /* bytes of a huge page; 0: there are none, or it has not been read yet */
+    uint64_t pages; /* private ones; the pages for frames follow */
+    bool guards;    /* the mechanism is guard regions: see pages_open.c */
+    bool strict;    /* a lack of mappings must not leave closed pages touchable: see pages_join.c */
+    bool has_huge;  /* some pages want huge pages, or did */
+    /** Private pages were denied, or lost their nodes for a while: they may not merge as fresh ones do. */
+    bool merges_less;
+    unsigned apart; /* so many openings to come get a mapping each, because markers were refused */
     struct spare spare;
     struct budget budget;
     struct gate gate;
     struct bindings bindings;
     struct tables tables;
-    struct sparse rows; /* bits for each page:
-                             open    not shut
-                             used    private: opened, and not closed since
-                             huge    private: in a mapping that wants huge pages
-                             seams   open, as the one before, but maybe in another mapping
-                             weak    closed, but a touch may not fault (stats.failed_unmap_pages counts them)
-                             owed    closed, and it faults, but its mapping is yet to be replaced
-                             strange weak or owed, and not to be opened before its mapping is replaced */
+    /**
+     * Bits for each page:
+     *
+     *      accessible   see above
+     *      used         private: opened, and not closed since
+     *      seams        accessible, as the page before it, but maybe in another mapping
+     *      huge         private: in a mapping that wants huge pages
+     *      failed       its unmap failed (stats.failed_unmap_pages counts these)
+     *      partial      its unmap is partial (partial_unmap_pages counts these)
+     *      foreign      its unmap is unfinished, and its mapping must be replaced before it is opened
+     */
+    struct sparse rows;
     uint64_t seam_count;
-    uint64_t owed_count;
-    uint64_t *blocks;             /* a bit for each block of pages: one of them may be weak or owed */
-    uint64_t next_debt;           /* the page from which the next call looks for debts */
-    struct kva_pages_stats stats; /* without mappings and mappings_limit, which the budget has */
+    uint64_t partial_unmap_pages;
+    uint64_t *blocks;             /* a bit for each block of pages: some may have an unfinished unmap */
+    uint64_t next_retry;          /* the page from which the next call looks for unfinished unmaps */
+    struct kva_pages_stats stats; /* mappings and mappings_limit are in the budget */
 };
 
-/** Pages of one part, by number: [from, end). */
+/** Pages by number: [from, end). */
 struct run {
     uint64_t from;
     uint64_t end;
@@ -99,38 +108,38 @@ static inline bool is_of_frames(const struct reservation *reservation, struct ru
     return run.from >= reservation->pages;
 }
 
-/** The pages from `from` on that are alike, shut or not, as far as `end`. */
+/** The pages from `from` on, at most to `end`, that are all accessible or all inaccessible. */
 static inline struct run alike(const struct reservation *reservation, uint64_t from, uint64_t end)
 {
-    return (struct run){from, row_end_of_run(&reservation->rows, ROW_OPEN, from, end)};
+    return (struct run){from, row_end_of_run(&reservation->rows, ROW_ACCESSIBLE, from, end)};
 }
 
-/** All from the first open page in a range to the last. */
-static inline struct run open_in(const struct reservation *reservation, struct run range)
+/** From the first accessible page of a range to the last. */
+static inline struct run accessible_in(const struct reservation *reservation, struct run range)
 {
-    return (struct run){row_first(&reservation->rows, ROW_OPEN, range.from, range.end),
-                        row_last_end(&reservation->rows, ROW_OPEN, true, range.from, range.end)};
+    return (struct run){row_first(&reservation->rows, ROW_ACCESSIBLE, range.from, range.end),
+                        row_last_end(&reservation->rows, ROW_ACCESSIBLE, true, range.from, range.end)};
 }
 
-static inline bool is_all_shut(const struct reservation *reservation, struct run run)
+static inline bool is_all_inaccessible(const struct reservation *reservation, struct run run)
 {
-    return row_first(&reservation->rows, ROW_OPEN, run.from, run.end) == run.end;
+    return row_first(&reservation->rows, ROW_ACCESSIBLE, run.from, run.end) == run.end;
 }
 
-/** Whether a run whose pages are all alike is shut. */
-static inline bool is_shut(const struct reservation *reservation, struct run run)
+/** The same for a run whose pages are alike. */
+static inline bool is_inaccessible(const struct reservation *reservation, struct run run)
 {
-    return !row_bit(&reservation->rows, ROW_OPEN, run.from);
+    return !row_bit(&reservation->rows, ROW_ACCESSIBLE, run.from);
 }
 
-static inline bool before_is_open(const struct reservation *reservation, struct run run)
+static inline bool before_is_accessible(const struct reservation *reservation, struct run run)
 {
-    return run.from > 0 && row_bit(&reservation->rows, ROW_OPEN, run.from - 1);
+    return run.from > 0 && row_bit(&reservation->rows, ROW_ACCESSIBLE, run.from - 1);
 }
 
-static inline bool after_is_open(const struct reservation *reservation, struct run run)
+static inline bool after_is_accessible(const struct reservation *reservation, struct run run)
 {
-    return row_bit(&reservation->rows, ROW_OPEN, run.end);
+    return row_bit(&reservation->rows, ROW_ACCESSIBLE, run.end);
 }
 
 static inline char *run_address(const struct reservation *reservation, struct run run)
@@ -143,7 +152,7 @@ static inline size_t run_bytes(const struct reservation *reservation, struct run
     return (size_t)(length(run) * reservation->page);
 }
 
-/** Put or remove markers, or another advice; nothing to do for an empty run. */
+/** madvise a run, for markers or other advice. An empty run needs no call. */
 static inline bool advise(const struct reservation *reservation, struct run run, int advice, uint64_t *calls)
 {
     return length(run) == 0 ||
@@ -156,14 +165,14 @@ static inline bool protect_run(const struct reservation *reservation, struct run
     return protect_memory(run_address(reservation, run), run_bytes(reservation, run), protection, calls);
 }
 
-/** After a change of the bindings: count what they may take of the mappings. `before` is what they took. */
+/** Count the mappings that the bindings may take, after a change. `before`: their binding_ends before it. */
 static inline void note_binding_ends(struct reservation *reservation, uint64_t before)
 {
     reservation->budget.taken += binding_ends(&reservation->bindings) - before;
 }
 
-/** Fresh pages come from the nodes that the old ones came from. What loses that, and is marked then, does not
- *  merge with its neighbours when it is bound again. */
+/** Bind fresh pages to the nodes of the pages that they replace. Pages that lose their nodes, and are marked
+ *  then, do not merge with their neighbours when they are bound again. */
 static inline void rebind(struct reservation *reservation, struct run run)
 {
     uint64_t before = binding_ends(&reservation->bindings);
@@ -177,7 +186,7 @@ static inline void rebind(struct reservation *reservation, struct run run)
     note_binding_ends(reservation, before);
 }
 
-/** Replace a run by fresh pages that may be touched or not. */
+/** Replace a run by a fresh mapping with this protection. */
 static inline bool replace(struct reservation *reservation, struct run run, int protection, uint64_t *calls)
 {
     if (!replace_memory(run_address(reservation, run), run_bytes(reservation, run), protection, calls))

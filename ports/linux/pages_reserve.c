@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The life of a reservation: its mechanism, its addresses, its bookkeeping; and the end of all that. */
+/** kva_pages.reserve and .release: a reservation's mechanism, addresses and bookkeeping. */
 #include "gnu.h"
 
 #include "pages_reserve.h"
@@ -13,15 +13,15 @@
 
 _Static_assert(sizeof(struct utsname) <= 4096, "the probe below fits in any page");
 
-/** Whether a page faults, by letting the kernel write to it: it returns EFAULT where the program would
+/** Whether a page faults: the kernel is made to write to it, and returns EFAULT where the program would
  *  die. */
 static bool faults(void *page)
 {
     return uname(page) != 0 && errno == EFAULT;
 }
 
-/** Whether the kernel knows guard regions, and lets us have them. Its word is not enough: QEMU's user
- *  emulation returns 0 for any advice, and does nothing. */
+/** Whether the kernel has guard regions, and lets the program use them. Its return value is not enough:
+ *  QEMU's user emulation returns 0 for any advice, and does nothing. */
 static enum kva_status probe_guards(uint64_t page, bool *has, uint64_t *calls)
 {
     void *probe = map_memory(NULL, page, PROT_READ | PROT_WRITE, 0, calls);
@@ -35,8 +35,8 @@ static enum kva_status probe_guards(uint64_t page, bool *has, uint64_t *calls)
     return KVA_OK;
 }
 
-/** Whether it is to be guard regions: KVA_OK, KVA_ENOENT where they are missing, or KVA_ENOMEM if that cannot
- *  be found out. */
+/** Whether to use guard regions: KVA_OK; KVA_ENOENT: they were asked for, and are missing; KVA_ENOMEM: that
+ *  cannot be found out. */
 static enum kva_status choose_mechanism(enum kva_mechanism mechanism, uint64_t page, bool *guards,
                                         uint64_t *calls)
 {
@@ -49,11 +49,11 @@ static enum kva_status choose_mechanism(enum kva_mechanism mechanism, uint64_t p
     return mechanism == KVA_MECHANISM_GUARDS && !*guards ? KVA_ENOENT : KVA_OK;
 }
 
-/** The bookkeeping of a reservation of known size. The record has pages of its own, which read as zero: the
- *  library may lie below the program's malloc. */
+/** The bookkeeping of a reservation of known size. It has pages of its own, which read as zero: the program's
+ *  malloc may use the library. */
 static struct reservation *take_reservation(struct kva_reservation *spec, uint64_t page, bool guards)
 {
-    uint64_t calls = 0; /* the record is not the reservation's */
+    uint64_t calls = 0; /* not counted */
     struct reservation *reservation =
         (void *)map_memory(NULL, sizeof *reservation, PROT_READ | PROT_WRITE, 0, &calls);
 
@@ -76,7 +76,7 @@ static struct reservation *take_reservation(struct kva_reservation *spec, uint64
     return reservation;
 }
 
-enum kva_status kva_port_begin(void *context, struct kva_reservation *spec)
+enum kva_status kva_port_reserve(void *context, struct kva_reservation *spec)
 {
     const enum kva_mechanism *mechanism = context;
     uint64_t page = page_size();
@@ -88,7 +88,7 @@ enum kva_status kva_port_begin(void *context, struct kva_reservation *spec)
     enum kva_status status = choose_mechanism(*mechanism, page, &guards, &calls);
     if (status != KVA_OK)
         return status;
-    char *first = kva_port_reserve(spec, page, align, &front, &calls);
+    char *first = kva_port_reserve_addresses(spec, page, align, &front, &calls);
     if (!first)
         return KVA_ENOSPC;
     struct reservation *reservation = take_reservation(spec, page, guards);
@@ -105,9 +105,9 @@ enum kva_status kva_port_begin(void *context, struct kva_reservation *spec)
     return KVA_OK;
 }
 
-/** The bookkeeping goes first: at the limit on mappings it makes the room that the reservation's own end may
- *  need. */
-void kva_port_end(void *context, void *handle)
+/** The bookkeeping goes first: at the limit on mappings this makes the room that unmapping the reservation
+ *  may need. */
+void kva_port_release(void *context, void *handle)
 {
     struct reservation *reservation = handle;
     char *mapping = reservation->first - reservation->front;

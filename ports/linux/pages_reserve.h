@@ -7,7 +7,7 @@
 #include <kva/pages.h>
 
 /** The context points to an enum kva_mechanism. */
-enum kva_status kva_port_begin(void *context, struct kva_reservation *spec);
-void kva_port_end(void *context, void *handle);
+enum kva_status kva_port_reserve(void *context, struct kva_reservation *spec);
+void kva_port_release(void *context, void *handle);
 
 #endif

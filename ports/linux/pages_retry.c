@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Paying debts (pages_debts.h): every call tries to pay some, by closing them once more; `settle` tries
- *  all. */
+/** Retrying unfinished unmaps (pages_unmaps.h): most calls of the page source close a few of them again;
+ *  kva_pages.retry_unmaps tries all. */
 #include "gnu.h"
 
 #include "pages_retry.h"
@@ -10,43 +10,43 @@
 #include "pages_close.h"
 #include "pages_count.h"
 
-/** Close once more what is not closed for good; go on after it. What is shut meanwhile, at an end of it, owes
- *  nothing. A refusal is not counted again. */
-static void pay(struct reservation *reservation, struct run debt)
+/** Close a run with unfinished unmaps again. Pages at its ends that became inaccessible meanwhile have none.
+ *  A refusal does not count as another failed unmap. */
+static void retry_run(struct reservation *reservation, struct run run)
 {
-    struct run all = open_in(reservation, debt);
+    struct run all = accessible_in(reservation, run);
     uint64_t failed_unmaps = reservation->stats.failed_unmaps;
 
-    forget_debt(reservation, (struct run){debt.from, all.from});
-    forget_debt(reservation, (struct run){all.end, debt.end});
-    if (is_of_frames(reservation, debt))
-        kva_port_close_frames(reservation, debt);
+    forget_unfinished(reservation, (struct run){run.from, all.from});
+    forget_unfinished(reservation, (struct run){all.end, run.end});
+    if (is_of_frames(reservation, run))
+        kva_port_close_frames(reservation, run);
     else
-        kva_port_close_run(reservation, debt);
+        kva_port_close_run(reservation, run);
     reservation->stats.failed_unmaps = failed_unmaps;
 }
 
-/** Whether to try to pay: what lies between areas that are joined takes mappings, of which `slack` are to
- *  stay. */
-static bool can_pay(struct reservation *reservation, struct run debt, uint64_t slack)
+/** Whether there is room to retry: to close the gap between joined areas takes mappings, and `slack` more
+ *  must remain. */
+static bool can_retry(struct reservation *reservation, struct run run, uint64_t slack)
 {
-    if (!may_join(reservation) || is_of_frames(reservation, debt))
+    if (!may_join(reservation) || is_of_frames(reservation, run))
         return true;
-    uint64_t now = kva_port_ends_in(reservation, debt);
-    uint64_t then = ends_if_shut(reservation, debt);
-    return then <= now || may_split(reservation, debt, now, then + slack);
+    uint64_t now = kva_port_ends_in(reservation, run);
+    uint64_t then = ends_if_inaccessible(reservation, run);
+    return then <= now || may_split(reservation, run, now, then + slack);
 }
 
-/** Pay a debt, or leave it for a better time. */
-static void try_to_pay(struct reservation *reservation, struct run debt, uint64_t slack)
+/** Retry a run, or leave it for later. */
+static void retry_if_room(struct reservation *reservation, struct run run, uint64_t slack)
 {
-    reservation->next_debt = debt.end;
-    if (can_pay(reservation, debt, slack))
-        pay(reservation, debt);
+    reservation->next_retry = run.end;
+    if (can_retry(reservation, run, slack))
+        retry_run(reservation, run);
 }
 
-/** When all is shut, make one mapping of it again. */
-static void smooth(struct reservation *reservation)
+/** Replace a reservation whose pages are all inaccessible by one mapping. */
+static void make_one_mapping(struct reservation *reservation)
 {
     struct run all = {0, reservation->bytes / reservation->page};
 
@@ -54,32 +54,33 @@ static void smooth(struct reservation *reservation)
         reservation->merges_less = false;
 }
 
-void kva_port_pay(struct reservation *reservation)
+void kva_port_retry_few(struct reservation *reservation)
 {
     const unsigned most = 2;
-    uint64_t slack = reservation->budget.plenty / 64; /* or the next area would be joined again */
+    uint64_t slack = reservation->budget.plenty / 64; /* otherwise the next area would be joined again */
 
     set_spare(&reservation->spare, true, &reservation->stats.calls.close);
     if (reservation->merges_less && reservation->budget.taken == 1 + binding_ends(&reservation->bindings))
-        smooth(reservation);
-    for (unsigned i = 0; i < most && count_debts(reservation) > 0; i++) {
-        struct run debt = kva_port_find_debt(reservation, reservation->next_debt);
-        if (length(debt) == 0)
-            debt = kva_port_find_debt(reservation, 0);
-        try_to_pay(reservation, debt, slack);
+        make_one_mapping(reservation);
+    for (unsigned i = 0; i < most && count_unfinished(reservation) > 0; i++) {
+        struct run run = kva_port_find_unfinished(reservation, reservation->next_retry);
+        if (length(run) == 0)
+            run = kva_port_find_unfinished(reservation, 0);
+        retry_if_room(reservation, run, slack);
     }
 }
 
-/** The first page from `from` on whose debt may be paid: none of the private ones that take mappings when
- *  there are not plenty of them. */
+/** The first page from `from` on that is worth a retry. Failed unmaps of private pages take mappings, and are
+ *  skipped while there are not plenty. */
 static uint64_t first_to_try(struct reservation *reservation, uint64_t from)
 {
-    if (!may_join(reservation) || reservation->owed_count > 0 || kva_port_has_plenty(&reservation->budget, 2))
+    if (!may_join(reservation) || reservation->partial_unmap_pages > 0 ||
+        kva_port_has_plenty(&reservation->budget, 2))
         return from;
     return max_u64(from, reservation->pages);
 }
 
-/** What is paid makes room for more, maybe. */
+/** A success may make room for others, so this repeats while there are any. */
 void kva_port_retry_unmaps(void *context, void *handle)
 {
     struct reservation *reservation = handle;
@@ -89,12 +90,12 @@ void kva_port_retry_unmaps(void *context, void *handle)
     if (may_join(reservation) && reservation->stats.failed_unmap_pages > 0)
         kva_port_budget_look(&reservation->budget);
     do {
-        struct run debt = {0, 0};
-        before = count_debts(reservation);
-        pay_some(reservation);
-        while (length(debt = kva_port_find_debt(reservation, first_to_try(reservation, debt.end))) > 0)
-            try_to_pay(reservation, debt, 0);
-    } while (count_debts(reservation) > 0 && count_debts(reservation) < before);
+        struct run run = {0, 0};
+        before = count_unfinished(reservation);
+        retry_some(reservation);
+        while (length(run = kva_port_find_unfinished(reservation, first_to_try(reservation, run.end))) > 0)
+            retry_if_room(reservation, run, 0);
+    } while (count_unfinished(reservation) > 0 && count_unfinished(reservation) < before);
     if (reservation->bindings.lost > 0)
         kva_port_regain_all(reservation);
 }

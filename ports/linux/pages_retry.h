@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Paying debts: see pages_retry.c. */
+/** Retrying unfinished unmaps: see pages_retry.c. */
 #ifndef KVA_PORTS_LINUX_PAGES_RETRY_H
 #define KVA_PORTS_LINUX_PAGES_RETRY_H
 
-#include "pages_debts.h"
+#include "pages_unmaps.h"
 
-/** Pay a few debts, some microseconds for them; put the spare up; make one mapping of a reservation that is
- *  shut. */
-void kva_port_pay(struct reservation *reservation);
+/** Retry a few unfinished unmaps, in some microseconds; put the spare up; make an inaccessible reservation
+ *  one mapping. */
+void kva_port_retry_few(struct reservation *reservation);
 
-/** A part of every call. */
-static inline void pay_some(struct reservation *reservation)
+/** The same, if there is anything to do: a part of most calls. */
+static inline void retry_some(struct reservation *reservation)
 {
-    if (count_debts(reservation) > 0 || reservation->merges_less || !reservation->spare.is_up)
-        kva_port_pay(reservation);
+    if (count_unfinished(reservation) > 0 || reservation->merges_less || !reservation->spare.is_up)
+        kva_port_retry_few(reservation);
 }
 
-/** kva_pages.retry_unmaps: pay all that can be paid. */
+/** kva_pages.retry_unmaps: retry all unfinished unmaps. */
 void kva_port_retry_unmaps(void *context, void *handle);
 
 #endif

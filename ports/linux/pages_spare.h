@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The spare: a mapping in hand, for the time when a process has one more than it may.
+ * The spare: a mapping in reserve, for a process that has one mapping more than it may.
  *
- * Then nothing that is replaced makes the mappings fewer, since nothing can be replaced; and to unmap a part
- * of the reservation would let another thread's mmap take its place. So each reservation keeps two pages
- * elsewhere that are two mappings, by their protection:
+ * In that state the kernel refuses every mmap, so no replacement can make the mappings fewer; and to unmap a
+ * part of the reservation would let another thread's mmap take its place. So each reservation keeps two pages
+ * elsewhere, which are two mappings because of their protections:
  *
  *      up    | PROT_NONE | PROT_READ |         down   |      PROT_NONE      |
  *
- * Down, the process has one mapping less, which is enough for one mmap over whole mappings. This makes
- * mappings fewer by one or two, and the spare goes up again. It goes up by a split, which the kernel refuses
- * at the limit, so that it never takes the process above it.
+ * With the spare down the process has one mapping less, which is enough for one mmap over whole mappings.
+ * This makes mappings fewer by one or two, and the spare goes up again. It goes up by a split, which the
+ * kernel refuses at the limit, so that it never takes the process above it.
  */
 #ifndef KVA_PORTS_LINUX_PAGES_SPARE_H
 #define KVA_PORTS_LINUX_PAGES_SPARE_H
@@ -19,12 +19,12 @@
 #include "system.h"
 
 struct spare {
-    char *pages; /* NULL: there is none */
+    char *pages; /* NULL: there is no spare */
     uint64_t page;
     bool is_up;
 };
 
-/** Take a mapping more, or give it back. */
+/** Put the spare up, or take it down. */
 static inline void set_spare(struct spare *spare, bool up, uint64_t *calls)
 {
     if (spare->pages && spare->is_up != up &&
@@ -32,7 +32,7 @@ static inline void set_spare(struct spare *spare, bool up, uint64_t *calls)
         spare->is_up = up;
 }
 
-/** The spare is shared memory, which no other mapping merges with. A reservation may do without one. */
+/** The spare is shared memory, so that no other mapping merges with it. A reservation works without one. */
 static inline void take_spare(struct spare *spare, uint64_t page, uint64_t *calls)
 {
     void *pages = mmap(NULL, (size_t)(2 * page), PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -3,7 +3,7 @@
 /**
  * The steps that a run of pages can take.
  *
- * At the limit on mappings the kernel refuses some of them, and a close cannot fail. With M mappings of
+ * A close cannot fail, but at the limit on mappings the kernel refuses some calls. With M mappings of max =
  * vm.max_map_count, Linux allows
  *
  *                                           M < max       M = max        M = max + 1, or more
@@ -16,24 +16,25 @@
  *        markers, MADV_DONTNEED             yes           yes            yes
  *
  * (One mmap more than the limit is Linux's own arithmetic. M is larger still where an administrator has
- * lowered the limit.) So what is to be closed goes down this list until a call is accepted:
+ * lowered the limit.) So a close tries these steps in turn until the kernel accepts one:
  *
- *        replaced     a shut mapping; final
- *        marked       final in the private part
- *        DENIED       PROT_NONE, as whole mappings. It faults, but it is still the old mapping
- *        WEAK         dropped, and it can still be touched. Frames cannot even be dropped: a stale write
- *                     reaches the frame
+ *        replaced      by an inaccessible mapping; final
+ *        marked        final for private pages
+ *        denied        PROT_NONE, as whole mappings. The run faults, but it is still the old mapping
+ *        left mapped   discarded, and it can still be touched. Frames cannot even be discarded: a stale write
+ *                      reaches the frame
  *
- * Denied and weak pages are debts (pages_debts.h), and so are frames' pages with markers.
+ * Denied runs, and frames' pages with markers, are partial unmaps. A run that is left mapped is a failed
+ * unmap (pages_unmaps.h).
  */
 #include "gnu.h"
 
 #include "pages_steps.h"
 
 #include "pages_count.h"
-#include "pages_debts.h"
+#include "pages_unmaps.h"
 
-/** Which calls a close counts among. */
+/** The count to which a close adds its calls. */
 static uint64_t *closing_calls(struct reservation *reservation, struct run run)
 {
     struct kva_vm_calls *calls = &reservation->stats.calls;
@@ -41,17 +42,18 @@ static uint64_t *closing_calls(struct reservation *reservation, struct run run)
     return is_of_frames(reservation, run) ? &calls->unmap : &calls->close;
 }
 
-/** Replace a run by a shut mapping, with the mapping that the spare gives back. Only what lies between shut
- *  pages surely is whole mappings, so that it becomes fewer of them. */
+/** Make a run inaccessible with the mapping that the spare gives back. Only a run between inaccessible pages
+ *  is surely whole mappings, so that it becomes fewer of them. */
 static bool replace_with_spare(struct reservation *reservation, struct run run, uint64_t *calls)
 {
-    if (before_is_open(reservation, run) || after_is_open(reservation, run) || !reservation->spare.is_up)
+    if (before_is_accessible(reservation, run) || after_is_accessible(reservation, run) ||
+        !reservation->spare.is_up)
         return false;
     set_spare(&reservation->spare, false, calls);
     return replace(reservation, run, PROT_NONE, calls);
 }
 
-bool kva_port_shut_at_any_price(struct reservation *reservation, struct run run, uint64_t now)
+bool kva_port_force_inaccessible(struct reservation *reservation, struct run run, uint64_t now)
 {
     uint64_t *calls = closing_calls(reservation, run);
 
@@ -61,10 +63,10 @@ bool kva_port_shut_at_any_price(struct reservation *reservation, struct run run,
     return true;
 }
 
-bool kva_port_shut(struct reservation *reservation, struct run run, uint64_t now)
+bool kva_port_make_inaccessible(struct reservation *reservation, struct run run, uint64_t now)
 {
-    return may_split(reservation, run, now, ends_if_shut(reservation, run)) &&
-           kva_port_shut_at_any_price(reservation, run, now);
+    return may_split(reservation, run, now, ends_if_inaccessible(reservation, run)) &&
+           kva_port_force_inaccessible(reservation, run, now);
 }
 
 bool kva_port_renew(struct reservation *reservation, struct run run, uint64_t *calls)
@@ -78,16 +80,16 @@ bool kva_port_renew(struct reservation *reservation, struct run run, uint64_t *c
     return true;
 }
 
-/** What was denied can be marked once it may be touched; what is strange, once it is fresh. */
+/** A denied run can be marked once it may be touched; a foreign one, once it is fresh. */
 bool kva_port_make_markable(struct reservation *reservation, struct run run, uint64_t *calls)
 {
-    if (!is_in_debt(reservation, run))
+    if (!has_unfinished(reservation, run))
         return true;
-    return is_strange(reservation, run) ? kva_port_renew(reservation, run, calls)
-                                        : protect_run(reservation, run, PROT_READ | PROT_WRITE, calls);
+    return has_foreign_pages(reservation, run) ? kva_port_renew(reservation, run, calls)
+                                               : protect_run(reservation, run, PROT_READ | PROT_WRITE, calls);
 }
 
-/** Locked pages take no markers, so these are replaced first. */
+/** Locked pages take no markers, so they are replaced first. */
 bool kva_port_mark(struct reservation *reservation, struct run run)
 {
     uint64_t *calls = &reservation->stats.calls.close;
@@ -96,24 +98,25 @@ bool kva_port_mark(struct reservation *reservation, struct run run)
            (kva_port_renew(reservation, run, calls) && advise(reservation, run, MADV_GUARD_INSTALL, calls));
 }
 
-/** MADV_DONTNEED is refused to locked pages, MADV_DONTNEED_LOCKED before Linux 5.18. Fresh pages come
- *  last: where the program locks all that it maps, the kernel puts memory into them at once. */
+/** The kernel refuses MADV_DONTNEED for locked pages, and MADV_DONTNEED_LOCKED before Linux 5.18. Fresh pages
+ *  come last: after mlockall the kernel puts memory into them at once. */
 bool kva_port_discard(struct reservation *reservation, struct run run, uint64_t *calls)
 {
-    return drop_memory(run_address(reservation, run), run_bytes(reservation, run), calls) ||
+    return discard_memory(run_address(reservation, run), run_bytes(reservation, run), calls) ||
            kva_port_renew(reservation, run, calls);
 }
 
 /** Whether no mapping ends inside a run. */
 static bool is_one_mapping(const struct reservation *reservation, struct run run)
 {
-    return length(run) < 2 || row_count_changes(&reservation->rows, ROW_OPEN, run.from + 1, run.end) +
+    return length(run) < 2 || row_count_changes(&reservation->rows, ROW_ACCESSIBLE, run.from + 1, run.end) +
                                       row_count(&reservation->rows, ROW_SEAMS, run.from + 1, run.end) ==
                                   0;
 }
 
-/** At the limit the kernel allows that for whole mappings, and makes them fewer if it merges them with shut
- *  ones. If it refuses that for one of several, those before it are denied: then all are owed. */
+/** At the limit the kernel allows this for whole mappings, and makes them fewer if it merges them with
+ *  inaccessible ones. If it refuses one of several, those before it are denied: all become a partial
+ *  unmap. */
 bool kva_port_deny(struct reservation *reservation, struct run run)
 {
     uint64_t *calls = closing_calls(reservation, run);
@@ -123,10 +126,10 @@ bool kva_port_deny(struct reservation *reservation, struct run run)
     if (!done && is_one_mapping(reservation, run))
         return false;
     if (done && is_private)
-        (void)drop_memory(run_address(reservation, run), run_bytes(reservation, run), calls);
+        (void)discard_memory(run_address(reservation, run), run_bytes(reservation, run), calls);
     reservation->merges_less = reservation->merges_less || is_private;
     kva_port_fence(reservation, run);
-    kva_port_note_debt(reservation, run, OWED);
+    kva_port_note_unmap(reservation, run, UNMAP_PARTIAL);
     return done;
 }
 
@@ -134,20 +137,20 @@ bool kva_port_permit(struct reservation *reservation, struct run run, uint64_t *
 {
     if (protect_run(reservation, run, PROT_READ | PROT_WRITE, calls))
         return true;
-    if (!kva_port_deny(reservation, run)) /* what was permitted of it */
-        kva_port_note_debt(reservation, run, WEAK);
+    if (!kva_port_deny(reservation, run)) /* the part that was permitted */
+        kva_port_note_unmap(reservation, run, UNMAP_FAILED);
     return false;
 }
 
-/** Of frames there is nothing to drop: they are the pool's. What is strange is replaced, as it may show a
- *  file that nothing can be dropped from. */
+/** Frames are not discarded: they belong to their set. A foreign run is replaced, because it may map a file
+ *  whose contents cannot be discarded. */
 void kva_port_leave_mapped(struct reservation *reservation, struct run run)
 {
     uint64_t *calls = closing_calls(reservation, run);
 
     reservation->stats.failed_unmaps++;
     if (!is_of_frames(reservation, run) &&
-        !(is_strange(reservation, run) && kva_port_renew(reservation, run, calls)))
+        !(has_foreign_pages(reservation, run) && kva_port_renew(reservation, run, calls)))
         (void)kva_port_discard(reservation, run, calls);
-    kva_port_note_debt(reservation, run, WEAK);
+    kva_port_note_unmap(reservation, run, UNMAP_FAILED);
 }

@@ -1,38 +1,38 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The steps that a run of pages can take, each with what is noted of it: see pages_steps.c. */
+/** The steps that a run of pages can take, each with its bookkeeping: see pages_steps.c. */
 #ifndef KVA_PORTS_LINUX_PAGES_STEPS_H
 #define KVA_PORTS_LINUX_PAGES_STEPS_H
 
 #include "pages_reservation.h"
 
-/* Each returns whether the kernel has allowed it. `now`: the ends of mappings in the run (pages_count.h). */
+/* Each returns whether the kernel allowed it. `now`: the ends of mappings in the run (pages_count.h). */
 
-/** Replace a run, with whatever is in it, by a shut one. */
-bool kva_port_shut_at_any_price(struct reservation *reservation, struct run run, uint64_t now);
+/** Replace a run, with anything in it, by an inaccessible mapping, whatever the budget. */
+bool kva_port_force_inaccessible(struct reservation *reservation, struct run run, uint64_t now);
 
-/** The same, if there is room for what it makes of the mappings. */
-bool kva_port_shut(struct reservation *reservation, struct run run, uint64_t now);
+/** The same, if there is room for the mappings that it makes. */
+bool kva_port_make_inaccessible(struct reservation *reservation, struct run run, uint64_t now);
 
-/** Replace an open run by a fresh open one, if there is room for it. */
+/** Replace an accessible run by a fresh accessible one, if there is room for it. */
 bool kva_port_renew(struct reservation *reservation, struct run run, uint64_t *calls);
 
-/** Before markers are put on an open private run: see to it that they close it. */
+/** Prepare an accessible private run for markers, so that they close it. */
 bool kva_port_make_markable(struct reservation *reservation, struct run run, uint64_t *calls);
 
-/** Put markers on an open private run. */
+/** Put markers on an accessible private run. */
 bool kva_port_mark(struct reservation *reservation, struct run run);
 
-/** Drop what is in an open run; its pages can still be touched. */
+/** Discard an accessible run; its pages can still be touched. */
 bool kva_port_discard(struct reservation *reservation, struct run run, uint64_t *calls);
 
-/** Let a run fault by its protection, and owe the rest. */
+/** Make a run fault by its protection, and note a partial unmap. */
 bool kva_port_deny(struct reservation *reservation, struct run run);
 
-/** Let a run be touched again that was closed by other means than markers. */
+/** Make a run that was closed without markers readable and writable again. */
 bool kva_port_permit(struct reservation *reservation, struct run run, uint64_t *calls);
 
-/** Drop what the run holds, if that can be, and note it as weak. */
+/** Discard a run, if possible, and note a failed unmap. */
 void kva_port_leave_mapped(struct reservation *reservation, struct run run);
 
 #endif

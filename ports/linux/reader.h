@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Reading numbers from the text files of /proc and /sys. The library may lie below the program's malloc, so
- * there is no stdio here: a file descriptor, and a buffer on the caller's stack that holds as much as the
- * kernel gives at once.
+ * Reading numbers from the text files of /proc and /sys. The program's malloc may use the library, so there
+ * is no stdio: only a file descriptor, and a buffer on the caller's stack that holds as much as the kernel
+ * returns at once.
  */
 #ifndef KVA_PORTS_LINUX_READER_H
 #define KVA_PORTS_LINUX_READER_H
@@ -17,13 +17,13 @@
 
 struct reader {
     int file;
-    bool failed; /* a read was refused: what would follow is not known */
-    size_t at;   /* what is next in the text */
+    bool failed; /* a read failed: the rest of the text is unknown */
+    size_t at;   /* the current character of the text */
     size_t length;
     char text[4096];
 };
 
-/** False if there is no such file, or no file descriptor left: then there is nothing to be closed. */
+/** False if there is no such file, or no file descriptor left; then there is nothing to close. */
 static inline bool reader_open(struct reader *reader, const char *path)
 {
     reader->file = open(path, O_RDONLY | O_CLOEXEC);
@@ -37,7 +37,7 @@ static inline void reader_close(const struct reader *reader)
     (void)close(reader->file);
 }
 
-/** Have a character at hand; false at the end of the file. */
+/** Provide a current character; false at the end of the file. */
 static inline bool reader_fill(struct reader *reader)
 {
     if (reader->at < reader->length)
@@ -49,22 +49,22 @@ static inline bool reader_fill(struct reader *reader)
     return length > 0;
 }
 
-/** The next character, which stays at hand; a line feed at the end of the file. */
-static inline char reader_peek(struct reader *reader)
+/** The current character; a line feed at the end of the file. */
+static inline char reader_current(struct reader *reader)
 {
     return reader_fill(reader) ? reader->text[reader->at] : '\n';
 }
 
-/** The next character, and step over it; but not over the end of a line. */
+/** The current character. Steps over it, but not over the end of a line. */
 static inline char reader_take(struct reader *reader)
 {
-    char next = reader_peek(reader);
+    char next = reader_current(reader);
 
     reader->at += next != '\n';
     return next;
 }
 
-/** What a character counts as a digit; 16 if it is none. */
+/** The value of a digit; 16 for any other character. */
 static inline unsigned digit_of(char character)
 {
     if (character >= '0' && character <= '9')
@@ -88,7 +88,7 @@ static inline bool reader_number(struct reader *reader, unsigned base, uint64_t 
     return any;
 }
 
-/** Go on after the next character of that kind; false if there is none, at the end of the file. */
+/** Step past the next such character; false at the end of the file. */
 static inline bool reader_skip(struct reader *reader, char character)
 {
     while (reader_fill(reader)) {
@@ -101,7 +101,7 @@ static inline bool reader_skip(struct reader *reader, char character)
     return false;
 }
 
-/** The number that a file consists of; 0 if there is none. */
+/** The number that a file begins with; 0 if it cannot be read. */
 static inline uint64_t read_number(const char *path)
 {
     struct reader reader;

@@ -4,10 +4,10 @@
  * What a reservation knows of each page, in rows of bits. The rows are cut into pieces (src/base/sparse.h) of
  * 65,536 pages each:
  *
- *      piece   | open   | used   | seams  | huge   | weak   | owed   |strange |   -    |        8 KiB each
+ *      piece   |accessible| used | seams | huge | failed | partial | foreign |   -   |       8 KiB each
  *
- * Where there is no piece, all bits are clear, and clearing them does nothing. Bits are set only where there
- * is one: sparse_ensure comes first. The functions are those of src/base/bits.h, piece by piece.
+ * Where there is no piece, all bits are clear, and clearing them does nothing. Before bits are set,
+ * sparse_ensure must have made the piece. The functions are those of src/base/bits.h, piece by piece.
  */
 #ifndef KVA_PORTS_LINUX_ROWS_H
 #define KVA_PORTS_LINUX_ROWS_H
@@ -15,7 +15,7 @@
 #include "../../src/base/bits.h"
 #include "../../src/base/sparse.h"
 
-enum row { ROW_OPEN, ROW_USED, ROW_SEAMS, ROW_HUGE, ROW_FAILED_UNMAP, ROW_OWED, ROW_STRANGE };
+enum row { ROW_ACCESSIBLE, ROW_USED, ROW_SEAMS, ROW_HUGE, ROW_FAILED_UNMAP, ROW_PARTIAL_UNMAP, ROW_FOREIGN };
 
 enum {
     PIECE_WORDS = SPARSE_PIECE / sizeof(uint64_t),
@@ -29,7 +29,7 @@ static inline uint64_t rows_bytes(uint64_t pages)
     return (pages / ROW_PART_BITS + 1) * SPARSE_PIECE;
 }
 
-/** A row's bits in one piece, and of a range [from, end) the part that lies there, counted from the piece's
+/** A row's bits in one piece, and the part of a range [from, end) that lies there, counted from the piece's
  *  first bit. */
 struct row_part {
     uint64_t *bits;
@@ -38,7 +38,7 @@ struct row_part {
     uint64_t end;
 };
 
-/** Where a row's words of one part lie. */
+/** A row's words of one part. */
 static inline uint64_t *row_words(const struct sparse *rows, enum row row, uint64_t part)
 {
     uint64_t *pieces = (void *)rows->pieces;
@@ -56,18 +56,17 @@ static inline struct row_part first_part(const struct sparse *rows, enum row row
                              min_u64(end - first, ROW_PART_BITS)};
 }
 
-/** For the long forms of what follows: ranges that lie in several parts are rare, and their code is kept out
- *  of the way. */
+/** For ranges that lie in several parts. They are rare, and their code is kept out of line. */
 #define ROW_APART __attribute__((noinline, unused))
 
-/** Whether a range that is not empty lies in one part; then the short forms serve, which need not know
+/** Whether a range, not empty, lies in one part. Then the short forms below serve, which need not know
  *  whether there is a piece. */
 static inline bool is_one_part(uint64_t from, uint64_t end)
 {
     return (from ^ (end - 1)) < ROW_PART_BITS;
 }
 
-/** Whether a part has a piece. Where it has none it need not be looked at, and must not be written to. */
+/** Whether a part has a piece. Without one it need not be read, and must not be written. */
 static inline bool has_rows(const struct sparse *rows, uint64_t at)
 {
     return sparse_has(rows, at / ROW_PART_BITS);
@@ -112,7 +111,7 @@ ROW_APART static uint64_t row_count_changes_in_parts(const struct sparse *rows, 
         struct row_part part = first_part(rows, row, from, end);
         if (has_rows(rows, from))
             count += bits_count_changes(part.bits, part.from, part.end);
-        /* That took the bit before the piece for 0. */
+        /* bits_count_changes took the bit before the piece for 0. */
         if (part.from == 0 && from > 0 && row_bit(rows, row, from - 1))
             count += bit_is_set(part.bits, 0) ? UINT64_MAX : 1;
         from = part.first + part.end;

@@ -48,13 +48,13 @@ static inline char *map_memory(void *at, uint64_t bytes, int protection, int fla
     return mapping == MAP_FAILED ? NULL : mapping;
 }
 
-/** Addresses that fault. */
-static inline char *map_shut(void *at, uint64_t bytes, int flags, uint64_t *calls)
+/** Inaccessible addresses. */
+static inline char *map_inaccessible(void *at, uint64_t bytes, int flags, uint64_t *calls)
 {
     return map_memory(at, bytes, PROT_NONE, MAP_NORESERVE | flags, calls);
 }
 
-/** Replace whatever is mapped there by fresh memory. */
+/** Replace all that is mapped there by fresh memory. */
 static inline bool replace_memory(void *at, size_t bytes, int protection, uint64_t *calls)
 {
     return map_memory(at, bytes, protection, MAP_NORESERVE | MAP_FIXED, calls) != NULL;
@@ -72,16 +72,16 @@ static inline bool advise_memory(void *at, size_t bytes, int advice, uint64_t *c
     return madvise(at, bytes, advice) == 0;
 }
 
-/** Drop what is in memory, even if it is locked. */
-static inline bool drop_memory(void *at, size_t bytes, uint64_t *calls)
+/** Discard the contents of memory, even of locked memory. */
+static inline bool discard_memory(void *at, size_t bytes, uint64_t *calls)
 {
     return advise_memory(at, bytes, MADV_DONTNEED, calls) ||
            advise_memory(at, bytes, MADV_DONTNEED_LOCKED, calls);
 }
 
 /** Map a part of a file over a range that threads may be using. ThreadSanitizer takes a call of mmap for a
- *  store to all of the range, at which these threads would race with it: so it is not told, where the system
- *  call is as plain as the function. */
+ *  store to the whole range, which would race with these threads. So the system call is made directly, where
+ *  it takes the same arguments as the function. */
 static inline bool map_file_in_use(void *at, size_t bytes, int file, off_t offset, uint64_t *calls)
 {
     const int protection = PROT_READ | PROT_WRITE;
@@ -95,8 +95,8 @@ static inline bool map_file_in_use(void *at, size_t bytes, int file, off_t offse
 #endif
 }
 
-/** Map `bytes` at a multiple of align, and `front` bytes before them. All are whole pages. Map as much more
- *  as the alignment may cost, which `front` does not add to, and unmap what sticks out:
+/** Map `bytes` at a multiple of align, and `front` bytes before them. All are whole pages. This maps as much
+ *  more as the alignment may cost, where `front` finds room, and unmaps the rest:
  *
  *      | unmapped | front | bytes ...             | unmapped |
  *      mapping            the first multiple of align from mapping + front on

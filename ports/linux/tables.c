@@ -12,8 +12,8 @@
 
 enum piece_state { CLEAN = 0, TAKEN = 1, DIRTY = 2 };
 
-/** Pieces that are open from the beginning, and stay open, besides those that are given: one for the table of
- *  areas, one for the rows of bits about pages. So the first area of an instance opens none. */
+/** Pieces besides the given ones that are open from the beginning, and stay open: one for the table of areas,
+ *  one for the rows of bits about pages. So the first area of an instance opens none. */
 enum { SPARE = 2 };
 
 static char *at_piece(const struct tables *tables, uint32_t piece)
@@ -31,16 +31,16 @@ static bool protect_tables(struct tables *tables, char *from, size_t bytes, int 
     return protect_memory(from, bytes, protection, &tables->calls);
 }
 
-/** No core holds this memory, and it takes small pages: a few entries are few. */
+/** Keep this memory out of core files, and on small pages, so that a few entries take little. */
 static void advise_of_contents(struct tables *tables, void *from, size_t bytes)
 {
     (void)advise_memory(from, bytes, MADV_DONTDUMP, &tables->calls);
     (void)advise_memory(from, bytes, MADV_NOHUGEPAGE, &tables->calls);
 }
 
-/* -------------------------------------------------------------------------------------- life of a mapping */
+/* ------------------------------------------------------------------------------------ making and unmaking */
 
-/** Where everything lies, by the wish; false if that is more than there are addresses. */
+/** Compute where everything lies; false if that is more than there are addresses. */
 static bool lay_out_tables(struct tables *tables, const struct tables_spec *spec, uint64_t *pieces_at)
 {
     const uint64_t page = spec->page;
@@ -56,8 +56,8 @@ static bool lay_out_tables(struct tables *tables, const struct tables_spec *spec
            tables->bytes <= SIZE_MAX;
 }
 
-/** Open what is open from the beginning. Piece 0 can only be read, where a page is no larger than a piece;
- *  else all pieces are opened, which lie in pages together. */
+/** Open the first pieces. Piece 0 can only be read, if a page is no larger than a piece; otherwise pieces
+ *  share pages, and all of them are opened. */
 static bool open_first(struct tables *tables, uint64_t page)
 {
     char *from = tables->mapping + page;
@@ -70,8 +70,8 @@ static bool open_first(struct tables *tables, uint64_t page)
            (!alone || protect_tables(tables, tables->pieces, SPARSE_PIECE, PROT_READ));
 }
 
-/** The word that tells a child of fork from its parent (Linux 4.14; before that it is 0 always: what is done
- *  for a child is right for a parent, too). */
+/** Set the word that differs in a child of fork. Before Linux 4.14 it is always 0: what is done for a child
+ *  is right for a parent, too. */
 static void set_word(struct tables *tables, uint64_t page)
 {
     tables->is_first_process = (uint64_t *)(void *)(tables->mapping + page);
@@ -87,7 +87,7 @@ bool kva_port_tables_make(struct tables *tables, const struct tables_spec *spec)
     *tables = (struct tables){.calls = 0};
     if (!lay_out_tables(tables, spec, &pieces_at))
         return false;
-    tables->mapping = map_shut(NULL, tables->bytes, 0, &tables->calls);
+    tables->mapping = map_inaccessible(NULL, tables->bytes, 0, &tables->calls);
     if (!tables->mapping)
         return false;
     tables->own = tables->mapping + 2 * spec->page;
@@ -111,13 +111,13 @@ void kva_port_tables_end(struct tables *tables)
 
 /* -------------------------------------------------------------------------------------------- giving back */
 
-/** Drop what free pieces hold, or else replace them. */
-static bool drop(struct tables *tables, uint32_t from, uint32_t end)
+/** Discard the contents of free pieces, or replace the pieces. */
+static bool discard_pieces(struct tables *tables, uint32_t from, uint32_t end)
 {
     char *at = at_piece(tables, from);
     size_t bytes = bytes_between(from, end);
 
-    if (drop_memory(at, bytes, &tables->calls))
+    if (discard_memory(at, bytes, &tables->calls))
         return true;
     if (!replace_memory(at, bytes, PROT_READ | PROT_WRITE, &tables->calls))
         return false;
@@ -133,11 +133,11 @@ static uint32_t end_of_dirty(const struct tables *tables, uint32_t from)
     return from;
 }
 
-static void drop_dirty(struct tables *tables)
+static void discard_dirty(struct tables *tables)
 {
     for (uint32_t from = 1, end; tables->dirty > 0 && from < tables->open; from = end + 1) {
         end = end_of_dirty(tables, from);
-        if (end == from || !drop(tables, from, end))
+        if (end == from || !discard_pieces(tables, from, end))
             continue;
         memset(&tables->state[from], CLEAN, end - from);
         tables->dirty -= end - from;
@@ -148,7 +148,7 @@ void kva_port_tables_trim(struct tables *tables)
 {
     uint32_t open = tables->open;
 
-    drop_dirty(tables);
+    discard_dirty(tables);
     while (open > tables->least && tables->state[open - 1] == CLEAN)
         open--;
     if (open < tables->open &&
@@ -175,7 +175,7 @@ static bool open_to(struct tables *tables, uint32_t end)
     return true;
 }
 
-/** Open an eighth more, so that many pieces take few calls; or else one. */
+/** Open an eighth more, so that many pieces take few calls; or one, if that is refused. */
 static bool open_more(struct tables *tables)
 {
     uint32_t left = tables->end - tables->open;
@@ -195,7 +195,7 @@ bool kva_port_tables_take(struct tables *tables, uint32_t *piece)
     if (taken == tables->open && !open_more(tables))
         return false;
     if (tables->state[taken] == DIRTY) {
-        if (!drop(tables, taken, taken + 1))
+        if (!discard_pieces(tables, taken, taken + 1))
             memset(at_piece(tables, taken), 0, SPARSE_PIECE);
         tables->dirty--;
     }
@@ -207,8 +207,8 @@ bool kva_port_tables_take(struct tables *tables, uint32_t *piece)
 
 /* ----------------------------------------------------------------------------------- tables by themselves */
 
-/** A closed page on either side, which no core holds. The closed pages lie between mappings that are not, so
- *  nothing runs into the table, nor from it into something else. */
+/** Memory with a closed page on either side, so that no overrun reaches it or leaves it. Core files do not
+ *  contain it. */
 void *kva_port_alloc_zeroed(void *context, uint64_t bytes)
 {
     const uint64_t page = page_size();
@@ -218,7 +218,7 @@ void *kva_port_alloc_zeroed(void *context, uint64_t bytes)
     (void)context;
     if (!align_up(bytes, page, &whole) || whole > SIZE_MAX - 2 * page)
         return NULL;
-    char *mapping = map_shut(NULL, whole + 2 * page, 0, &calls);
+    char *mapping = map_inaccessible(NULL, whole + 2 * page, 0, &calls);
     if (!mapping)
         return NULL;
     (void)advise_memory(mapping, (size_t)(whole + 2 * page), MADV_DONTDUMP, &calls);

@@ -3,9 +3,9 @@
 /**
  * The Linux port's threads: futexes to wait on, and the CPU that a thread runs on.
  *
- * From version 2.35 on, glibc registers each thread for restartable sequences: the kernel then keeps the
- * CPU's number in a structure beside the thread pointer, up to date whenever the thread runs. To read it
- * takes a load or two; to ask sched_getcpu takes some ten times as long.
+ * From version 2.35 on, glibc registers each thread for restartable sequences: whenever the thread runs, the
+ * kernel keeps the CPU's number up to date in a structure beside the thread pointer. Reading it takes a load
+ * or two; sched_getcpu takes some ten times as long.
  */
 #include "gnu.h"
 
@@ -38,8 +38,8 @@
 static void host_wait(void *context, const uint32_t *word, uint32_t value)
 {
     (void)context;
-    (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL,
-                  0); /* whatever it says: look again */
+    /* The caller checks the word again, whatever the result. */
+    (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
 }
 
 static void host_wake(void *context, const uint32_t *word, bool all)
@@ -54,7 +54,7 @@ static unsigned ask_for_cpu(void)
     return cpu >= 0 ? (unsigned)cpu : 0;
 }
 
-/** A registration that the kernel refused leaves a negative number there. */
+/** The number is negative if the kernel refused the registration. */
 static unsigned host_cpu(void *context)
 {
     (void)context;
@@ -68,19 +68,18 @@ static unsigned host_cpu(void *context)
     return ask_for_cpu();
 }
 
-/** The initial-exec model: thread-local data lies at a fixed distance from the thread pointer, in what a
- *  thread has from its start. In the model that a shared library gets otherwise, glibc takes memory from
- *  malloc when a thread first uses the data of a library that dlopen has loaded; and that malloc may be what
- *  has called us. glibc keeps more than 1 KiB in each thread for libraries of this model; we need a byte.
- *  Other C libraries take all such memory when a thread begins or a library is loaded, and may refuse to load
- *  one of this model. */
+/** The initial-exec model: thread-local data lies at a fixed distance from the thread pointer, in memory that
+ *  a thread has from its start. In the usual model of a shared library, glibc calls malloc when a thread
+ *  first uses the data of a library that dlopen has loaded; and that malloc may be our caller. glibc reserves
+ *  more than 1 KiB in each thread for libraries of this model; we need a byte. Other C libraries take all
+ *  such memory when a thread begins or a library is loaded, and may refuse to load one of this model. */
 #ifdef __GLIBC__
 #define FROM_THE_START __attribute__((tls_model("initial-exec")))
 #else
 #define FROM_THE_START
 #endif
 
-/** The address of a variable that each thread has its own of. */
+/** The address of a thread-local variable. */
 static uintptr_t host_self(void *context)
 {
     static _Thread_local FROM_THE_START char mine;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The kernel's interface of userfaultfd, as far as it is used here: names, numbers and layouts as
- * linux/userfaultfd.h has them. That header does not come with each C library, and older ones lack a part.
+ * The part of the kernel's userfaultfd interface that is used here, with the names, numbers and layouts of
+ * linux/userfaultfd.h. That header does not come with every C library, and older ones lack a part.
  */
 #ifndef KVA_PORTS_LINUX_USERFAULT_H
 #define KVA_PORTS_LINUX_USERFAULT_H

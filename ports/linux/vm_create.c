@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Instances of vmap with what a hosted program has: its memory, its pages, its CPUs, its symbols. */
+/** Instances of vmap with a hosted program's memory, pages, CPUs and symbols. */
 #include "gnu.h"
 
 #include <kva/threads.h>
@@ -22,11 +22,10 @@ uint64_t kva_port_random(void)
 {
     uint64_t bits = 0;
 
-    /* The kernel itself: the C library's function may keep a state for each thread, and take memory for it.
-     */
+    /* The system call: the C library may keep a state for each thread, and take memory for it. */
     if (syscall(SYS_getrandom, &bits, sizeof bits, GRND_NONBLOCK) == (long)sizeof bits)
         return bits;
-    /* Early in the machine's life: the 16 random bytes that the kernel gives each program. */
+    /* Early after the start of the machine: the 16 random bytes that the kernel gives each program. */
     const void *given = (const void *)getauxval(AT_RANDOM);
     if (given)
         memcpy(&bits, given, sizeof bits);
@@ -57,9 +56,9 @@ size_t kva_port_symbol(void *context, const void *address, char *text, size_t by
 }
 
 /**
- * Memory for bookkeeping that goes back to the system as soon as it is given back: what an instance has grown
- * to is given back by kva_vm_purge, and malloc would keep it. Small blocks come from malloc all the same,
- * whole huge pages from kva_memory_host; what lies between is mapped.
+ * Memory for bookkeeping. It returns to the system as soon as it is given back: kva_vm_purge gives back what
+ * an instance no longer needs, and malloc would keep it. Small blocks come from malloc all the same, and
+ * whole huge pages from kva_memory_host; blocks between are mapped.
  */
 static const size_t least_mapped = (size_t)64 << 10;
 
@@ -94,7 +93,7 @@ enum kva_status kva_vm_create(const struct kva_vm_config *config, struct kva_vm 
 {
     static const struct kva_vm_config usual;
     struct kva_vm_config hosted = config ? *config : usual;
-    bool is_below = hosted.memory.take || hosted.memory.give; /* the program's malloc, maybe */
+    bool is_below = hosted.memory.take || hosted.memory.give; /* perhaps the program's malloc uses it */
 
     if (!is_below)
         hosted.memory = (struct kva_memory){take_bookkeeping, give_bookkeeping, NULL};

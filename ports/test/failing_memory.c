@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A memory source that fails on demand. Each block carries a header in front of it:
+ * A memory source that fails on demand. Each block has a header in front of it:
  *
- *      | size, mark, next, previous (padded to the strictest alignment) | the caller's bytes ... |
+ *      | mark, size, older, newer (padded to the strictest alignment) | the caller's bytes ... |
  *
- * and hangs on a list, so that tests can look at all that is outstanding. All blocks lie alike relative to a
- * cache line, whatever malloc is in use: how many nodes a block holds must not differ from one round of a
- * test to the next.
+ * The headers form a list, so that tests can look at all outstanding blocks. All blocks lie alike relative to
+ * a cache line, with any malloc: the number of nodes in a block must not differ from one round of a test to
+ * the next.
  */
 #include "failing_memory.h"
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The page source of failing_pages.h: a byte for each page of a reservation says what state the page is
- *  in. */
+/** The page source of failing_pages.h. A byte for each page of a reservation holds the state of the page. */
 #include "failing_pages.h"
 
 #include <kva/vm.h>
@@ -9,9 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum page_state { CLOSED = 0, OPEN = 1, MAPPED = 2, NAMED = 3 /* mapped, and named by a map of a move */ };
+enum page_state {
+    CLOSED = 0,
+    OPEN = 1,
+    MAPPED = 2,
+    NAMED = 3 /* mapped, and named by a map of this move */
+};
 
-/** The frame that a page shows; pool NULL: none. */
+/** The frame that a page maps; frame_set NULL: none. */
 struct mapped {
     const void *frame_set;
     uint64_t frame;
@@ -23,10 +27,10 @@ struct kva_failing_reservation {
     uint64_t first;
     const unsigned char *tables;
     uint64_t count;  /* pages */
-    uint64_t frames; /* pages, of these, at the end */
+    uint64_t frames; /* of these, pages for frames, at the end */
     unsigned char *state;
-    struct mapped *mapped; /* for each page of the frames' part; NULL: it is not recorded */
-    uint64_t mapped_count; /* no page from this one on shows anything */
+    struct mapped *mapped; /* for each page for frames; NULL: not recorded */
+    uint64_t mapped_count; /* no page from this one on maps a frame */
     uint64_t pieces;       /* of the tables, outstanding */
     struct kva_failing_reservation *next;
 };
@@ -83,7 +87,7 @@ static enum kva_status reserve(void *context, struct kva_reservation *spec)
     return KVA_OK;
 }
 
-/** Count what a page in some state adds to, or takes from, what is outstanding. */
+/** Count a page in some state as outstanding (change 1), or no more (-1). */
 static void count_page(struct kva_failing_pages *pages, unsigned char state, int change)
 {
     if (state == OPEN)
@@ -98,7 +102,7 @@ static void release(void *context, void *handle)
     struct kva_failing_reservation *reservation = handle;
 
     if (pages->reservations == 0)
-        stop("a stretch was released that was not reserved");
+        stop("a reservation was released that was not reserved");
     pages->inner.release(pages->inner.context, reservation->inner);
     pages->reservations--;
     pages->pieces -= reservation->pieces;
@@ -115,7 +119,8 @@ static void release(void *context, void *handle)
 
 /* -------------------------------------------------------------------------------------------------- pages */
 
-/** The pages of a range, which must lie in one part of the reservation: *from is the number of the first. */
+/** The number of pages of a range, which must lie in one part of the reservation. *from: the number of the
+ *  first. */
 static uint64_t pages_of(const struct kva_failing_reservation *reservation, uint64_t start, uint64_t bytes,
                          bool frames, uint64_t *from)
 {
@@ -127,9 +132,9 @@ static uint64_t pages_of(const struct kva_failing_reservation *reservation, uint
     if (bytes == 0 || bytes % page != 0 || start % page != 0)
         stop("a range is not whole pages");
     if (start < reservation->first || *from >= reservation->count || count > reservation->count - *from)
-        stop("a range reaches outside the stretch");
+        stop("a range reaches outside the reservation");
     if (frames ? *from < private_count : *from + count > private_count)
-        stop("a range lies in the wrong part of the stretch");
+        stop("a range lies in the wrong part of the reservation");
     return count;
 }
 
@@ -221,7 +226,8 @@ static bool has_nodes(void *context, void *handle, const struct kva_vm_nodes *no
     return pages->inner.has_nodes(pages->inner.context, reservation->inner, nodes);
 }
 
-static const struct kva_failing_frames *pool_of(const struct kva_failing_pages *pages, const void *frame_set)
+static const struct kva_failing_frames *known_set(const struct kva_failing_pages *pages,
+                                                  const void *frame_set)
 {
     const struct kva_failing_frames *at = pages->frame_set;
 
@@ -230,13 +236,13 @@ static const struct kva_failing_frames *pool_of(const struct kva_failing_pages *
     return at;
 }
 
-/** From the first map of a movable pool on, what each page shows is recorded. */
+/** Record what each page maps, from the first map of a movable set on. */
 static void begin_to_record(struct kva_failing_reservation *reservation, const void *frame_set)
 {
-    const struct kva_failing_frames *known = pool_of(reservation->pages, frame_set);
+    const struct kva_failing_frames *known = known_set(reservation->pages, frame_set);
 
     if (!known)
-        stop("frames of a pool were mapped that was not made");
+        stop("frames of a set were mapped that was not created");
     if (reservation->mapped || !known->movable)
         return;
     reservation->mapped = calloc((size_t)reservation->frames, sizeof *reservation->mapped);
@@ -244,7 +250,7 @@ static void begin_to_record(struct kva_failing_reservation *reservation, const v
         abort();
 }
 
-/** Pages of a reservation, numbered from its first one, show frames from now on, or nothing. */
+/** Record that pages, numbered from the first of the reservation, map frames from now on, or nothing. */
 static void record(struct kva_failing_reservation *reservation, uint64_t from, uint64_t count,
                    const void *frame_set, uint64_t frame)
 {
@@ -321,7 +327,7 @@ static void collapse(void *context, void *handle, uint64_t start, uint64_t bytes
         stop("a range was to be collapsed that is not whole huge pages");
     for (uint64_t i = 0; i < count; i++) {
         if (reservation->state[from + i] != MAPPED)
-            stop("a page was to be collapsed that shows nothing");
+            stop("a page was to be collapsed that maps nothing");
     }
     pages->collapses++;
     pages->inner.collapse(pages->inner.context, reservation->inner, start, bytes);
@@ -331,49 +337,49 @@ static void collapse(void *context, void *handle, uint64_t start, uint64_t bytes
 
 static void expect_places(const struct kva_failing_pages *pages, const struct kva_pages_move *move)
 {
-    const struct kva_failing_frames *frame_set = pool_of(pages, move->frame_set);
+    const struct kva_failing_frames *frame_set = known_set(pages, move->frame_set);
 
     if (!frame_set || !frame_set->movable)
-        stop("frames were moved of a pool that is not movable, or was not made");
+        stop("frames were moved of a set that is not movable, or was not created");
     if (move->count == 0 || move->count > frame_set->count || move->from > frame_set->count - move->count ||
         move->to > frame_set->count - move->count)
-        stop("frames were moved that the pool does not have");
+        stop("frames were moved that the set does not have");
     if (move->from < move->to + move->count && move->to < move->from + move->count)
         stop("frames were moved to where they are");
 }
 
-/** The pages of a map of frames that move, as numbers. */
+/** The number of pages of a map of moving frames. *from: the number of the first. */
 static uint64_t pages_of_map(const struct kva_failing_reservation *reservation,
                              const struct kva_pages_map *map, uint64_t *from)
 {
     return pages_of(reservation, map->start, map->count * reservation->pages->inner.page, true, from);
 }
 
-/** A map of frames that move shows what was mapped there, and no other map has named it. Returns how many
- *  pages it has. */
-static uint64_t expect_shown(struct kva_failing_reservation *reservation, const struct kva_pages_move *move,
-                             const struct kva_pages_map *map)
+/** A map of moving frames is as it was mapped, and no other map has named its pages. Returns the number of
+ *  its pages. */
+static uint64_t expect_mapped(struct kva_failing_reservation *reservation, const struct kva_pages_move *move,
+                              const struct kva_pages_map *map)
 {
     uint64_t from;
     uint64_t count = pages_of_map(reservation, map, &from);
 
     if (map->frame >= move->count || count > move->count - map->frame)
-        stop("a map shows frames that do not move");
+        stop("a map names frames that do not move");
     for (uint64_t i = 0; i < count; i++) {
         const struct mapped *mapped =
             reservation->mapped ? &reservation->mapped[from + i - (reservation->count - reservation->frames)]
                                 : NULL;
         if (reservation->state[from + i] != MAPPED || !mapped || mapped->frame_set != move->frame_set ||
             mapped->frame != move->from + map->frame + i)
-            stop("a page does not show the frame that is said to move under it");
+            stop("a page does not map the frame that the move names for it");
         reservation->state[from + i] = NAMED;
     }
     return count;
 }
 
-/** How many pages show frames of a range. */
-static uint64_t shown_of(const struct kva_failing_reservation *reservation, const void *frame_set,
-                         uint64_t frame, uint64_t count)
+/** How many pages map frames of a range. */
+static uint64_t count_mapped(const struct kva_failing_reservation *reservation, const void *frame_set,
+                             uint64_t frame, uint64_t count)
 {
     uint64_t pages = 0;
 
@@ -384,7 +390,7 @@ static uint64_t shown_of(const struct kva_failing_reservation *reservation, cons
     return pages;
 }
 
-/** Each page that shows a frame is named by one map alone, and the maps come in the same order each time. */
+/** Each page that maps a moving frame is named by one map, and the maps come in the same order each time. */
 static void expect_maps(struct kva_failing_reservation *reservation, const struct kva_pages_move *move)
 {
     struct kva_pages_map map;
@@ -395,24 +401,24 @@ static void expect_maps(struct kva_failing_reservation *reservation, const struc
     uint64_t from;
 
     while (move->next(move->context, &cursor, &map))
-        pages += expect_shown(reservation, move, &map);
-    if (!reservation->pages->parked_pages_show) {
-        if (pages != shown_of(reservation, move->frame_set, move->from, move->count))
-            stop("a page that shows a frame that moves is not named");
-        if (shown_of(reservation, move->frame_set, move->to, move->count) != 0)
+        pages += expect_mapped(reservation, move, &map);
+    if (!reservation->pages->allows_unnamed_maps) {
+        if (pages != count_mapped(reservation, move->frame_set, move->from, move->count))
+            stop("a page that maps a moving frame is not named");
+        if (count_mapped(reservation, move->frame_set, move->to, move->count) != 0)
             stop("frames were moved to a place that is mapped");
     }
     cursor = 0;
     while (move->next(move->context, &cursor, &map)) {
         if (!move->next(move->context, &second, &again) || again.start != map.start ||
             again.frame != map.frame || again.count != map.count)
-            stop("the maps of frames that move are others at another look");
+            stop("the maps of a move differ when they are named again");
         uint64_t count = pages_of_map(reservation, &map, &from);
         pages -= count;
         memset(&reservation->state[from], MAPPED, (size_t)count);
     }
     if (pages != 0 || move->next(move->context, &second, &again))
-        stop("the maps of frames that move are more or fewer at another look");
+        stop("the maps of a move are more or fewer when they are named again");
 }
 
 static void record_move(struct kva_failing_reservation *reservation, const struct kva_pages_move *move)
@@ -465,7 +471,7 @@ void *kva_failing_pages_frames(const struct kva_failing_pages *pages)
     return pages->frame_set ? pages->frame_set->frame_set : NULL;
 }
 
-/* --------------------------------------------------------------------------------------- pools and tables */
+/* ---------------------------------------------------------------------------------- frame sets and tables */
 
 static enum kva_status create_frames(void *context, void *handle, uint64_t count, bool movable,
                                      void **frame_set)
@@ -505,7 +511,7 @@ static void destroy_frames(void *context, void *handle, void *frame_set)
     while (*at && (*at)->frame_set != frame_set)
         at = &(*at)->next;
     if (!*at)
-        stop("a pool was dropped that was not made");
+        stop("a frame set was destroyed that was not created");
     struct kva_failing_frames *gone = *at;
     *at = gone->next;
     free(gone);
@@ -522,7 +528,7 @@ static void *alloc_zeroed(void *context, uint64_t bytes)
     return table;
 }
 
-/** Pieces read as zero when they are taken: one byte of each 512 is looked at. */
+/** Pieces read as zero when they are taken: this checks one byte in 512. */
 static void expect_zero(const struct kva_failing_reservation *reservation, uint32_t number)
 {
     const unsigned char *piece = reservation->tables + (size_t)number * KVA_VM_PIECE;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Not C11's aligned_alloc: it wants whole lines, so that a sanitizer would not see the end. Windows' C
- * library has neither: its free knows of no alignment.
+ * Memory that begins at a cache line: see lines.h. C11's aligned_alloc takes whole lines only, so that a
+ * sanitizer would not see the end. The C library of Windows lacks it: its free knows of no alignment.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "lines.h"

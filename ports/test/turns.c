@@ -3,10 +3,10 @@
 /**
  * The scheduler of turns.h.
  *
- * The order of a run is its list of choices. Where only one thread can run there is nothing to choose, and
- * nothing is listed. A run repeats the choices of the run before it up to the one that is changed, and takes
- * the first option from there on; the first option is to go on with the same thread, so that changes of
- * threads are as few as they can be.
+ * The order of a run is its list of choices. Where only one thread can run there is no choice, and none is
+ * listed. A run repeats the choices of the run before it up to the one that changes, and takes the first
+ * option after that. The first option is to go on with the same thread, so that threads change as rarely as
+ * possible.
  */
 #define _GNU_SOURCE
 #include "turns.h"
@@ -24,7 +24,7 @@ struct runner {
     unsigned number;
     pthread_t thread;
     _Atomic uint32_t may_go;
-    const uint32_t *word; /* it waits until this is not `value`; NULL: it does not wait */
+    const uint32_t *word; /* waits until this is not `value`; NULL: it does not wait */
     uint32_t value;
     bool has_ended;
 };
@@ -33,15 +33,15 @@ struct kva_turns {
     unsigned count;
     struct runner runner[THREADS_MOST];
     _Atomic uint32_t all_ended;
-    bool is_over; /* the threads are to end */
-    unsigned cpu; /* of all others */
+    bool is_over; /* the threads must end */
+    unsigned cpu; /* of all other threads */
     cpu_set_t cpus_before;
     void (*body)(void *context, unsigned thread);
     void *context;
     unsigned most_changes; /* 0: any number */
     unsigned changes;      /* in this run */
     size_t depth;          /* choices made in this run */
-    size_t kept;           /* of them, those that repeat the run before */
+    size_t kept;           /* of these, those that repeat the run before */
     unsigned char taken[CHOICES_MOST];
     unsigned char options[CHOICES_MOST];
 };
@@ -75,7 +75,7 @@ static bool can_run(const struct runner *runner)
            atomic_load((const _Atomic uint32_t *)(const void *)runner->word) != runner->value;
 }
 
-/** Those that can run, `first` before all others if it is one of them. */
+/** The threads that can run, `first` before all others if it can. */
 static unsigned list_runnable(const struct kva_turns *turns, unsigned first, unsigned *list)
 {
     unsigned count = 0;
@@ -103,7 +103,7 @@ static unsigned choose(struct kva_turns *turns, unsigned count)
     return choice;
 }
 
-/** Hand the turn to a thread that can run; returns when it is this one's again (unless it has ended). */
+/** Pass the turn to a thread that can run. Returns when it is back, or at once if this thread has ended. */
 static void hand_on(struct kva_turns *turns, struct runner *from)
 {
     unsigned list[THREADS_MOST];
@@ -124,7 +124,7 @@ static void hand_on(struct kva_turns *turns, struct runner *from)
     turns->changes += could_go_on && to != from;
     if (to == from)
         return;
-    bool goes_on = from && !from->has_ended; /* looked at while nobody else runs */
+    bool goes_on = from && !from->has_ended; /* read while no other thread runs */
     set_word(&to->may_go);
     if (goes_on)
         await_word(&from->may_go);
@@ -164,7 +164,7 @@ static void turns_wait(void *context, const uint32_t *word, uint32_t value)
     me->word = NULL;
 }
 
-/** Who waits is asked for before each turn: see can_run. */
+/** Nothing to do: before each turn can_run looks at the words of waiting threads. */
 static void turns_wake(void *context, const uint32_t *word, bool all)
 {
     (void)context;
@@ -199,8 +199,8 @@ struct kva_threads kva_turns_threads(struct kva_turns *turns)
 
 /* --------------------------------------------------------------------------------------------------- runs */
 
-/** Threads of which one runs at a time hand over several times as fast if they share a CPU. Whether the
- *  system lets us or not. */
+/** Threads of which one runs at a time hand over several times as fast if they share a CPU. The system may
+ *  refuse that. */
 static void stay_on_this_cpu(cpu_set_t *before)
 {
     int cpu = sched_getcpu();
@@ -214,14 +214,14 @@ static void stay_on_this_cpu(cpu_set_t *before)
     (void)sched_setaffinity(0, sizeof here, &here);
 }
 
-struct kva_turns *kva_turns_new(unsigned threads)
+struct kva_turns *kva_turns_create(unsigned threads)
 {
     struct kva_turns *turns = calloc(1, sizeof *turns);
 
     if (!turns || threads == 0 || threads > THREADS_MOST)
         stop("no memory, or no such number of threads");
     turns->count = threads;
-    stay_on_this_cpu(&turns->cpus_before); /* and so will the threads that are made now */
+    stay_on_this_cpu(&turns->cpus_before); /* the threads that are created now inherit it */
     for (unsigned i = 0; i < threads; i++) {
         turns->runner[i].turns = turns;
         turns->runner[i].number = i;
@@ -231,7 +231,7 @@ struct kva_turns *kva_turns_new(unsigned threads)
     return turns;
 }
 
-void kva_turns_drop(struct kva_turns *turns)
+void kva_turns_destroy(struct kva_turns *turns)
 {
     turns->is_over = true;
     for (unsigned i = 0; i < turns->count; i++) {

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Threads that run one at a time, in every order there is. At each point of struct kva_threads the thread
- * that runs hands its turn to one that could run, by a choice; after a run, the last choice that can be made
- * otherwise is, until none is left:
+ * Threads that run one at a time, in every possible order. At each point of struct kva_threads the running
+ * thread passes its turn to a thread that can run. Which one is a choice. After a run, the last choice that
+ * has another option takes it, until no choice has one:
  *
- *      struct kva_turns *turns = kva_turns_new(2);
+ *      struct kva_turns *turns = kva_turns_create(2);
  *      kva_turns_begin(turns, 0);
  *      do {
  *          ... set up a space with kva_turns_threads(turns) ...
  *          kva_turns_run(turns, body, context);     body(context, 0) and body(context, 1), interleaved
- *          ... look at what came out ...
+ *          ... look at the result ...
  *      } while (kva_turns_next(turns));
  *
- * A thread that waits on a word can run as soon as the word differs. If none can and not all have ended, they
- * wait for each other: the program stops, and says so.
+ * A thread that waits on a word can run as soon as the word differs. If no thread can run and not all have
+ * ended, they wait for each other: the program stops with a message.
  */
 #ifndef KVA_PORTS_TEST_TURNS_H
 #define KVA_PORTS_TEST_TURNS_H
@@ -23,22 +23,21 @@
 
 struct kva_turns;
 
-/** `threads` threads, 1 to 8, which live until kva_turns_drop. */
-struct kva_turns *kva_turns_new(unsigned threads);
-void kva_turns_drop(struct kva_turns *turns);
+/** `threads` threads, 1 to 8, until kva_turns_destroy. */
+struct kva_turns *kva_turns_create(unsigned threads);
+void kva_turns_destroy(struct kva_turns *turns);
 
-/** A table for kva_config.threads: a thread's CPU is its number. A thread that is none of them is let
- *  pass. */
+/** A table for kva_config.threads. The CPU of a thread is its number. Other threads take no turns. */
 struct kva_threads kva_turns_threads(struct kva_turns *turns);
 
-/** The CPU of a thread that is none of them: 0 to begin with. */
+/** The CPU of all other threads: 0 at first. */
 void kva_turns_set_cpu(struct kva_turns *turns, unsigned cpu);
 
-/** From the first order on; with `most` > 0, of those orders alone in which a thread that could go on
- *  loses its turn at most that often. */
+/** Begin with the first order. With `most` > 0, only orders count in which threads that could go on lose
+ *  their turns at most that often. */
 void kva_turns_begin(struct kva_turns *turns, unsigned most);
 
-/** Run body(context, thread) on every thread, in the present order. */
+/** Run body(context, thread) in every thread, in the present order. */
 void kva_turns_run(struct kva_turns *turns, void (*body)(void *context, unsigned thread), void *context);
 
 /** Go on to the next order; false when there is none. */

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The threads of yielding.h. What the table's functions need fits into the context pointer itself. */
+/** The threads of yielding.h. The context pointer itself holds what the functions of the table need. */
 #define _GNU_SOURCE
 #include "yielding.h"
 
 #include <sched.h>
 #include <time.h>
 
-/** Each thread's own random numbers; it begins with its own identity. Marsaglia's xorshift. */
+/** Random numbers of each thread, which begin with the thread's identity. Marsaglia's xorshift. */
 static uint64_t next_random(void)
 {
     static _Thread_local uint64_t state;
@@ -53,7 +53,8 @@ static uintptr_t yielding_self(void *context)
     return kva_threads_host()->self(NULL);
 }
 
-/** Mostly to whoever waits for the CPU; now and then long enough for all others to run. */
+/** Usually yield to the threads that wait for the CPU; now and then sleep, long enough for all others to
+ *  run. */
 static void yielding_point(void *context)
 {
     unsigned one_in = one_in_of(context);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A fixed block as a memory source: hand out from the bottom, never look back.
+ * A memory source over a buffer of fixed size.
  *
- *      block                 next                         end
- *      | taken | taken | pad | left                         |
+ *      buffer                       next                  end
+ *      | pad | block | block | .... |        left          |
  *
- * Blocks are multiples of the strictest alignment, so there is padding only before the first. What is given
- * back is reused if it was the last block taken. That is enough: nodes are reused by the space that has them,
- * and a space that ends gives everything back, last taken first.
+ * Every block occupies a multiple of the strictest alignment, so padding precedes only the first one. A block
+ * that is given back becomes usable again only if it was the last one taken. That suffices: a space reuses
+ * its own nodes, and gives its blocks back in reverse order when it ends.
  */
 #include <kva/memory.h>
 #include <stdint.h>
@@ -25,13 +25,13 @@ static void *arena_take(void *context, size_t bytes)
 {
     struct kva_arena *arena = context;
     size_t before = padding((uintptr_t)arena->next);
-    size_t behind = padding(bytes);
+    size_t after = padding(bytes);
 
-    if (before > arena->left || bytes > arena->left - before || behind > arena->left - before - bytes)
+    if (before > arena->left || bytes > arena->left - before || after > arena->left - before - bytes)
         return NULL;
     void *block = arena->next + before;
-    arena->next += before + bytes + behind;
-    arena->left -= before + bytes + behind;
+    arena->next += before + bytes + after;
+    arena->left -= before + bytes + after;
     return block;
 }
 

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Checked arithmetic on addresses, and on sizes of memory: the only arithmetic on them that may wrap goes
- * through here.
+ * Checked arithmetic on addresses and on sizes of memory.
  *
- * Addresses are 64 bits wide on every host. Ranges are compared by their inclusive last address, so that
- * the top of the space, 2^64 - 1, needs no special case: [start, last] has last - start + 1 bytes, and
- * last - start never wraps. That difference is called the SPAN of a range; unlike its size it fits 64 bits
- * even for the range of all addresses.
+ * Addresses have 64 bits on every host. A range is [start, last], both included, so the highest address,
+ * 2^64 - 1, needs no special case. Its size is last - start + 1; its EXTENT, last - start, never wraps and
+ * fits 64 bits even for the range of all addresses.
  */
 #ifndef KVA_BASE_ARITH_H
 #define KVA_BASE_ARITH_H
@@ -31,7 +29,7 @@ static inline bool is_aligned(uint64_t value, uint64_t align)
     return (value & (align - 1)) == 0;
 }
 
-/** *sum = a + b; false, and *sum untouched, when that passes 2^64 - 1. */
+/** *sum = a + b. False, and *sum unchanged, if the sum exceeds 2^64 - 1. */
 static inline bool add_checked(uint64_t a, uint64_t b, uint64_t *sum)
 {
     if (b > UINT64_MAX - a)
@@ -40,8 +38,7 @@ static inline bool add_checked(uint64_t a, uint64_t b, uint64_t *sum)
     return true;
 }
 
-/** *product = a * b, of sizes of memory, which have 32 bits on some hosts; false, and *product untouched,
- *  when that passes SIZE_MAX. */
+/** *product = a * b. False, and *product unchanged, if the product exceeds SIZE_MAX. */
 static inline bool mul_checked(size_t a, size_t b, size_t *product)
 {
     if (b != 0 && a > SIZE_MAX / b)
@@ -50,8 +47,7 @@ static inline bool mul_checked(size_t a, size_t b, size_t *product)
     return true;
 }
 
-/** *bytes = the size of a header and, after it, `count` elements of `each` bytes; false, and *bytes
- *  untouched, when that passes SIZE_MAX. */
+/** *bytes = header + count * each. False, and *bytes unchanged, if that exceeds SIZE_MAX. */
 static inline bool size_of_array(size_t header, size_t count, size_t each, size_t *bytes)
 {
     size_t elements;
@@ -62,13 +58,13 @@ static inline bool size_of_array(size_t header, size_t count, size_t each, size_
     return true;
 }
 
-/** *last = the inclusive last address of `size` bytes from `start`; false when size is 0 or it wraps. */
+/** *last = the last address of `size` bytes from `start`. False if size is 0 or the range wraps. */
 static inline bool last_of_range(uint64_t start, uint64_t size, uint64_t *last)
 {
     return size != 0 && add_checked(start, size - 1, last);
 }
 
-/* Sizes and counts that may pass 2^64 - 1 stop there: they are SATURATED. */
+/* SATURATED: a result that would exceed 2^64 - 1 is 2^64 - 1. */
 
 static inline uint64_t add_saturated(uint64_t a, uint64_t b)
 {
@@ -80,8 +76,8 @@ static inline uint64_t shift_saturated(uint64_t value, unsigned shift)
     return value <= UINT64_MAX >> shift ? value << shift : UINT64_MAX;
 }
 
-/** The bytes of some ranges, from their sum modulo 2^64: ranges of 0 bytes in all can only be all 2^64
- *  addresses. */
+/** The bytes of some ranges, from their sum modulo 2^64. `any`: there is at least one range, so a sum of 0
+ *  stands for all 2^64 addresses. */
 static inline uint64_t bytes_saturated(uint64_t sum, bool any)
 {
     return sum == 0 && any ? UINT64_MAX : sum;
@@ -93,13 +89,13 @@ static inline uint64_t size_saturated(uint64_t start, uint64_t last)
     return add_saturated(last - start, 1);
 }
 
-/** The largest multiple of `align`, a power of two, that is at most `value`. Cannot wrap. */
+/** The largest multiple of `align`, a power of two, that is at most `value`. */
 static inline uint64_t align_down(uint64_t value, uint64_t align)
 {
     return value & ~(align - 1);
 }
 
-/** *up = the smallest multiple of `align`, a power of two, that is at least `value`; false when it wraps. */
+/** *up = the smallest multiple of `align`, a power of two, that is at least `value`. False if it wraps. */
 static inline bool align_up(uint64_t value, uint64_t align, uint64_t *up)
 {
     uint64_t bumped;
@@ -109,9 +105,9 @@ static inline bool align_up(uint64_t value, uint64_t align, uint64_t *up)
     return true;
 }
 
-/* The index of the lowest, or of the highest, bit that is set; there is one. Where one instruction counts 64
- * bits, by that; else in halves: for other targets a compiler may call a library for it, which a freestanding
- * host need not have. */
+/* The index of the lowest, or of the highest, set bit of a value that is not 0. On targets without an
+ * instruction for 64 bits, the compiler's builtin may call a library that a freestanding host lacks:
+ * there, the halves are examined. */
 #if defined(__x86_64__) || defined(__aarch64__)
 
 static inline unsigned lowest_bit(uint64_t bits)
@@ -142,14 +138,13 @@ static inline unsigned highest_bit(uint64_t bits)
 
 #endif
 
-/** A quotient and what is left. */
 struct division {
     uint64_t quotient;
     uint64_t rest; /* below the divisor */
 };
 
-/** Divide by a number that is not 0. A 32-bit host without a library has no 64-bit division: there, by shifts and
- *  subtractions, in 64 steps. */
+/** Divide by a number that is not 0. 32-bit hosts without a library have no 64-bit division: there, 64
+ *  steps of shift and subtract. */
 static inline struct division divide(uint64_t value, uint64_t by)
 {
 #if UINTPTR_MAX > UINT32_MAX
@@ -158,7 +153,7 @@ static inline struct division divide(uint64_t value, uint64_t by)
     struct division division = {0, 0};
 
     for (unsigned bit = 64; bit-- > 0;) {
-        bool carry = division.rest >> 63; /* then the shifted rest is above any divisor */
+        bool carry = division.rest >> 63; /* if set, the shifted rest exceeds any divisor */
         division.rest = division.rest << 1 | (value >> bit & 1);
         bool fits = carry || division.rest >= by;
         division.rest -= fits ? by : 0;
@@ -174,8 +169,8 @@ static inline bool is_multiple(uint64_t value, uint64_t of)
     return is_power_of_two(of) ? is_aligned(value, of) : divide(value, of).rest == 0;
 }
 
-/** The first multiple of a cache line that is at least `value`: a size, or an address in the host's memory.
- *  There is one. */
+/** The first multiple of a cache line that is at least `value`, a size or an address of the host's memory.
+ *  The caller ensures that it does not wrap. */
 static inline size_t round_to_line(size_t value)
 {
     return (value + (KVA_LINE - 1)) & ~(size_t)(KVA_LINE - 1);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A row of bits in 64-bit words, and ranges [from, end) of it. A caller that asks for the bit after the last
- * one of a row has a word more than the row needs.
+ * Arrays of bits in 64-bit words, and ranges [from, end) of them. A caller that passes the index one past the
+ * last bit to bit_is_set provides one word more than the array needs.
  */
 #ifndef KVA_BASE_BITS_H
 #define KVA_BASE_BITS_H
@@ -28,7 +28,7 @@ static inline void bit_clear(uint64_t *bits, uint64_t at)
     bits[at / 64] &= ~(UINT64_C(1) << at % 64);
 }
 
-/** The lowest bit that is set; there is one. */
+/** The lowest set bit. At least one is set. */
 static inline uint64_t bits_lowest(const uint64_t *bits)
 {
     uint64_t word = 0;
@@ -38,7 +38,7 @@ static inline uint64_t bits_lowest(const uint64_t *bits)
     return word * 64 + lowest_bit(bits[word]);
 }
 
-/** The bits of a word that lie in [from, end); the word holds at least one of them. */
+/** The mask of the bits of a word that lie in [from, end). At least one does. */
 static inline uint64_t bits_of_word(uint64_t word, uint64_t from, uint64_t end)
 {
     uint64_t mask = UINT64_MAX;
@@ -70,8 +70,8 @@ static inline void bits_set(uint64_t *bits, uint64_t from, uint64_t end, bool va
     bits_set_in_word(bits, last, from, end, value);
 }
 
-/** How many bits of a word are set: in each pair, in each four, in each eight, and in all. The compiler's own
- *  function is a call where no instruction counts bits, and a freestanding host need not have it. */
+/** The number of set bits of a word, summed in pairs, fours, eights and all. On targets without an
+ *  instruction, the compiler's builtin calls a function that a freestanding host may lack. */
 static inline uint64_t count_bits(uint64_t word)
 {
     word -= word >> 1 & 0x5555555555555555;
@@ -80,7 +80,7 @@ static inline uint64_t count_bits(uint64_t word)
     return (word * 0x0101010101010101) >> 56;
 }
 
-/** How many bits of the range are set. */
+/** The number of set bits in the range. */
 static inline uint64_t bits_count(const uint64_t *bits, uint64_t from, uint64_t end)
 {
     uint64_t count = 0;
@@ -90,7 +90,7 @@ static inline uint64_t bits_count(const uint64_t *bits, uint64_t from, uint64_t 
     return count;
 }
 
-/** How many bits of the range differ from the one before; bit -1 counts as 0. */
+/** The number of bits in the range that differ from the bit before them; bit -1 counts as 0. */
 static inline uint64_t bits_count_changes(const uint64_t *bits, uint64_t from, uint64_t end)
 {
     uint64_t count = 0;
@@ -113,7 +113,7 @@ static inline uint64_t bits_first(const uint64_t *bits, uint64_t from, uint64_t 
     return end;
 }
 
-/** The end of the last bit of that value in the range; `from` if there is none. */
+/** One past the last bit in the range that equals `value`; `from` if there is none. */
 static inline uint64_t bits_last_end(const uint64_t *bits, bool value, uint64_t from, uint64_t end)
 {
     uint64_t flip = value ? 0 : UINT64_MAX;
@@ -126,7 +126,7 @@ static inline uint64_t bits_last_end(const uint64_t *bits, bool value, uint64_t 
     return from;
 }
 
-/** The first bit from `from` on that differs from that one; `end` if all are alike. */
+/** The first bit after `from` that differs from bit `from`; `end` if there is none. */
 static inline uint64_t bits_end_of_run(const uint64_t *bits, uint64_t from, uint64_t end)
 {
     uint64_t flip = bit_is_set(bits, from) ? UINT64_MAX : 0;

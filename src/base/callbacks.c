@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The list of reclaim callbacks, and the loop that asks them; see callbacks.h. */
+/** The list of reclaim callbacks and the loop that calls them; see callbacks.h. */
 #include "callbacks.h"
 
-/* ------------------------------------------------------------------------------------------------- asking */
+/* ------------------------------------------------------------------------------------------------ calling */
 
-/** Ask one callback. Whatever it returns, what it has given to the instance counts, too. */
+/** Call one callback. True if it reports that it freed something, or if `relieve` finds something. */
 static bool ask_one(const struct kva_shortage *shortage, struct kva_link *link)
 {
     struct kva_callbacks *callbacks = shortage->callbacks;
@@ -37,7 +37,7 @@ enum kva_status kva_callbacks_ask(const struct kva_shortage *shortage, enum kva_
 
 /* ----------------------------------------------------------------------------------------------- the list */
 
-/** What points to a callback, or to the end of the list. */
+/** The pointer to a callback; the pointer that ends the list if the callback is not on it. */
 static struct kva_link **find_link(struct kva_callbacks *callbacks, struct kva_link *link)
 {
     struct kva_link **at = &callbacks->first;

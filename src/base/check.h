@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Check levels, and the two hooks that what they find goes to.
+ * Check levels, and the two hooks that receive the findings.
  *
- *   level   what is verified                                              when             costs
+ *   level   what is verified                                              when             cost
  *     0     nothing beyond the arguments of public calls                  always           -
- *     1     contracts between the floors, each O(1) (the default)         where they stand a few instructions
+ *     1     contracts between the floors, each O(1) (the default)         at each contract a few instructions
  *     2     the neighbourhood of the place that an operation changed      after a change   O(log n)
  *           (of a flush: of both ends of the range that it covered)
  *     3     the whole structure; every search against the linear one      after a change   O(n log n)
- *           (of a flush in vmap: what has no owner against the system's list of mappings, too)
+ *           (of a flush in vmap: also areas without an owner against the system's list of mappings)
  *
- * The level is a compile-time constant and is asked in plain `if`s, so that every check is compiled, and
- * cannot rot, at every level. Bad arguments of public calls are detected at all levels: that is no check
- * but part of what the calls promise.
+ * The level is a compile-time constant, tested in plain `if`s, so the compiler sees every check at every
+ * level. Bad arguments of public calls are detected at all levels, because the public contract promises it.
  */
 #ifndef KVA_BASE_CHECK_H
 #define KVA_BASE_CHECK_H
@@ -33,28 +32,28 @@ struct kva_hooks {
     void *context;
 };
 
-/** The argument or field that has a bad value. A check writes it when it fails, and only then. */
+/** The argument or field that has a bad value. A check writes it only when it fails. */
 struct kva_bad {
     const char *field; /* as in struct kva_fault */
     size_t index;
 };
 
-/** A check failed: note the field; a caller that walks an array sets the index afterwards. Returns `status`
- *  for the check's return statement. */
+/** Record the field that failed a check; a caller that walks an array sets the index afterwards. Returns
+ *  `status`. */
 static inline enum kva_status bad_field(struct kva_bad *bad, enum kva_status status, const char *field)
 {
     *bad = (struct kva_bad){field, 0};
     return status;
 }
 
-/** Whether a status means a bug of the caller. */
+/** Whether a status stands for a caller's bug. */
 static inline bool is_misuse(enum kva_status status)
 {
     return status >= KVA_ENULL && status < KVA_ECORRUPT;
 }
 
-/** Report a caller's bug that the public function `where` found; returns `status` for its return statement.
- *  `bad` is NULL where no single value is bad. */
+/** Report a caller's bug that the public function `where` found; returns `status`. `bad` is NULL if no single
+ *  value is bad. */
 enum kva_status kva_report_misuse(const struct kva_hooks *hooks, enum kva_status status, const char *where,
                                   uint64_t address, const struct kva_bad *bad);
 
@@ -62,7 +61,7 @@ enum kva_status kva_report_misuse(const struct kva_hooks *hooks, enum kva_status
 void kva_report_corruption(const struct kva_hooks *hooks, const char *where, const char *what,
                            uint64_t address);
 
-/** A contract between floors (level 1): `what` names it, `address` is where it matters. */
+/** A contract between floors (level 1): `what` names it, `address` is the address concerned. */
 static inline void check_contract(const struct kva_hooks *hooks, bool holds, const char *where,
                                   const char *what, uint64_t address)
 {

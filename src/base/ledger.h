@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** A memory source and the count of what it gave. Whatever takes memory through a ledger is counted. */
+/** A memory source, and the number of bytes taken from it through the ledger. */
 #ifndef KVA_BASE_LEDGER_H
 #define KVA_BASE_LEDGER_H
 
@@ -14,10 +14,10 @@ struct kva_ledger {
     struct kva_memory memory;
     struct kva_hooks hooks;
     uint64_t bytes;               /* taken from `memory` and not given back */
-    struct kva_slab *newest_slab; /* of all that the node caches on this ledger have taken (nodes.h) */
+    struct kva_slab *newest_slab; /* the last one taken by any node cache on this ledger (nodes.h) */
 };
 
-/** A block of `bytes`, counted; NULL when the source refuses. */
+/** Take a block of `bytes` and count it; NULL if the source refuses. */
 static inline void *ledger_take(struct kva_ledger *ledger, size_t bytes)
 {
     void *block = ledger->memory.take(ledger->memory.context, bytes);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** How much may wait to be given back, in bytes, where the program sets no limit. */
+/** The default limit of bytes that may wait for a flush or a purge. */
 #ifndef KVA_BASE_LIMIT_H
 #define KVA_BASE_LIMIT_H
 
 #include "assumptions.h"
 
 /** 32 MiB for each binary digit of the number of CPUs: more CPUs free more between two flushes, and each
- *  flush of theirs disturbs more others. It is the rule of Linux (lazy_max_pages in mm/vmalloc.c). */
+ *  flush disturbs more of them. The rule is that of Linux (lazy_max_pages in mm/vmalloc.c). */
 static inline uint64_t default_limit(unsigned cpus)
 {
     uint64_t limit = 0;

@@ -5,7 +5,7 @@
  *
  *      head <-> a <-> b <-> c <-> head          an empty head points to itself
  *
- * A link that is on no list has both pointers NULL, so that being listed can be asked of the link alone.
+ * A link that is on no list has both pointers NULL; list_is_linked tests one of them.
  */
 #ifndef KVA_BASE_LIST_H
 #define KVA_BASE_LIST_H
@@ -42,7 +42,7 @@ static inline bool list_is_linked(const struct kva_list *link)
     return link->next != NULL;
 }
 
-/** Put `link`, which is on no list, between `prev` and the element after it. */
+/** Insert `link`, which is on no list, between `prev` and the element after it. */
 static inline void list_insert_after(struct kva_list *prev, struct kva_list *link)
 {
     link->prev = prev;
@@ -51,7 +51,7 @@ static inline void list_insert_after(struct kva_list *prev, struct kva_list *lin
     prev->next = link;
 }
 
-/** Put `link`, which is on no list, between `next` and the element before it. */
+/** Insert `link`, which is on no list, between `next` and the element before it. */
 static inline void list_insert_before(struct kva_list *next, struct kva_list *link)
 {
     list_insert_after(next->prev, link);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A C compiler takes four functions for granted even in a freestanding program, and may call them by itself:
- * memcpy, memmove, memset and memcmp. Floors 0-2 and the engines ask nothing else of their host; these are
- * the ones that they call by name.
+ * The four functions that a C compiler may call even in a freestanding program. Floors 0-2 and the engines
+ * require nothing else of their host.
  */
 #ifndef KVA_BASE_MEMORY_H
 #define KVA_BASE_MEMORY_H

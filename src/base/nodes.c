@@ -6,7 +6,7 @@
 /** The first slab: a page of most machines, 63 nodes of 64 bytes. */
 static const size_t least_slab = 4096;
 
-/** The largest: a huge page of most machines. Beyond it, larger slabs save no misses. */
+/** The largest slab: a huge page of most machines. Larger slabs would not save further misses. */
 static const size_t largest_slab = (size_t)2 << 20;
 
 void kva_nodes_init(struct kva_nodes *nodes, struct kva_ledger *ledger, size_t node_bytes)
@@ -36,7 +36,7 @@ void kva_nodes_fini(struct kva_ledger *ledger)
     give_slabs_after(ledger, NULL);
 }
 
-static void add_chunk(struct kva_nodes *nodes, struct kva_slab *slab, size_t bytes)
+static void add_slab(struct kva_nodes *nodes, struct kva_slab *slab, size_t bytes)
 {
     slab->next = NULL;
     slab->before = nodes->ledger->newest_slab;
@@ -60,13 +60,13 @@ static bool try_slab(struct kva_nodes *nodes, size_t bytes)
     void *block = ledger_take(nodes->ledger, bytes);
 
     if (block)
-        add_chunk(nodes, block, bytes);
+        add_slab(nodes, block, bytes);
     return block;
 }
 
 void *kva_nodes_block(struct kva_ledger *ledger, size_t bytes)
 {
-    struct kva_nodes alone; /* a cache of one node, which is out at once */
+    struct kva_nodes alone; /* a cache of one node */
 
     if (bytes > SIZE_MAX / 2)
         return NULL;
@@ -75,7 +75,7 @@ void *kva_nodes_block(struct kva_ledger *ledger, size_t bytes)
                                                                                    : NULL;
 }
 
-/** A slab of at most `bytes`, below the largest, without what would be left over after its last node. */
+/** The size of a slab of at most `bytes`: below the largest size, without a rest after its last node. */
 static size_t trimmed(const struct kva_nodes *nodes, size_t bytes)
 {
     size_t header = sizeof(struct kva_slab) + KVA_LINE;
@@ -83,8 +83,8 @@ static size_t trimmed(const struct kva_nodes *nodes, size_t bytes)
     return bytes < largest_slab ? header + (bytes - header) / nodes->node_bytes * nodes->node_bytes : bytes;
 }
 
-/** Take one slab: at most an eighth of what the cache holds already (so that little lies idle), between the
- *  limits; when refused, half of it, down to what holds a single node however the slab is aligned. */
+/** Take one slab: at most an eighth of what the cache holds, to bound idle memory, and within the limits.
+ *  If the source refuses, halve the size, down to a slab that holds one node at any alignment. */
 static bool take_slab(struct kva_nodes *nodes)
 {
     size_t least = sizeof(struct kva_slab) + KVA_LINE + nodes->node_bytes;

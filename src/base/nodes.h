@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A cache of equal nodes, filled before a change and never during one.
- *
- * Memory comes in SLABS that grow with the space from 4 KiB to 2 MiB: a small space stays small, and a large
- * one asks rarely, for pieces that a huge page holds. Nodes are cut from a slab only when they are first
- * used, so that taking a slab touches one line of it.
+ * A cache of equal nodes. It takes memory only before a change, never during one.
  *
  *      slab   | header | pad | node | node | node | ...  fresh ...  | rest |
- *                                                    ^ fresh         ^ end
+ *                                                 ^ fresh           ^ end
  *
- * Nodes that come back go on a list and are the first to go out again, still warm. Slabs are given back only
- * when the owner of the ledger ends: a node may lie anywhere, and moving it would cost more than it saves.
+ * Memory comes in SLABS of 4 KiB to 2 MiB that grow with the cache: a small space stays small, and a large
+ * one takes rarely, in blocks that a huge page holds. Nodes are cut from a slab when they are first used, so
+ * taking a slab touches only its header.
+ *
+ * Nodes that are pushed back go on a list, and are popped first, because they are still in the cache. Slabs
+ * are given back only when the owner of the ledger ends: any slab may hold a node in use, and nodes do not
+ * move.
  */
 #ifndef KVA_BASE_NODES_H
 #define KVA_BASE_NODES_H
@@ -20,8 +21,8 @@
 #include "ledger.h"
 
 struct kva_slab {
-    struct kva_slab *next;   /* of the same cache; in the order in which they were taken */
-    struct kva_slab *before; /* of the same ledger: taken just before this one */
+    struct kva_slab *next;   /* of the same cache: taken after this one */
+    struct kva_slab *before; /* of the same ledger: taken before this one */
     size_t bytes;
     unsigned char *fresh;
     unsigned char *end;
@@ -34,36 +35,36 @@ struct kva_free_node {
 struct kva_nodes {
     struct kva_ledger *ledger;
     size_t node_bytes; /* a multiple of a cache line; nodes begin on one */
-    size_t available;  /* nodes that can be popped: on the list, and fresh */
-    size_t in_use;     /* nodes that were popped and not pushed back */
+    size_t available;  /* nodes that can be popped: listed and fresh ones */
+    size_t in_use;     /* nodes popped and not pushed back */
     struct kva_free_node *list;
     struct kva_slab *newest; /* last taken */
-    struct kva_slab *fresh;  /* the first that may have fresh nodes left */
+    struct kva_slab *fresh;  /* no slab before this one has fresh nodes */
 };
 
 /** An empty cache of nodes of `node_bytes`, a multiple of a cache line. */
 void kva_nodes_init(struct kva_nodes *nodes, struct kva_ledger *ledger, size_t node_bytes);
 
-/** One block of `bytes`, on a cache line, that lives until kva_nodes_fini; NULL when the source refuses. */
+/** One block of `bytes`, aligned to a cache line, valid until kva_nodes_fini; NULL if the source refuses. */
 void *kva_nodes_block(struct kva_ledger *ledger, size_t bytes);
 
-/** Give the slabs of all caches on a ledger back, last taken first: a source that works like a stack gets
- *  back all that it gave. */
+/** Give back the slabs of all caches on a ledger, in reverse order, which a source that works like a stack
+ *  requires. */
 void kva_nodes_fini(struct kva_ledger *ledger);
 
-/** kva_nodes_ensure's slow path: take slabs until `count` nodes are available; all or none. */
+/** The slow path of kva_nodes_ensure: take slabs until `count` nodes are available, or take none. */
 bool kva_nodes_fill(struct kva_nodes *nodes, size_t count);
 
-/** kva_nodes_pop's slow path: cut a fresh node. */
+/** The slow path of kva_nodes_pop: cut a fresh node. */
 void *kva_nodes_cut(struct kva_nodes *nodes);
 
-/** Make sure that the next `count` pops succeed; false when the source refuses. */
+/** Ensure that the next `count` pops succeed; false if the source refuses. */
 static inline bool kva_nodes_ensure(struct kva_nodes *nodes, size_t count)
 {
     return nodes->available >= count || kva_nodes_fill(nodes, count);
 }
 
-/** Take a node. The caller has ensured that there is one. */
+/** Take a node, which the caller has ensured. */
 static inline void *kva_nodes_pop(struct kva_nodes *nodes)
 {
     struct kva_free_node *node = nodes->list;

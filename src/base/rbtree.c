@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The red-black tree of rbtree.h: insertion and removal, each case once for a side and its opposite.
+ * Insertion into and removal from the red-black tree of rbtree.h, each case once for a side and its opposite.
  *
- * In the pictures below, UPPER case is black, lower case is red, parentheses mean either. They are drawn
- * for side = left; the other form is their mirror image, and the same lines of code.
+ * The drawings show side = left; side = right is the mirror image. [x] is black, <x> is red, x is either.
+ * Subtrees that a step does not change are left out.
+ *
+ * SOURCE. See rbtree.h. The cases are those of Cormen et al.; the drawings are our own.
  */
 #include "rbtree.h"
 
@@ -20,7 +22,7 @@ static unsigned colour_of(const struct kva_rb_node *node)
     return (unsigned)(node->parent_and_colour & KVA_RB_COLOUR);
 }
 
-/** Missing children count as black. */
+/** A missing child is black. */
 static bool is_red(const struct kva_rb_node *node)
 {
     return node && colour_of(node) == RED;
@@ -31,13 +33,13 @@ static void set_colour(struct kva_rb_node *node, unsigned colour)
     node->parent_and_colour = (node->parent_and_colour & ~(uintptr_t)KVA_RB_COLOUR) | colour;
 }
 
-/** Colour and mark stay. */
+/** Set the parent; keep colour and mark. */
 static void set_parent(struct kva_rb_node *node, struct kva_rb_node *parent)
 {
     node->parent_and_colour = (uintptr_t)parent | (node->parent_and_colour & (KVA_RB_COLOUR | KVA_RB_MARK));
 }
 
-/** The mark stays. */
+/** Set parent and colour; keep the mark. */
 static void set_parent_and_colour(struct kva_rb_node *node, const struct kva_rb_node *parent, unsigned colour)
 {
     node->parent_and_colour = (uintptr_t)parent | colour | (node->parent_and_colour & KVA_RB_MARK);
@@ -48,7 +50,7 @@ static enum kva_rb_side side_of(const struct kva_rb_node *node, const struct kva
     return parent->child[KVA_RB_LEFT] == node ? KVA_RB_LEFT : KVA_RB_RIGHT;
 }
 
-/** Let `parent` (NULL: the tree) point to `to` where it pointed to `from`. */
+/** Replace the pointer to `from` in `parent` (NULL: in the tree) by `to`. */
 static void relink(struct kva_rb_tree *tree, struct kva_rb_node *parent, const struct kva_rb_node *from,
                    struct kva_rb_node *to)
 {
@@ -58,7 +60,7 @@ static void relink(struct kva_rb_tree *tree, struct kva_rb_node *parent, const s
         tree->root = to;
 }
 
-/** Rotate `down` towards `side`; its other child takes its place. Colours stay with their nodes.
+/** Rotate `down` towards `side`: its other child takes its place. Nodes keep their colours.
  *
  *          down                    up
  *         /    \                  /  \
@@ -84,23 +86,31 @@ static void rotate(struct kva_rb_tree *tree, struct kva_rb_node *down, enum kva_
         tree->augment->rotate(down, up);
 }
 
-/** A red node has been linked at `node`: T1 may be broken between it and its parent, and nowhere else.
+/** Restore T1, which only the red `node` and its parent may break.
  *
- *   the uncle is red: recolour, and          the uncle is black: if node is the inner child, turn it
- *   the trouble moves two levels up          outwards (A), then rotate the grandparent (B): done
+ *   The uncle is red: recolour, and continue with the grandparent as `node`.
  *
- *        G             g   <- node now           G      A       G      B      P
- *       / \           / \                       / \    --->    / \    --->   / \
- *      p   u   --->  P   U                     p   U          n   U         n   g
- *     /             /                           \            /                   \
- *    n             n                             n          p                     U
+ *             [grand]                       <grand>
+ *             /     \                       /     \
+ *       <parent>   <uncle>     --->   [parent]   [uncle]
+ *          |                             |
+ *       <node>                        <node>
+ *
+ *   The uncle is black, or missing: if `node` is the inner child, rotate the parent (A), which makes it the
+ *   outer one; then rotate the grandparent and recolour (B). Done.
+ *
+ *         [grand]                      [grand]                     [node]
+ *         /     \                      /     \                     /    \
+ *   <parent>   [uncle]    A       <node>   [uncle]    B      <parent>  <grand>
+ *         \             --->       /                --->                    \
+ *        <node>              <parent>                                     [uncle]
  */
 static void rebalance_after_insert(struct kva_rb_tree *tree, struct kva_rb_node *node)
 {
     struct kva_rb_node *parent;
 
     while ((parent = rb_parent(node)) && colour_of(parent) == RED) {
-        struct kva_rb_node *grand = rb_parent(parent); /* exists: a red node is not the root */
+        struct kva_rb_node *grand = rb_parent(parent); /* exists, because the red parent is not the root */
         enum kva_rb_side side = side_of(parent, grand);
         struct kva_rb_node *uncle = grand->child[opposite(side)];
 
@@ -138,31 +148,50 @@ void kva_rb_insert(struct kva_rb_tree *tree, struct kva_rb_node *node, struct kv
     rebalance_after_insert(tree, node);
 }
 
-/** The subtree on `side` of `parent` has lost one black level (T2); its root is missing or black.
+/** Restore T2. The paths through the subtree on `side` of `parent`, called `low` here, have one black node
+ *  too few; its root is black or missing. The sibling is the root on the other side, `near` and `far` are its
+ *  children.
  *
- *   1  the sibling is red: rotate it up; the new       2  its children are black: it turns red. A red
- *      sibling is black, and 2 or 3 follows               parent turns black: done. Else one level up
+ *   1. The sibling is red: rotate the parent. The new sibling, `near`, is black: continue with 2, 3 or 4.
  *
- *        P               S                                 (p)             (p)  <- lost one level
- *       / \             / \                                / \             / \
- *     *N   s    --->   p   F                             *N   S    --->  *N   s
- *         / \         / \                                    / \             / \
- *        A   F      *N   A                                  A   F           A   F
+ *          [parent]                      [sibling]
+ *          /      \                      /       \
+ *       low     <sibling>     --->   <parent>   [far]
+ *                /     \              /    \
+ *            [near]   [far]         low   [near]
  *
- *   3  the far child is red (if only the near one      done: the sibling takes the parent's colour,
- *      is, rotate it outwards first):                  the parent and the far child turn black
+ *   2. Both children of the sibling are black: the sibling becomes red. If the parent is red, it becomes
+ *      black: done. Otherwise the paths through it have one black node too few: continue one level up.
  *
- *        (p)              (s)
- *        / \              / \
- *      *N   S    --->    P   F
- *          / \          / \
- *        (a)  f        N  (a)
+ *           parent                        parent
+ *          /      \                      /      \
+ *       low     [sibling]     --->     low     <sibling>
+ *                /     \                        /     \
+ *            [near]   [far]                 [near]   [far]
+ *
+ *   3. Only `near` is red: rotate the sibling, so that 4 applies with `near` as the sibling. 4 colours it.
+ *
+ *           parent                        parent
+ *          /      \                      /      \
+ *       low     [sibling]     --->     low      <near>
+ *                /     \                            \
+ *            <near>   [far]                      <sibling>
+ *                                                     \
+ *                                                    [far]
+ *
+ *   4. `far` is red: rotate the parent; the sibling takes its colour, and it and `far` become black: done.
+ *
+ *           parent                       sibling
+ *          /      \                      /     \
+ *       low      sibling      --->  [parent]   [far]
+ *                /     \             /    \
+ *              near   <far>        low    near
  */
 static void rebalance_after_erase(struct kva_rb_tree *tree, struct kva_rb_node *parent, enum kva_rb_side side)
 {
     while (parent) {
         enum kva_rb_side other = opposite(side);
-        struct kva_rb_node *sibling = parent->child[other]; /* exists, by T2 */
+        struct kva_rb_node *sibling = parent->child[other]; /* exists: its paths have more black nodes */
 
         if (colour_of(sibling) == RED) {
             rotate(tree, parent, side);
@@ -195,7 +224,8 @@ static void rebalance_after_erase(struct kva_rb_tree *tree, struct kva_rb_node *
     }
 }
 
-/** Where a node went missing: `side` of `parent`, and the colour and only child of what stood there. */
+/** The place that a removal empties: `side` of `parent`. `child` now stands there (NULL: none), `colour`
+ *  is that of the node that stood there. */
 struct gap {
     struct kva_rb_node *parent;
     struct kva_rb_node *child;
@@ -203,7 +233,7 @@ struct gap {
     unsigned colour;
 };
 
-/** Unlink a node with at most one child; the child moves up. */
+/** Unlink a node with at most one child, which takes its place. */
 static struct gap unlink_outer(struct kva_rb_tree *tree, struct kva_rb_node *node)
 {
     struct gap gap;
@@ -217,16 +247,17 @@ static struct gap unlink_outer(struct kva_rb_tree *tree, struct kva_rb_node *nod
     return gap;
 }
 
-/** Unlink a node with two children: its successor, which has no left child, leaves its own place (that is
- *  the gap) and takes the node's, with the node's colour.
+/** Unlink a node with two children. Its successor, which has no left child, takes its place and its colour;
+ *  the gap is where the successor stood. If the successor is the right child itself, the gap is its right
+ *  side.
  *
- *            node                 succ
- *           /    \               /    \
- *          a      x      --->   a      x
- *                /                    /
- *             succ                   c   <- gap
- *                 \
- *                  c
+ *            node                   successor
+ *           /    \                   /      \
+ *        left    right    --->    left     right
+ *                /                         /
+ *          successor                    child    <- gap
+ *                \
+ *               child
  */
 static struct gap unlink_inner(struct kva_rb_tree *tree, struct kva_rb_node *node)
 {
@@ -254,8 +285,8 @@ static struct gap unlink_inner(struct kva_rb_tree *tree, struct kva_rb_node *nod
     set_parent_and_colour(successor, rb_parent(node), colour_of(node));
 
     if (tree->augment) {
-        /* Two stretches, so that an early stop in the lower one cannot skip the successor: the value
-         * that it inherits still counts the node that leaves. */
+        /* Propagate in two steps: an early stop below the successor must not leave out the successor, whose
+         * copied value still counts the removed node. */
         tree->augment->copy(node, successor);
         if (gap.parent != successor)
             tree->augment->propagate(gap.parent, successor);
@@ -270,7 +301,7 @@ void kva_rb_erase(struct kva_rb_tree *tree, struct kva_rb_node *node)
     struct gap gap = has_both ? unlink_inner(tree, node) : unlink_outer(tree, node);
 
     if (gap.child) {
-        /* By T2 an only child is red, and what it replaces is black: blackening it restores T2. */
+        /* By T2 an only child is red, so the node that it replaces was black: black restores T2. */
         set_parent_and_colour(gap.child, gap.parent, BLACK);
     } else if (gap.colour == BLACK) {
         rebalance_after_erase(tree, gap.parent, gap.side);
@@ -295,18 +326,17 @@ struct kva_rb_node *kva_rb_neighbour(const struct kva_rb_node *node, enum kva_rb
             next = next->child[opposite(side)];
         return next;
     }
-    /* Climb until the step upwards leads in the wanted direction. */
+    /* Climb to the first ancestor that lies on `side`. */
     while ((next = rb_parent(node)) && next->child[side] == node)
         node = next;
     return next;
 }
 
-/** The longest path of a sound tree: twice as many nodes as the binary digits of how many nodes memory
- *  holds. */
+/** The longest path of a sound tree, by the bound on its height: memory holds fewer than 2^64 nodes. */
 enum { LONGEST_PATH = 2 * 64 };
 
-/** The number of black nodes from `node` to the first missing child on its left. The way down has not been
- *  verified: on a damaged tree it may lead in a circle, which is then longer than any path; that is -1. */
+/** The number of black nodes on the leftmost path below `node`, included. The path is not verified yet: if it
+ *  exceeds LONGEST_PATH, which a circle does, the result is -1. */
 static int black_height(const struct kva_rb_node *node)
 {
     int height = 0;
@@ -319,21 +349,21 @@ static int black_height(const struct kva_rb_node *node)
     return height;
 }
 
-/** T1-T3 at one node. Comparing the left spines of both children at every node proves T2 for all paths. */
+/** T1-T3 at one node. T2 holds for all paths if the leftmost paths of both children agree at every node. */
 static const char *check_node(const struct kva_rb_node *node)
 {
     for (int side = KVA_RB_LEFT; side <= KVA_RB_RIGHT; side++) {
         const struct kva_rb_node *child = node->child[side];
         if (child && rb_parent(child) != node)
-            return "T3: a child's parent pointer leads elsewhere";
+            return "T3: a child's parent pointer does not lead to its parent";
         if (is_red(node) && is_red(child))
             return "T1: a red node has a red child";
     }
     if (node->child[KVA_RB_LEFT] && node->child[KVA_RB_LEFT] == node->child[KVA_RB_RIGHT])
-        return "T3: a node is the child of another one twice";
+        return "T3: both children of a node are the same node";
     int left = black_height(node->child[KVA_RB_LEFT]);
     if (left < 0 || left != black_height(node->child[KVA_RB_RIGHT]))
-        return "T2: paths with different numbers of black nodes";
+        return "T2: two paths have different numbers of black nodes";
     return NULL;
 }
 
@@ -348,7 +378,7 @@ const char *kva_rb_check(const struct kva_rb_tree *tree, const struct kva_rb_nod
         return "T3: the root has a parent";
     if (is_red(node))
         return "T1: the root is red";
-    /* A walk in preorder that trusts a child's parent pointer only after check_node has verified it. */
+    /* Walk in preorder; check_node verifies each parent pointer before the walk uses it. */
     while (node) {
         const char *broken = check_node(node);
         *at = node;

@@ -3,36 +3,38 @@
 /**
  * An intrusive, augmented red-black tree.
  *
- * CONCEPTS
- *   A node lies inside the caller's structure. The caller descends the tree itself, comparing what it
- *   likes, and hands the place that it found (parent and side) to kva_rb_insert; the tree knows no keys.
- *   The two sides are 0 (left, lower) and 1 (right, higher): every case of the textbook that comes in a
- *   left and a right form is written once, for a side and its opposite.
+ * STRUCTURE. A node lies inside the caller's structure. The tree has no keys: the caller descends it, and
+ * passes the parent and the side of the new node to kva_rb_insert. The sides are 0 (left, lower) and 1
+ * (right, higher), so each case is written once, for a side and its opposite.
  *
- *   A tree may be AUGMENTED: each node caches a value computed from its own and its children's, such as
- *   the largest range in its subtree. Three callbacks keep it true while the shape changes:
+ * A tree may be AUGMENTED: each node caches a value computed from the node and its children, such as the
+ * largest range in its subtree. Three callbacks keep it true:
  *
- *      propagate(node, stop)   the node's own value or a child's has changed: recompute it, and go on
- *                              upwards, until `stop` (NULL: past the root) or until nothing changes
- *      copy(from, to)          `to` takes the place of `from`: it inherits the cached value
- *      rotate(down, up)        `up` has just changed places with its parent `down` by a rotation:
+ *      propagate(node, stop)   recompute the value of `node`, which or a child of which has changed, and then
+ *                              those of its ancestors, up to but not including `stop` (NULL: all), until one
+ *                              stays
+ *      copy(from, to)          `to` replaces `from` in the tree: copy the cached value
+ *      rotate(down, up)        a rotation has put `up` in the place of its parent `down`:
  *
  *                   down                     up
  *                  /    \                   /  \
- *                up      c      --->       a    down        `up` now covers what `down` covered;
- *               /  \                           /    \       only `down` has to be recomputed
+ *                up      c      --->       a    down        `up` takes the value of `down`;
+ *               /  \                           /    \       `down` is recomputed
  *              a    b                         b      c
  *
- * INVARIANTS (kva_rb_check verifies them; the names appear in what it returns)
- *   T1  the root is black, and a red node has black children
- *   T2  every path from a node down to a missing child passes equally many black nodes
- *   T3  a child's parent pointer leads back to its parent
- *   Together: the height is at most 2 log2(n + 1).
+ * INVARIANTS. kva_rb_check verifies them and names them in its result.
+ *   T1  The root is black, and the children of a red node are black.
+ *   T2  All paths from a node down to a missing child contain the same number of black nodes.
+ *   T3  A child's parent pointer leads to its parent.
+ *   By T1 and T2 the height is at most 2 log2(n + 1).
  *
- * COST   insert: at most 2 rotations; erase: at most 3; both O(log n) recolourings.
+ * COST. Insertion takes at most 2 rotations, removal at most 3, and each O(log n) recolourings.
  *
- * SOURCE Guibas and Sedgewick, "A dichromatic framework for balanced trees", 1978; augmentation as in
- *        Cormen, Leiserson, Rivest and Stein, "Introduction to Algorithms", ch. 14.
+ * SOURCE. Red-black trees: L. Guibas and R. Sedgewick, "A dichromatic framework for balanced trees", 1978.
+ * The cases of rebalancing and augmentation: T. Cormen, C. Leiserson, R. Rivest and C. Stein, "Introduction
+ * to Algorithms", 3rd edition, chapters 13 and 14. The three augment callbacks have the names and the
+ * division of work of Linux's struct rb_augment_callbacks (include/linux/rbtree_augmented.h). As in Linux,
+ * the low bit of the parent pointer is the colour. The code was written afresh.
  */
 #ifndef KVA_BASE_RBTREE_H
 #define KVA_BASE_RBTREE_H
@@ -43,9 +45,8 @@
 
 enum kva_rb_side { KVA_RB_LEFT = 0, KVA_RB_RIGHT = 1 };
 
-/* Of a node, the lowest bit of `parent_and_colour` is the colour (0 red, 1 black), the next one is a MARK of
- * the caller's, the rest is the parent. It is declared in kva.h, for the nodes that lie in the memory of
- * callers. */
+/* In `parent_and_colour` the lowest bit is the colour (0 red, 1 black), the next one a MARK of the
+ * caller's, and the rest the parent. kva.h declares the node, because callers' structures contain nodes. */
 
 struct kva_rb_augment {
     void (*propagate)(struct kva_rb_node *node, struct kva_rb_node *stop);
@@ -59,15 +60,14 @@ struct kva_rb_tree {
 };
 
 enum { KVA_RB_COLOUR = 1, KVA_RB_MARK = 2 };
-_Static_assert(_Alignof(struct kva_rb_node) >= 4, "two bits of a pointer to a node are 0");
+_Static_assert(_Alignof(struct kva_rb_node) >= 4, "the two lowest bits of a pointer to a node are 0");
 
 static inline struct kva_rb_node *rb_parent(const struct kva_rb_node *node)
 {
     return (struct kva_rb_node *)(node->parent_and_colour & ~(uintptr_t)(KVA_RB_COLOUR | KVA_RB_MARK));
 }
 
-/** The mark of a node in a tree. It is off when the node has been inserted; then the tree keeps it as it
- *  is. */
+/** The mark of a node in a tree. Insertion clears it; nothing else in the tree changes it. */
 static inline bool rb_is_marked(const struct kva_rb_node *node)
 {
     return (node->parent_and_colour & KVA_RB_MARK) != 0;
@@ -79,22 +79,22 @@ static inline void rb_set_mark(struct kva_rb_node *node, bool mark)
     node->parent_and_colour |= mark ? KVA_RB_MARK : 0;
 }
 
-/** Link `node` as the `side` child of `parent` (NULL: as the root), where there is none yet, and rebalance.
- *  The node's own cached value must be right for a node without children; its ancestors' are propagated. */
+/** Link `node` as the `side` child of `parent` (NULL: as the root), where there is no child, and
+ *  rebalance. The caller sets the node's cached value to that of a node without children; the ancestors'
+ *  are propagated. */
 void kva_rb_insert(struct kva_rb_tree *tree, struct kva_rb_node *node, struct kva_rb_node *parent,
                    enum kva_rb_side side);
 
-/** Take `node` out and rebalance. Cached values are propagated. */
+/** Remove `node` and rebalance. Cached values are propagated. */
 void kva_rb_erase(struct kva_rb_tree *tree, struct kva_rb_node *node);
 
-/** The outermost node on a side: KVA_RB_LEFT gives the first in order, KVA_RB_RIGHT the last; NULL if
- *  empty. */
+/** The first node in order (KVA_RB_LEFT) or the last (KVA_RB_RIGHT); NULL if the tree is empty. */
 struct kva_rb_node *kva_rb_outermost(const struct kva_rb_tree *tree, enum kva_rb_side side);
 
-/** The neighbour in order: KVA_RB_RIGHT gives the successor, KVA_RB_LEFT the predecessor; NULL at the end. */
+/** The successor (KVA_RB_RIGHT) or the predecessor (KVA_RB_LEFT) in order; NULL at the end. */
 struct kva_rb_node *kva_rb_neighbour(const struct kva_rb_node *node, enum kva_rb_side side);
 
-/** Verify T1-T3. Returns NULL when they hold; else the text of the broken one, and *at = the node. */
+/** Verify T1-T3. Returns NULL if they hold; otherwise the text of the broken one, and *at = the node. */
 const char *kva_rb_check(const struct kva_rb_tree *tree, const struct kva_rb_node **at);
 
 #endif

@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Sequence counts: how a reader without a lock finds out that what it read was being changed. Changes come
- * one at a time, under a lock; the count is odd while one is on.
+ * Sequence locks: a reader without a lock detects that its data changed while it read them. Writers hold a
+ * lock; the count is odd during a change.
  *
  *      writer    count + 1 (odd)   fence   |  changes  |   count + 1 (even)
- *      reader               count   |  reads  |   fence   count again: the same, and even? the reads are good
+ *      reader         read the count   |  reads  |   fence   read the count again
  *
- * The writer's odd count goes before its changes (release fence) and its even one after them (release); the
- * reader's first look goes before its reads (acquire) and its second after them (acquire fence). So a read
- * that saw a part of a change is followed by a look that sees the odd count, or a later one. Counts wrap
- * after 2^31 changes: a reader would have to sleep through exactly a multiple of these.
+ * The reads are valid if both counts are equal and even.
  *
- * ThreadSanitizer has no fences: with it, atomic steps that read and write stand in their place.
+ * PROOF. The writer orders its odd count before its changes (release fence) and its even count after them
+ * (release store). The reader orders its first count before its reads (acquire load) and its second after
+ * them (acquire fence). A read that saw a part of a change is therefore followed by a count that is odd, or
+ * even and later: it differs from the first. The count wraps after 2^31 changes: a reader errs only if
+ * exactly a multiple of that many pass between its two counts.
+ *
+ * ThreadSanitizer does not support fences: in its builds, read-modify-write operations replace them.
  */
 #ifndef KVA_BASE_SEQUENCE_H
 #define KVA_BASE_SEQUENCE_H
@@ -48,14 +51,14 @@ static inline void end_change(_Atomic uint32_t *count)
     atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + 1, memory_order_release);
 }
 
-/** False while a change is on. */
+/** Read the count. False during a change. */
 static inline bool begin_reading(const _Atomic uint32_t *count, uint32_t *seen)
 {
     *seen = atomic_load_explicit(count, memory_order_acquire);
     return (*seen & 1) == 0;
 }
 
-/** Whether nothing that was read since has changed. */
+/** Whether no change has begun since begin_reading returned true with `seen`. */
 static inline bool is_unchanged(const _Atomic uint32_t *count, uint32_t seen)
 {
 #if KVA_TSAN
@@ -66,7 +69,7 @@ static inline bool is_unchanged(const _Atomic uint32_t *count, uint32_t seen)
 #endif
 }
 
-/** Whether no change is under way. With the lock that changes are made under. */
+/** Whether no change is under way. With the writers' lock. */
 static inline bool is_at_rest(const _Atomic uint32_t *count)
 {
     return (atomic_load_explicit(count, memory_order_relaxed) & 1) == 0;

@@ -1,24 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A sparse table: a long row of entries, of which only the parts that are in use have memory.
+ * A sparse table: a long array of entries that has memory only for the parts in use.
  *
  *      directory   | 0 | 3 | 0 | 0 | 1 | 0 | ...        for each part of the table, the number of its PIECE
  *                        |           |
  *                        +-----------|-------+
  *                        v           v       v
- *      pieces      | zero |    1    |    2    |    3    | ...      side by side in memory, 64 KiB each
+ *      pieces      | zero |    1    |    2    |    3    | ...      contiguous in memory, 64 KiB each
  *
- * All parts without a piece share piece 0, which is zero and can only be read. So a reader needs no test: it
- * finds zeroes. Pieces come from the owner of the memory, lowest numbers first. Therefore the memory of all
- * tables together stays in one run, however far apart the entries lie.
+ * All parts without a piece share piece 0, which is zero and read-only, so a reader needs no test. The owner
+ * of the memory hands out pieces, lowest numbers first, so the pieces of all its tables lie close together,
+ * however far apart the entries are.
  *
- * PREPARE, THEN COMMIT. sparse_ensure may be refused, and is called before anything is changed; then entries
- * can be written.
+ * PREPARE, THEN COMMIT. sparse_ensure may fail and precedes any change; afterwards entries can be written.
  *
- * THREADS. Writers hold a lock. A reader may come without it: it sees either piece 0 or a piece that was zero
- * when it was entered. A piece is given back only while there is no reader that could have found it: it is
- * hidden first.
+ * THREADS. Writers hold a lock. Readers may run without it: a reader finds piece 0, or a piece that was zero
+ * when it was entered in the directory. Such a table gives a piece back in two steps, sparse_hide and
+ * sparse_give_ended, between which its owner finds out whether a reader still uses it.
  */
 #ifndef KVA_BASE_SPARSE_H
 #define KVA_BASE_SPARSE_H
@@ -31,13 +30,13 @@
 
 #include "arith.h"
 
-/** Bytes of a piece: what is opened, and charged for, at once. A page is 64 KiB at most on nearly all
- *  machines. For a table of pointers to pages of 4 KiB, a piece stands for 32 MiB of them. */
+/** Bytes of a piece: the unit in which memory is opened and charged. Pages have at most 64 KiB on nearly all
+ *  machines. In a table of pointers to pages of 4 KiB, a piece covers 32 MiB. */
 enum { SPARSE_SHIFT = 16, SPARSE_PIECE = 1 << SPARSE_SHIFT };
 
 struct sparse_part {
     _Atomic uint32_t piece; /* 0: none */
-    uint32_t used;          /* entries in use, if the table's owner counts them (sparse_count) */
+    uint32_t used;          /* entries in use, if the owner counts them; see sparse_hide */
 };
 
 struct sparse {
@@ -48,13 +47,13 @@ struct sparse {
     uint64_t taken; /* pieces */
 };
 
-/** Take a piece that reads as zero: KVA_OK and its number, or why there is none. */
+/** Take a piece that reads as zero. KVA_OK and its number, or the status of the failure. */
 typedef enum kva_status sparse_take(void *context, void *handle, uint32_t *piece);
 
 /** Give a piece back. */
 typedef void sparse_give(void *context, void *handle, uint32_t piece);
 
-/** The parts of a table of so many bytes; the bytes of its directory. */
+/** The number of parts of a table of `bytes`, and the size of its directory. */
 static inline uint64_t sparse_parts(uint64_t bytes)
 {
     return (bytes + (SPARSE_PIECE - 1)) >> SPARSE_SHIFT;
@@ -65,8 +64,8 @@ static inline uint64_t sparse_directory_bytes(uint64_t bytes)
     return sparse_parts(bytes) * sizeof(struct sparse_part);
 }
 
-/** Begin with a directory that is all zero. It is written to all the same: else the first entry would take
- *  two page faults, one to read that it is empty and one to fill it. */
+/** Initialise a table over a directory that is all zero. The write to the directory saves a page fault: a
+ *  first read would map the zero page, and the first entry would fault again. */
 static inline void sparse_init(struct sparse *table, void *pieces, void *directory)
 {
     *table = (struct sparse){.pieces = pieces, .directory = directory, .from = UINT64_MAX};
@@ -78,8 +77,8 @@ static inline bool sparse_has(const struct sparse *table, uint64_t part)
     return atomic_load_explicit(&table->directory[part].piece, memory_order_relaxed) != 0;
 }
 
-/** Where entry number `at` is, counted in entries from piece 0 on, if there are `each` in a piece. The entry
- *  is to be read only, unless there is a piece for it. */
+/** The place of entry `at`, counted in entries from piece 0, with `each` entries in a piece. The entry may be
+ *  written only if its part has a piece. */
 static inline size_t sparse_place(const struct sparse *table, size_t at, size_t each)
 {
     size_t piece = atomic_load_explicit(&table->directory[at / each].piece, memory_order_acquire);
@@ -87,8 +86,8 @@ static inline size_t sparse_place(const struct sparse *table, size_t at, size_t 
     return piece * each + at % each;
 }
 
-/** Have a piece for each part in [from, end). If that is refused, there may be more pieces than before;
- *  nothing else changes. */
+/** Ensure a piece for each part in [from, end). On failure, pieces taken so far remain; nothing else
+ *  changes. */
 static inline enum kva_status sparse_ensure(struct sparse *table, uint64_t from, uint64_t end,
                                             sparse_take *take, void *context, void *handle)
 {
@@ -107,7 +106,7 @@ static inline enum kva_status sparse_ensure(struct sparse *table, uint64_t from,
     return KVA_OK;
 }
 
-/** Count entries of a part that are in use from now on, or no longer. */
+/** Count `more` entries of a part as in use and `fewer` as free. */
 static inline void sparse_count(struct sparse *table, size_t part, uint32_t more, uint32_t fewer)
 {
     table->directory[part].used += more - fewer;
@@ -125,7 +124,7 @@ static inline void sparse_drop(struct sparse *table, uint64_t part, sparse_give 
     give(context, handle, piece);
 }
 
-/** Give back all pieces in which no entry is in use. */
+/** Give back all pieces without an entry in use. The table must have no reader without the lock. */
 static inline void sparse_trim(struct sparse *table, sparse_give *give, void *context, void *handle)
 {
     for (uint64_t part = table->from; part < table->end; part++) {
@@ -134,8 +133,8 @@ static inline void sparse_trim(struct sparse *table, sparse_give *give, void *co
     }
 }
 
-/** Let no reader find the pieces, from part `from` on, in which no entry is in use: the first half of giving
- *  them back. Until sparse_give_ended, such a part's count keeps the number of its piece. */
+/** Hide the pieces, from part `from` on, that have no entry in use, so that no further reader finds them.
+ *  Until sparse_give_ended, `used` of such a part holds the number of its piece. */
 static inline void sparse_hide(struct sparse *table, uint64_t from)
 {
     for (uint64_t i = max_u64(table->from, from); i < table->end; i++) {
@@ -145,7 +144,7 @@ static inline void sparse_hide(struct sparse *table, uint64_t from)
     }
 }
 
-/** Give back what was hidden; or, if somebody may still read it, let it be found as before. */
+/** Give back the hidden pieces; or, if a reader may still use one (`is_read`), enter them again. */
 static inline void sparse_give_ended(struct sparse *table, bool is_read, sparse_give *give, void *context,
                                      void *handle)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Names and texts of the statuses: one row each. */
+/** The names and texts of the statuses. */
 #include <kva/status.h>
 
 static const struct status_words {
@@ -12,8 +12,8 @@ static const struct status_words {
     {KVA_ENOSPC, "KVA_ENOSPC", "no free range satisfies the request"},
     {KVA_ENOMEM, "KVA_ENOMEM", "no memory for the operation"},
     {KVA_EEXIST, "KVA_EEXIST", "the range is not wholly free"},
-    {KVA_ENOENT, "KVA_ENOENT", "there is no such thing"},
-    {KVA_EBUSY, "KVA_EBUSY", "something of it is still in use; nothing has changed"},
+    {KVA_ENOENT, "KVA_ENOENT", "not found"},
+    {KVA_EBUSY, "KVA_EBUSY", "part of it is still in use; nothing has changed"},
     {KVA_ELIMIT, "KVA_ELIMIT", "the process has too many mappings (on Linux, raise vm.max_map_count)"},
     {KVA_EAGAIN, "KVA_EAGAIN", "not everything was tried, or the space has changed; trying again may help"},
     {KVA_ENULL, "KVA_ENULL", "a required pointer is NULL, or the space is not initialised"},
@@ -27,7 +27,7 @@ static const struct status_words {
     {KVA_EUNKNOWN, "KVA_EUNKNOWN", "the address lies outside the space, or is absent"},
     {KVA_EINTERIOR, "KVA_EINTERIOR", "the address lies inside a busy segment, not at its start"},
     {KVA_EDOUBLE, "KVA_EDOUBLE", "the address is free already"},
-    {KVA_EDEFERRED, "KVA_EDEFERRED", "the address was given back already and waits for a flush"},
+    {KVA_EDEFERRED, "KVA_EDEFERRED", "the address is freed already and waits for a flush"},
     {KVA_EREENTRY, "KVA_EREENTRY", "a callback of the space must not make this call"},
     {KVA_ECORRUPT, "KVA_ECORRUPT", "an invariant is broken"},
 };

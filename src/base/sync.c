@@ -19,6 +19,7 @@ void kva_sync_wake(const struct kva_threads *threads, const _Atomic uint32_t *wo
     threads->wake(threads->context, (const uint32_t *)(const void *)word, all);
 }
 
+/** Spin for a short while. True if the lock became free and was taken. */
 static bool comes_free(struct kva_lock *lock)
 {
     for (unsigned look = 0; look < LOCK_LOOKS; look++) {

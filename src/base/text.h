@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Text built up piece by piece in a buffer of fixed size: what does not fit is cut off. No libc, no memory,
- * no state: it may be used in a signal handler.
+ * Text appended to a buffer of fixed size and truncated to it. It needs no libc, no memory and no state, and
+ * may be used in signal handlers.
  */
 #ifndef KVA_BASE_TEXT_H
 #define KVA_BASE_TEXT_H
@@ -12,12 +12,12 @@
 #include "assumptions.h"
 
 struct kva_text {
-    char *at; /* `bytes` of room, one of them for the zero byte */
+    char *at; /* a buffer of `bytes`, one of them for the zero byte */
     size_t bytes;
     size_t length;
 };
 
-/** Begin with an empty text; bytes is at least 1. */
+/** An empty text in a buffer of `bytes`, at least 1. */
 static inline struct kva_text text_of(char *room, size_t bytes)
 {
     struct kva_text text = {room, bytes, 0};
@@ -33,7 +33,7 @@ static inline void text_put(struct kva_text *text, const char *piece)
     text->at[text->length] = '\0';
 }
 
-/** Whether two texts are the same. */
+/** Whether two texts are equal. */
 static inline bool same_text(const char *a, const char *b)
 {
     while (*a && *a == *b) {
@@ -43,7 +43,7 @@ static inline bool same_text(const char *a, const char *b)
     return *a == *b;
 }
 
-/** What comes after `beginning` in a text; NULL when the text begins otherwise. */
+/** The rest of a text after its prefix `beginning`; NULL if it has another prefix. */
 static inline const char *text_after(const char *text, const char *beginning)
 {
     while (*beginning && *text == *beginning) {
@@ -53,7 +53,7 @@ static inline const char *text_after(const char *text, const char *beginning)
     return *beginning ? NULL : text;
 }
 
-/** A number, as 0x and at least `digits` hexadecimal digits; at least one and at most 16. */
+/** Append 0x and at least `digits` hexadecimal digits, 1 to 16. */
 static inline void text_put_hex(struct kva_text *text, uint64_t value, unsigned digits)
 {
     char piece[19] = "0x";
@@ -68,8 +68,8 @@ static inline void text_put_hex(struct kva_text *text, uint64_t value, unsigned 
     text_put(text, piece);
 }
 
-/** *value /= 10; returns the remainder. In four 16-bit steps: a 32-bit host without a library has no 64-bit
- *  division. */
+/** *value /= 10; returns the remainder. Four steps of 16 bits, because 32-bit hosts without a library have no
+ *  64-bit division. */
 static inline unsigned text_divide_by_ten(uint64_t *value)
 {
     uint64_t quotient = 0;
@@ -96,11 +96,11 @@ static inline void text_put_decimal(struct kva_text *text, uint64_t value)
     text_put(text, &piece[at]);
 }
 
-/** The longest line of a report: it has the totals of an instance, ten numbers of at most 20 digits and some
- *  120 characters around them. */
+/** Enough for the longest line of a report, the totals of an instance: ten numbers of at most 20 digits
+ *  and some 120 other characters. */
 enum { TEXT_LINE_BYTES = 512 };
 
-/** What hands out a report, line by line. */
+/** Passes a report to the caller's function line by line. */
 struct kva_line_writer {
     kva_dump_line *line;
     void *context;
@@ -108,13 +108,13 @@ struct kva_line_writer {
     struct kva_text text;
 };
 
-/** Begin the next line, empty. */
+/** Begin an empty line. */
 static inline void line_begin(struct kva_line_writer *writer)
 {
     writer->text = text_of(writer->room, sizeof writer->room);
 }
 
-/** Hand the line out. */
+/** Pass the line on. */
 static inline void line_end(struct kva_line_writer *writer)
 {
     writer->line(writer->context, writer->room, writer->text.length);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The version of the library that is linked. */
+/** The version of the linked library. */
 #include <kva/kva.h>
 
 uint32_t kva_version(void)

@@ -3,8 +3,8 @@
 /**
  * The bt engine in plain C, and the choice among its forms.
  *
- * An address map keeps the engine that made it. kva_engine_bt is the plain form, but for one function: it makes an address map with the
- * best form that this machine has, and that form serves it from then on.
+ * An address map keeps the engine that created it. kva_engine_bt is the plain form with a create function of
+ * its own, which creates address maps in the best form for this machine.
  */
 #define BT_SIMD BT_SCALAR
 #define BT_ENGINE kva_engine_bt_scalar
@@ -19,7 +19,7 @@
 #include <cpuid.h>
 #include <stdatomic.h>
 
-/** Which vector registers the system saves, as XGETBV tells: bits 1-2 for AVX, 5-7 as well for AVX-512. */
+/** The vector registers that the system saves, from XGETBV: bits 1-2 for AVX, and 5-7 for AVX-512. */
 static uint64_t saved_registers(void)
 {
     uint32_t low;
@@ -29,8 +29,9 @@ static uint64_t saved_registers(void)
     return (uint64_t)high << 32 | low;
 }
 
-/** AVX2 needs leaf 7's EBX bits 5 (AVX2), 3 and 8 (BMI 1 and 2); AVX-512 as used here its bits 16 (F), 17 (DQ), 30
- *  (BW) and 31 (VL); both need XSAVE in use (leaf 1, ECX bit 27). Source: Intel SDM, volume 2, CPUID. */
+/** The best form for the processor. AVX2 needs bits 5 (AVX2), 3 and 8 (BMI 1 and 2) of EBX in leaf 7;
+ *  AVX-512 as used here also 16 (F), 17 (DQ), 30 (BW) and 31 (VL); both need XSAVE enabled (leaf 1, ECX
+ *  bit 27). Source: Intel SDM, volume 2, CPUID. */
 static const struct kva_engine *ask_processor(void)
 {
     const uint32_t avx2 = 1u << 5 | 1u << 3 | 1u << 8;
@@ -48,8 +49,8 @@ static const struct kva_engine *ask_processor(void)
     return (b & avx2) == avx2 && (saved & 0x6) == 0x6 ? &kva_engine_bt_avx2 : &kva_engine_bt_scalar;
 }
 
-/** The processor's answer is kept: in a virtual machine each CPUID costs some ten microseconds. Threads that ask at
- *  once all find the same. */
+/** The best form, cached, because in a virtual machine each CPUID costs some ten microseconds. Threads
+ *  that compute it at once store the same value. */
 static const struct kva_engine *machine_form(void)
 {
     static const struct kva_engine *_Atomic known;
@@ -64,7 +65,7 @@ static const struct kva_engine *machine_form(void)
 #elif BT_HAS_NEON
 static const struct kva_engine *machine_form(void)
 {
-    return &kva_engine_bt_neon; /* part of the architecture */
+    return &kva_engine_bt_neon; /* NEON is part of the architecture */
 }
 #else
 static const struct kva_engine *machine_form(void)

@@ -5,7 +5,7 @@
 
 #if BT_HAS_X86
 
-/* From here on, whatever is compiled may use these instructions; bt.c sees to it that they exist. */
+/* The code below may use these instructions. bt.c selects it only where they exist. */
 #if defined(__clang__)
 #pragma clang attribute push(                                                                                \
     __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,bmi,bmi2,lzcnt,popcnt"))),                \

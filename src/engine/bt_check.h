@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The bt engine's checks: everything that a node claims is recomputed, entry by entry, without the kernels. */
+/** The checks of the bt engine. They recompute all cached values from the entries, without the kernels. */
 #ifndef KVA_ENGINE_BT_CHECK_H
 #define KVA_ENGINE_BT_CHECK_H
 
 #include "bt_clear.h"
 
-/** What a walk over the tree has seen so far. */
+/** The state of a walk over the tree. */
 struct bt_walk {
     const struct bt_map *bt;
     struct kva_tally tally;
-    uint64_t next;         /* the first address not yet seen in a segment */
-    bool at_end;           /* it would be last + 1 */
-    enum kva_state before; /* the state of the last one; KVA_BUSY before the first */
-    uint64_t address;      /* where something is wrong */
+    uint64_t next;         /* the start of the next segment */
+    bool at_end;           /* the walk has passed the last address of the space */
+    enum kva_state before; /* the state of the segment before; KVA_BUSY at first */
+    uint64_t address;      /* of the violation */
 };
 
 /** I1, I2, I3 for the next segment of the walk. */
@@ -40,7 +40,7 @@ static const char *walk_segment(struct bt_walk *walk, uint64_t start, uint64_t l
     return NULL;
 }
 
-/** Gap g and entry g of a leaf, and what the gap adds to the maxima. */
+/** Walk gap g and entry g of a leaf; raise the maxima in `summary` by the gap. */
 static const char *walk_entry(struct bt_walk *walk, const struct bt_path *path, unsigned g,
                               struct bt_summary *summary)
 {
@@ -72,16 +72,16 @@ static const char *walk_leaf(struct bt_walk *walk, const struct bt_path *path, s
 
     walk->address = path->low;
     if (leaf->count > most)
-        return "I6: a leaf holds more than it can";
+        return "I6: a leaf has more entries than its form holds";
     if (!is_at_rest(&leaf->version))
-        return "I6: the change of a leaf has not ended";
+        return "I6: an edit of a leaf has not ended";
     if (path->low != walk->bt->common.first &&
         (leaf->count == 0 || entry_start(walk->bt, leaf, 0) != path->low))
-        return "I6: a leaf does not begin where its parent says";
-    if (parked_entries(leaf) >> leaf->count != 0)
-        return "I7: more is marked as deferred than there are entries";
+        return "I6: the first address of a leaf differs from its parent's";
+    if (marked_entries(leaf) >> leaf->count != 0)
+        return "I7: a leaf has a mark after its last entry";
     if ((leaf->deferred[0] & leaf->deferred[1]) != 0)
-        return "I7: an entry is deferred in two colours";
+        return "I7: an entry is deferred in two epochs";
     if ((leaf->deferred[KVA_EPOCH_ABSENT] & (leaf->deferred[0] | leaf->deferred[1])) != 0)
         return "I7: an entry is deferred and absent";
     for (unsigned g = 0; g <= leaf->count && !broken; g++)
@@ -91,7 +91,7 @@ static const char *walk_leaf(struct bt_walk *walk, const struct bt_path *path, s
     return broken;
 }
 
-/** A summary against what a node claims of its child i. */
+/** Compare the cached summary of a node with the one that the walk computed. */
 static const char *compare_summary(struct bt_walk *walk, const struct bt_summary *claimed,
                                    const struct bt_summary *seen, uint64_t address)
 {
@@ -103,7 +103,7 @@ static const char *compare_summary(struct bt_walk *walk, const struct bt_summary
     }
     return memcmp(claimed->deferred, seen->deferred, sizeof claimed->deferred) == 0
                ? NULL
-               : "I7: a deferred segment is not marked above, or a mark is left";
+               : "I7: the marks above a node do not match its deferred segments";
 }
 
 static const char *walk_node(struct bt_walk *walk, void *node, unsigned level, uint64_t low, uint64_t high,
@@ -119,7 +119,7 @@ static const char *walk_child(struct bt_walk *walk, const struct bt_inner *inner
 
     walk->address = inner->low[i];
     if (size != inner->size[i])
-        return "I6: a parent has its child's size wrong";
+        return "I6: the size of a node differs from its parent's";
     broken = walk_node(walk, inner->child[i], level + 1, inner->low[i], high, seen);
     struct child claimed;
     get_child(walk->bt, inner, i, &claimed);
@@ -133,9 +133,9 @@ static const char *walk_inner(struct bt_walk *walk, const struct bt_inner *inner
 
     walk->address = low;
     if (inner->count == 0 || inner->count > BT_CHILDREN || (level == 0 && inner->count < 2))
-        return "I6: an inner node has too few children, or too many";
+        return "I6: an inner node has too few or too many children";
     if (inner->low[0] != low)
-        return "I6: an inner node does not begin where its parent says";
+        return "I6: the first address of an inner node differs from its parent's";
     for (unsigned i = 0; i < inner->count && !broken; i++) {
         struct bt_summary seen = {{0}, {false}};
         bool is_last = i + 1 == inner->count;
@@ -169,7 +169,7 @@ static const char *bt_check(const struct kva_address_map *map, uint64_t *address
     if (!broken)
         broken = compare_summary(&walk, &bt->top, &seen, map->first);
     if (!broken && !is_at_rest(&bt->shape))
-        broken = "I6: the change of a tree has not ended";
+        broken = "I6: a reshape of the tree has not ended";
     if (!broken && !walk.at_end)
         broken = "I1: the segments do not reach the end of the space";
     if (!broken && memcmp(&walk.tally, &map->tally, sizeof walk.tally) != 0) {
@@ -180,7 +180,7 @@ static const char *bt_check(const struct kva_address_map *map, uint64_t *address
     return broken;
 }
 
-/** The leaf that answers for `at`, entry by entry, and what its parent says of it. */
+/** Check the leaf that covers `at`, entry by entry, and the maxima that its parent caches. */
 static const char *bt_check_near(const struct kva_address_map *map, uint64_t at, uint64_t *address)
 {
     const struct bt_map *bt = bt_of_const(map);

@@ -1,32 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The bt engine: free many neighbours at once.
+ * clear of the bt engine: free many neighbours at once.
  *
- * The entries to go are a RUN in each leaf: [i, j) of it. A leaf is written once for all of its run, and then
- * told to its parents as after a single free:
+ * The entries to free are a RUN [i, j) in each leaf. A leaf is rewritten once for its whole run, and its
+ * parents are updated as after a single free:
  *
  *      before   |=A=|.|=B=||=C=|...|=D=|.|      clear [B, D)       run [1, 3)
  *      after    |=A=|..............|=D=|.|
  *
- * COST. One descent and one rewriting for each leaf, some 35 entries: O(k + log n) for k entries, as a leaf
- * holds more entries than a descent has levels. A deferred entry, which stays, ends a run: one descent more.
- * With an index by size, O(k log n): it is told of each entry.
+ * COST. One descent and one rewrite for each leaf of some 35 entries: O(k + log n) for k entries, because a
+ * leaf has more entries than a descent has levels. A deferred entry, which stays, ends a run and costs one
+ * more descent. With an index by size, which each entry changes, O(k log n).
  */
 #ifndef KVA_ENGINE_BT_CLEAR_H
 #define KVA_ENGINE_BT_CLEAR_H
 
 #include "bt_tree.h"
 
-/** Where the run of busy entries ends that begins at i and goes no further than `last`. */
+/** The end of the run of busy entries that starts at i and does not pass the address `last`. */
 static unsigned run_end(const struct bt_map *bt, const struct bt_leaf *leaf, unsigned i, uint64_t last)
 {
-    while (i < leaf->count && !entry_is_parked(leaf, i) && entry_last(bt, leaf, i) <= last)
+    while (i < leaf->count && !entry_is_marked(leaf, i) && entry_last(bt, leaf, i) <= last)
         i++;
     return i;
 }
 
-/** Write the leaf without its entries [i, j). */
+/** Rewrite the leaf without its entries [i, j). */
 static void pack_without(const struct bt_map *bt, struct bt_leaf *leaf, unsigned i, unsigned j)
 {
     struct bt_entries entries;
@@ -37,12 +37,13 @@ static void pack_without(const struct bt_map *bt, struct bt_leaf *leaf, unsigned
     pack(bt, leaf, &entries, 0, entries.count);
 }
 
-/** Count a run out, whose hole will be [hole_start, hole_last]. */
+/** Update the tally and the index by size for the run [i, j), which becomes the hole [hole_start,
+ *  hole_last]. */
 static void count_run_out(struct bt_map *bt, const struct bt_leaf *leaf, unsigned i, unsigned j,
                           uint64_t hole_start, uint64_t hole_last)
 {
     struct kva_tally *tally = &bt->common.tally;
-    uint64_t end = hole_start; /* of what is free before the next entry */
+    uint64_t end = hole_start; /* the start of the gap before entry k */
     uint64_t gaps = 0;
 
     for (unsigned k = i; k < j; k++) {
@@ -59,8 +60,8 @@ static void count_run_out(struct bt_map *bt, const struct bt_leaf *leaf, unsigne
     tally->segments[KVA_FREE] += 1 - gaps;
 }
 
-/** The run begins with the first entry of a leaf, not the first leaf: the leaf begins at the entry after the
- *  run, or ends; the hole joins the last gap of the leaf before. */
+/** Remove a run that starts with the first entry of a leaf that is not the first leaf. The leaf then
+ *  starts at the entry after the run, or is removed; the hole joins the last gap of the leaf before. */
 static void remove_first_run(struct bt_map *bt, struct bt_path *path, unsigned j)
 {
     struct bt_leaf *leaf = path->leaf;
@@ -115,7 +116,7 @@ static void bt_clear(struct kva_address_map *map, uint64_t first, uint64_t last)
         unsigned i = entries_up_to(bt, leaf, at);
         i -= i > 0 && entry_start(bt, leaf, i - 1) == at;
         unsigned j = run_end(bt, leaf, i, last);
-        if (j < leaf->count) /* a deferred entry, or one that reaches beyond */
+        if (j < leaf->count) /* skip entry j, which is deferred or ends after `last` */
             end = entry_last(bt, leaf, j);
         if (j - i == 1)
             remove_used(bt, &path, i, KVA_BUSY);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * One form of the bt engine: the tree and its checks, in a table. The file that includes this one defines which instructions
- * it uses (BT_SIMD), and what it is called (BT_ENGINE, BT_NAME): bt.c for plain C, and bt_avx2.c, bt_avx512.c and bt_neon.c.
+ * One form of the bt engine, as a table. The including file defines its instruction set (BT_SIMD) and its
+ * names (BT_ENGINE, BT_NAME): bt.c for plain C, and bt_avx2.c, bt_avx512.c and bt_neon.c.
  */
 #ifndef KVA_ENGINE_BT_ENGINE_H
 #define KVA_ENGINE_BT_ENGINE_H
 
 #include "bt_check.h"
 
-/** The table of an engine with the given name, whose address maps `make` makes. */
+/** The table of an engine with the given name and create function. */
 #define BT_TABLE(called, make)                                                                               \
     {                                                                                                        \
         .name = called, .create = make, .destroy = bt_destroy, .prepare = bt_prepare, .search = bt_search,   \

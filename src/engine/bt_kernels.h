@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The inner loops of the bt engine, over the arrays of one node: which child, which gap, which is the greatest; and
- * making room for an entry.
+ * The inner loops of the bt engine over the arrays of one node: find a child, find a gap, compute a maximum,
+ * insert and remove an entry.
  *
- * Scalar C11 is the reference. The file that includes this one may ask for another instruction set with BT_SIMD; then
- * the loops take a vector per step (bt_vector.h), and give the same results.
+ * Scalar C11 is the reference. With another BT_SIMD the loops process a vector per step (bt_vector.h), with
+ * the same results.
  *
- * NO TAILS. A vector loop goes over all elements that a node has room for, not over the `count` that it holds: the number
- * of steps is a constant, so nothing is mispredicted, and what the unused elements say is masked out. Hence arrays of
- * entries must be BT_SLOTS long, whole vectors, and those of children BT_CHILDREN.
+ * NO TAILS. A loop over a leaf covers all its places, not only the `count` in use: the number of steps is
+ * constant, so no branch is mispredicted, and the results for unused places are masked out. A loop over an
+ * inner node covers whole vectors or groups of children. Therefore arrays of entries have BT_SLOTS elements,
+ * whole vectors, and arrays of children BT_CHILDREN.
  *
- * ONE GRID. All loads and stores of an array are whole vectors at the same places, and neighbours are shifted in registers. For
- * a load that reaches over two stores which are still on their way to the cache has to wait for both, and allocation and
- * free often meet in one leaf.
+ * ONE GRID. The 32-bit arrays of a leaf are loaded and stored in whole vectors at the same offsets, and
+ * neighbours are shifted in registers. A load that spans two pending stores cannot be store-forwarded and
+ * stalls, and an allocation and a free often follow each other in one leaf.
  */
 #ifndef KVA_ENGINE_BT_KERNELS_H
 #define KVA_ENGINE_BT_KERNELS_H
@@ -27,26 +28,26 @@ BT_HOT uint64_t low_bits(unsigned count)
     return count < 64 ? ((uint64_t)1 << count) - 1 : UINT64_MAX;
 }
 
-/** The first bit at or above `from`; `count` when there is none below that. */
+/** The first set bit in [from, count); `count` if there is none. */
 BT_HOT unsigned first_bit_from(uint64_t bits, unsigned from, unsigned count)
 {
     bits &= low_bits(count) & ~low_bits(from);
     return bits ? lowest_bit(bits) : count;
 }
 
-/** The first bit that is set, or `count` if that comes sooner; count < 64. */
+/** The first set bit below `count`; `count` if there is none. count < 64. */
 BT_HOT unsigned first_bit_or(uint64_t bits, unsigned count)
 {
     return lowest_bit(bits | (uint64_t)1 << count);
 }
 
-/** Bits 0 .. count - 1, but for bit `except` if that is below 64. */
+/** Bits 0 .. count - 1 without bit `except`, if that is below 64. */
 BT_HOT uint64_t low_bits_but(unsigned count, unsigned except)
 {
     return low_bits(count) & ~(except < 64 ? (uint64_t)1 << except : 0);
 }
 
-/** One more than the last bit below `count`; 0 when there is none. */
+/** One more than the last set bit below `count`; 0 if there is none. */
 BT_HOT unsigned past_last_bit(uint64_t bits, unsigned count)
 {
     bits &= low_bits(count);
@@ -55,33 +56,33 @@ BT_HOT unsigned past_last_bit(uint64_t bits, unsigned count)
 
 /* ---------------------------------------------------------------------------------------------- aligned runs
  *
- * Gap i lies between entry i - 1 and entry i: the quanta last[i - 1] + 1 .. start[i] - 1. An aligned range in it begins
- * `pad` quanta behind its start:
+ * Gap i lies between entry i - 1 and entry i: the quanta last[i - 1] + 1 .. start[i] - 1. The first aligned
+ * quantum in it is `pad` quanta after its start:
  *
  *      | entry i - 1 |<- pad ->|<------ run ------->| entry i |
  *                    ^         ^ next multiple of the alignment
  *
- * A multiple of the ADDRESS is meant, so the leaf's base is added first. The sums may wrap at 2^32: an alignment is a
- * power of two of at most 2^32 quanta, so what `mask` keeps of them is right all the same. */
+ * Alignment is that of the ADDRESS, so the leaf's base is added first. The sums may wrap at 2^32, but the
+ * bits that `mask` selects are right, because an alignment is a power of two of at most 2^32 quanta. */
 
-/** What a search or a maximum asks of gaps, in quanta. */
+/** The gaps to search for, or to maximise over; in quanta. */
 struct bt_fit {
     uint32_t mask; /* the alignment, less 1 */
     uint32_t base; /* the leaf's base, modulo 2^32 */
     uint32_t size; /* of the run; size + mask < 2^32 */
 };
 
-/** pad, for a gap behind the quantum `last`. */
-BT_HOT uint32_t pad_behind(uint32_t last, const struct bt_fit *fit)
+/** The pad of a gap after the quantum `last`. */
+BT_HOT uint32_t pad_after(uint32_t last, const struct bt_fit *fit)
 {
     return (0 - (last + 1 + fit->base)) & fit->mask;
 }
 
-/** The run of gap i; 0 when there is none. */
+/** The run of gap i; 0 if there is none. */
 BT_HOT uint32_t run_of_gap(const uint32_t *start, const uint32_t *last, unsigned i, const struct bt_fit *fit)
 {
     uint32_t gap = start[i] - last[i - 1] - 1;
-    uint32_t pad = pad_behind(last[i - 1], fit);
+    uint32_t pad = pad_after(last[i - 1], fit);
 
     return gap > pad ? gap - pad : 0;
 }
@@ -92,12 +93,12 @@ BT_HOT uint32_t run_of_gap(const uint32_t *start, const uint32_t *last, unsigned
 
 enum {
     BT_STEPS = BT_SLOTS / V32_LANES,
-    BT_GROUP = 32, /* children looked at before it is asked whether there are more */
+    BT_GROUP = 32, /* children compared between two tests of the count */
 };
 _Static_assert(BT_SLOTS % V32_LANES == 0, "the arrays of a leaf are whole vectors");
 _Static_assert(BT_CHILDREN % BT_GROUP == 0, "an inner node is whole groups");
 
-/** How many of a leaf's ascending starts are at most `key`. */
+/** The number of a leaf's ascending starts that are at most `key`. */
 BT_HOT unsigned entries_at_most(const uint32_t *start, unsigned count, uint32_t key)
 {
     v32 bound = v32_all(key);
@@ -126,7 +127,7 @@ BT_HOT uint64_t group_below(const uint64_t *values, unsigned at, v64 bound)
     return below << at;
 }
 
-/** How many of a node's ascending keys are at most `key`. */
+/** The number of a node's ascending keys that are at most `key`. */
 BT_HOT unsigned children_at_most(const uint64_t *keys, unsigned count, uint64_t key)
 {
     v64 bound = v64_all(key);
@@ -147,19 +148,19 @@ BT_HOT uint64_t at_least_bits(const uint64_t *values, unsigned count, uint64_t l
     return ~below;
 }
 
-/** The first child in [from, count) whose value is at least `least`; count when there is none. */
+/** The first child in [from, count) whose value is at least `least`; count if there is none. */
 BT_HOT unsigned first_at_least(const uint64_t *values, unsigned from, unsigned count, uint64_t least)
 {
     return first_bit_from(at_least_bits(values, count, least), from, count);
 }
 
-/** One more than the last child below `count` whose value is at least `least`; 0 when there is none. */
+/** One more than the last child below `count` whose value is at least `least`; 0 if there is none. */
 BT_HOT unsigned past_last_at_least(const uint64_t *values, unsigned count, uint64_t least)
 {
     return past_last_bit(at_least_bits(values, count, least), count);
 }
 
-/** The greatest of `count` values, but for that of child `except`; 0 when there is none. */
+/** The greatest of `count` values without that of child `except`; 0 if there is none. */
 BT_HOT uint64_t greatest(const uint64_t *values, unsigned count, unsigned except)
 {
     uint64_t chosen = low_bits_but(count, except);
@@ -170,8 +171,8 @@ BT_HOT uint64_t greatest(const uint64_t *values, unsigned count, unsigned except
     return v64_greatest(best);
 }
 
-/** The gaps [at, at + V32_LANES), plus one quantum each, and their pads; gap 0 is none. *before holds the last quanta
- *  of the vector before, and then of this one. */
+/** The sizes of the gaps [at, at + V32_LANES), plus one quantum each, and their pads. The lane of gap 0 is
+ *  meaningless. *before holds the last quanta of the previous vector, and then of this one. */
 BT_HOT v32 gaps_at(const uint32_t *start, const uint32_t *last, unsigned at, const struct bt_fit *fit,
                    v32 *before, v32 *pads)
 {
@@ -183,7 +184,7 @@ BT_HOT v32 gaps_at(const uint32_t *start, const uint32_t *last, unsigned at, con
     return v32_minus(v32_load(start + at), shifted);
 }
 
-/** Bit i is set if gap i fits, for i >= 1 and below the count of entries; bits from there on mean nothing. */
+/** Bit i: gap i fits, for 1 <= i < the number of entries. Bit 0 is 0; higher bits are meaningless. */
 BT_HOT uint64_t gaps_that_fit(const uint32_t *start, const uint32_t *last, const struct bt_fit *fit)
 {
     v32 size = v32_all(fit->size);
@@ -198,14 +199,14 @@ BT_HOT uint64_t gaps_that_fit(const uint32_t *start, const uint32_t *last, const
     return fits & ~(uint64_t)1;
 }
 
-/** The first gap in [from, count), from >= 1, that fits; count when there is none. */
+/** The first gap in [from, count), from >= 1, that fits; count if there is none. */
 BT_HOT unsigned first_gap(const uint32_t *start, const uint32_t *last, unsigned from, unsigned count,
                           const struct bt_fit *fit)
 {
     return first_bit_or(gaps_that_fit(start, last, fit) & ~low_bits(from), count);
 }
 
-/** The last gap in [1, before) that fits; 0 when there is none. */
+/** The last gap in [1, before) that fits; 0 if there is none. */
 BT_HOT unsigned last_gap(const uint32_t *start, const uint32_t *last, unsigned before,
                          const struct bt_fit *fit)
 {
@@ -213,7 +214,7 @@ BT_HOT unsigned last_gap(const uint32_t *start, const uint32_t *last, unsigned b
     return fits ? highest_bit(fits) : 0;
 }
 
-/** The longest run of the gaps in [1, count), but for that of gap `except`. */
+/** The longest run of the gaps in [1, count) without gap `except`. */
 BT_HOT uint32_t greatest_run(const uint32_t *start, const uint32_t *last, unsigned count, unsigned except,
                              const struct bt_fit *fit)
 {
@@ -230,12 +231,12 @@ BT_HOT uint32_t greatest_run(const uint32_t *start, const uint32_t *last, unsign
     return v32_greatest(best);
 }
 
-/** The longest of the gaps in [1, count), but for gap `except`. */
+/** The size of the largest gap in [1, count) without gap `except`. */
 BT_HOT uint32_t greatest_gap(const uint32_t *start, const uint32_t *last, unsigned count, unsigned except)
 {
     uint64_t chosen = low_bits_but(count, except) & ~(uint64_t)1;
     v32 before = v32_all(0);
-    v32 best = before; /* plus one quantum each, so that 0 is none */
+    v32 best = before; /* sizes plus one quantum; 0: none */
 
     for (unsigned at = 0; at < BT_SLOTS; at += V32_LANES) {
         v32 here = v32_load(last + at);
@@ -247,7 +248,7 @@ BT_HOT uint32_t greatest_gap(const uint32_t *start, const uint32_t *last, unsign
     return most - (most > 0);
 }
 
-/** Put `value` in at index i of a leaf's array that is not full. */
+/** Insert `value` at index i of a leaf's array that is not full. */
 BT_HOT void open_entry(uint32_t *array, unsigned i, uint32_t value)
 {
     v32 before = v32_all(0);
@@ -260,20 +261,20 @@ BT_HOT void open_entry(uint32_t *array, unsigned i, uint32_t value)
     }
 }
 
-/** Take index i out of a leaf's array. */
+/** Remove index i of a leaf's array. */
 BT_HOT void close_entry(uint32_t *array, unsigned i)
 {
     v32 here = v32_load(array);
 
     for (unsigned at = 0; at < BT_SLOTS; at += V32_LANES) {
-        v32 behind = at + V32_LANES < BT_SLOTS ? v32_load(array + at + V32_LANES) : here;
-        v32_store(array + at, v32_from(here, v32_down(here, behind), at, i));
-        here = behind;
+        v32 after = at + V32_LANES < BT_SLOTS ? v32_load(array + at + V32_LANES) : here;
+        v32_store(array + at, v32_from(here, v32_down(here, after), at, i));
+        here = after;
     }
 }
 
-/** The same for the slots of a leaf's owners, which have a byte on either side. The steps go from the end, and from the
- *  beginning, so that none reads what another has written. */
+/** The same for the slots of a leaf's owners, which have a readable byte on either side. Insertion steps
+ *  from the end and removal from the beginning, so that no step reads what another has written. */
 BT_HOT void open_slot(uint8_t *slot, unsigned i, uint8_t value)
 {
     for (unsigned at = BT_SLOTS; at > 0;) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** One leaf of the bt engine: its entries in either form, the gaps between them, and moving them about. */
+/** One leaf of the bt engine: its entries in either form, the gaps between them, insertion, removal,
+ *  rewriting. */
 #ifndef KVA_ENGINE_BT_LEAF_H
 #define KVA_ENGINE_BT_LEAF_H
 
@@ -22,7 +23,7 @@ BT_HOT uint64_t entry_last(const struct bt_map *bt, const struct bt_leaf *leaf, 
                : leaf->base + ((uint64_t)leaf->compact.last[i] << bt->shift) + (bt->common.quantum - 1);
 }
 
-/** What follows the leaf if the space keeps owners. */
+/** The owners, which follow the leaf if the space keeps them. */
 BT_HOT struct bt_owners *owners_of(const struct bt_leaf *leaf)
 {
     return (struct bt_owners *)(leaf + 1);
@@ -33,15 +34,15 @@ BT_HOT void *entry_owner(const struct bt_map *bt, const struct bt_leaf *leaf, un
     return bt->common.owners ? owners_of(leaf)->owner[owners_of(leaf)->slot[i]] : NULL;
 }
 
-/** Which entries are parked in any epoch. */
-BT_HOT uint64_t parked_entries(const struct bt_leaf *leaf)
+/** Bit i: entry i is MARKED, that is, deferred or absent. */
+BT_HOT uint64_t marked_entries(const struct bt_leaf *leaf)
 {
     return leaf->deferred[0] | leaf->deferred[1] | leaf->deferred[KVA_EPOCH_ABSENT];
 }
 
-BT_HOT bool entry_is_parked(const struct bt_leaf *leaf, unsigned i)
+BT_HOT bool entry_is_marked(const struct bt_leaf *leaf, unsigned i)
 {
-    return parked_entries(leaf) >> i & 1;
+    return marked_entries(leaf) >> i & 1;
 }
 
 BT_HOT bool entry_is_absent(const struct bt_leaf *leaf, unsigned i)
@@ -51,12 +52,12 @@ BT_HOT bool entry_is_absent(const struct bt_leaf *leaf, unsigned i)
 
 BT_HOT enum kva_state entry_state(const struct bt_leaf *leaf, unsigned i)
 {
-    if (!entry_is_parked(leaf, i))
+    if (!entry_is_marked(leaf, i))
         return KVA_BUSY;
     return entry_is_absent(leaf, i) ? KVA_ABSENT : KVA_DEFERRED;
 }
 
-/** Bit c: entry i is parked in epoch c. */
+/** Bit c: entry i belongs to epoch c. */
 static inline uint8_t entry_marks(const struct bt_leaf *leaf, unsigned i)
 {
     unsigned marks = 0;
@@ -66,7 +67,7 @@ static inline uint8_t entry_marks(const struct bt_leaf *leaf, unsigned i)
     return (uint8_t)marks;
 }
 
-/** How many entries start at `address` or below. */
+/** The number of entries that start at `address` or below. */
 BT_HOT unsigned entries_up_to(const struct bt_map *bt, const struct bt_leaf *leaf, uint64_t address)
 {
     if (leaf->is_wide) {
@@ -81,7 +82,7 @@ BT_HOT unsigned entries_up_to(const struct bt_map *bt, const struct bt_leaf *lea
     return entries_at_most(leaf->compact.start, leaf->count, (uint32_t)offset);
 }
 
-/** Whether the compact form with this base can say [start, last]. */
+/** Whether the compact form with this base can represent [start, last]. */
 BT_HOT bool is_near(const struct bt_map *bt, uint64_t base, uint64_t start, uint64_t last)
 {
     return start >= base && (last - base) >> bt->shift <= UINT32_MAX;
@@ -92,7 +93,7 @@ BT_HOT uint32_t offset_of(const struct bt_map *bt, uint64_t base, uint64_t addre
     return (uint32_t)((address - base) >> bt->shift);
 }
 
-/** Whether a leaf can take one more entry as it stands. */
+/** Whether a leaf has room for the entry [start, last] without a change of form or base. */
 BT_HOT bool has_room(const struct bt_map *bt, const struct bt_leaf *leaf, uint64_t start, uint64_t last)
 {
     if (leaf->is_wide)
@@ -100,7 +101,7 @@ BT_HOT bool has_room(const struct bt_map *bt, const struct bt_leaf *leaf, uint64
     return leaf->count < BT_ENTRIES && is_near(bt, leaf->base, start, last);
 }
 
-/** Whether an entry can end at `last` without a change of form. */
+/** Whether an entry can end at `last` without a change of form or base. */
 BT_HOT bool can_end_at(const struct bt_map *bt, const struct bt_leaf *leaf, uint64_t last)
 {
     return leaf->is_wide || is_near(bt, leaf->base, leaf->base, last);
@@ -122,7 +123,7 @@ BT_HOT void set_entry_last(const struct bt_map *bt, struct bt_leaf *leaf, unsign
         leaf->compact.last[i] = offset_of(bt, leaf->base, last);
 }
 
-/** One vector's worth of bytes, through a register: it may overlap where it goes. */
+/** Move 32 bytes through a register; source and destination may overlap. */
 BT_HOT void move_block(char *to, const char *from)
 {
     char block[32];
@@ -131,8 +132,8 @@ BT_HOT void move_block(char *to, const char *from)
     memcpy(to, block, sizeof block);
 }
 
-/** Move `count` elements of `size` bytes (4 or 8) up by one. What moves is a few lines, of which no two are
- *  alike: a call of memmove would spend more on finding out how many than on moving them. */
+/** Move `count` elements of `size` bytes up by one. They are a few lines at most: memmove would spend more
+ *  time on selecting a method than on moving them. */
 BT_HOT void move_up(char *array, size_t count, size_t size)
 {
     size_t bytes = count * size;
@@ -143,7 +144,7 @@ BT_HOT void move_up(char *array, size_t count, size_t size)
         memcpy(array + bytes, array + bytes - size, size);
 }
 
-/** Move `count` elements of `size` bytes (4 or 8) from array[1] on down by one. */
+/** Move `count` elements of `size` bytes, from array[1] on, down by one. */
 BT_HOT void move_down(char *array, size_t count, size_t size)
 {
     size_t bytes = count * size;
@@ -155,11 +156,11 @@ BT_HOT void move_down(char *array, size_t count, size_t size)
         memcpy(array + done, array + done + size, size);
 }
 
-/** Open, or close, the place at index i of an array of `count` elements. */
+/** Open or close the place at index i of an array of `count` elements. */
 #define OPEN_PLACE(array, i, count) move_up((char *)&(array)[i], (count) - (i), sizeof *(array))
 #define CLOSE_PLACE(array, i, count) move_down((char *)&(array)[i], (count) - (i)-1, sizeof *(array))
 
-/** `bits` with a 0 put in at place i, or with place i taken out. */
+/** `bits` with a 0 inserted at bit i, or with bit i removed. */
 BT_HOT uint64_t open_bit(uint64_t bits, unsigned i)
 {
     uint64_t below = ((uint64_t)1 << i) - 1;
@@ -172,8 +173,8 @@ BT_HOT uint64_t close_bit(uint64_t bits, unsigned i)
     return (bits & below) | ((bits >> 1) & ~below);
 }
 
-/** Owners stay where they are once written; what moves when an entry comes or goes is a byte for each entry
- *  above it. So either touches two lines or three of the leaf's second half, not all eight. */
+/** An owner stays where it was written. When an entry is inserted or removed, one byte moves for each
+ *  entry above it, so the change touches two or three lines of the leaf's second half, not all of them. */
 BT_HOT void insert_owner(struct bt_owners *owners, unsigned i, void *owner)
 {
     unsigned slot = lowest_bit(owners->unused);
@@ -189,7 +190,7 @@ BT_HOT void remove_owner(struct bt_owners *owners, unsigned i)
     close_slot(owners->slot, i);
 }
 
-/** Most leaves have no marks to shift. */
+/** Shift the marks. Out of line, because most leaves have none. */
 BT_RARE void open_marks(struct bt_leaf *leaf, unsigned i)
 {
     for (unsigned epoch = 0; epoch < KVA_EPOCHS_ALL; epoch++)
@@ -202,7 +203,7 @@ BT_RARE void close_marks(struct bt_leaf *leaf, unsigned i)
         leaf->deferred[epoch] = close_bit(leaf->deferred[epoch], i);
 }
 
-/** Put a busy entry in at index i of a leaf that has room for it. */
+/** Insert a busy entry at index i of a leaf that has room for it. */
 BT_HOT void insert_entry(const struct bt_map *bt, struct bt_leaf *leaf, unsigned i, uint64_t start,
                          uint64_t last, void *owner)
 {
@@ -217,7 +218,7 @@ BT_HOT void insert_entry(const struct bt_map *bt, struct bt_leaf *leaf, unsigned
     }
     if (bt->common.owners)
         insert_owner(owners_of(leaf), i, owner);
-    if (parked_entries(leaf) != 0)
+    if (marked_entries(leaf) != 0)
         open_marks(leaf, i);
     leaf->count++;
 }
@@ -233,20 +234,20 @@ BT_HOT void remove_entry(const struct bt_map *bt, struct bt_leaf *leaf, unsigned
     }
     if (bt->common.owners)
         remove_owner(owners_of(leaf), i);
-    if (parked_entries(leaf) != 0)
+    if (marked_entries(leaf) != 0)
         close_marks(leaf, i);
     leaf->count--;
 }
 
 /* ---------------------------------------------------------------------------------------------- gaps */
 
-/** Of all gaps before a leaf's first entry, only the first leaf's may have bytes. */
+/** Whether a path leads to the first leaf, the only one whose gap 0 may have bytes. */
 BT_HOT bool is_first_leaf(const struct bt_map *bt, const struct bt_path *path)
 {
     return path->low == bt->common.first;
 }
 
-/** Gap g of the leaf that a path leads to: false when it has 0 bytes. */
+/** Gap g of the leaf at the end of a path; false if it has 0 bytes. */
 BT_HOT bool gap_at(const struct bt_map *bt, const struct bt_path *path, unsigned g, uint64_t *start,
                    uint64_t *last)
 {
@@ -269,7 +270,7 @@ BT_HOT bool gap_at(const struct bt_map *bt, const struct bt_path *path, unsigned
     return true;
 }
 
-/** The bytes of [start, last] from the first aligned address on, saturated; 0 when there is none. */
+/** The bytes of [start, last] from the first aligned address on, saturated; 0 if there is none. */
 BT_HOT uint64_t aligned_run(uint64_t start, uint64_t last, uint64_t align)
 {
     uint64_t from;
@@ -279,7 +280,7 @@ BT_HOT uint64_t aligned_run(uint64_t start, uint64_t last, uint64_t align)
     return size_saturated(from, last);
 }
 
-/** The same at an alignment class: the first is the quantum, where every hole begins. */
+/** The same for an alignment class. Class 0 is the quantum, to which every hole is aligned. */
 BT_HOT uint64_t run_of(const struct bt_map *bt, unsigned align_class, uint64_t start, uint64_t last)
 {
     if (align_class > 0)
@@ -287,8 +288,8 @@ BT_HOT uint64_t run_of(const struct bt_map *bt, unsigned align_class, uint64_t s
     return size_saturated(start, last);
 }
 
-/** What to ask of the inner gaps of a compact leaf, all at once: runs of `size` bytes, or of any size (0), at
- *  `align`. False when the numbers do not fit 32 bits: then the gaps are looked at one by one. */
+/** The query of the kernels for runs of `size` bytes (0: of any size) at `align` in the inner gaps of a
+ *  leaf. False if the leaf is wide or the numbers exceed 32 bits: then the gaps must be tested one by one. */
 BT_HOT bool fit_of(const struct bt_map *bt, const struct bt_leaf *leaf, uint64_t size, uint64_t align,
                    struct bt_fit *fit)
 {
@@ -301,10 +302,10 @@ BT_HOT bool fit_of(const struct bt_map *bt, const struct bt_leaf *leaf, uint64_t
     return !leaf->is_wide && mask <= UINT32_MAX && quanta <= UINT32_MAX - mask;
 }
 
-/** No gap, where a gap to be left out is asked for. */
+/** As a gap to leave out: none. */
 enum { BT_NO_GAP = BT_ENTRIES + 1 };
 
-/** The run of a class in gap g; 0 if it has none, or is gap `except`. */
+/** The run of a class in gap g; 0 if there is none, or if g == except. */
 BT_HOT uint64_t run_of_gap_but(const struct bt_map *bt, const struct bt_path *path, unsigned align_class,
                                unsigned g, unsigned except)
 {
@@ -314,7 +315,7 @@ BT_HOT uint64_t run_of_gap_but(const struct bt_map *bt, const struct bt_path *pa
     return g != except && gap_at(bt, path, g, &start, &last) ? run_of(bt, align_class, start, last) : 0;
 }
 
-/** The longest run of a class in a leaf, but for gap `except`. */
+/** The longest run of a class in a leaf without gap `except`. */
 BT_HOT uint64_t leaf_largest(const struct bt_map *bt, const struct bt_path *path, unsigned align_class,
                              unsigned except)
 {
@@ -349,8 +350,8 @@ static inline void summarise_leaf(const struct bt_map *bt, const struct bt_path 
         summary->deferred[epoch] = ((const struct bt_leaf *)path->leaf)->deferred[epoch] != 0;
 }
 
-/** The first gap from index `from` on, in the direction of the demand's policy, that fits it. The kernels
- *  know nothing of windows: of what they find, the gaps at the window's edges may still be too short. */
+/** The first gap from index `from` on, in the direction of the policy, that fits the demand. The kernels
+ *  ignore the window, so kva_fit_in_hole tests each gap that they find. */
 BT_HOT bool fit_in_leaf(const struct bt_map *bt, const struct kva_demand *demand, unsigned from,
                         struct bt_cursor *cursor, uint64_t *start)
 {
@@ -376,16 +377,16 @@ BT_HOT bool fit_in_leaf(const struct bt_map *bt, const struct kva_demand *demand
 
 /* ------------------------------------------------------------------------------ taking a leaf apart */
 
-/** The entries of a leaf, or of two and a new one, in full. */
+/** The entries of a leaf, or of two leaves and a new one, unpacked. */
 struct bt_entries {
     unsigned count;
     uint64_t start[2 * BT_ENTRIES + 1];
     uint64_t last[2 * BT_ENTRIES + 1];
     void *owner[2 * BT_ENTRIES + 1];
-    uint8_t marks[2 * BT_ENTRIES + 1]; /* bit c: parked in epoch c */
+    uint8_t marks[2 * BT_ENTRIES + 1]; /* bit c: belongs to epoch c */
 };
 
-/** Add a leaf's entries to what is there. */
+/** Append the entries of a leaf. */
 static inline void unpack(const struct bt_map *bt, const struct bt_leaf *leaf, struct bt_entries *entries)
 {
     for (unsigned i = 0; i < leaf->count; i++) {
@@ -397,7 +398,7 @@ static inline void unpack(const struct bt_map *bt, const struct bt_leaf *leaf, s
     }
 }
 
-/** Add others to what is there. */
+/** Append other entries. */
 static inline void append(struct bt_entries *entries, const struct bt_entries *others)
 {
     memcpy(&entries->start[entries->count], others->start, others->count * sizeof others->start[0]);
@@ -407,7 +408,7 @@ static inline void append(struct bt_entries *entries, const struct bt_entries *o
     entries->count += others->count;
 }
 
-/** Take entries [i, j) out. */
+/** Remove entries [i, j). */
 static inline void remove_unpacked(struct bt_entries *entries, unsigned i, unsigned j)
 {
     size_t rest = entries->count - j;
@@ -419,7 +420,7 @@ static inline void remove_unpacked(struct bt_entries *entries, unsigned i, unsig
     entries->count -= j - i;
 }
 
-/** Put a busy entry in at index i. */
+/** Insert a busy entry at index i. */
 static inline void insert_unpacked(struct bt_entries *entries, unsigned i, uint64_t start, uint64_t last,
                                    void *owner)
 {
@@ -435,6 +436,7 @@ static inline void insert_unpacked(struct bt_entries *entries, unsigned i, uint6
     entries->marks[i] = 0;
 }
 
+/** Whether the entries [from, to) fit the compact form by their distance. */
 static inline bool is_compact(const struct bt_map *bt, const struct bt_entries *entries, unsigned from,
                               unsigned to)
 {
@@ -449,8 +451,8 @@ static inline bool fits_leaf(const struct bt_map *bt, const struct bt_entries *e
     return to - from <= most;
 }
 
-/** The base of a compact leaf: what the 32 bits leave over is divided between both sides, so that entries can
- *  be added below the first as well as above the last. */
+/** The base of a compact leaf. The unused part of the 32-bit range is divided between both sides, so that
+ *  entries can be added below the first and above the last. */
 static inline uint64_t compact_base(const struct bt_map *bt, uint64_t start, uint64_t last)
 {
     uint64_t spare = (UINT32_MAX - ((last - start) >> bt->shift)) / 2;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The bt engine with NEON, which every 64-bit ARM has; see bt_tree.h. */
+/** The bt engine with NEON, which every 64-bit ARM processor has; see bt_tree.h. */
 #include "bt_simd.h"
 
 #if BT_HAS_NEON

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Which forms of the bt engine this build holds. Vector instructions are for hosted builds: a kernel may not save
- * the vector registers, so freestanding builds are plain C. So is a build with KVA_FREESTANDING, whatever the
- * compiler was told.
+ * The forms of the bt engine in this build. Only hosted builds use vector instructions: a kernel may not save
+ * the vector registers. Builds with KVA_FREESTANDING are plain C with any compiler flags.
  */
 #ifndef KVA_ENGINE_BT_SIMD_H
 #define KVA_ENGINE_BT_SIMD_H
@@ -33,8 +32,8 @@
 #define BT_HAS_NEON 0
 #endif
 
-/** What every operation runs through is inlined into it, so that it saves its registers once; what few run through stays
- *  out of its way. Compilers would decide by size alone. */
+/** BT_HOT: on the path of every operation, and inlined, so that an operation saves its registers once.
+ *  BT_RARE: out of line. Without these attributes compilers decide by size. */
 #if defined(__GNUC__)
 #define BT_HOT static inline __attribute__((always_inline))
 #define BT_RARE static __attribute__((noinline))

@@ -1,52 +1,52 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The bt engine: one cache-conscious B+tree for the whole space.
+ * The bt engine: a B+tree whose nodes and inner loops are laid out for cache lines and vectors.
  *
- * This is the whole engine but for its checks (bt_check.h) and its name (bt_engine.h). It is compiled once
- * for each instruction set. So the inner loops are inlined, and nothing is decided at run time but once, in
- * bt.c.
+ * This file holds the operations; clear is in bt_clear.h, the checks are in bt_check.h, the table is in
+ * bt_engine.h. All of it is compiled once for each instruction set, so that the inner loops are inlined; bt.c
+ * selects the form at run time, once.
  *
- * STRUCTURE. The leaves hold the ranges in use, in order; a hole is what lies between two of them. Inner
- * nodes know, per child, where it begins, how many entries it has, the largest hole below it, and one more
- * maximum per alignment class: the longest run of bytes from an aligned address on. See bt.h for the layout.
+ * STRUCTURE. Leaves hold the ranges in use, in order; a hole is the gap between two entries. An inner node
+ * caches for each child its first address, its size, its largest hole, and for each alignment class the
+ * longest run of bytes that starts at an aligned address. bt.h draws the layout.
  *
- * ONE DESCENT. A search goes down by size (at each node to the first child whose maximum suffices), a free by
- * address; either keeps its path. The change is then made in the one leaf, and the maxima are repaired from
- * there upwards, until one turns out to be right already.
- *
- * WHY FREE NEEDS NO MEMORY. It only takes an entry out, and merges nodes. Taking needs at most one new node
- * per level, which is at hand before anything changes.
- *
- * A HOLE BELONGS to the leaf of the entry before it. Hence an allocation never moves a leaf's bounds, and a
- * free does so only if it takes a leaf's first entry away: then the leaf begins at the next entry, and the
- * hole joins the last gap of the leaf before.
+ * A hole belongs to the leaf of the entry before it. So an allocation moves no leaf's bounds unless the leaf
+ * must be rewritten, and a free moves them only if it removes a leaf's first entry: then the leaf starts at
+ * the next entry, and the hole joins the last gap of the leaf before.
  *
  *      before    |=A=|..hole..|   |=B=|..h2..|=C=|....|         free(B)
  *                low 0            low 1
  *      after     |=A=|..hole + B + h2........|   |=C=|....|
  *                low 0                           low 1
  *
- * FULL LEAVES. A leaf that overflows first tries to level out with a neighbour under the same parent; only
- * when neither has room is it split. A leaf that shrinks is merged as soon as it and a neighbour fit into one
- * with a little room to spare. So leaves stay three quarters full: 14 bytes a range, or 29 with owners,
- * everything included.
+ * OPERATIONS. A search descends by size, at each node to the first child whose maximum suffices; a free
+ * descends by address. Both keep the path. The change is made in one leaf, and the maxima are updated from
+ * there upwards until one stays.
  *
- * CACHE MISSES per operation, once the inner nodes are warm (a million ranges have some 700 of them, 1.2 MB):
- * a free reads one leaf, whose 7 lines (8 with owners) are fetched at once as soon as its address is known,
- * and one line of owners; an allocation reads another, which lowest fit mostly keeps warm. An inner node is
- * read by up to 8 lines of starts, or 8 of maxima. The red-black design waits for some ten lines one after
- * the other, three times over.
+ * FILL. A leaf that overflows first shares its entries with a neighbour under the same parent; it is split
+ * only if neither has room. A leaf that shrinks is merged as soon as it and a neighbour fit into one with a
+ * little room to spare. So leaves stay three quarters full: 14 bytes a range, or 29 with owners, everything
+ * included.
  *
- * WHAT LIMITS IT. Where everything is in the cache, below some thousand ranges: what a processor cannot
- * predict (was this hole its leaf's largest? is the freed one now?), then some 550 instructions an operation.
- * Among 100,000 ranges and more: the wait for the leaf, and for the 16 lines of each inner node on the way
- * that the second-level cache has to bring.
+ * MEMORY. A free removes an entry and merges nodes, so it needs no memory. An allocation needs at most one
+ * new node per level and a new root, which it obtains before it changes anything.
  *
- * LOOKUPS need no lock, if they can be told that they have to be done anew: bt_version.h.
+ * COST. With warm inner nodes (a million ranges have some 700, 1.2 MB), a free reads one leaf, whose 7 lines
+ * (8 with owners) are fetched together, and one line of owners. An allocation reads another leaf, which
+ * lowest fit mostly keeps warm. Of an inner node an operation reads up to 8 lines of starts
+ * or of maxima, and two or three more (header, child, sz). The red-black design waits for some ten lines one
+ * after another, three times.
  *
- * NOT DONE, on purpose: no links between leaves (the path leads to the neighbour), no hint where the last
- * search ended, no lock.
+ * Below some thousand ranges, which fit the cache, unpredictable branches limit the speed (was this hole the
+ * largest of its leaf? is the freed one now?), and then the instructions: some 600 an operation at a thousand
+ * ranges, with AVX-512 (docs/theory/bt.md). From 100,000 ranges on, the waits for the leaf and for the lines
+ * of each inner node from the second-level cache limit it.
+ *
+ * Lookups need no lock: bt_version.h.
+ *
+ * NOT DONE: no links between leaves (the path leads to the neighbour), no hint from the previous search, no
+ * lock.
  */
 #ifndef KVA_ENGINE_BT_TREE_H
 #define KVA_ENGINE_BT_TREE_H
@@ -65,7 +65,7 @@ BT_HOT const struct bt_map *bt_of_const(const struct kva_address_map *map)
 
 /* --------------------------------------------------------------------------------------------- descents */
 
-/** Fetch all lines of a leaf at once, so that the misses overlap: all but the owners themselves. */
+/** Fetch all lines of a leaf but the owners themselves, so that the misses overlap. */
 BT_HOT void prefetch_leaf(const struct bt_map *bt, const void *leaf)
 {
     size_t bytes = sizeof(struct bt_leaf) + (bt->common.owners ? offsetof(struct bt_owners, owner) : 0);
@@ -74,7 +74,7 @@ BT_HOT void prefetch_leaf(const struct bt_map *bt, const void *leaf)
         __builtin_prefetch((const char *)leaf + offset);
 }
 
-/** What the leaf at the end of a path answers for, from the steps that lead there. */
+/** Set the bounds of the leaf at the end of a path, from its steps. */
 BT_HOT void set_bounds(const struct bt_map *bt, struct bt_path *path)
 {
     path->low = bt->common.first;
@@ -93,7 +93,7 @@ BT_HOT void set_bounds(const struct bt_map *bt, struct bt_path *path)
     }
 }
 
-/** The path to the leaf that answers for `address`. */
+/** Descend to the leaf that covers `address`. */
 BT_HOT void descend_to(const struct bt_map *bt, uint64_t address, struct bt_path *path)
 {
     void *node = bt->root;
@@ -109,8 +109,8 @@ BT_HOT void descend_to(const struct bt_map *bt, uint64_t address, struct bt_path
     set_bounds(bt, path);
 }
 
-/** From `node` on `level` down to the outermost leaf, on the policy's side, whose largest run of a class is
- *  at least `size`; there is one. */
+/** Descend from `node` on `level` to the outermost leaf, on the policy's side, whose largest run of a
+ *  class suffices. There is one. */
 BT_HOT void descend_by_size(const struct bt_map *bt, void *node, unsigned level, unsigned align_class,
                             const struct kva_demand *demand, struct bt_path *path)
 {
@@ -140,7 +140,7 @@ BT_RARE bool next_by_size(const struct bt_map *bt, unsigned align_class, const s
         if (demand->policy == KVA_LOWEST)
             index = first_at_least(largest, index + 1, count, demand->size);
         else
-            index = past_last_at_least(largest, index, demand->size) - 1; /* none: wraps beyond count */
+            index = past_last_at_least(largest, index, demand->size) - 1; /* none: wraps past count */
         if (index < count) {
             path->step[level].index = index;
             descend_by_size(bt, inner->child[index], level + 1, align_class, demand, path);
@@ -152,7 +152,7 @@ BT_RARE bool next_by_size(const struct bt_map *bt, unsigned align_class, const s
 
 /* ----------------------------------------------------------------------------------------------- search */
 
-/** The coarsest class that every answer to an alignment must satisfy. */
+/** The coarsest class to which every start at this alignment is aligned. */
 BT_HOT unsigned class_of(const struct bt_map *bt, uint64_t align)
 {
     unsigned align_class = bt->classes - 1;
@@ -162,13 +162,13 @@ BT_HOT unsigned class_of(const struct bt_map *bt, uint64_t align)
     return align_class;
 }
 
-/** The gap of a leaf at which to begin, on the side of a policy. */
+/** The first gap of a leaf in the direction of the policy. */
 BT_HOT unsigned outermost_gap(const struct bt_map *bt, const struct bt_path *path, bool lowest)
 {
     return lowest ? !is_first_leaf(bt, path) : ((const struct bt_leaf *)path->leaf)->count;
 }
 
-/** The leaf where a search begins, and the gap in it. */
+/** The leaf and the gap where a search starts; false if the space has no run that suffices. */
 BT_HOT bool first_place(const struct bt_map *bt, unsigned align_class, const struct kva_demand *demand,
                         struct bt_path *path, unsigned *gap)
 {
@@ -188,6 +188,7 @@ BT_HOT bool first_place(const struct bt_map *bt, unsigned align_class, const str
     return true;
 }
 
+/** Whether the window leaves too little of a leaf, and therefore of every later one. */
 BT_HOT bool is_beyond(const struct bt_path *path, const struct kva_demand *demand)
 {
     uint64_t extent = demand->size - 1;
@@ -232,9 +233,9 @@ static enum kva_status bt_locate(struct kva_address_map *map, uint64_t start, ui
     return KVA_OK;
 }
 
-/* ------------------------------------------------------------------------------------ what parents know */
+/* --------------------------------------------------------------------------------------- cached maxima */
 
-/** What is known, above it, of the node that a path passes on `level`. */
+/** The maximum that is cached, above it, of the path's node on `level`. */
 BT_HOT uint64_t known_largest(const struct bt_map *bt, const struct bt_path *path, unsigned level,
                               unsigned align_class)
 {
@@ -244,8 +245,8 @@ BT_HOT uint64_t known_largest(const struct bt_map *bt, const struct bt_path *pat
     return ((const struct bt_inner *)step->node)->largest[align_class][step->index];
 }
 
-/** The node on `level` has another largest run of a class: tell its parents; stop where nothing changes. Only
- *  if it was the greatest among its siblings, and shrank, does anyone have to look at the others. */
+/** The largest run of a class in the node on `level` is now `now`: update its ancestors until one stays.
+ *  The siblings are read only if the node had the greatest run among them and its run has shrunk. */
 BT_HOT void climb_largest(struct bt_map *bt, const struct bt_path *path, unsigned level, unsigned align_class,
                           uint64_t now)
 {
@@ -260,8 +261,8 @@ BT_HOT void climb_largest(struct bt_map *bt, const struct bt_path *path, unsigne
             return;
         bool was_greatest = now < most && before == most;
         uint64_t other = was_greatest ? greatest(largest, (unsigned)inner->count, index) : 0;
-        largest[index] =
-            now; /* after the look: a vector that is read over what was just written has to wait for it */
+        /* Written after `greatest` has read the array: a vector load over a pending store stalls. */
+        largest[index] = now;
         if (now < most && !was_greatest)
             return;
         now = max_u64(now, other);
@@ -269,7 +270,7 @@ BT_HOT void climb_largest(struct bt_map *bt, const struct bt_path *path, unsigne
     bt->top.largest[align_class] = now;
 }
 
-/** The same for the mark that something below is deferred in an epoch. */
+/** The same for the mark that an entry below belongs to an epoch. */
 BT_RARE void climb_deferred(struct bt_map *bt, const struct bt_path *path, unsigned level, unsigned epoch,
                             bool deferred)
 {
@@ -293,7 +294,7 @@ static void climb(struct bt_map *bt, const struct bt_path *path, unsigned level,
         climb_deferred(bt, path, level, epoch, now->deferred[epoch]);
 }
 
-/** What is left of a hole when a part of it is taken. */
+/** A hole and the part of it that is taken. */
 struct remainder {
     uint64_t hole_start;
     uint64_t start; /* of the part */
@@ -301,9 +302,9 @@ struct remainder {
     uint64_t hole_last;
 };
 
-/** A part of gap g of the leaf is about to be taken: what had this hole as its maximum needs another. If what
- *  is left of the hole is no shorter than all that the leaf answers for beside it, nothing in the leaf can be
- *  longer; else look. */
+/** A part of gap g of the leaf is about to be taken: update the maximum if it is this hole's. If the rest
+ *  of the hole is at least as long as the rest of the leaf's range, no other gap can be longer; otherwise
+ *  compute the maximum. */
 BT_HOT void gap_shrinks_in(struct bt_map *bt, const struct bt_path *path, unsigned align_class, unsigned g,
                            const struct remainder *rest)
 {
@@ -329,8 +330,8 @@ BT_RARE void gap_shrinks_in_declared(struct bt_map *bt, const struct bt_path *pa
         gap_shrinks_in(bt, path, align_class, g, rest);
 }
 
-/** In all classes. All spaces have the quantum, and most no other: it goes first and alone, so that what is
- *  known of it is known to the compiler. */
+/** The same in all classes. Class 0, the only one of most spaces, goes first and alone, as a constant that
+ *  the compiler knows. */
 BT_HOT void gap_shrinks(struct bt_map *bt, const struct bt_path *path, unsigned g,
                         const struct remainder *rest)
 {
@@ -355,7 +356,7 @@ BT_RARE void gap_grew_in_declared(struct bt_map *bt, const struct bt_path *path,
         gap_grew_in(bt, path, align_class, start, last);
 }
 
-/** A gap of the leaf has grown to [start, last]. */
+/** A gap of the leaf has grown to [start, last]: update the maxima. */
 BT_HOT void gap_grew(struct bt_map *bt, const struct bt_path *path, uint64_t start, uint64_t last)
 {
     gap_grew_in(bt, path, 0, start, last);
@@ -363,7 +364,7 @@ BT_HOT void gap_grew(struct bt_map *bt, const struct bt_path *path, uint64_t sta
         gap_grew_in_declared(bt, path, start, last);
 }
 
-/** The leaf's entries have been marked or unmarked as deferred, or have come or gone. */
+/** The marks of the leaf's entries have changed: update the marks above. */
 static void marks_changed(struct bt_map *bt, const struct bt_path *path)
 {
     const struct bt_leaf *leaf = path->leaf;
@@ -372,6 +373,7 @@ static void marks_changed(struct bt_map *bt, const struct bt_path *path)
         climb_deferred(bt, path, bt->height, epoch, leaf->deferred[epoch] != 0);
 }
 
+/** The leaf was rewritten: update all maxima and marks above it. */
 static void leaf_changed(struct bt_map *bt, const struct bt_path *path)
 {
     struct bt_summary now;
@@ -380,7 +382,7 @@ static void leaf_changed(struct bt_map *bt, const struct bt_path *path)
     climb(bt, path, bt->height, &now);
 }
 
-/** Let the parent of the node on `level` know how many entries or children it has. */
+/** Set the size of the node on `level` in its parent. */
 BT_HOT void set_size(const struct bt_path *path, unsigned level, size_t size)
 {
     if (level > 0) {
@@ -389,7 +391,7 @@ BT_HOT void set_size(const struct bt_path *path, unsigned level, size_t size)
     }
 }
 
-/** Let the node on `level` begin at `low`, and every parent whose first child it is. */
+/** Set the first address of the node on `level`, and of every ancestor that it is the first of. */
 static void set_low(const struct bt_path *path, unsigned level, uint64_t low)
 {
     while (level-- > 0) {
@@ -402,6 +404,7 @@ static void set_low(const struct bt_path *path, unsigned level, uint64_t low)
 
 /* --------------------------------------------------------------------------------------------- children */
 
+/** A child and all that its parent caches of it. */
 struct child {
     void *node;
     uint64_t low;
@@ -461,7 +464,7 @@ static void remove_child(const struct bt_map *bt, struct bt_inner *inner, unsign
     inner->count--;
 }
 
-/** All that a parent must know of an inner node. */
+/** Compute all that a parent caches of an inner node. */
 static void describe_inner(const struct bt_map *bt, struct bt_inner *inner, struct child *child)
 {
     child->node = inner;
@@ -499,8 +502,8 @@ static void move_children(const struct bt_map *bt, struct bt_inner *from, size_t
 
 /* ----------------------------------------------------------------------------------------------- splits */
 
-/** How many inner nodes a split of the leaf needs: one for each full parent in a row, and a new root if even
- *  that one is full. */
+/** The inner nodes that a split of the leaf needs: one for each full ancestor in a row, and a new root if
+ *  the root is among them. */
 static size_t inners_for_split(const struct bt_map *bt, const struct bt_path *path)
 {
     unsigned level = bt->height;
@@ -510,8 +513,8 @@ static size_t inners_for_split(const struct bt_map *bt, const struct bt_path *pa
     return bt->height - level + (level == 0);
 }
 
-/** Put `right` behind child i of a full node: the upper half moves to a new node. Where children arrive at
- *  either end only, as in a fill, the split leaves the full side full. */
+/** Insert `right` after child i of a full node, whose upper half moves to a new node. At either end of the
+ *  node, as in a sequential fill, the split leaves one side full. */
 static struct bt_inner *split_inner(struct bt_map *bt, struct bt_inner *inner, unsigned i,
                                     const struct child *right)
 {
@@ -526,8 +529,8 @@ static struct bt_inner *split_inner(struct bt_map *bt, struct bt_inner *inner, u
     return upper;
 }
 
-/** The leaf of a path has become two, `left` in its place and `right` behind it: tell the parents, splitting
- *  those that are full. */
+/** The leaf of a path has become two, `left` in its place and `right` after it: update the ancestors, and
+ *  split those that are full. */
 static void add_sibling(struct bt_map *bt, const struct bt_path *path, struct child left, struct child right)
 {
     for (unsigned level = bt->height; level-- > 0;) {
@@ -554,8 +557,9 @@ static void add_sibling(struct bt_map *bt, const struct bt_path *path, struct ch
     bt->top = left.summary;
 }
 
-/** Where to divide the entries of a leaf that is too small for them: in the middle, but behind all others
- *  where the new one came last, and before all others where it came first. */
+/** The index at which to divide the entries of a leaf that is split: the middle; or, if the new entry is
+ *  the lowest or the highest of the space, between it and all others, so that a sequential fill leaves
+ *  full leaves. */
 static unsigned division(const struct bt_map *bt, const struct bt_path *path,
                          const struct bt_entries *entries, unsigned added)
 {
@@ -566,8 +570,8 @@ static unsigned division(const struct bt_map *bt, const struct bt_path *path,
     return entries->count / 2;
 }
 
-/** Level the entries of two leaves out, children i and i + 1 of the last inner node of a path. False, and
- *  nothing is changed, if a half of them does not fit the compact form. */
+/** Divide entries equally between two leaves, children i and i + 1 of the last inner node of a path.
+ *  False, and nothing changes, if a half does not fit the compact form. */
 BT_RARE bool level_out(struct bt_map *bt, const struct bt_path *path, unsigned i,
                        const struct bt_entries *entries)
 {
@@ -597,9 +601,9 @@ BT_RARE bool level_out(struct bt_map *bt, const struct bt_path *path, unsigned i
     return true;
 }
 
-/** Give a neighbour under the same parent a part of the entries that are too many for a leaf, if it has room
- *  to spare: it takes no memory, and leaves stay fuller than if each overflow made a new one. Both must be
- *  left with some, or it would soon be for nothing. */
+/** Share the entries of an overfull leaf with a neighbour under the same parent, if both then have at least
+ *  BT_SPARE free places, so that the next overflow does not follow at once. Sharing takes no memory, and
+ *  keeps leaves fuller than a split does. */
 BT_RARE bool share(struct bt_map *bt, const struct bt_path *path, const struct bt_entries *entries)
 {
     const unsigned most = 2 * BT_MERGE_ENTRIES;
@@ -624,7 +628,7 @@ BT_RARE bool share(struct bt_map *bt, const struct bt_path *path, const struct b
     return false;
 }
 
-/** Divide the entries of a leaf between it and a new one behind it. */
+/** Divide the entries of a leaf between it and a new one after it. */
 static enum kva_status split_leaf(struct bt_map *bt, const struct bt_path *path,
                                   const struct bt_entries *entries, unsigned added)
 {
@@ -652,8 +656,8 @@ static enum kva_status split_leaf(struct bt_map *bt, const struct bt_path *path,
     return KVA_OK;
 }
 
-/** Write entries that no longer fit the leaf as it stands, `added` among them new: in its other form,
- *  or into it and a neighbour, or into it and a new one. */
+/** Write entries that the leaf cannot hold in its present form, of which `added` is new: in the other form
+ *  or with another base, or into the leaf and a neighbour, or into the leaf and a new one. */
 BT_RARE enum kva_status rewrite_leaf(struct bt_map *bt, const struct bt_path *path,
                                      const struct bt_entries *entries, unsigned added)
 {
@@ -669,8 +673,8 @@ BT_RARE enum kva_status rewrite_leaf(struct bt_map *bt, const struct bt_path *pa
     return KVA_OK;
 }
 
-/** Add an entry at index i by rewriting the leaf; entry i - 1, if there is one, ends at `end_before` or
- *  sooner. */
+/** Add an entry at index i by rewriting the leaf; entry i - 1, if there is one, is cut to end at most at
+ *  `end_before`. */
 BT_RARE enum kva_status add_by_rewriting(struct bt_map *bt, const struct bt_path *path, unsigned i,
                                          uint64_t start, uint64_t last, void *owner, uint64_t end_before)
 {
@@ -686,7 +690,7 @@ BT_RARE enum kva_status add_by_rewriting(struct bt_map *bt, const struct bt_path
 
 /* ----------------------------------------------------------------------------------------------- merges */
 
-/** The tree has lost a level if its root has a single child. */
+/** Remove the root while it has a single child. */
 static void lower_root(struct bt_map *bt)
 {
     while (bt->height > 0 && ((struct bt_inner *)bt->root)->count == 1) {
@@ -697,7 +701,7 @@ static void lower_root(struct bt_map *bt)
     }
 }
 
-/** Merge two leaves, if both fit into the first. */
+/** Merge two leaves into the first; false if they do not fit. */
 static bool merge_leaves(struct bt_map *bt, struct bt_leaf *left, struct bt_leaf *right)
 {
     struct bt_entries entries;
@@ -719,8 +723,8 @@ static bool merge_inners(struct bt_map *bt, struct bt_inner *left, struct bt_inn
     return true;
 }
 
-/** Merge children i and i + 1. What the parent knows of the one is the union of what it knew of both: no hole
- *  lies in two children, so no maximum changes. */
+/** Merge children i and i + 1; false if they do not fit. The summary of the result is the union of both
+ *  summaries: no hole lies in two children, so no maximum of the parent changes. */
 static bool merge_children(struct bt_map *bt, struct bt_inner *parent, unsigned i, bool are_leaves)
 {
     struct child left;
@@ -741,29 +745,29 @@ static bool merge_children(struct bt_map *bt, struct bt_inner *parent, unsigned 
     return true;
 }
 
-/** Whether child i, which has become smaller, should be one with a neighbour: with both it has no more than
- *  `most`. The first leaf of all may be empty; then it takes over whatever the next one holds, lest every
- *  entry from there on be the first of its leaf when it goes. */
+/** Whether to merge child i, which has shrunk, with a neighbour: both together have at most `most`. An
+ *  empty child, which only the first leaf can be, is always merged: otherwise, as entries are freed
+ *  upwards, each would be the first of its leaf, which is the slow case. */
 BT_HOT bool should_merge(const struct bt_inner *parent, unsigned i, unsigned most)
 {
     unsigned before = i > 0 ? parent->size[i - 1] : BT_CHILDREN;
-    unsigned behind = i + 1 < parent->count ? parent->size[i + 1] : BT_CHILDREN;
-    unsigned least = before < behind ? before : behind;
+    unsigned after = i + 1 < parent->count ? parent->size[i + 1] : BT_CHILDREN;
+    unsigned least = before < after ? before : after;
 
     return parent->size[i] + least <= most || parent->size[i] == 0;
 }
 
-/** Merge child i with a neighbour under the same parent: with the smaller one, if both fit into one node. */
+/** Merge child i with its smaller neighbour under the same parent; false if they do not fit into one node. */
 static bool merge_child(struct bt_map *bt, struct bt_inner *parent, unsigned i, bool are_leaves)
 {
-    bool has_behind = i + 1 < parent->count;
-    bool before = i > 0 && (!has_behind || parent->size[i - 1] < parent->size[i + 1]);
+    bool has_after = i + 1 < parent->count;
+    bool before = i > 0 && (!has_after || parent->size[i - 1] < parent->size[i + 1]);
 
-    return (before || has_behind) && merge_children(bt, parent, before ? i - 1 : i, are_leaves);
+    return (before || has_after) && merge_children(bt, parent, before ? i - 1 : i, are_leaves);
 }
 
-/** Child `index` of the inner node on `level` has become smaller: merge it with a neighbour, and so on
- *  upwards. */
+/** The path's child of the inner node on `level` has shrunk: merge it with a neighbour if it should be,
+ *  and so on upwards. */
 BT_RARE void merge_up(struct bt_map *bt, const struct bt_path *path, unsigned level)
 {
     unsigned most = level + 1 == bt->height ? BT_MERGE_ENTRIES : BT_MERGE_CHILDREN;
@@ -781,7 +785,7 @@ BT_RARE void merge_up(struct bt_map *bt, const struct bt_path *path, unsigned le
     lower_root(bt);
 }
 
-/** Whether the leaf of a path, which has lost an entry, should be one with a neighbour. */
+/** Whether to merge the leaf of a path, which has lost an entry, with a neighbour. */
 BT_HOT bool is_too_small(const struct bt_map *bt, const struct bt_path *path)
 {
     if (bt->height == 0)
@@ -799,8 +803,8 @@ BT_HOT void leaf_shrank(struct bt_map *bt, const struct bt_path *path)
     end_reshape(bt);
 }
 
-/** The leaf of a path has no entry left, and is not the first: take it out, and every parent that this leaves
- *  without children. The leaf before it will answer for its addresses. */
+/** Remove the leaf of a path, and every ancestor that this leaves without children. The leaf before it, if
+ *  there is one, covers its addresses from then on. */
 BT_RARE void remove_leaf(struct bt_map *bt, const struct bt_path *path)
 {
     unsigned level = bt->height;
@@ -811,7 +815,7 @@ BT_RARE void remove_leaf(struct bt_map *bt, const struct bt_path *path)
         remove_child(bt, parent, path->step[level].index);
         if (parent->count > 0)
             break;
-        kva_nodes_push(&bt->inners, parent); /* never the root: the first leaf is below it */
+        kva_nodes_push(&bt->inners, parent); /* not the root, below which another leaf remains */
     }
     struct child parent;
     describe_inner(bt, path->step[level].node, &parent);
@@ -837,7 +841,7 @@ static enum kva_status bt_occupy(struct kva_address_map *map, const struct kva_p
     const struct remainder rest = {cursor->hole_start, place->start, place->last, cursor->hole_last};
 
     check_contract(&map->ledger.hooks, cursor->hole_start <= place->start && place->last <= cursor->hole_last,
-                   __func__, "a place outside its hole", place->start);
+                   __func__, "the place is not inside its hole", place->start);
     if (!index_is_ready(map, 1))
         return KVA_ENOMEM;
     if (has_room(bt, leaf, place->start, place->last)) {
@@ -857,7 +861,7 @@ static enum kva_status bt_occupy(struct kva_address_map *map, const struct kva_p
     return KVA_OK;
 }
 
-/** The path to the entry that starts at `start` and its index: false when there is none. */
+/** The path to the entry that starts at `start`, and its index; false if there is none. */
 BT_HOT bool find_used(const struct bt_map *bt, uint64_t start, struct bt_path *path, unsigned *index)
 {
     descend_to(bt, start, path);
@@ -871,10 +875,11 @@ BT_HOT bool find_used(const struct bt_map *bt, uint64_t start, struct bt_path *p
 /** The same, if the entry is busy. */
 BT_HOT bool find_busy(const struct bt_map *bt, uint64_t start, struct bt_path *path, unsigned *index)
 {
-    return find_used(bt, start, path, index) && !entry_is_parked(path->leaf, *index);
+    return find_used(bt, start, path, index) && !entry_is_marked(path->leaf, *index);
 }
 
-/** The hole before entry i, wherever it lies: in the leaf, or at the end of the one before. */
+/** The start of the hole before entry i, which belongs to the leaf or to the one before; false if there is
+ *  none. */
 BT_RARE bool hole_before(const struct bt_map *bt, const struct bt_path *path, unsigned i, uint64_t *start)
 {
     struct bt_path before;
@@ -886,7 +891,7 @@ BT_RARE bool hole_before(const struct bt_map *bt, const struct bt_path *path, un
     return gap_at(bt, &before, ((const struct bt_leaf *)before.leaf)->count, start, &last);
 }
 
-/** A hole has grown, or come to be: tell the leaf that it belongs to. */
+/** The hole that holds `address` has grown or is new: update the maxima of its leaf. */
 BT_RARE void hole_grew_at(struct bt_map *bt, uint64_t address)
 {
     struct bt_path path;
@@ -898,8 +903,8 @@ BT_RARE void hole_grew_at(struct bt_map *bt, uint64_t address)
         gap_grew(bt, &path, start, last);
 }
 
-/** The first entry of a leaf, not the first leaf, is to go: the leaf begins at its next entry, or ends; the
- *  hole joins the last gap of the leaf before. */
+/** Remove the first entry of a leaf that is not the first leaf. The leaf then starts at its next entry, or
+ *  is removed; the hole joins the last gap of the leaf before. */
 BT_RARE void remove_first_entry(struct bt_map *bt, struct bt_path *path, uint64_t start)
 {
     struct bt_leaf *leaf = path->leaf;
@@ -920,7 +925,7 @@ BT_RARE void remove_first_entry(struct bt_map *bt, struct bt_path *path, uint64_
     hole_grew_at(bt, start);
 }
 
-/** Take an entry out; what it was joins the holes on either side. */
+/** Remove an entry; its range joins the holes on either side. */
 BT_HOT void remove_used(struct bt_map *bt, struct bt_path *path, unsigned i, enum kva_state from)
 {
     struct bt_leaf *leaf = path->leaf;
@@ -995,8 +1000,8 @@ static enum kva_status bt_punch(struct kva_address_map *map, uint64_t start, uin
     return KVA_OK;
 }
 
-/** The entry keeps its place; if it is the first of a leaf, not the first leaf, the leaf begins where it
- *  does. */
+/** The entry keeps its index. If it is the first of a leaf that is not the first leaf, the leaf's bounds
+ *  move with it. */
 static enum kva_status bt_trim(struct kva_address_map *map, uint64_t start, uint64_t first)
 {
     struct bt_map *bt = bt_of(map);
@@ -1029,8 +1034,8 @@ BT_HOT void end_entry_at(const struct bt_map *bt, struct bt_leaf *leaf, unsigned
     end_edit(leaf);
 }
 
-/** Let entry i end where the part that it takes of the hole behind it ends, in whatever form the leaf needs
- *  for that. */
+/** Extend entry i by the part that it takes of the hole after it; rewrite the leaf if its form requires
+ *  it. */
 static enum kva_status raise_last(struct bt_map *bt, const struct bt_path *path, unsigned i,
                                   const struct remainder *rest)
 {
@@ -1059,16 +1064,16 @@ static enum kva_status bt_resize(struct kva_address_map *map, uint64_t start, ui
     if (!find_busy(bt, start, &path, &i))
         return KVA_ENOENT;
     uint64_t old_last = entry_last(bt, path.leaf, i);
-    bool hole_behind = gap_at(bt, &path, i + 1, &hole_start, &hole_last);
-    if (last > old_last && (!hole_behind || hole_last < last))
+    bool hole_after = gap_at(bt, &path, i + 1, &hole_start, &hole_last);
+    if (last > old_last && (!hole_after || hole_last < last))
         return KVA_ENOSPC;
     if (last == old_last)
         return KVA_OK;
     if (last < old_last) {
         end_entry_at(bt, path.leaf, i, last);
-        gap_grew(bt, &path, last + 1, hole_behind ? hole_last : old_last);
-        hole_gained(map, last + 1, hole_behind ? hole_last : old_last, last + 1, old_last);
-        tally->segments[KVA_FREE] += !hole_behind;
+        gap_grew(bt, &path, last + 1, hole_after ? hole_last : old_last);
+        hole_gained(map, last + 1, hole_after ? hole_last : old_last, last + 1, old_last);
+        tally->segments[KVA_FREE] += !hole_after;
     } else {
         const struct remainder rest = {hole_start, hole_start, last, hole_last};
         if (raise_last(bt, &path, i, &rest) != KVA_OK)
@@ -1076,7 +1081,7 @@ static enum kva_status bt_resize(struct kva_address_map *map, uint64_t start, ui
         hole_lost(map, hole_start, hole_last, hole_start, last);
         tally->segments[KVA_FREE] -= hole_last == last;
     }
-    kva_tally_move_bytes(tally, KVA_FREE, KVA_BUSY, last - old_last); /* modulo 2^64 when it shrinks */
+    kva_tally_move_bytes(tally, KVA_FREE, KVA_BUSY, last - old_last); /* modulo 2^64 if it shrinks */
     return KVA_OK;
 }
 
@@ -1133,7 +1138,7 @@ static enum kva_status bt_undefer(struct kva_address_map *map, uint64_t start)
     return KVA_OK;
 }
 
-/** From `node` on `level` down to the first leaf with something deferred in an epoch; there is one. */
+/** Descend from `node` on `level` to the first leaf with an entry of an epoch. There is one. */
 static void descend_to_deferred(const struct bt_map *bt, void *node, unsigned level, unsigned epoch,
                                 struct bt_path *path)
 {
@@ -1160,7 +1165,7 @@ static void bt_free_deferred(struct kva_address_map *map, unsigned epoch, uint64
     }
 }
 
-/** The next leaf above the end of a path with something deferred in an epoch. */
+/** Advance a path to the next leaf with an entry of an epoch; false if there is none. */
 static bool next_deferred_leaf(const struct bt_map *bt, unsigned epoch, struct bt_path *path)
 {
     for (unsigned level = bt->height; level-- > 0;) {
@@ -1223,11 +1228,11 @@ static enum kva_status bt_extend(struct kva_address_map *map, uint64_t first, ui
         map->tally.segments[KVA_FREE] += !had_below;
     }
     descend_to(bt, old_last, &path);
-    unsigned behind = ((const struct bt_leaf *)path.leaf)->count;
-    bool had_above = gap_at(bt, &path, behind, &start, &end);
+    unsigned top_gap = ((const struct bt_leaf *)path.leaf)->count;
+    bool had_above = gap_at(bt, &path, top_gap, &start, &end);
     map->last = last;
     path.high = last;
-    if (gap_at(bt, &path, behind, &start, &end)) {
+    if (gap_at(bt, &path, top_gap, &start, &end)) {
         gap_grew(bt, &path, start, end);
         if (last > old_last)
             hole_gained(map, start, end, old_last + 1, last);
@@ -1238,7 +1243,7 @@ static enum kva_status bt_extend(struct kva_address_map *map, uint64_t first, ui
     return KVA_OK;
 }
 
-/** Whether all below `first` and above `last` is free. */
+/** Whether all addresses below `first` and above `last` are free. */
 static bool ends_are_holes(const struct bt_map *bt, uint64_t first, uint64_t last)
 {
     struct bt_path path;
@@ -1249,12 +1254,12 @@ static bool ends_are_holes(const struct bt_map *bt, uint64_t first, uint64_t las
     if (first > bt->common.first && (!gap_at(bt, &path, 0, &start, &end) || end < first - 1))
         return false;
     descend_to(bt, bt->common.last, &path);
-    unsigned behind = ((const struct bt_leaf *)path.leaf)->count;
-    return last == bt->common.last || (gap_at(bt, &path, behind, &start, &end) && start <= last + 1);
+    unsigned top_gap = ((const struct bt_leaf *)path.leaf)->count;
+    return last == bt->common.last || (gap_at(bt, &path, top_gap, &start, &end) && start <= last + 1);
 }
 
-/** Cut the lowest hole off below `first`. Where it was all that the first leaf answered for, the leaf goes,
- *  too: there is another one then, which begins at `first` with an entry. */
+/** Cut the lowest hole off below `first`. If the first leaf covers nothing else, it is removed: the next
+ *  leaf starts at `first`, with an entry. */
 static void raise_first(struct bt_map *bt, uint64_t first)
 {
     struct bt_path path;
@@ -1282,10 +1287,10 @@ static void lower_last(struct bt_map *bt, uint64_t last)
     uint64_t end;
 
     descend_to(bt, bt->common.last, &path);
-    unsigned behind = ((const struct bt_leaf *)path.leaf)->count;
-    (void)gap_at(bt, &path, behind, &start, &end);
+    unsigned top_gap = ((const struct bt_leaf *)path.leaf)->count;
+    (void)gap_at(bt, &path, top_gap, &start, &end);
     const struct remainder rest = {start, last + 1, end, end};
-    gap_shrinks(bt, &path, behind, &rest);
+    gap_shrinks(bt, &path, top_gap, &rest);
     hole_lost(&bt->common, start, end, last + 1, end);
     bt->common.tally.segments[KVA_FREE] -= start == last + 1;
     bt->common.last = last;
@@ -1309,8 +1314,8 @@ static enum kva_status bt_narrow(struct kva_address_map *map, uint64_t first, ui
 
 /* ----------------------------------------------------------------------------------------------- looking */
 
-/** What holds an address, in the leaf that answers for it, but for the owner: true if it is the entry
- *  *index. */
+/** The segment that holds an address, without its owner, in the leaf that covers it. True if it is entry
+ *  *index, not a hole. */
 BT_HOT bool find_in_leaf(const struct bt_map *bt, const struct bt_path *path, uint64_t address,
                          struct kva_segment *segment, unsigned *index)
 {
@@ -1341,7 +1346,8 @@ static void bt_lookup(const struct kva_address_map *map, uint64_t address, struc
         segment->owner = entry_owner(bt, path.leaf, index);
 }
 
-/** The leaf that answers for `address`, and its bounds, as long as the shape stays what it was. */
+/** Descend without the lock to the leaf that covers `address`, and its bounds; false if the shape has
+ *  changed or the address lies outside. */
 BT_HOT bool descend_unlocked(const struct bt_map *bt, uint32_t shape, uint64_t address, struct bt_path *path)
 {
     unsigned height = bt->height;
@@ -1462,23 +1468,23 @@ static enum kva_status bt_create(const struct kva_address_map *common, struct kv
 }
 
 /**
- * How many nodes the next `operations` changes can take at most. Each adds one entry at most, or changes the
- * form of one leaf; so it splits one leaf at most, and one node of each level above it, and may add a root.
+ * The most nodes that the next `changes` changes can take. A change adds at most one entry, or changes the
+ * form of one leaf. So it splits at most one leaf and one node of each level above it, and may add a root.
  *
- *   Few changes   One leaf each, and one inner node for each level below the root. The root splits only when it
- *                 is full; then a new one stands above it, with two children, and there is one level more:
+ *   Few changes   One leaf each, and one inner node for each level below the root. The root splits only if it
+ *                 is full; the new root has two children, and the tree has one level more:
  *
- *                     root has room for 2     each change       levels below it
- *                     ... and is full         the next change   these, the root's other half, a new root
- *                     new root: 2 children    each change       one level more than before
+ *                     root with room for r    r changes         one inner node per level below the root
+ *                     full root               the next change   these, the root's other half, a new root
+ *                     root of 2 children      each change       as first, with one level more
  *
- *                 The sum over n changes is never less than what the first takes and the sum over the other
- *                 n - 1 after it. So a change that prepares itself finds enough of what was prepared for all.
+ *                 The sum over n changes is at least what the first takes plus the sum over the other n - 1
+ *                 after it. So a change that prepares itself finds enough nodes left of those for all n.
  *
- *   Many          What comes out of a split has room again: a wide leaf for a quarter of BT_ENTRIES at least,
- *                 an inner node for half of BT_CHILDREN; only the side that a split at the end leaves full
- *                 may split once more. So splits beyond those of the nodes that are there now (and may be
- *                 full) need that many changes each:
+ *   Many          A node that was split has room again: a wide leaf for a quarter of BT_ENTRIES, an inner
+ *                 node for half of BT_CHILDREN; only the side that a split at an end leaves full may split
+ *                 once more. So each split beyond those of the present nodes, which may be full, needs that
+ *                 many changes:
  *
  *                     leaves   4 N + changes / (BT_ENTRIES / 4)      4: the leaf, its halves, a full side
  *                     inners   8 N + splits of leaves / (BT_CHILDREN / 8)      the sum over all levels
@@ -1491,7 +1497,7 @@ static size_t most_leaves(const struct bt_map *bt, size_t changes)
     return changes < many ? changes : many;
 }
 
-/** For few changes; or any number from `many` on. */
+/** The bound for few changes; any number from `many` on if it exceeds `many`. */
 static size_t few_inners(const struct bt_map *bt, size_t changes, size_t many)
 {
     size_t levels = bt->height;
@@ -1510,7 +1516,7 @@ static size_t few_inners(const struct bt_map *bt, size_t changes, size_t many)
 static size_t most_inners(const struct bt_map *bt, size_t changes, size_t leaves)
 {
     enum { ROOM = BT_CHILDREN >= 16 ? BT_CHILDREN / 8 : 2 };
-    size_t levels = 1; /* that can have something to divide, and the root above them */
+    size_t levels = 1; /* the levels that can split, and a root above them */
 
     for (size_t below = leaves; below > 0; below /= ROOM)
         levels++;

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What the kernels of the bt engine need of a vector unit, one set of functions for each instruction set: v32 is a vector
- * of 32-bit numbers, V32_LANES of them, v64 one of 64-bit numbers and v8 one of bytes. All numbers are unsigned.
+ * The vector operations that the kernels of the bt engine use, for each instruction set. v32 is a vector of
+ * V32_LANES 32-bit numbers, v64 one of V64_LANES 64-bit numbers, v8 one of V8_LANES bytes. All are unsigned.
  *
- *   vNN_above     bit i is set if lane i of a is greater than that of b
- *   vNN_greatest  the greatest of all lanes
- *   vNN_where     the lanes of a, lane i if bit i is set, or else 0
- *   v32_from, v8_from   the lanes of `old`, but those of `other` from index `from` on, where lane 0 has index `at`
- *   v32_up        of two vectors that follow each other in an array, the lanes one before those of `high`
- *   v32_down      the lanes one behind those of `low`
+ *   vNN_above      bit i: lane i of a is greater than lane i of b
+ *   vNN_greatest   the greatest lane
+ *   vNN_where      lane i of a if bit i is set, otherwise 0
+ *   vNN_from       the lanes of `old` below index `from`, then those of `other`; lane 0 has index `at`
+ *   v32_up         for two vectors adjacent in an array: the vector one element before `high`
+ *   v32_down       for two vectors adjacent in an array: the vector one element after `low`
  *
- * AVX2 compares signed numbers only: for 32 bits a > b is max(a, b) != b; for 64 bits both sides are shifted by 2^63.
+ * AVX2 compares only signed numbers. For 32 bits, a > b is max(a, b) != b; for 64 bits, both sides are offset
+ * by 2^63.
  */
 #ifndef KVA_ENGINE_BT_VECTOR_H
 #define KVA_ENGINE_BT_VECTOR_H
@@ -40,7 +41,7 @@ BT_HOT v8 v8_all(uint8_t value)
     return _mm_set1_epi8((char)value);
 }
 
-/** Indexes are below 128, so that the signed comparison serves. */
+/** Indexes are below 128, so a signed comparison is right. */
 BT_HOT v8 v8_from(v8 old, v8 other, unsigned at, unsigned from)
 {
     __m128i lanes = _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);

@@ -1,47 +1,47 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Shapes: an alignment that is any number, its phase, and boundaries that are not to be crossed, all in one
- * hole.
+ * Shapes in one hole: alignments of any number of quanta, with a phase, and boundaries that a range must not
+ * cross.
  *
- * THE LOWEST START a at or above `low` with a % stride == phase is one division away. If a range may not
- * cross a multiple of N (nocross), its place in its block of N decides:
+ * THE LOWEST START a at or above `low` with a % stride == phase is one division away. If a range must not
+ * cross a multiple of N (nocross), the offset of a in its block of N decides:
  *
  *        0              N - size     N
- *        |==================|--------|        a % N in [0, N - size]: it fits. Above: it would cross
+ *        |==================|--------|        a % N in [0, N - size]: fits. Above: crosses N
  *
- * and the candidates a, a + stride, a + 2 stride ... take places that step by stride modulo N. Trying them
- * one by one may lead through all size - 1 places above N - size: 2^30 bytes at a stride of 2^32 - 1, with N
- * = 2^32, take a thousand million steps. Instead: with b = a % N above N - size, look for
+ * The offsets of the candidates a, a + stride, a + 2 stride ... step by stride modulo N. Trying them one by
+ * one may lead through all size - 1 offsets above N - size: 2^30 bytes at a stride of 2^32 - 1 take 10^9
+ * steps if N = 2^32. Instead, with b = a % N above N - size, compute
  *
  *        the least k with (b + k stride) % N <= N - size,
  *        that is, l <= k stride % N <= r, for l = N - b and r = l + N - size
  *
- * FIRST HIT. The least k with l <= k a % m <= r (0 < l <= r < m, a < m) comes by Euclid's algorithm:
+ * FIRST HIT. Euclid's algorithm computes the least k with l <= k a % m <= r (0 < l <= r < m, a < m):
  *
- *   1. If a > m / 2, look from the other end: steps of m - a, and the window [m - r, m - l]. Now a <= m / 2.
- *   2. If a multiple of a lies in [l, r], the first one is the hit: nothing has wrapped yet.
- *   3. Otherwise the window lies between two multiples of a. A hit k wraps j times: l <= k a - j m <= r, so
- *      j m, modulo a, lies in [-r, -l] modulo a, which does not wrap, as no multiple of a lies in between.
- *      The least such j gives the least k. It is a first hit again, with m % a for a and a for m; then k a
- *      is the first multiple of a from j m + l on.
+ *   1. If a > m / 2, count from the other end: steps of m - a, interval [m - r, m - l]. Now a <= m / 2.
+ *   2. If a multiple of a lies in [l, r], the first one is the hit: nothing has wrapped before it.
+ *   3. Otherwise [l, r] lies between two multiples of a. A hit k wraps j times: l <= k a - j m <= r, so j m
+ *      modulo a lies in [-r, -l] modulo a. That interval does not wrap, because no multiple of a lies in
+ *      [l, r]. The least such j gives the least k. To find j is a first hit again, with m % a for a and a
+ *      for m; k a is then the first multiple of a that is at least j m + l.
  *
- *   Each level has at most half of the m before it: 64 levels at most, some divisions each. On the way back,
- *   k a and j m do not fit 64 bits; but k and j do, and how often the inner hit has wrapped is known, so that
- *   what is divided is short:
+ *   Each level has at most half of the previous m: at most 64 levels, of a few divisions. On the way back,
+ *   k a and j m do not fit 64 bits, but k and j do, and the number of wraps of the inner hit is known, so
+ *   the dividend is short:
  *
  *        j m = j (m / a) a + j (m % a), and j (m % a) = wraps a + c, c < a
  *        k = j (m / a) + wraps + (l + c) / a, rounded up
  *
- * THE HIGHEST START is the lowest in a mirror: x -> 2^64 - 1 - x. Blocks of N become blocks of N, as N
- * divides 2^64. The start a becomes the end, so the mirrored range begins at 2^64 - size - a, and its phase
- * is (2^64 - size - phase) % stride.
+ * THE HIGHEST START is the lowest one under the reflection x -> 2^64 - 1 - x. It maps blocks of N to blocks
+ * of N, because N divides 2^64, and the range that starts at a to one that starts at 2^64 - size - a. The
+ * phase becomes (2^64 - size - phase) % stride.
  */
 #include "fit.h"
 
 /* ------------------------------------------------------------------------------------------- first hit */
 
-/** What a level leaves for the way back. */
+/** The values of a level that the way back needs. */
 struct level {
     uint64_t a;
     uint64_t m;
@@ -49,7 +49,7 @@ struct level {
     bool mirrored;
 };
 
-/** The least k of a level, and how often k a has wrapped at m. */
+/** The least k of a level, and how often k a wraps at m. */
 struct hit {
     uint64_t k;
     uint64_t wraps;
@@ -62,19 +62,19 @@ static uint64_t divide_up(uint64_t value, uint64_t by)
     return division.quotient + (division.rest != 0);
 }
 
-/** -value modulo `by`, of which value is no multiple. */
+/** -value modulo `by`; value is not a multiple of `by`. */
 static uint64_t minus_modulo(uint64_t value, uint64_t by)
 {
     return by - divide(value, by).rest;
 }
 
-/** k and j of a level whose own values are those after step 1. */
+/** The hit of a level, from k and the wraps j after step 1: undo its reflection. */
 static struct hit hit_of(const struct level *level, uint64_t k, uint64_t j)
 {
     return (struct hit){.k = k, .wraps = level->mirrored ? k - j - 1 : j};
 }
 
-/** From the hit of the level below to the one of this level. */
+/** The hit of a level, from that of the level below it. */
 static struct hit come_back(const struct level *level, const struct hit *inner)
 {
     struct division division = divide(level->m, level->a);
@@ -84,7 +84,7 @@ static struct hit come_back(const struct level *level, const struct hit *inner)
     return hit_of(level, k, inner->k);
 }
 
-/** The least k with l <= k a % m <= r, where 0 < l <= r < m <= 2^63 and a < m; false when there is none. */
+/** The least k with l <= k a % m <= r, where 0 < l <= r < m <= 2^63 and a < m; false if there is none. */
 static bool first_hit(uint64_t a, uint64_t m, uint64_t l, uint64_t r, uint64_t *k)
 {
     struct level levels[64];
@@ -119,7 +119,7 @@ static bool first_hit(uint64_t a, uint64_t m, uint64_t l, uint64_t r, uint64_t *
 
 /* ----------------------------------------------------------------------------------------------- shapes */
 
-/** The lowest start in [low, high - span] with a % stride == phase that does not cross. */
+/** The lowest start in [low, high - (size - 1)] with a % stride == phase whose range does not cross. */
 static bool lowest_of_shape(uint64_t low, uint64_t high, const struct kva_demand *demand, uint64_t phase,
                             uint64_t *at)
 {
@@ -146,7 +146,7 @@ static bool lowest_of_shape(uint64_t low, uint64_t high, const struct kva_demand
     return true;
 }
 
-/** (2^64 - size - phase) % stride: the phase in the mirror. */
+/** The phase under the reflection: (2^64 - size - phase) % stride. */
 static uint64_t mirrored_phase(const struct kva_demand *demand)
 {
     uint64_t stride = demand->stride;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What a search looks for, and where it fits into one hole. Every engine asks kva_fit_in_hole, and nothing
- * else decides it.
+ * A demand, and its place in one hole. All engines use kva_fit_in_hole.
  */
 #ifndef KVA_ENGINE_FIT_H
 #define KVA_ENGINE_FIT_H
@@ -14,18 +13,18 @@
 /** Find the segment that holds an address. */
 typedef void kva_look(const void *where, uint64_t address, struct kva_segment *segment);
 
-/** What to search for. The space has made it plausible: size is a multiple of the quantum and not 0, [min,
- *  max] lies inside the address map and is at least size long.
+/** A validated request. size is a nonzero multiple of the quantum; [min, max] lies inside the address map and
+ *  holds at least size bytes.
  *
- *  A PLAIN demand has a stride of 0: every multiple of align will do. Any other has a SHAPE, and is met by a
+ *  A PLAIN demand has a stride of 0 and accepts every multiple of align. A demand with a SHAPE accepts a
  *  start a if
  *
- *      a % stride == phase      stride: any number of quanta; phase: below it, a multiple of the quantum
- *      nocross == 0, or no multiple of nocross lies inside (a, a + size - 1]
- *                               nocross: a power of two, at least size */
+ *      a % stride == phase, and      stride: any number of quanta; phase < stride, a multiple of the quantum
+ *      nocross == 0, or (a, a + size - 1] contains no multiple of nocross
+ *                                    nocross: a power of two, at least size */
 struct kva_demand {
     uint64_t size;
-    uint64_t align; /* a power of two, at least the quantum, that divides every start that meets the demand */
+    uint64_t align; /* a power of two, at least the quantum; divides every accepted start */
     uint64_t min;
     uint64_t max;
     enum kva_policy policy;
@@ -33,13 +32,13 @@ struct kva_demand {
     uint64_t phase;
     uint64_t nocross;
 
-    /* What only the space looks at (policy.h). */
-    bool is_elaborate; /* another policy than lowest or highest, or a filter: what follows is set */
+    /* Used by the space only (policy.h). */
+    bool is_elaborate; /* a policy other than lowest and highest, or a filter: the fields below are set */
     uint64_t target;
     uint64_t random;
     kva_hole_filter *filter;
     void *filter_context;
-    kva_look *look; /* how a filter's neighbours are found */
+    kva_look *look; /* finds the neighbours that a filter receives */
     const void *look_where;
 };
 
@@ -47,12 +46,12 @@ struct kva_demand {
 __attribute__((cold)) bool kva_fit_shape(uint64_t start, uint64_t last, const struct kva_demand *demand,
                                          uint64_t *at);
 
-/** The lowest or highest start in the hole [start, last] that meets the demand; false when there is none.
+/** The lowest or highest start in the hole [start, last] that meets the demand; false if there is none.
  *
  *      start      min                        max     last
  *        |---------|==========================|--------|      the hole, cut to the window
- *                      |a         a + size - 1|               highest: as far right as it goes, then down
- *                  |->  a                                     lowest: as far left as it goes, then up
+ *                      |a         a + size - 1|               highest: the last start, aligned down
+ *                  |->  a                                     lowest: the first start, aligned up
  */
 static inline bool kva_fit_in_hole(uint64_t start, uint64_t last, const struct kva_demand *demand,
                                    uint64_t *at)

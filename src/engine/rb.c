@@ -1,32 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The rb engine: the 2019 design of Linux's vmalloc ("keep track of free blocks for vmap allocation"),
- * made exact.
+ * The rb engine: an exact search for the lowest or highest fit, over two red-black trees.
  *
- * STRUCTURE. Holes are kept in a tree augmented with the largest span below each node, and in a list by
- * address (rb_holes.c). What is in use is kept in a second tree by address. One node of 64 bytes serves a
- * segment all its life; see rb_map.h.
+ * STRUCTURE. The holes are in a tree by address, augmented with the largest extent below each node, and in a
+ * list by address (rb_holes.c). The segments in use are in a second tree by address. A segment keeps its node
+ * of 64 bytes when it changes its state (rb_map.h).
  *
- * TAKING. A search finds the hole; then the range is cut out of it. How many nodes that takes depends on
- * how it FITS (one node is always needed for the busy segment, and a hole that vanishes leaves its own):
+ * TAKING. A search finds the hole; the range is then cut out of it. The busy segment needs a node, and a hole
+ * that vanishes leaves its own. So the number of new nodes depends on how the range FITS its hole:
  *
- *      full        |=========|         the hole vanishes; its node becomes the busy one        0 nodes
- *      left edge   |=====|---|         the hole's start moves                                  1
- *      right edge  |---|=====|         the hole's last moves                                   1
- *      no edge     |--|====|-|         the hole keeps what is right of the range; what is      2
- *                                      left of it becomes a new hole
+ *      full        |=========|      the hole vanishes; the busy segment gets its node      0 new nodes
+ *      left edge   |=====|---|      the hole's start moves                                 1
+ *      right edge  |---|=====|      the hole's last address moves                          1
+ *      no edge     |--|====|-|      the hole keeps the part after the range; the part      2
+ *                                   before it becomes a new hole
  *
- * GIVING BACK. The busy node leaves its tree and becomes a hole, or merges with the holes that it touches.
- * One descent by address finds its place among the holes; the list by address gives the neighbours.
+ * FREEING. The node leaves the used tree and becomes a hole, or merges with adjacent holes. A descent by
+ * address finds its slot among the holes; the list gives the neighbours.
  *
- * COST. A search, and each descent: O(log n), at most 2 log2(n + 1) nodes by the balance of the trees, each
- * one cache line (a search looks at the near child's line, too, and prefetches the far one's). An
- * allocation is a search, a propagation and a descent in the used tree; a free is a descent in the used
- * tree, a descent among the holes and a propagation.
+ * COST. A descent visits at most 2 log2(n + 1) nodes, each one cache line; a descent by size also reads the
+ * line of the near child and prefetches that of the far one. An allocation is a search (rb_holes.c), a
+ * propagation and a descent in the used tree; a free is a descent in each tree and a propagation.
  *
- * NOT DONE, on purpose: no hint where the last search ended (it would break the lowest fit), no balance
- * other than the tree's, and no lock.
+ * NOT DONE: no hint from the previous search, which would break the lowest fit; no lock.
+ *
+ * SOURCE. The design follows U. Rezki, "mm/vmap: keep track of free blocks for vmap allocation", 2019 (Linux,
+ * mm/vmalloc.c): free blocks in a tree augmented with the largest size, and in a list by address, the search
+ * for the lowest match, and the four kinds of fit. The code was written afresh; the search is exact
+ * (rb_holes.c).
  */
 #include "rb_map.h"
 
@@ -56,13 +58,14 @@ static void add_hole(struct rb_map *rb, struct rb_segment *segment)
     kva_rb_holes_add(rb, segment, find_slot(&rb->holes, segment->start));
 }
 
-/** A hole takes over what lies before it, or after it. */
+/** Extend a hole downwards to `start`. */
 static void lower_hole_start(struct rb_map *rb, struct rb_segment *hole, uint64_t start)
 {
     hole_gained(&rb->common, start, hole->last, start, hole->start - 1);
     kva_rb_hole_set_start(hole, start);
 }
 
+/** Extend a hole upwards to `last`. */
 static void raise_hole_last(struct rb_map *rb, struct rb_segment *hole, uint64_t last)
 {
     hole_gained(&rb->common, hole->start, last, hole->last + 1, last);
@@ -107,7 +110,7 @@ static enum kva_status rb_prepare(struct kva_address_map *map, size_t operations
     return ready ? KVA_OK : KVA_ENOMEM;
 }
 
-/** The hole at one end of the address map; NULL when the segment there is in use. */
+/** The hole at one end of the address map; NULL if the segment there is in use. */
 static struct rb_segment *hole_at_end(const struct rb_map *rb, enum kva_rb_side side)
 {
     struct kva_rb_node *link = kva_rb_outermost(&rb->holes, side);
@@ -142,7 +145,7 @@ static enum kva_status rb_extend(struct kva_address_map *map, uint64_t first, ui
     return KVA_OK;
 }
 
-/** A hole at an end of the address map, all of which goes. */
+/** Remove a hole and free its node. */
 static void drop_hole(struct rb_map *rb, struct rb_segment *hole)
 {
     kva_rb_holes_remove(rb, hole);
@@ -197,7 +200,7 @@ static void link_busy(struct rb_map *rb, struct rb_segment *segment, void *owner
     rb->common.tally.segments[KVA_BUSY]++;
 }
 
-/** Move a used segment to the free side, where `slot` is its slot. */
+/** Move a segment from the used tree to the holes, where `slot` is its slot. */
 static void make_hole(struct rb_map *rb, struct rb_segment *segment, enum kva_state from, struct rb_slot slot)
 {
     kva_tally_move_bytes(&rb->common.tally, from, KVA_FREE, extent_of(segment) + 1);
@@ -217,13 +220,13 @@ static enum fit classify_fit(const struct rb_segment *hole, const struct kva_pla
     return place->last == hole->last ? FIT_RIGHT_EDGE : FIT_NO_EDGE;
 }
 
-/** See the table at the top of the file. */
+/** The new nodes that a fit needs: TAKING, above. */
 static size_t nodes_for(enum fit fit)
 {
     return fit == FIT_FULL ? 0 : fit == FIT_NO_EDGE ? 2 : 1;
 }
 
-/** Cut a place out of its hole, and return a node for it that is in no tree. */
+/** Cut a place out of its hole. Returns its node, which is in no tree. */
 static struct rb_segment *carve(struct rb_map *rb, struct rb_segment *hole, const struct kva_place *place,
                                 enum fit fit)
 {
@@ -250,7 +253,7 @@ static enum kva_status rb_occupy(struct kva_address_map *map, const struct kva_p
     enum fit fit = classify_fit(hole, place);
 
     check_contract(&map->ledger.hooks, hole->start <= place->start && place->last <= hole->last, __func__,
-                   "a place outside its hole", place->start);
+                   "the place is not inside its hole", place->start);
     if (!kva_nodes_ensure(&rb->nodes, nodes_for(fit)) || !index_is_ready(map, 1))
         return KVA_ENOMEM;
     hole_lost(map, hole->start, hole->last, place->start, place->last);
@@ -259,7 +262,7 @@ static enum kva_status rb_occupy(struct kva_address_map *map, const struct kva_p
     return KVA_OK;
 }
 
-/** Level 3: the linear search over the list of holes must give what the tree gave. */
+/** Level 3: a linear search over the list of holes must give the same result as the tree. */
 static void compare_with_linear(const struct rb_map *rb, const struct kva_demand *demand, bool found,
                                 const struct kva_place *place)
 {
@@ -271,13 +274,13 @@ static void compare_with_linear(const struct rb_map *rb, const struct kva_demand
         uint64_t at;
         if (!kva_fit_in_hole(hole->start, hole->last, demand, &at))
             continue;
-        if (!any || demand->policy == KVA_HIGHEST) /* in ascending order, the last one is the highest */
+        if (!any || demand->policy == KVA_HIGHEST) /* the list ascends: the last one is the highest */
             best = at;
         any = true;
     }
     if (any != found || (any && best != place->start))
         kva_report_corruption(&rb->common.ledger.hooks, __func__,
-                              "I4: the tree search and the linear one disagree", best);
+                              "I4: the tree search and the linear search disagree", best);
 }
 
 static enum kva_status rb_search(struct kva_address_map *map, const struct kva_demand *demand,
@@ -304,10 +307,10 @@ static enum kva_status rb_locate(struct kva_address_map *map, uint64_t start, ui
     return KVA_OK;
 }
 
-/* ------------------------------------------------------------------------------------------ giving back */
+/* ---------------------------------------------------------------------------------------------- freeing */
 
-/** Both trees are descended at once, for the segment that starts at `start` and for its slot among the
- *  holes: neither descent waits for the other's cache misses. */
+/** Descend both trees in lock-step, for the segment that starts at `start` and for its slot among the
+ *  holes, so that the cache misses of both descents overlap. */
 static enum kva_status rb_free(struct kva_address_map *map, uint64_t start)
 {
     struct rb_map *rb = rb_of(map);
@@ -354,7 +357,7 @@ static enum kva_status rb_trim(struct kva_address_map *map, uint64_t start, uint
     bool touches = before && before->last == start - 1;
     if (!touches && !kva_nodes_ensure(&rb->nodes, 1))
         return KVA_ENOMEM;
-    segment->start = first; /* its place in the order stays */
+    segment->start = first; /* keeps its place in the order */
     if (touches)
         raise_hole_last(rb, before, first - 1);
     else
@@ -363,8 +366,8 @@ static enum kva_status rb_trim(struct kva_address_map *map, uint64_t start, uint
     return KVA_OK;
 }
 
-/** The hole that begins right behind `last`; NULL when there is none. */
-static struct rb_segment *hole_behind(const struct rb_map *rb, uint64_t last)
+/** The hole that starts at `last` + 1; NULL if there is none. */
+static struct rb_segment *hole_after(const struct rb_map *rb, uint64_t last)
 {
     if (last == rb->common.last)
         return NULL;
@@ -372,10 +375,10 @@ static struct rb_segment *hole_behind(const struct rb_map *rb, uint64_t last)
     return hole && hole->start == last + 1 ? hole : NULL;
 }
 
-/** Move a segment's end up, into the hole behind it. */
+/** Move a segment's last address up, into the hole after it. */
 static enum kva_status enlarge_segment(struct rb_map *rb, struct rb_segment *segment, uint64_t last)
 {
-    struct rb_segment *hole = hole_behind(rb, segment->last);
+    struct rb_segment *hole = hole_after(rb, segment->last);
 
     if (!hole || hole->last < last)
         return KVA_ENOSPC;
@@ -391,10 +394,10 @@ static enum kva_status enlarge_segment(struct rb_map *rb, struct rb_segment *seg
     return KVA_OK;
 }
 
-/** Move a segment's end down; the hole behind it grows, or a new one appears. */
+/** Move a segment's last address down; the hole after it grows, or a new one appears. */
 static enum kva_status shrink_segment(struct rb_map *rb, struct rb_segment *segment, uint64_t last)
 {
-    struct rb_segment *hole = hole_behind(rb, segment->last);
+    struct rb_segment *hole = hole_after(rb, segment->last);
 
     if (!hole && !kva_nodes_ensure(&rb->nodes, 1))
         return KVA_ENOMEM;
@@ -419,7 +422,7 @@ static enum kva_status rb_resize(struct kva_address_map *map, uint64_t start, ui
     return last < segment->last ? shrink_segment(rb, segment, last) : KVA_OK;
 }
 
-/** The used segment with the lowest start that is at least `address`; NULL when there is none. */
+/** The used segment with the lowest start that is at least `address`; NULL if there is none. */
 static struct rb_segment *used_from(const struct rb_map *rb, uint64_t address)
 {
     struct rb_segment *segment = floor_segment(&rb->used, address);
@@ -431,7 +434,7 @@ static struct rb_segment *used_from(const struct rb_map *rb, uint64_t address)
     return link ? segment_of_link(link) : NULL;
 }
 
-/** Those that are freed leave the used tree: its order is followed before. */
+/** A freed segment leaves the used tree, so its successor is read first. */
 static void rb_clear(struct kva_address_map *map, uint64_t first, uint64_t last)
 {
     struct rb_map *rb = rb_of(map);
@@ -498,14 +501,14 @@ static enum kva_status rb_undefer(struct kva_address_map *map, uint64_t start)
 
 /* --------------------------------------------------------------------------------------------- looking */
 
-/** Walk the used tree: the list of what is deferred is not in the order of addresses. */
+/** Walk the used tree, because the lists of deferred segments are not in the order of addresses. */
 static enum kva_status rb_next_deferred(const struct kva_address_map *map, unsigned epoch, uint64_t from,
                                         uint64_t to, struct kva_segment *found)
 {
     const struct rb_map *rb = rb_of_const(map);
     struct rb_segment *segment = floor_segment(&rb->used, from);
     const struct kva_rb_node *link =
-        segment ? &segment->link : kva_rb_outermost(&rb->used, KVA_RB_LEFT); /* at most one too low */
+        segment ? &segment->link : kva_rb_outermost(&rb->used, KVA_RB_LEFT); /* may start below `from` */
 
     for (; link && segment_of_link(link)->start <= to; link = kva_rb_neighbour(link, KVA_RB_RIGHT)) {
         segment = segment_of_link(link);

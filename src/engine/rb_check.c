@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The rb engine's checks: I1-I7 of engine.h, each verified against a plain walk. */
+/** The checks of the rb engine: I1-I7 of engine.h. check walks everything; check_near visits O(log n)
+ *  nodes. */
 #include "rb_map.h"
 
-/** What is known of an invariant's violation. */
+/** The violation of an invariant. */
 struct finding {
-    const char *what; /* NULL: nothing found */
+    const char *what; /* NULL: none */
     uint64_t address;
 };
 
@@ -39,14 +40,14 @@ static struct rb_segment *next_of(const struct rb_segment *segment)
     return link ? segment_of_link(link) : NULL;
 }
 
-/** I6: the list of holes is the tree's order, in both directions; I4 at each hole. */
+/** I6: the list of holes has the tree's order, in both directions; I4 at each hole. */
 static struct finding check_holes(const struct rb_map *rb)
 {
     const struct kva_list *link = &rb->order;
 
     for (const struct rb_segment *hole = first_of(&rb->holes); hole; hole = next_of(hole)) {
         if (link->next != &hole->order || hole->order.prev != link)
-            return found("I6: the list of holes and the tree of holes differ", hole);
+            return found("I6: the list and the tree of holes differ", hole);
         if (hole->largest != kva_rb_largest_of(hole))
             return found("I4: a cached maximum is not the true one", hole);
         link = link->next;
@@ -54,7 +55,7 @@ static struct finding check_holes(const struct rb_map *rb)
     return link->next == &rb->order ? fine : found("I6: a hole is on the list and not in the tree", NULL);
 }
 
-/** I7: what is on a list of parked segments is in the used tree; and it is as many as the tally says of the epoch. */
+/** I7 for an epoch: the segments on its list are in the used tree, and as many as the tally counts. */
 static struct finding check_list(const struct rb_map *rb, unsigned epoch)
 {
     const struct kva_list *head = &rb->deferred[epoch];
@@ -67,7 +68,7 @@ static struct finding check_list(const struct rb_map *rb, unsigned epoch)
         if (floor_segment(&rb->used, segment->start) != segment)
             return found("I7: a deferred segment is not in use", segment);
         if (epoch_of_deferred(segment) != epoch)
-            return found("I7: a deferred segment is marked with another colour than its list's", segment);
+            return found("I7: a deferred segment is marked with another epoch than its list's", segment);
         if (++count > rb->common.tally.deferred[epoch])
             return found("I7: more segments wait for a flush than are deferred", segment);
     }
@@ -76,7 +77,7 @@ static struct finding check_list(const struct rb_map *rb, unsigned epoch)
                : found("I7: a deferred segment does not wait for a flush", NULL);
 }
 
-static struct finding check_parked(const struct rb_map *rb)
+static struct finding check_deferred_of_rb(const struct rb_map *rb)
 {
     const struct kva_tally *tally = &rb->common.tally;
     struct finding finding = fine;
@@ -84,13 +85,13 @@ static struct finding check_parked(const struct rb_map *rb)
     for (unsigned epoch = 0; epoch < KVA_EPOCHS && !finding.what; epoch++)
         finding = check_list(rb, epoch);
     if (!finding.what && tally->deferred[0] + tally->deferred[1] != tally->segments[KVA_DEFERRED])
-        finding = found("I7: a deferred segment waits in no colour, or in both", NULL);
+        finding = found("I7: a deferred segment belongs to no epoch, or to both", NULL);
     return finding;
 }
 
-/* ---------------------------------------------------------------------------------------------- address map */
+/* ------------------------------------------------------------------------------------------ address map */
 
-/** I3 for an absent segment, which is never the first. */
+/** I3 for an absent segment. */
 static struct finding check_absent(const struct rb_map *rb, const struct rb_segment *before,
                                    bool before_is_free, const struct rb_segment *segment)
 {
@@ -102,8 +103,8 @@ static struct finding check_absent(const struct rb_map *rb, const struct rb_segm
 }
 
 /** I2 for one segment, and I1, I3 against the one before it (NULL: none). */
-static struct finding check_tile(const struct rb_map *rb, const struct rb_segment *before,
-                                 bool before_is_free, const struct rb_segment *segment, bool is_free)
+static struct finding check_rb_segment(const struct rb_map *rb, const struct rb_segment *before,
+                                       bool before_is_free, const struct rb_segment *segment, bool is_free)
 {
     const struct kva_address_map *common = &rb->common;
     bool joined =
@@ -112,7 +113,7 @@ static struct finding check_tile(const struct rb_map *rb, const struct rb_segmen
     if (!joined)
         return found("I1: a gap or an overlap before a segment", segment);
     if (segment->last < segment->start || segment->last > common->last)
-        return found("I1: a segment is reversed, or reaches outside the space", segment);
+        return found("I1: a segment is reversed, or ends outside the space", segment);
     if (!is_aligned(segment->start, common->quantum) || !is_aligned(segment->last + 1, common->quantum))
         return found("I2: a segment misses the quantum", segment);
     if (is_free && before_is_free)
@@ -139,7 +140,7 @@ static bool same_tally(const struct kva_tally *a, const struct kva_tally *b)
     return same;
 }
 
-/** I1, I2, I3 and I5: walk both trees at once, always taking the lower of the two next segments. */
+/** I1, I2, I3 and I5: walk both trees at once, in the order of addresses. */
 static struct finding check_map(const struct rb_map *rb)
 {
     const struct rb_segment *hole = first_of(&rb->holes);
@@ -151,7 +152,7 @@ static struct finding check_map(const struct rb_map *rb)
     while (hole || used) {
         bool is_free = !used || (hole && hole->start < used->start);
         const struct rb_segment *segment = is_free ? hole : used;
-        struct finding finding = check_tile(rb, before, before_is_free, segment, is_free);
+        struct finding finding = check_rb_segment(rb, before, before_is_free, segment, is_free);
         if (finding.what)
             return finding;
         count(&tally, segment, is_free);
@@ -179,7 +180,7 @@ const char *kva_rb_map_check(const struct kva_address_map *map, uint64_t *addres
     if (!finding.what)
         finding = check_map(rb);
     if (!finding.what)
-        finding = check_parked(rb);
+        finding = check_deferred_of_rb(rb);
     *address = finding.address;
     return finding.what;
 }
@@ -197,7 +198,7 @@ static struct finding check_maxima_above(const struct rb_segment *hole)
     return fine;
 }
 
-/** The segment that holds `address`, from whichever tree has it; NULL (broken I1) when none has. */
+/** The segment that holds `address`, in either tree; NULL, which breaks I1, if both or neither hold it. */
 static const struct rb_segment *holder(const struct rb_map *rb, uint64_t address, bool *is_free)
 {
     const struct rb_segment *hole = floor_segment(&rb->holes, address);
@@ -209,7 +210,8 @@ static const struct rb_segment *holder(const struct rb_map *rb, uint64_t address
     return used && address <= used->last ? used : NULL;
 }
 
-/** I1-I3 between the segment that holds `at` and the one before it; I4 above it if it is a hole. */
+/** I1-I3 for the segment that holds `at` and the one before it; I4 from either up to the root if it is a
+ *  hole. */
 static struct finding check_joint(const struct rb_map *rb, uint64_t at)
 {
     bool is_free;
@@ -224,7 +226,7 @@ static struct finding check_joint(const struct rb_map *rb, uint64_t at)
         if (!before)
             return (struct finding){"I1: an address is in no segment, or in two", segment->start - 1};
     }
-    struct finding finding = check_tile(rb, before, before_is_free, segment, is_free);
+    struct finding finding = check_rb_segment(rb, before, before_is_free, segment, is_free);
     if (!finding.what && is_free)
         finding = check_maxima_above(segment);
     if (!finding.what && before_is_free)

@@ -1,35 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The free side of the rb engine: holes in an augmented tree, and in a list by address.
+ * The holes of the rb engine: a tree by address, and a list in the same order. docs/theory/rb.md proves the
+ * search and its bound.
  *
- * THE CACHED MAXIMUM. Each hole knows the largest span in its subtree (I4). A search for s bytes skips a
- * subtree whose maximum is smaller, and is certain to find s bytes, somewhere, in one whose maximum is not.
+ * THE CACHED MAXIMUM. Each hole caches the largest extent in its subtree (I4). A search skips a subtree whose
+ * maximum is too small; any other subtree contains a hole that is large enough.
  *
- * PROPAGATION. When a hole changes, its cached maximum is recomputed, then its parent's, and so on upwards,
- * until one turns out to be right already. What happens to the parent can mostly be told from the child's
- * value before and after, without looking at the other child (a cache miss):
+ * PROPAGATION. When a hole changes, its maximum is recomputed, then its parent's, and so on upwards, until
+ * one stays. The child's old and new value mostly determine the parent's, which saves the cache miss on the
+ * other child:
  *
- *      the child's new value is at least the parent's      the parent takes it over
- *      the child's old value was below the parent's        the maximum lies elsewhere: stop
+ *      the child's new value is at least the parent's      the parent takes that value
+ *      the child's old value is below the parent's         the maximum lies elsewhere: stop
  *      otherwise (it was the maximum, and shrank)          recompute from both children
  *
- * SEARCH. The lowest fit, in the order of addresses (the highest is the mirror image):
+ * SEARCH for the lowest fit; the search for the highest is its mirror image:
  *
- *   1. Take the first hole, by address, that is long enough and ends late enough for the window.
- *   2. If size bytes fit into it at the alignment and inside the window, that is the answer.
- *   3. If it begins beyond the last possible start, there is none. Otherwise take the next hole, by
- *      address, that is long enough, and go to 2.
+ *   1. Take the first hole, by address, that is large enough and ends at min + extent or later.
+ *   2. If the range fits into it at the alignment and inside the window, that is the result.
+ *   3. If the hole starts after the last possible start, there is no result. Otherwise take the next hole, by
+ *      address, that is large enough, and go to 2.
  *
- *   Steps 1 and 3 use the maxima and take O(log n) each. Exact: every hole that is long enough and meets the
- *   window is looked at until one fits.
- *
- *   Bound on step 3: a hole is passed over only if it is long enough and yet does not fit. Inside the window
- *   that takes a length below size + align - quantum, for a hole of at least that length has size bytes at
- *   EVERY offset of its start from the alignment; and only the two holes that the window cuts can fail
- *   beyond that. With k such holes before the answer the search takes O((k + 1) log n); k = 0 when align is
- *   the quantum. (Searching for size + align - 1 bytes from the outset, as Linux does, makes k = 0 always,
- *   at the price of passing over, or refusing, ranges that fit.)
+ * COST. Steps 1 and 3 take O(log n). With k holes before the result that are large enough but do not fit, the
+ * search takes O((k + 1) log n); k <= 2 if align is the quantum.
  */
 #include "rb_map.h"
 
@@ -78,18 +72,18 @@ static void rotate_largest(struct kva_rb_node *down, struct kva_rb_node *up)
     segment_of_link(down)->largest = kva_rb_largest_of(segment_of_link(down));
 }
 
-static const struct kva_rb_augment largest_span = {propagate, copy_largest, rotate_largest};
+static const struct kva_rb_augment largest_extent = {propagate, copy_largest, rotate_largest};
 
 void kva_rb_holes_init(struct rb_map *rb)
 {
     rb->holes.root = NULL;
-    rb->holes.augment = &largest_span;
+    rb->holes.augment = &largest_extent;
     list_init(&rb->order);
 }
 
 /* --------------------------------------------------------------------------------------------- search */
 
-/** The outermost hole on a side, of a subtree whose maximum is at least `span`, that has that span itself. */
+/** The outermost hole on `side` with at least `extent`, in a subtree whose maximum is at least `extent`. */
 static struct rb_segment *outermost_of_extent(struct kva_rb_node *link, uint64_t extent,
                                               enum kva_rb_side side)
 {
@@ -102,11 +96,12 @@ static struct rb_segment *outermost_of_extent(struct kva_rb_node *link, uint64_t
         else if (extent_of(segment_of_link(link)) >= extent)
             return segment_of_link(link);
         else
-            link = far; /* by I4 the span must be there */
+            link = far; /* by I4 the hole is there */
     }
 }
 
-/** The next hole of at least `span`, moving away from `side`: up from its own far subtree to the root. */
+/** The next hole with at least `extent` away from `side`: in the far subtree of `hole`, or else further
+ *  up. */
 static struct rb_segment *next_of_extent(struct rb_segment *hole, uint64_t extent, enum kva_rb_side side)
 {
     struct kva_rb_node *link = &hole->link;
@@ -114,7 +109,7 @@ static struct rb_segment *next_of_extent(struct rb_segment *hole, uint64_t exten
 
     while (!far || segment_of_link(far)->largest < extent) {
         struct kva_rb_node *from;
-        do { /* climb to the first ancestor that lies further on */
+        do { /* climb to the first ancestor away from `side` */
             from = link;
             link = rb_parent(from);
             if (!link)
@@ -127,7 +122,7 @@ static struct rb_segment *next_of_extent(struct rb_segment *hole, uint64_t exten
     return outermost_of_extent(far, extent, side);
 }
 
-/** The first hole, by address, that ends at `end` or later; NULL when there is none. */
+/** The first hole, by address, whose last address is at least `end`; NULL if there is none. */
 static struct rb_segment *first_ending_from(const struct rb_map *rb, uint64_t end)
 {
     struct kva_rb_node *link = rb->holes.root;
@@ -142,7 +137,7 @@ static struct rb_segment *first_ending_from(const struct rb_map *rb, uint64_t en
     return best;
 }
 
-/** Step 1 of the search. Where the window reaches to the end of the space, the maxima alone lead there. */
+/** Step 1 of the search. If the window reaches the end of the space, one descent by the maxima suffices. */
 static struct rb_segment *first_candidate(const struct rb_map *rb, const struct kva_demand *demand,
                                           uint64_t extent)
 {
@@ -160,7 +155,7 @@ static struct rb_segment *first_candidate(const struct rb_map *rb, const struct 
     return !hole || extent_of(hole) >= extent ? hole : next_of_extent(hole, extent, side);
 }
 
-/** Whether a hole, and so every one further on, begins (ends) too late for the window. */
+/** Whether the window leaves too little of a hole, and therefore of every later one. */
 static bool hole_is_beyond(const struct rb_segment *hole, const struct kva_demand *demand, uint64_t extent)
 {
     return demand->policy == KVA_LOWEST ? hole->start > demand->max - extent
@@ -214,8 +209,8 @@ void kva_rb_hole_set_last(struct rb_segment *hole, uint64_t last)
     propagate(&hole->link, NULL);
 }
 
-/** The place is the rightmost free one in the left subtree of `next`: the descent starts at `next`, where
- *  the range was split, and not at the root.
+/** The slot is the rightmost one in the left subtree of `next`, so the descent starts at `next`, not at the
+ *  root.
  *
  *            next
  *           /    \
@@ -238,8 +233,8 @@ void kva_rb_holes_insert_before(struct rb_map *rb, struct rb_segment *hole, stru
     link_hole(rb, hole, parent, side);
 }
 
-/** The list position before a slot: the slot's parent is one of the two neighbours, and the list knows the
- *  other. The head itself stands for "none". */
+/** The list element before a slot, or the head if there is none: the slot's parent is one neighbour of the
+ *  slot, and the list gives the other. */
 static struct kva_list *before_slot(struct rb_map *rb, struct rb_slot slot)
 {
     if (!slot.parent)
@@ -248,8 +243,8 @@ static struct kva_list *before_slot(struct rb_map *rb, struct rb_slot slot)
     return slot.side == KVA_RB_RIGHT ? neighbour : neighbour->prev;
 }
 
-/** Tell the index by size that a hole has taken in `node`, or is it. Apart, as those without an index shall
- *  not carry along what only it wants. */
+/** Report to the index by size that `hole` now contains `node`, or is `node`. Out of line, to keep the
+ *  path without an index short. */
 static __attribute__((noinline)) void index_gained(const struct rb_map *rb, const struct rb_segment *hole,
                                                    const struct rb_segment *node)
 {
@@ -263,11 +258,12 @@ static inline void tell_gain(const struct rb_map *rb, const struct rb_segment *h
         index_gained(rb, hole, node);
 }
 
-/** What is given back may touch the hole before it, the one after it, both or none:
+/** The freed segment `node` may be adjacent to the hole before it, to the one after it, to both or to none:
  *
- *      before   node   after              before   node   after
- *      |-------|------|-----|  ->  one    |-------|------|  busy  |-----|  ->  before grows
- *      |-------| busy |-----|------|  ->  after grows               else   ->  a hole of its own
+ *      | before | node | after |           before grows over both
+ *      | before | node | busy              before grows
+ *          busy | node | after |           after grows
+ *          busy | node | busy              node becomes a hole
  */
 void kva_rb_holes_add(struct rb_map *rb, struct rb_segment *node, struct rb_slot slot)
 {

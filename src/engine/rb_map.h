@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The rb engine's data: what rb.c (operations), rb_holes.c (the free side) and rb_check.c share.
+ * The data of the rb engine, which rb.c (operations), rb_holes.c (the holes) and rb_check.c share.
  *
- *      holes: augmented tree by start                  used: plain tree by start, all that is not free
+ *      holes: augmented tree by start                  used: plain tree by start, of all other segments
  *
  *               [20-2f] 1f                                      [30-3f]
  *              /       \                                       /       \
  *      [00-0f] 0f     [60-7f] 1f                         [10-1f]       [40-5f]
  *
- *      order:  [00-0f] <-> [20-2f] <-> [60-7f]           parked:  [40-5f]   (deferred; a list per epoch)
+ *      order:  [00-0f] <-> [20-2f] <-> [60-7f]           deferred:  [40-5f]   (a list per epoch)
  *
- * An absent segment is in the used tree, too; its node is linked to itself.
+ * Absent segments are in the used tree; the list link of such a node points to itself.
  *
- * A segment's node moves between the two sides when the segment is taken or given back; hence giving back
- * needs no memory: the node that the busy range had becomes the hole's, or is left over by a merge.
+ * A node moves from one tree to the other when its segment is taken or freed. So freeing needs no memory: the
+ * busy segment's node becomes the hole's, or is left over by a merge.
  */
 #ifndef KVA_ENGINE_RB_MAP_H
 #define KVA_ENGINE_RB_MAP_H
@@ -22,22 +22,21 @@
 #include "../base/rbtree.h"
 #include "engine.h"
 
-/** One segment; exactly one cache line of a 64-bit machine, so that each step of a descent costs at most
- *  one miss:
+/** A segment: exactly one cache line of a 64-bit machine, so each step of a descent costs at most one miss.
  *
  *      0          24       32       40                 48             64
  *      | link     | start  | last   | largest / owner  | order        |
  */
 struct rb_segment {
-    struct kva_rb_node link; /* in `holes` or in `used`; its mark is the epoch of a deferred one */
+    struct kva_rb_node link; /* in `holes` or in `used`; the mark is the epoch of a deferred segment */
     uint64_t start;
     uint64_t last;
     union {
-        uint64_t largest; /* a hole: the largest span in its subtree */
-        void *owner;      /* of any other */
+        uint64_t largest; /* of a hole: the largest extent in its subtree */
+        void *owner;      /* of a used segment */
     };
 
-    /** A hole: its neighbours by address; deferred: its `parked`; absent: itself; busy: none. */
+    /** A hole: in `order`. Deferred: in `deferred`. Absent: linked to itself. Busy: not linked. */
     struct kva_list order;
 };
 
@@ -45,13 +44,13 @@ enum { RB_NODE_BYTES = 64 };
 _Static_assert(sizeof(struct rb_segment) <= RB_NODE_BYTES, "a segment fits a cache line");
 
 struct rb_map {
-    struct kva_address_map common; /* first: the engine's functions are handed a pointer to it */
+    struct kva_address_map common; /* first: the engine's functions receive a pointer to it */
     struct kva_nodes nodes;
     struct kva_rb_tree holes;
     struct kva_list order;
     struct kva_rb_tree used;
     struct kva_list deferred[KVA_EPOCHS];
-    struct rb_segment *found; /* the hole of the place that was found last */
+    struct rb_segment *found; /* the hole of the place found last */
 };
 
 static inline struct rb_segment *segment_of_link(const struct kva_rb_node *link)
@@ -76,14 +75,14 @@ static inline enum kva_state state_of_used(const struct rb_segment *segment)
     return segment->order.next == &segment->order ? KVA_ABSENT : KVA_DEFERRED;
 }
 
-/** Of a deferred one: whether its node is marked. Which list it is on cannot be told from its links. */
+/** The epoch of a deferred segment: its node's mark, because its links do not show which list it is on. */
 static inline unsigned epoch_of_deferred(const struct rb_segment *segment)
 {
     return rb_is_marked(&segment->link);
 }
-_Static_assert(KVA_EPOCHS == 2, "a mark is one of two colours");
+_Static_assert(KVA_EPOCHS == 2, "a mark distinguishes two epochs");
 
-/** The segment of a tree with the greatest start that is at most `address`; NULL when there is none. */
+/** The segment of a tree with the greatest start that is at most `address`; NULL if there is none. */
 static inline struct rb_segment *floor_segment(const struct kva_rb_tree *tree, uint64_t address)
 {
     struct kva_rb_node *link = tree->root;
@@ -98,19 +97,19 @@ static inline struct rb_segment *floor_segment(const struct kva_rb_tree *tree, u
     return best;
 }
 
-/** Prepare the empty free side. */
+/** Initialise the holes, empty. */
 void kva_rb_holes_init(struct rb_map *rb);
 
-/** The lowest or highest place for a demand. See rb_holes.c for the bound on what it visits. */
+/** Find the lowest or highest place for a demand; false if there is none. Cost: rb_holes.c. */
 bool kva_rb_holes_search(struct rb_map *rb, const struct kva_demand *demand, struct kva_place *place);
 
-/** Where a new node belongs: as the `side` child of `parent` (NULL: it is the first). */
+/** The slot of a new node: the `side` child of `parent` (NULL: the root). */
 struct rb_slot {
     struct kva_rb_node *parent;
     enum kva_rb_side side;
 };
 
-/** One step of the descent to the slot for `start`: from `link`, not NULL, to the child to go on with. */
+/** One step of the descent to the slot for `start`: from `link`, not NULL, to the next child. */
 static inline struct kva_rb_node *step_to_slot(struct rb_slot *slot, struct kva_rb_node *link, uint64_t start)
 {
     slot->parent = link;
@@ -128,24 +127,25 @@ static inline struct rb_slot find_slot(const struct kva_rb_tree *tree, uint64_t 
     return slot;
 }
 
-/** Make [node->start, node->last], in a node that is in no tree, free; `slot` is its slot in `holes`.
- *  Returns with the node, and perhaps a neighbour's, back in the cache if it merged. */
+/** Make the segment of `node`, which is in no tree, free; `slot` is its slot in `holes`. If it merges, its
+ *  node, and that of a second neighbour, go back to the cache. */
 void kva_rb_holes_add(struct rb_map *rb, struct rb_segment *node, struct rb_slot slot);
 
-/** Take a whole hole out; its node is the caller's. */
+/** Remove a hole; the caller keeps its node. */
 void kva_rb_holes_remove(struct rb_map *rb, struct rb_segment *hole);
 
-/** Move one end of a hole; it does not touch another hole by that. */
+/** Move one end of a hole. It must not become adjacent to another hole. */
 void kva_rb_hole_set_start(struct rb_segment *hole, uint64_t start);
 void kva_rb_hole_set_last(struct rb_segment *hole, uint64_t last);
 
-/** Put a new hole right before another one, which it does not touch. */
+/** Insert a new hole before `next` in the order; the two are not adjacent. */
 void kva_rb_holes_insert_before(struct rb_map *rb, struct rb_segment *hole, struct rb_segment *next);
 
-/** The largest span among the node itself and its children's subtrees. */
+/** The largest extent in the subtree of a hole, computed from its own and the cached values of its
+ *  children. */
 uint64_t kva_rb_largest_of(const struct rb_segment *hole);
 
-/** Verify everything, or the neighbourhood of an address. Answers as kva_engine.check. */
+/** kva_engine.check and check_near. */
 const char *kva_rb_map_check(const struct kva_address_map *map, uint64_t *address);
 const char *kva_rb_map_check_near(const struct kva_address_map *map, uint64_t at, uint64_t *address);
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The engines by name. Nothing else refers to this list: a program that names its engine by symbol links
- *  only that one. */
+/** The engines by name. No other file refers to this list, so a program that names its engine by symbol
+ *  links only that one. */
 #include "../base/text.h"
 #include "engine.h"
 
 #include <kva/engine.h>
 
-/* The one for most programs first. Freestanding, bt has no vector unit to win with, and takes kilobytes of a stack that may not
- * have many when it splits a leaf: so rb. */
+/* The default first: bt; in freestanding builds rb, because bt has no vector instructions there, and takes
+ * kilobytes of a possibly small stack when it splits a leaf. */
 #if __STDC_HOSTED__ && !defined(KVA_FREESTANDING)
 static const struct kva_engine *const engines[] = {&kva_engine_bt, &kva_engine_rb, &kva_engine_scan};
 #else

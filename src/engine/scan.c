@@ -1,21 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The scan engine: the whole contract of engine.h on one sorted array. Read this one first.
+ * The scan engine: the contract of engine.h on one sorted array, for spaces of a dozen segments. It is the
+ * simplest engine; read it first.
  *
  *      index     0            1          2            3            count
  *      entries   | 0x0 busy A | 0x3 free | 0x9 busy B | 0xa free | (end)
- *                 \_________/
- *                  its last is the next one's start - 1; the last one's is the address map's last
  *
- * An entry says where a segment starts; the next entry says where it ends. So a gap or an overlap (I1)
- * cannot be written down. Every operation is one of three steps: look through the array for an index; CUT a
- * segment in two by inserting an entry; JOIN two by deleting one.
+ * An entry holds the start of a segment. The segment ends before the next entry's start, or at the end of the
+ * address map; so the array cannot express a gap or an overlap (I1). An operation consists of three steps:
+ * FIND an index in the array, CUT a segment in two by inserting an entry, JOIN two segments by removing one.
  *
- * COST. O(n) for everything but clear: it compares or moves each entry at most once. That is fine for a dozen
- * segments, and it is what an oracle should be: too simple to be wrong in an interesting way.
+ * COST. O(n) for every operation, with a few passes over the array, but O(k n) for clear, which makes each of
+ * k segments free by itself.
  *
- * MEMORY. The array doubles when it must, which happens before an operation changes anything (E1, E2).
+ * MEMORY. The array doubles when it is full, before an operation changes anything (E1, E2).
  */
 #include "../base/memory.h"
 #include "engine.h"
@@ -26,18 +25,18 @@ struct entry {
     uint64_t start;
     void *owner;
     enum kva_state state;
-    unsigned epoch; /* of one that is parked */
+    unsigned epoch; /* of a deferred or absent segment */
 };
 
 struct scan_map {
-    struct kva_address_map common; /* first: the engine's functions are handed a pointer to it */
+    struct kva_address_map common; /* first: the engine's functions receive a pointer to it */
     struct entry *entries;
     size_t count;
     size_t capacity;
-    size_t found; /* the hole of the place that was found last */
+    size_t found; /* the hole of the place found last */
 };
 
-/** The first array: as much as the rb engine's first chunk of nodes. */
+/** The entries of the first array, about as many as rb's first slab has nodes. */
 enum { FIRST_CAPACITY = 64 };
 
 static struct scan_map *scan_of(struct kva_address_map *map)
@@ -72,7 +71,7 @@ static size_t index_of(const struct scan_map *scan, uint64_t address)
 
 /* -------------------------------------------------------------------------------------------- memory */
 
-/** Make room for `more` further entries. */
+/** Ensure room for `more` further entries; false if the source refuses. */
 static bool reserve_entries(struct scan_map *scan, size_t more)
 {
     struct kva_ledger *ledger = &scan->common.ledger;
@@ -86,7 +85,7 @@ static bool reserve_entries(struct scan_map *scan, size_t more)
     while (capacity < scan->count + more)
         capacity *= 2;
     struct entry *entries = ledger_take(ledger, capacity * sizeof(struct entry));
-    if (!entries) { /* there may still be enough for what is needed now */
+    if (!entries) { /* the source may still have enough for these entries alone */
         capacity = scan->count + more;
         entries = ledger_take(ledger, capacity * sizeof(struct entry));
     }
@@ -114,7 +113,7 @@ static void scan_destroy(struct kva_address_map *map)
 {
     struct scan_map *scan = scan_of(map);
 
-    kva_nodes_fini(&map->ledger); /* what the space above has taken: it came last */
+    kva_nodes_fini(&map->ledger); /* the slabs that the space took on this ledger, after the array */
     if (scan->entries)
         ledger_give(&map->ledger, scan->entries, scan->capacity * sizeof(struct entry));
     end_map(map, sizeof *scan);
@@ -144,14 +143,15 @@ static enum kva_status scan_create(const struct kva_address_map *common, struct 
 
 /* ----------------------------------------------------------------------------------- the three steps */
 
-/** Look: the index of the busy segment that starts at `start`. */
+/** Find: the index of the busy segment that starts at `start`. */
 static bool find_busy_entry(const struct scan_map *scan, uint64_t start, size_t *index)
 {
     *index = index_of(scan, start);
     return scan->entries[*index].start == start && scan->entries[*index].state == KVA_BUSY;
 }
 
-/** Cut: the segment at `index` ends before `at`, which lies inside it; its twin begins there. */
+/** Cut: the segment at `index` ends before `at`, which lies inside it; a second one of its state starts
+ *  there. */
 static void cut(struct scan_map *scan, size_t index, uint64_t at)
 {
     struct entry *entry = &scan->entries[index];
@@ -162,7 +162,7 @@ static void cut(struct scan_map *scan, size_t index, uint64_t at)
     scan->common.tally.segments[entry->state]++;
 }
 
-/** Join: the segment at `index` takes over the addresses of the one behind it. */
+/** Join: the segment at `index` takes over the addresses of the one after it. */
 static void join(struct scan_map *scan, size_t index)
 {
     struct entry *next = &scan->entries[index + 1];
@@ -206,7 +206,7 @@ static void make_free(struct scan_map *scan, size_t index)
 
 /* --------------------------------------------------------------------------------- taking and giving */
 
-/** [start, last] in the hole at `index` is the place that was found last. */
+/** Record [start, last] in the hole at `index` as the place found last. */
 static void found_at(struct scan_map *scan, size_t index, uint64_t start, uint64_t last,
                      struct kva_place *place)
 {
@@ -219,7 +219,7 @@ static enum kva_status scan_search(struct kva_address_map *map, const struct kva
 {
     struct scan_map *scan = scan_of(map);
     bool lowest = demand->policy == KVA_LOWEST;
-    size_t step = lowest ? 1 : SIZE_MAX; /* one up; or one down, from 0 past all indices */
+    size_t step = lowest ? 1 : SIZE_MAX; /* one up, or one down, which wraps from 0 past all indices */
 
     for (size_t index = lowest ? 0 : scan->count - 1; index < scan->count; index += step) {
         if (!is_free(scan, index) ||
@@ -306,7 +306,7 @@ static enum kva_status scan_trim(struct kva_address_map *map, uint64_t start, ui
     return KVA_OK;
 }
 
-/** The busy segment at `index` takes [end + 1, last] from the hole behind it. */
+/** Extend the busy segment at `index` to `last`, into the hole after it. */
 static enum kva_status enlarge_entry(struct scan_map *scan, size_t index, uint64_t last)
 {
     uint64_t more = last - last_of(scan, index);
@@ -323,7 +323,7 @@ static enum kva_status enlarge_entry(struct scan_map *scan, size_t index, uint64
     return KVA_OK;
 }
 
-/** The busy segment at `index` gives [last + 1, end] to the hole behind it, or to a new one. */
+/** Cut the busy segment at `index` after `last`; the rest joins the hole after it, or becomes a new one. */
 static enum kva_status shrink_entry(struct scan_map *scan, size_t index, uint64_t last)
 {
     if (is_free(scan, index + 1)) {
@@ -351,7 +351,7 @@ static enum kva_status scan_resize(struct kva_address_map *map, uint64_t start, 
     return last < last_of(scan, index) ? shrink_entry(scan, index, last) : KVA_OK;
 }
 
-/** Downwards, so that a join moves no index that is still to come. */
+/** Downwards, because a join moves the entries after it. */
 static void scan_clear(struct kva_address_map *map, uint64_t first, uint64_t last)
 {
     struct scan_map *scan = scan_of(map);
@@ -387,7 +387,7 @@ static enum kva_status scan_defer(struct kva_address_map *map, uint64_t start, u
     return KVA_OK;
 }
 
-/** One pass: what was deferred in the epoch is free, and a free entry behind a free one is left out. */
+/** One pass: entries deferred in the epoch become free, and a free entry after a free one is dropped. */
 static void scan_free_deferred(struct kva_address_map *map, unsigned epoch, uint64_t most)
 {
     struct scan_map *scan = scan_of(map);
@@ -454,7 +454,7 @@ static enum kva_status scan_extend(struct kva_address_map *map, uint64_t first, 
     return KVA_OK;
 }
 
-/** Whether all below `first` and above `last` is free. */
+/** Whether all addresses below `first` and above `last` are free. */
 static bool ends_are_free(const struct scan_map *scan, uint64_t first, uint64_t last)
 {
     size_t top = scan->count - 1;
@@ -545,9 +545,9 @@ static const char *check_entry(const struct scan_map *scan, size_t index)
     if (!is_aligned(entry->start, scan->common.quantum))
         return "I2: a segment misses the quantum";
     if (entry->state > KVA_DEFERRED && entry->state != KVA_ABSENT)
-        return "I6: an entry has no such state";
+        return "I6: an entry has an invalid state";
     if (entry->state == KVA_DEFERRED && entry->epoch >= KVA_EPOCHS)
-        return "I7: a deferred segment waits in no colour";
+        return "I7: a deferred segment belongs to no epoch";
     if (index > 0 && is_free(scan, index) && is_free(scan, index - 1))
         return "I3: two adjacent free segments";
     if (entry->state != KVA_ABSENT)

@@ -1,78 +1,77 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The holes of an address map by size; see sizes.h.
+ * The index by size of sizes.h: a B+tree of 64-bit keys.
  *
- * KEYS. A hole has a key of 64 bits, and the order of the holes is that of the keys. Let a hole be n quanta
- * long and begin at quantum s, and let e be the place of the highest bit of n, so that 2^e <= n < 2^(e + 1).
- * Its key is
- *
- *      | e | n without its highest bit | s / 2^e, rounded down |
- *        6             e                       58 - e             bits
- *
- * The last field orders holes of one size as s does: they do not touch, so s differs by more than n >= 2^e
- * from one to the next. What it leaves out is not needed to find the hole again: quantum
- * (s / 2^e + 1) 2^e - 1 lies in the hole. For that is at least s, and at most s + 2^e - 1.
- *
- *      s / 2^e  . . . |------------------|------------------|
- *      hole                   |==================|          s is in the first of these blocks:
- *                                       ^                   so is the hole's quantum before the next one
- *
- * So 64 bits suffice wherever addresses have 58 bits, counted in quanta: always, if the quantum is 64 or
- * more.
- *
- * STRUCTURE. A B+tree. A leaf holds up to 22 keys in order; an inner node up to 30 children, each with a
- * LOWER BOUND: nothing below the child is less, everything below the child before it is. The very first bound
- * is 0.
+ * STRUCTURE. A leaf holds up to 22 keys in order; an inner node up to 30 children, each with a LOWER BOUND:
+ * all keys below the child are at least the bound, all keys below the child before it are less. The first
+ * bound is 0.
  *
  *      leaf    | count  | key[31]             |               4 cache lines; the last 8 places stay free
  *      inner   | count  | key[31] | child[31] |               8
  *                         key[i]: the bound of child[i]
  *
- * The bound of a child is the first key that it had when it was last filled. So a change in a leaf that
- * neither overflows nor runs short changes that leaf alone. A free place holds what is greater than any key.
+ * The bound of a child is the first key that the child had when it was last spread. So a change of a leaf
+ * that neither overflows nor runs short changes no other node. Free places hold UINT64_MAX, which exceeds
+ * every key.
  *
- * A CHANGE of a leaf moves the keys after it by one place: three blocks of eight, whichever place it is, so
- * that there is no branch, and none that could be mispredicted. A block that would begin after the last
- * place begins there instead, and moves what free places hold.
+ * KEYS. The order of the holes is that of their keys. Let a hole be n quanta long and start at quantum s, and
+ * let e be the index of the highest bit of n: 2^e <= n < 2^(e + 1). Its key is
  *
- * SPREADING. One place more than its MOST lets a node overflow first, and be mended then. A node that
- * overflows or runs short (has fewer than its LEAST) is mended in ONE way, on every level: what it and its
- * neighbours hold, three nodes under the same parent with it, is spread evenly over as few nodes as leave
- * some room in each:
+ *      | e | n without its highest bit | s / 2^e, rounded down |
+ *        6             e                       58 - e             bits
  *
- *      |==========|======    |=======   |     overflow           |========  |========  |========  |
- *      |==========|==========|==========|     all are full      |=======   |=======   |=======   |=======   |
- *      |=====     |======    |======    |     one runs short     |=========   |=========  |
+ * The last field orders holes of equal size by s: holes are not adjacent, so the starts of two of them differ
+ * by more than n >= 2^e. The low bits of s are not needed to find the hole again, because the quantum
+ * (s / 2^e + 1) 2^e - 1 lies in the hole: it is at least s, and at most s + 2^e - 1.
  *
- * That may let the parent overflow or run short, which is mended likewise, and so on up to the root. A root
- * that overflows gets a new root above it; one with a single child makes way for it.
+ *      blocks of 2^e  |------------------|------------------|
+ *      hole                   |==================|          s lies in the first block,
+ *                                       ^                   and the block's last quantum lies in the hole
  *
- * FILL. Nodes that are spread have at most ROOM = MOST - 2 keys, so that the next insertion does not
- * overflow. n nodes become n + 1 only if they hold n ROOM + 1 or more, and n - 1 only if those hold all.
- * Hence what comes out of
+ * So 64 bits suffice if addresses have at most 58 bits in quanta: always, if the quantum is 64 or more.
  *
- *      three that stay three      holds at least 2 ROOM + 1 keys     LEAST = (2 ROOM + 1) / 3 a node
- *      two that become three      the same
- *      three that become four     at least 3 ROOM + 1                more than LEAST: 3/4 ROOM a node
- *      three that become two      at least 3 LEAST - 1               more than LEAST
+ * A CHANGE of a leaf moves the keys after it by one place, always as three blocks of eight, so there is no
+ * branch to mispredict. A block that would start after the last place starts there instead, and moves only
+ * free places.
  *
- * and every node has LEAST keys where there are three or more on its level: for a parent of fewer than three
- * children is the root, and there are no other nodes on the level. Two nodes have ROOM / 2 each, or they
- * would be one.
+ * SPREADING. A node has one place more than its MOST, so it overflows before it is mended. A node that
+ * overflows or runs short (has fewer keys than its LEAST) is mended in the same way on every level: its keys
+ * and those of its neighbours under the same parent, three nodes in all, are spread evenly over as few nodes
+ * as leave some room in each.
  *
- * MEMORY. n holes are in n / LEAST + 1 leaves at most: one if n <= ROOM; two hold at least ROOM + 1, which is
- * more than LEAST; m >= 3 hold at least m LEAST. The same holds for the nodes of each level above. So a
- * number of holes has a number of nodes that suffices for every state with that many and fewer, whichever way
- * leads there. LEAST is 13 for a leaf and 19 for an inner node, so a hole costs at most 256 / 13 bytes in
- * leaves, and 512 / 13 / 18 above them: 21.9. Chunks of nodes may be larger by an eighth: 25.
+ *      |==========|======    |=======   |    overflow          |========  |========  |========  |
+ *      |==========|==========|==========|    all are full      |=======   |=======   |=======   |=======   |
+ *      |=====     |======    |======    |    one runs short    |========= |========= |
  *
- * COST. A change is a descent and a move of keys, and every eighth or so spreads three nodes. A descent reads
- * an inner node and a leaf among some 450 holes, two and a leaf among 11,000, three among 270,000. In a node
- * it compares ten keys in two steps, and has no branch that could be mispredicted. The best fit is one
- * descent more; where what was found is taken, the hole is removed without another.
+ * The parent may then overflow or run short, and is mended likewise, up to the root. A root that overflows
+ * gets a new root above it; a root with a single child is removed.
  *
- * NOT DONE, on purpose: no links between leaves (the next hole is a descent), no lock.
+ * FILL. Nodes that are spread have at most ROOM = MOST - 2 keys, so the next insertion does not overflow. n
+ * nodes become n + 1 only if they hold at least n ROOM + 1 keys, and n - 1 only if they hold at most (n - 1)
+ * ROOM. Therefore
+ *
+ *      three that stay three      hold at least 2 ROOM + 1 keys      LEAST = (2 ROOM + 1) / 3 a node
+ *      two that become three      hold at least as many
+ *      three that become four     hold at least 3 ROOM + 1           more than LEAST: 3/4 ROOM a node
+ *      three that become two      hold at least 3 LEAST - 1          more than LEAST
+ *
+ * and on a level of three or more nodes each node has at least LEAST keys: a parent with fewer than three
+ * children is the root, and then there are no other nodes on the level. Two nodes hold at least ROOM / 2
+ * each, or they would be one.
+ *
+ * MEMORY. n holes occupy at most n / LEAST + 1 leaves: one leaf if n <= ROOM; two leaves hold more than ROOM
+ * keys, and so more than LEAST; m >= 3 leaves hold at least m LEAST. The same holds for the nodes of each
+ * level above. So the nodes for a number of holes suffice for every state with that many or fewer, in
+ * whichever order the changes come. LEAST is 13 for a leaf and 19 for an inner node, so a hole costs at most
+ * 256 / 13 bytes in leaves and 512 / 13 / 18 above them: 21.9. Slabs may be larger by an eighth: 25.
+ *
+ * COST. A change is a descent and a move of keys; about every eighth change spreads three nodes. A descent
+ * reads one inner node and a leaf among some 450 holes, two and a leaf among 11,000, three among 270,000. In
+ * each node it compares ten keys in two steps, without a branch to mispredict. A best fit is one more
+ * descent; if the hole found is the one that is taken, it is removed without another.
+ *
+ * NOT DONE: no links between leaves (the next hole takes a descent), no lock.
  */
 #include "sizes.h"
 
@@ -83,15 +82,15 @@
 #endif
 
 enum {
-    SIZES_BLOCK =
-        8, /* keys that are moved at once; and, but for the last one, that a search's second step looks at */
-    SIZES_WIDTH =
-        SIZES_PLACES + SIZES_BLOCK, /* places of an inner node; a leaf uses SIZES_PLACES of as many */
-    SIZES_TOGETHER = 3,             /* nodes that are spread at once */
-    SIZES_DEPTH = 24,               /* more levels than 2^64 holes have, with the least children a node */
+    /** Keys that are moved at once. The second step of a search compares all of a block but the last. */
+    SIZES_BLOCK = 8,
+    /** Places of a node. A leaf uses only SIZES_PLACES of them. */
+    SIZES_WIDTH = SIZES_PLACES + SIZES_BLOCK,
+    SIZES_TOGETHER = 3, /* nodes that are spread at once */
+    SIZES_DEPTH = 24,   /* more levels than 2^64 holes need, with LEAST children a node */
 };
-_Static_assert(SIZES_PLACES % SIZES_BLOCK == SIZES_BLOCK - 1, "a search looks at whole blocks");
-_Static_assert(SIZES_PLACES <= 3 * SIZES_BLOCK, "a change moves three");
+_Static_assert(SIZES_PLACES % SIZES_BLOCK == SIZES_BLOCK - 1, "a search compares whole blocks");
+_Static_assert(SIZES_PLACES <= 3 * SIZES_BLOCK, "a change moves three blocks");
 
 struct size_node {
     _Alignas(KVA_LINE) uint32_t count;
@@ -99,17 +98,17 @@ struct size_node {
 };
 
 struct size_inner {
-    struct size_node node; /* first: a leaf is this alone */
+    struct size_node node; /* first: a leaf has only this part */
     struct size_node *child[SIZES_WIDTH];
 };
 
-/** The most keys of a node at rest. */
+/** The most keys of a node between two changes. */
 static inline unsigned most_keys(bool is_leaf)
 {
     return (is_leaf ? SIZES_PLACES : SIZES_WIDTH) - 1;
 }
 
-/** The most keys of a node that has just been spread. */
+/** The most keys of a node after it is spread. */
 static inline unsigned room_for_keys(bool is_leaf)
 {
     return most_keys(is_leaf) - 2;
@@ -120,7 +119,7 @@ static inline unsigned least_keys(bool is_leaf)
     return (2 * room_for_keys(is_leaf) + 1) / 3;
 }
 
-/** The way from the root to a leaf: which child of which node. */
+/** The path from the root to a leaf: on each level, the node and the index of the child. */
 struct size_path {
     struct size_inner *node[SIZES_DEPTH];
     unsigned index[SIZES_DEPTH];
@@ -131,7 +130,7 @@ static struct size_inner *inner_of(struct size_node *node)
     return (struct size_inner *)node;
 }
 
-/** Let a node have `count` keys. Places without one hold what is greater than any. */
+/** Set the number of keys of a node, and fill the free places. */
 static void set_key_count(struct size_node *node, unsigned count)
 {
     for (unsigned i = count; i < SIZES_WIDTH; i++)
@@ -141,7 +140,7 @@ static void set_key_count(struct size_node *node, unsigned count)
 
 /* -------------------------------------------------------------------------------------------------- keys */
 
-/** The key of the hole [start, last]. The highest bit of its length raises e by one: hence the 1. */
+/** The key of the hole [start, last]. The highest bit of `quanta` adds one to the field of e, hence e - 1. */
 static inline uint64_t size_key(const struct kva_sizes *sizes, uint64_t start, uint64_t last)
 {
     uint64_t quanta = ((last - start) >> sizes->shift) + 1;
@@ -151,11 +150,11 @@ static inline uint64_t size_key(const struct kva_sizes *sizes, uint64_t start, u
            (start >> sizes->shift >> e);
 }
 
-/** What a key tells of its hole. */
+/** The extent of the hole of a key, and a quantum inside it. */
 static inline struct kva_size size_of_key(const struct kva_sizes *sizes, uint64_t key)
 {
     unsigned e = (unsigned)(key >> KVA_SIZES_BITS);
-    unsigned bits = KVA_SIZES_BITS - e; /* of the last field */
+    unsigned bits = KVA_SIZES_BITS - e; /* the width of the last field */
     uint64_t one = UINT64_C(1) << e;
     uint64_t quanta = (key >> bits & (one - 1)) + one;
     uint64_t block = key & ((UINT64_C(1) << bits) - 1);
@@ -169,15 +168,16 @@ static inline struct kva_size size_of_key(const struct kva_sizes *sizes, uint64_
 
 /* ---------------------------------------------------------------------------------------------- descents */
 
-/** How many of the seven keys from `keys` on are smaller. */
+/** The number of the seven keys from `keys` on that are less than `key`. */
 static inline unsigned seven_below(const uint64_t *keys, uint64_t key)
 {
     return (unsigned)(keys[0] < key) + (keys[1] < key) + (keys[2] < key) + (keys[3] < key) + (keys[4] < key) +
            (keys[5] < key) + (keys[6] < key);
 }
 
-/** How many keys of a node with so many places are smaller: the eighths first, then one of them. Neither the
- *  comparisons of a step wait for one another, nor is there a branch that could be mispredicted. */
+/** The number of keys of a node with `places` that are less than `key`: first by the last key of each
+ *  block, then within one block. The comparisons of a step are independent, and no branch can be
+ *  mispredicted. */
 static inline unsigned keys_below(const struct size_node *node, unsigned places, uint64_t key)
 {
     unsigned below = 0;
@@ -187,21 +187,21 @@ static inline unsigned keys_below(const struct size_node *node, unsigned places,
     return below + seven_below(node->key + below, key);
 }
 
-/** All lines of a leaf at once: a change moves half of them. */
+/** Fetch all lines of a leaf at once: a change moves half of its keys on average. */
 static void prefetch_keys(const struct size_node *leaf)
 {
     for (size_t offset = 0; offset < sizeof *leaf; offset += KVA_LINE)
         __builtin_prefetch((const char *)leaf + offset);
 }
 
-/** The leaf where a key belongs, and the way there. */
+/** The leaf where a key belongs, and the path to it. */
 static struct size_node *descend_to_key(const struct kva_sizes *sizes, uint64_t key, struct size_path *path)
 {
     struct size_node *node = sizes->root;
 
     for (unsigned level = 0; level < sizes->height; level++) {
-        unsigned index =
-            keys_below(node, SIZES_WIDTH, key + 1) - 1; /* the last child whose bound is not greater */
+        /* The last child whose bound is at most the key. */
+        unsigned index = keys_below(node, SIZES_WIDTH, key + 1) - 1;
         path->node[level] = inner_of(node);
         path->index[level] = index;
         node = inner_of(node)->child[index];
@@ -211,8 +211,8 @@ static struct size_node *descend_to_key(const struct kva_sizes *sizes, uint64_t 
     return node;
 }
 
-/** The first hole that is not smaller than a key. If its leaf has none, that is the first one of the next
- *  leaf. */
+/** The first hole whose key is at least `key`: in the leaf where `key` belongs, or the first one of the
+ *  next leaf. */
 static bool first_from(struct kva_sizes *sizes, uint64_t key, struct kva_size *found)
 {
     struct size_path path;
@@ -269,7 +269,7 @@ struct kva_sizes *kva_sizes_create(struct kva_ledger *ledger, uint64_t quantum)
     return sizes;
 }
 
-/** How many inner nodes are above so many leaves, at most; see MEMORY. */
+/** The most inner nodes above so many leaves; see MEMORY. */
 static size_t inners_above(size_t leaves)
 {
     size_t all = 0;
@@ -279,7 +279,7 @@ static size_t inners_above(size_t leaves)
     return all;
 }
 
-/** Let a cache have `count` nodes, those in use included. */
+/** Ensure that a cache has `count` nodes, including those in use. */
 static bool ensure_in_all(struct kva_nodes *nodes, size_t count)
 {
     return count <= nodes->in_use || kva_nodes_ensure(nodes, count - nodes->in_use);
@@ -291,13 +291,13 @@ bool kva_sizes_fill(struct kva_sizes *sizes, size_t holes)
 
     if (!ensure_in_all(&sizes->leaves, leaves) || !ensure_in_all(&sizes->inners, inners_above(leaves)))
         return false;
-    sizes->ready = leaves * least_keys(true) - 1; /* the most that so many leaves suffice for */
+    sizes->ready = leaves * least_keys(true) - 1; /* the most holes that so many leaves suffice for */
     return true;
 }
 
 /* --------------------------------------------------------------------------------------------- spreading */
 
-/** What some neighbours hold. */
+/** The keys and children of some neighbours. */
 struct size_keys {
     unsigned count;
     uint64_t key[SIZES_TOGETHER * SIZES_WIDTH];
@@ -322,7 +322,7 @@ static void deal_keys(const struct size_keys *all, unsigned at, unsigned count, 
     set_key_count(node, count);
 }
 
-/** Of how many nodes `keys` keys need, that are in n now. */
+/** The number of nodes over which the keys of n nodes are spread. */
 static unsigned nodes_for_keys(unsigned keys, unsigned n, unsigned room)
 {
     if (keys > n * room)
@@ -330,7 +330,7 @@ static unsigned nodes_for_keys(unsigned keys, unsigned n, unsigned room)
     return keys <= (n - 1) * room ? n - 1 : n;
 }
 
-/** Put `child` after the i-th, without a bound as yet. */
+/** Insert `child` at index i; its bound is set later. */
 static void open_child(struct size_inner *parent, unsigned i, struct size_node *child)
 {
     unsigned after = parent->node.count - i;
@@ -350,8 +350,8 @@ static void close_child(struct size_inner *parent, unsigned i)
     set_key_count(&parent->node, parent->node.count - 1);
 }
 
-/** Spread what child i and its neighbours hold. The bound of the first of them stays: nothing moves past
- *  it. */
+/** Spread the keys of child i and its neighbours. The bound of the first of these nodes stays: no key
+ *  moves below it. */
 static void spread_keys(struct kva_sizes *sizes, struct size_inner *parent, unsigned i, bool are_leaves)
 {
     struct kva_nodes *cache = are_leaves ? &sizes->leaves : &sizes->inners;
@@ -380,7 +380,7 @@ static void spread_keys(struct kva_sizes *sizes, struct size_inner *parent, unsi
     }
 }
 
-/** The root has overflown: it becomes the child of a new one. */
+/** The root has overflowed: put a new root above it, and spread it. */
 static void raise_root(struct kva_sizes *sizes)
 {
     struct size_inner *root = kva_nodes_pop(&sizes->inners);
@@ -407,7 +407,8 @@ static bool is_well_filled(const struct size_node *node)
     return node->count >= least_keys(false) && node->count <= most_keys(false);
 }
 
-/** The leaf at the end of a path has overflown or runs short: mend it, and all above it that does by that. */
+/** Mend the leaf at the end of a path, which has overflowed or runs short, and then its ancestors as
+ *  necessary. */
 static void mend_nodes(struct kva_sizes *sizes, const struct size_path *path)
 {
     for (unsigned level = sizes->height; level-- > 0;) {
@@ -424,8 +425,8 @@ static void mend_nodes(struct kva_sizes *sizes, const struct size_path *path)
 
 /* ----------------------------------------------------------------------------------------------- changes */
 
-/** The block of a leaf that begins at place i, or at the last place, where no key is. No compiler makes a
- *  branch of it. */
+/** The block of a leaf that starts at place i, or at the last place, which is free, if i is beyond that.
+ *  Written so that compilers make no branch of it. */
 static inline uint64_t *block_from(struct size_node *leaf, uint32_t i)
 {
     uint32_t beyond = i - (SIZES_PLACES - 1); /* wraps if it is not beyond */
@@ -433,7 +434,8 @@ static inline uint64_t *block_from(struct size_node *leaf, uint32_t i)
     return leaf->key + (uint32_t)(SIZES_PLACES - 1 + (beyond & (0 - (beyond >> 31))));
 }
 
-/** All is read before anything is written. An array in between would be written to the stack as well. */
+/** Copy eight keys; the blocks may overlap, so all are read first. An array instead of the variables would
+ *  go through the stack. */
 static inline void copy_block(const uint64_t *from, uint64_t *to)
 {
     uint64_t a = from[0];
@@ -501,8 +503,8 @@ static void remove_key(struct kva_sizes *sizes, struct size_node *leaf, unsigned
     sizes->found = NULL;
 }
 
-/** A hole that has just been found is where it was; its leaf must not run short, as the way there is not
- *  known. */
+/** Remove the hole found last without a descent. False if its leaf would run short, because the path is
+ *  unknown. */
 static bool remove_found(struct kva_sizes *sizes, uint64_t key)
 {
     struct size_node *leaf = sizes->found;
@@ -555,19 +557,19 @@ void kva_sizes_gained(struct kva_sizes *sizes, uint64_t hole_start, uint64_t hol
 
 /* ------------------------------------------------------------------------------------------------ checks */
 
-/** What a walk has seen. */
+/** The counts of a walk. */
 struct size_walk {
     const struct kva_sizes *sizes;
     uint64_t holes;
     size_t leaves;
     size_t inners;
-    uint64_t address; /* where something is wrong */
+    uint64_t address; /* of the violation */
 };
 
 static const char *walk_sizes(struct size_walk *walk, struct size_node *node, unsigned level, unsigned least,
                               uint64_t bound, uint64_t end);
 
-/** The children of a node, each from its bound to the next one's. */
+/** Walk the children of a node, each between its bound and the next one. */
 static const char *walk_bounds(struct size_walk *walk, const struct size_inner *inner, unsigned level,
                                uint64_t end)
 {
@@ -583,7 +585,7 @@ static const char *walk_bounds(struct size_walk *walk, const struct size_inner *
     return broken;
 }
 
-/** A node on `level` and all below it: at least `bound`, and below `end`. */
+/** Walk a node on `level` and all nodes below it; its keys must lie in [bound, end). */
 static const char *walk_sizes(struct size_walk *walk, struct size_node *node, unsigned level, unsigned least,
                               uint64_t bound, uint64_t end)
 {
@@ -591,7 +593,7 @@ static const char *walk_sizes(struct size_walk *walk, struct size_node *node, un
 
     walk->address = size_of_key(walk->sizes, bound).within;
     if (node->count < least || node->count > most_keys(is_leaf))
-        return "I9: a node of the index by size has too few keys, or too many";
+        return "I9: a node of the index by size has too few or too many keys";
     for (unsigned i = 0; i < node->count; i++) {
         walk->address = size_of_key(walk->sizes, node->key[i]).within;
         if (node->key[i] < bound || node->key[i] >= end)
@@ -617,7 +619,7 @@ const char *kva_sizes_check(const struct kva_sizes *sizes, uint64_t *address)
         return broken;
     *address = 0;
     if (walk.holes != sizes->count)
-        return "I9: the index by size counts its holes wrong";
+        return "I9: the index by size has a wrong count of holes";
     return walk.leaves == sizes->leaves.in_use && walk.inners == sizes->inners.in_use
                ? NULL
                : "I9: a node of the index by size is lost";

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The holes of an address map by size: an ordered set, from which the smallest hole that is long enough is found in
- * O(log n). sizes.c says how it is kept.
+ * The index by size: the holes of an address map, ordered by extent, and by start among equal extents.
  *
- * ORDER. By span, and holes of one span by start. So the first hole from (size - 1, 0) on is the best for
- * `size` bytes, the lowest of the smallest; and those after it are all others that are long enough, in the
- * order in which a search for the best has to look at them.
+ * The first hole at or after (size - 1, 0) is the best fit for `size` bytes: the lowest of the smallest. The
+ * holes after it are the other candidates, in the order in which a search for the best fit examines them. All
+ * operations take O(log n); sizes.c describes the structure.
  *
- * MEMORY. Nodes come from caches on the address map's ledger. kva_sizes_ensure obtains them for a NUMBER OF HOLES,
- * whatever changes lead there; nothing else takes any.
+ * MEMORY. Nodes come from caches on the address map's ledger. kva_sizes_ensure obtains enough for a NUMBER OF
+ * HOLES, whatever changes lead to it; no other function takes memory after kva_sizes_create.
  */
 #ifndef KVA_ENGINE_SIZES_H
 #define KVA_ENGINE_SIZES_H
@@ -17,20 +16,20 @@
 #include "../base/arith.h"
 #include "../base/nodes.h"
 
-/** An index reaches addresses of this many bits, counted in quanta. */
+/** The bits of the addresses, in quanta, that an index can hold. */
 #define KVA_SIZES_BITS 58
 
-/** Whether an index reaches `last`: always, if the quantum is 64 or more. */
+/** Whether an index can hold addresses up to `last`: always, if the quantum is 64 or more. */
 static inline bool index_reaches(uint64_t quantum, uint64_t last)
 {
     return last >> lowest_bit(quantum) >> KVA_SIZES_BITS == 0;
 }
 
-/** A hole that was found. */
+/** A hole in the index. */
 struct kva_size {
     uint64_t key;    /* its place in the order */
     uint64_t extent; /* last - start */
-    uint64_t within; /* where a quantum begins that lies in the hole */
+    uint64_t within; /* the start of a quantum inside the hole */
 };
 
 struct kva_sizes {
@@ -40,25 +39,25 @@ struct kva_sizes {
     unsigned height;         /* inner levels above the leaves */
     unsigned shift;          /* log2 of the quantum */
     uint64_t count;          /* holes */
-    size_t ready;            /* holes that there are nodes for */
-    struct size_node *found; /* where the hole is that was found last; NULL after a change */
+    size_t ready;            /* the number of holes that the nodes suffice for */
+    struct size_node *found; /* the leaf of the hole found last; NULL after a change */
     unsigned found_index;
 };
 
-/** An empty set, for holes of whole quanta, whose memory is taken on a ledger, and goes with kva_nodes_fini;
- *  it is ready for one hole. NULL when the source refuses. */
+/** An empty index, ready for one hole, whose memory is taken on a ledger until kva_nodes_fini. NULL if the
+ *  source refuses. */
 struct kva_sizes *kva_sizes_create(struct kva_ledger *ledger, uint64_t quantum);
 
-/** kva_sizes_ensure's slow path. */
+/** The slow path of kva_sizes_ensure. */
 bool kva_sizes_fill(struct kva_sizes *sizes, size_t holes);
 
-/** Make sure that the set can hold `holes` holes. False when the source refuses. */
+/** Ensure that the index can hold `holes` holes. False if the source refuses. */
 static inline bool kva_sizes_ensure(struct kva_sizes *sizes, size_t holes)
 {
     return holes <= sizes->ready || kva_sizes_fill(sizes, holes);
 }
 
-/** Add the hole [start, last], which is not there; or take out one that is. */
+/** Add the hole [start, last], which is not in the index; or remove it. */
 void kva_sizes_insert(struct kva_sizes *sizes, uint64_t start, uint64_t last);
 void kva_sizes_remove(struct kva_sizes *sizes, uint64_t start, uint64_t last);
 
@@ -66,17 +65,17 @@ void kva_sizes_remove(struct kva_sizes *sizes, uint64_t start, uint64_t last);
 void kva_sizes_lost(struct kva_sizes *sizes, uint64_t hole_start, uint64_t hole_last, uint64_t start,
                     uint64_t last);
 
-/** [start, last] has become free, and is now a part of the hole [hole_start, hole_last]. */
+/** [start, last] is now free, as a part of the hole [hole_start, hole_last]. */
 void kva_sizes_gained(struct kva_sizes *sizes, uint64_t hole_start, uint64_t hole_last, uint64_t start,
                       uint64_t last);
 
-/** The smallest hole of at least `span`, of equal ones the lowest; false when there is none. O(log n). */
+/** The smallest hole with at least `extent`, the lowest of equal ones; false if there is none. */
 bool kva_sizes_first(struct kva_sizes *sizes, uint64_t extent, struct kva_size *found);
 
-/** From a hole to the one after it, in the order of the set; `at` need not be in it any more. O(log n). */
+/** Replace `at`, which may have left the index, by the next hole in order; false if there is none. */
 bool kva_sizes_next(struct kva_sizes *sizes, struct kva_size *at);
 
-/** Verify order, fill and counts. NULL when all is well; else what is wrong, and where. */
+/** Verify order, fill and counts. NULL if they hold; otherwise the violation in words, and its address. */
 const char *kva_sizes_check(const struct kva_sizes *sizes, uint64_t *address);
 
 #endif

@@ -83,7 +83,7 @@ void kva_compaction_leave(const struct kva_frames *frames)
 /* ------------------------------------------------------------------------------------------- headers */
 
 /** Read a header without its lock. The halves may be of different moments: good enough to choose a block. */
-static uint64_t read_header(const struct frames_zone *zone, uint32_t block)
+static uint64_t read_block_header(const struct frames_zone *zone, uint32_t block)
 {
     return block_header(&zone->headers[block]);
 }
@@ -180,7 +180,7 @@ static unsigned fill_some_target(struct frames_targets *targets, struct frames_r
         uint32_t end = part == 0 ? rows->blocks : begin;
         uint32_t block = row_next(rows, row, part == 0 ? begin : 0, end);
         for (; block < end; block = row_next(rows, row, block + 1, end)) {
-            if (!is_target(targets, block, read_header(targets->zone, block), if_need_be))
+            if (!is_target(targets, block, read_block_header(targets->zone, block), if_need_be))
                 continue;
             unsigned placed = fill_target(targets, block, next, if_need_be);
             round->cursor[top] = block;
@@ -311,7 +311,7 @@ static void conclude_block(struct pass *pass, uint32_t block, const struct progr
 /** Whether a block that is being emptied already has a group of the wanted order. */
 static bool block_has_group(const struct pass *pass, uint32_t block)
 {
-    uint64_t h = read_header(pass->targets.zone, block);
+    uint64_t h = read_block_header(pass->targets.zone, block);
 
     return !pass->for_all && !is_held(h) && free_of(h) > 0 && top_of(h) >= pass->order;
 }
@@ -377,7 +377,7 @@ static uint32_t count_levels(const struct pass *pass, uint32_t *blocks)
 
     memset(levels, 0, (frames->size + (size_t)1) * sizeof *levels);
     for (uint32_t block = pass->from; block < pass->end; block++) {
-        uint64_t h = read_header(pass->targets.zone, block);
+        uint64_t h = read_block_header(pass->targets.zone, block);
         if (can_be_emptied(frames, h)) {
             levels[used_of(h)]++;
             used += used_of(h);
@@ -404,7 +404,7 @@ static void set_level(struct pass *pass, uint32_t sources)
     pass->targets.level = level;
     pass->targets.cut = pass->from;
     for (; sources > 0 && pass->targets.cut < pass->end; pass->targets.cut++) {
-        uint64_t h = read_header(pass->targets.zone, pass->targets.cut);
+        uint64_t h = read_block_header(pass->targets.zone, pass->targets.cut);
         sources -= can_be_emptied(frames, h) && used_of(h) == level;
     }
 }
@@ -419,7 +419,7 @@ static bool round_has_ended(const struct pass *pass)
 static void empty_level(struct pass *pass, uint32_t low, uint32_t high)
 {
     for (uint32_t block = pass->from; block < pass->end && !round_has_ended(pass); block++) {
-        uint64_t h = read_header(pass->targets.zone, block);
+        uint64_t h = read_block_header(pass->targets.zone, block);
         if (!is_source(&pass->targets, block, h) || used_of(h) <= low || used_of(h) > high)
             continue;
         pass->targets.from = block;
@@ -432,7 +432,7 @@ void kva_forget_hints(const struct kva_frames *frames, const struct frames_zone 
                       uint32_t end)
 {
     for (uint32_t block = from; block < end; block++) {
-        if (!(read_header(zone, block) & SKIP_MASK))
+        if (!(read_block_header(zone, block) & SKIP_MASK))
             continue;
         uint64_t h = lock_block(frames, zone, block);
         unlock_block(frames, zone, block, h & ~SKIP_MASK);
@@ -551,7 +551,7 @@ static bool is_worth_it(const struct pass *pass, struct survey *survey)
 /** Empty a block into all others, if they have enough room. */
 static void empty_for_group(struct pass *pass, uint32_t block, uint64_t movable)
 {
-    uint64_t h = read_header(pass->targets.zone, block);
+    uint64_t h = read_block_header(pass->targets.zone, block);
 
     if (!can_be_emptied(pass->targets.frames, h) || movable - min_u64(movable, free_of(h)) < used_of(h))
         return;
@@ -573,7 +573,7 @@ static void compact_for_group(struct pass *pass)
         empty_for_group(pass, survey.emptiest, survey.movable);
     for (uint32_t low = 0, high = 1; low < size && is_worth; low = high, high *= 2) {
         for (uint32_t block = pass->from; block < pass->end && pass->left > 0 && !pass->has_group; block++) {
-            uint32_t used = used_of(read_header(pass->targets.zone, block));
+            uint32_t used = used_of(read_block_header(pass->targets.zone, block));
             if (used > low && used <= high)
                 empty_for_group(pass, block, survey.movable);
         }

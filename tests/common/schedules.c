@@ -9,7 +9,7 @@
 
 uint64_t schedules_run(const struct schedules *schedules)
 {
-    struct kva_turns *turns = kva_turns_new(schedules->threads);
+    struct kva_turns *turns = kva_turns_create(schedules->threads);
     uint64_t most = test_stride() == 1 ? UINT64_MAX : test_scaled(10000);
     uint64_t count = 0;
     bool more = true;
@@ -25,7 +25,7 @@ uint64_t schedules_run(const struct schedules *schedules)
     if (schedules->changes > 0)
         print_message(" with up to %u preemptions", schedules->changes);
     print_message(": %s\n", schedules->name);
-    kva_turns_drop(turns);
+    kva_turns_destroy(turns);
     return count;
 }
 

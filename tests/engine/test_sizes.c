@@ -527,12 +527,12 @@ static void the_check_names_what_is_broken(void **state)
     inner->node.key[2] = bound;
     uint32_t count = leaf->count;
     leaf->count = least_keys(true) - 1;
-    expect_broken(&f, "too few keys");
+    expect_broken(&f, "too few or too many keys");
     leaf->count = most_keys(true) + 1;
     expect_broken(&f, "too many");
     leaf->count = count;
     f.sizes->count++;
-    expect_broken(&f, "counts its holes wrong");
+    expect_broken(&f, "wrong count of holes");
     f.sizes->count--;
     f.sizes->leaves.in_use++;
     expect_broken(&f, "is lost");

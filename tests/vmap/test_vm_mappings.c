@@ -127,10 +127,10 @@ ADVISE(read_at_random, MADV_RANDOM)
 ADVISE(read_in_order, MADV_SEQUENTIAL)
 ADVISE(read_as_usual, MADV_NORMAL)
 
-static const char protection[] = "V10: pages of the reserve that nobody owns have another protection";
-static const char a_file[] = "V10: a file is mapped over pages of the reserve that nobody owns";
-static const char a_hole[] = "V10: pages of the reserve that nobody owns are not mapped";
-static const char advice[] = "V10: pages of the reserve that nobody owns are locked, or advised of";
+static const char protection[] = "V10: unowned pages of the reservation have another protection";
+static const char a_file[] = "V10: a file is mapped over unowned pages of the reservation";
+static const char a_hole[] = "V10: unowned pages of the reservation are not mapped";
+static const char advice[] = "V10: unowned pages of the reservation are locked or advised";
 
 static const struct deed {
     const char *name;

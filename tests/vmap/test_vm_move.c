@@ -553,7 +553,7 @@ static void leave_ended_maps(void)
 {
     if (meanwhile_count > 0)
         return;
-    stage.test.pages.parked_pages_show = true;
+    stage.test.pages.allows_unnamed_maps = true;
     meanwhile_count = (size_t)test_frames_stats(stage.frames).free_frames;
     assert_int_equal(kva_vm_frames_alloc(stage.frames, meanwhile_count, meanwhile), KVA_OK);
     expect_pairs(1000);

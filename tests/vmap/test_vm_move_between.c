@@ -30,7 +30,7 @@ static void set_up(void)
     stepper_init(&stage.worker);
     config.threads = &stage.worker.threads;
     test_movable_create(&stage.movable, &config);
-    stage.movable.test.pages.parked_pages_show = true;
+    stage.movable.test.pages.allows_unnamed_maps = true;
     const size_t count = (size_t)stage.movable.count;
     stage.numbers = calloc(count, sizeof *stage.numbers);
     stage.area = kva_vmalloc(stage.movable.vm, 1);

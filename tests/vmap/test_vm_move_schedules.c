@@ -341,7 +341,7 @@ static void set_up(void *context, struct kva_turns *turns)
         .hook_context = play,
     };
 
-    play->pages.parked_pages_show = true;
+    play->pages.allows_unnamed_maps = true;
     play->faults = 0;
     play->words = 0;
     play->threads = kva_turns_threads(turns);

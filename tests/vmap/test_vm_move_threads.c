@@ -71,7 +71,7 @@ static void begin(struct stage *stage, const struct kva_threads *threads)
     stage->config.threads = &stage->threads;
     stage->config.memory = kva_failing_memory_init(&stage->memory);
     stage->config.pages = kva_failing_pages_init(&stage->pages, &host);
-    stage->pages.parked_pages_show = true;
+    stage->pages.allows_unnamed_maps = true;
     if (stage->config.pages.move) {
         host_moves = stage->config.pages.move;
         stage->config.pages.move = count_move;

@@ -98,7 +98,7 @@ static uint64_t model_changes(const bool *bit, uint64_t from, uint64_t end)
 static void expect_same_answers(const struct row_model *model, unsigned row, uint64_t from, uint64_t end)
 {
     const bool *bit = model->bit[row];
-    enum row is = row == 0 ? ROW_OPEN : ROW_OWED;
+    enum row is = row == 0 ? ROW_ACCESSIBLE : ROW_PARTIAL_UNMAP;
     uint64_t count = 0;
     uint64_t first = end;
     uint64_t last[2] = {from, from};
@@ -156,7 +156,7 @@ static void test_rows(void **state)
             assert_int_equal(sparse_ensure(&model->rows, 2, 3, next_piece, NULL, model), KVA_OK);
         if (i == rounds / 2)
             assert_int_equal(sparse_ensure(&model->rows, 0, 4, next_piece, NULL, model), KVA_OK);
-        row_set_range(&model->rows, row == 0 ? ROW_OPEN : ROW_OWED, from, end, value);
+        row_set_range(&model->rows, row == 0 ? ROW_ACCESSIBLE : ROW_PARTIAL_UNMAP, from, end, value);
         for (uint64_t k = from; k < end; k++)
             model->bit[row][k] = value && sparse_has(&model->rows, k / ROW_PART_BITS);
         a = some_bit(&rng);
