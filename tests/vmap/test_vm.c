@@ -488,7 +488,7 @@ static void maps_of_a_frame_agree(struct bench *bench)
 }
 
 /** More freed maps than are kept: some are purged on the way, and live ones never. */
-static void short_lived_maps_are_flushed_in_batches(struct bench *bench)
+static void short_lived_maps_are_purgeed_in_batches(struct bench *bench)
 {
     enum { FRAMES = 16384, LENGTH = 16 };
     static uint64_t numbers[FRAMES];
@@ -1160,7 +1160,7 @@ SCENARIO(cached_areas_serve_alignments_and_large_sizes)
 SCENARIO(huge_areas_are_whole_huge_pages)
 SCENARIO(sizes_change_and_contents_stay)
 SCENARIO(maps_of_a_frame_agree)
-SCENARIO(short_lived_maps_are_flushed_in_batches)
+SCENARIO(short_lived_maps_are_purgeed_in_batches)
 SCENARIO(copies_lie_at_fixed_distances)
 SCENARIO(usable_sizes_are_whole_pages)
 SCENARIO(parts_that_fit_no_reservation_are_no_misuse)
@@ -1196,7 +1196,7 @@ int main(void)
         cmocka_unit_test(test_huge_areas_are_whole_huge_pages),
         cmocka_unit_test(test_sizes_change_and_contents_stay),
         cmocka_unit_test(test_maps_of_a_frame_agree),
-        cmocka_unit_test(test_short_lived_maps_are_flushed_in_batches),
+        cmocka_unit_test(test_short_lived_maps_are_purgeed_in_batches),
         cmocka_unit_test(test_copies_lie_at_fixed_distances),
         cmocka_unit_test(test_usable_sizes_are_whole_pages),
         cmocka_unit_test(test_parts_that_fit_no_reservation_are_no_misuse),
