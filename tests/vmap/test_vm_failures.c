@@ -4,8 +4,8 @@
  * Failures: each call of the page source, and each block of memory, is refused in turn.
  *
  * THE PLAY          A long sequence of operations, always the same, of every kind that can be refused and
- *   some that cannot. It is repeated: the first time call 1 of a source is refused, the next time call 2,
- *   until the play ends without a refusal. Either that one call is refused, or that one and all later ones.
+ *   some that cannot. It is repeated: first call 1 of a source is refused, then call 2, and so on, until
+ *   the play ends without a refusal. Either that one call is refused, or that one and all later ones.
  *
  *      operation     1    2  3     4        5  ...
  *      calls         |..| |. |.... |...     |
@@ -685,11 +685,10 @@ static void test_creation_refused(void **state)
     free(stage);
 }
 
-/* ------------------------------------------------------------------------------ attempts before a failure */
-    * /
+/* ----------------------------------------------------------------------------- attempts before a failure */
 
-    /** A reclaim callback that notes when it was called, and frees an area if it has one. */
-    struct giver {
+/** A reclaim callback that notes when it was called, and frees an area if it has one. */
+struct giver {
     struct kva_vm_reclaim reclaim;
     struct helped *scene;
     unsigned asked;

@@ -332,7 +332,7 @@ static void test_unreported_pages_are_as_new(void **state)
         }
         /* Markers leave the mapping as it is, but separate mappings are replaced. */
         check_that((reported > 0) == (mechanism == KVA_MECHANISM_GUARDS),
-                   "%u changes reported; some expected only with guard regions", reported);
+                   "changes should be reported exactly with guard regions, %u were", reported);
     }
 }
 
@@ -623,7 +623,7 @@ static void test_a_purge_that_stops_halfway(void **state)
     free(numbers);
 }
 
-/* ------------------------------------------------------------------------------ what must pass a check */ */
+/* ------------------------------------------------------------------------------ what must pass a check */
 
 /** An instance with areas in every state; also in huge pages, where there are any. */
 static int be_busy(void *context)
