@@ -13,8 +13,9 @@
  *   Stamps are compared before an area is freed, around each realloc, and all of them at intervals: an owner
  *   who gets another owner's page, loses a page, or sees another frame, finds a wrong word.
  *
- * ALSO        Memory that must be zero is zero, wherever it was used before; areas lie where requested; any interior address finds its area; a request is refused only if no hole is long enough;
- *   statistics and iteration agree with the model; the library's own check succeeds.
+ * ALSO        Memory that must be zero is zero, wherever it was used before; areas lie where requested; any
+ *   interior address finds its area; a request is refused only if no hole is long enough; statistics and
+ *   iteration agree with the model; the library's own check succeeds.
  *
  * It is played with every engine, on every mechanism, with and without guards, cached, uncached and hardened.
  */
