@@ -228,7 +228,7 @@ static void an_allocation_ends(void **state)
     on_every_space(allocate_all);
 }
 
-/** Give one page back to the pool, and take one. */
+/** Free the held page, and allocate one. */
 static void swap_a_page(void *context)
 {
     struct play *play = context;

@@ -342,7 +342,7 @@ static bool explain_giving(char *map, const struct op *op, unsigned number)
         return *at == '.' || map_is_idle(*at);
     if (op->status == KVA_EDEFERRED)
         return map_is_idle(*at);
-    if (op->status == KVA_EINTERIOR) /* another operation has joined this range to the one below */
+    if (op->status == KVA_EINTERIOR) /* another operation's range covers this start */
         return op->at > 0 && map_is_used(*at) && at[-1] == *at;
     if (!map_is_used(*at) || op->status != KVA_OK)
         return false;

@@ -388,7 +388,7 @@ static const struct entry faulting_when_eager[] = {
     ENTRY(guard_of_one_page),
 };
 
-/** vm.h says so of stale pointers: this makes frees cheap. */
+/** vm.h warns of stale pointers to freed areas: a free is cheap because it unmaps nothing. */
 static const struct entry not_faulting[] = {
     ENTRY(last_byte), ENTRY(last_byte_of_a_map), ENTRY(last_byte_after_growing),
     ENTRY(freed),     ENTRY(unmapped),           ENTRY(unmapped_ram),

@@ -275,7 +275,7 @@ static int cross_with_areas(void *context)
     return 0;
 }
 
-/** With guard regions large areas may have mappings of their own only while there are many: they never
+/** With guard regions large areas have mappings of their own only while mappings are plentiful, so they never
  *  exhaust them. */
 static int take_large_areas(void *context)
 {

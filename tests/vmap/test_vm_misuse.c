@@ -483,7 +483,8 @@ static void size_up_all(struct stage *stage)
     assert_int_equal(stage->test.hooks.misuses, 0);
 }
 
-/** kva_vm_find finds present areas, by their guard pages as well; purged ones it may find. */
+/** kva_vm_find finds live and waiting areas, also by their guard pages, and nothing outside; gone areas it
+ *  may find. */
 static void find_all(struct stage *stage)
 {
     struct address addresses[MOST_ADDRESSES];
