@@ -20,9 +20,9 @@ extern "C" {
  *      total: 1 live area, 12288 bytes; 1 cached, 4096 bytes; 0 parked, 0 bytes
  *
  *  A line has the range with its guard page, the size as asked for, the caller, the pages, the kind and the
- *  state. Where they apply, these follow: "huge", "zero", "foreign", "weak" (its guard page is a failed
- *  unmap: see WHERE MAPPINGS RUN SHORT), "nodes preferred 0x..." (or bound, interleaved; and the set), "owner
- *  0x...".
+ *  state. Where they apply, these follow: "huge", "zero", "foreign", "failed-unmap" (its guard page is one:
+ *  see WHERE MAPPINGS RUN SHORT), "nodes preferred 0x..." (or bound, interleaved; and the set), and
+ *  "owner 0x...".
  *
  *  In:      vm
  *           line      called for each line
@@ -42,7 +42,7 @@ KVA_API enum kva_status kva_vm_report(const struct kva_vm *vm, kva_dump_line *li
  *      read 12 bytes past the end of the 3-page area 0x7f0000000000, allocated at load_table+0x1c, freed: no
  *      write 1 byte before the 1-page area 0x7f0000004000, allocated at main+0x52, freed: no
  *      write 40 bytes into the 1-page area 0x7f0000004000, allocated at main+0x52, freed: yes, at main+0x71
- *      read of 0x7f0000800000, in the reserve of an instance of kva, where no area is or was of late
+ *      read of 0x7f0000800000, in the reservation of a kva instance, where there is no area now or recently
  *
  *  "past the end" counts from the end of the last page: 1 byte past is the guard page's first. "before"
  *  counts from the first byte: p[-1] is 1 byte before. The sentence names

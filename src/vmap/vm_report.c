@@ -45,7 +45,7 @@ static void put_area(struct kva_text *text, const struct kva_vm *vm, const struc
     if (area->flags & KVA_VM_FOREIGN)
         text_put(text, " foreign");
     if (area->failed_unmap)
-        text_put(text, " weak");
+        text_put(text, " failed-unmap");
     put_nodes(text, &area->node);
     if (area->owner) {
         text_put(text, " owner ");

@@ -2,15 +2,14 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * The status table of kva/frames.h: every row of every Returns block that a caller can provoke on a set, with
- * the field that the misuse hook is told; and that nothing has changed, outputs included.
- * test_frames_config.c has those of a configuration.
+ * the field that the misuse hook receives. A failed call changes nothing, not even its outputs.
+ * test_frames_config.c has the rows of configurations.
  *
- * Each row is one call on the same small set, of blocks of 16 frames:
+ * Each row is one call on the same small set, in blocks of 16 frames:
  *
- *      zone 0, node 0                                        zone 1, node 2
- *      0x100   0x104      0x110     0x120    0x122   0x130   0x140      0x1000         0x1040
- *      | A, 4  | free     | B, 24            | free  | hole  | free     | free         |
- *                         |         0x128                0x134
+ *      zone 0, node 0                                  zone 1, node 2
+ *      0x100   0x104   0x110   0x128   0x130   0x134   0x140     0x1000   0x1040
+ *      | A, 4  | free  | B, 24 | free  | hole  | free  |         | free   |
  */
 #include "../common/frames_model.h"
 
@@ -30,7 +29,7 @@
 
 static struct frames_model model;
 
-/* Outputs of the calls; they begin as UNTOUCHED. */
+/* Outputs of the calls, UNTOUCHED before each call. */
 static struct outputs {
     uint64_t first;
     uint64_t obstacle;
@@ -40,7 +39,7 @@ static struct outputs {
     struct kva_frames_orders orders;
 } out;
 
-static unsigned lines; /* that dump and picture have written */
+static unsigned lines; /* written by dump and picture */
 
 static void count_line(void *context, const char *text, size_t length)
 {
@@ -70,7 +69,8 @@ static void set_up(void)
         return expression;                                                                                   \
     }
 
-/** Two calls: of kva_frames_alloc and of kva_frames_alloc_many, with a good request that is spoiled. */
+/** Two calls, of kva_frames_alloc and of kva_frames_alloc_many, with a good request in which `spoil`
+ *  breaks something. */
 #define ALLOC(name, spoil)                                                                                   \
     static enum kva_status name(void)                                                                        \
     {                                                                                                        \
@@ -135,7 +135,7 @@ static enum kva_status no_runs(void)
     return kva_frames_alloc_many(model.frames, &r, 0, NULL);
 }
 
-/** More runs than there are free frames; the array is as long as what is asked for. */
+/** One run more than there are free frames. */
 static enum kva_status one_run_too_many(void)
 {
     static uint64_t firsts[256];
@@ -203,9 +203,9 @@ CALL(reserve_used, reserve(FREE, 16))
 CALL(offline_used, offline(FREE, 16))
 CALL(online_free, online(HOLE, 5))
 CALL(online_from_free, online(HOLE - 1, 5))
-CALL(reserve_untold, kva_frames_reserve(model.frames, A, 1, KVA_MOVABLE, NULL))
-CALL(offline_untold, kva_frames_offline(model.frames, A, 1, NULL))
-CALL(online_untold, kva_frames_online(model.frames, A, 1, NULL))
+CALL(reserve_null_obstacle, kva_frames_reserve(model.frames, A, 1, KVA_MOVABLE, NULL))
+CALL(offline_null_obstacle, kva_frames_offline(model.frames, A, 1, NULL))
+CALL(online_null_obstacle, kva_frames_online(model.frames, A, 1, NULL))
 
 CALL(free_below, kva_frames_free(model.frames, A - 1))
 CALL(free_0, kva_frames_free(model.frames, 0))
@@ -279,7 +279,7 @@ struct row {
     enum kva_status status;
     const char *where;
     const char *field;
-    uint64_t obstacle; /* NONE: it is not written */
+    uint64_t obstacle; /* NONE: not written */
 };
 
 #define FIELD(call, status, where, field)                                                                    \
@@ -352,17 +352,17 @@ static const struct row rows[] = {
     FIELD(reserve_over_hole, KVA_ERANGE, kva_frames_reserve, "count"),
     FIELD(reserve_hole, KVA_ERANGE, kva_frames_reserve, "count"),
     OBSTACLE(reserve_used, KVA_EEXIST, kva_frames_reserve, B),
-    ROW(reserve_untold, KVA_EEXIST, kva_frames_reserve),
+    ROW(reserve_null_obstacle, KVA_EEXIST, kva_frames_reserve),
     RANGE_ROWS(offline),
     FIELD(offline_into_hole, KVA_ERANGE, kva_frames_offline, "count"),
     FIELD(offline_hole, KVA_ERANGE, kva_frames_offline, "count"),
     FIELD(offline_from_hole, KVA_ERANGE, kva_frames_offline, "count"),
     OBSTACLE(offline_used, KVA_EBUSY, kva_frames_offline, B),
-    ROW(offline_untold, KVA_EBUSY, kva_frames_offline),
+    ROW(offline_null_obstacle, KVA_EBUSY, kva_frames_offline),
     RANGE_ROWS(online),
     OBSTACLE(online_free, KVA_EEXIST, kva_frames_online, AFTER_HOLE),
     OBSTACLE(online_from_free, KVA_EEXIST, kva_frames_online, HOLE - 1),
-    ROW(online_untold, KVA_EEXIST, kva_frames_online),
+    ROW(online_null_obstacle, KVA_EEXIST, kva_frames_online),
 
     FIELD(free_below, KVA_EUNKNOWN, kva_frames_free, "first"),
     FIELD(free_0, KVA_EUNKNOWN, kva_frames_free, "first"),
@@ -446,14 +446,17 @@ static void expect_hook(const char *name, enum kva_status status, const char *wh
 {
     const struct kva_fault *fault = &model.fault;
 
-    check_that(model.misuses == (is_misuse(status) ? 1 : 0), "%s: the hook was called %u times", name,
+    unsigned calls = is_misuse(status) ? 1 : 0;
+    check_that(model.misuses == calls, "%s: %u calls of the hook expected, %u found", name, calls,
                model.misuses);
     if (!is_misuse(status))
         return;
-    check_that(fault->status == status, "%s: the hook was told %s", name, kva_status_name(fault->status));
-    check_that(strcmp(fault->where, where) == 0, "%s: where is %s", name, fault->where);
-    check_that(is_same_text(fault->field, field), "%s: the field is %s", name,
-               fault->field ? fault->field : "NULL");
+    check_that(fault->status == status, "%s: the hook should receive %s, not %s", name,
+               kva_status_name(status), kva_status_name(fault->status));
+    check_that(strcmp(fault->where, where) == 0, "%s: `where` should be %s, not %s", name, where,
+               fault->where);
+    check_that(is_same_text(fault->field, field), "%s: `field` should be %s, not %s", name,
+               field ? field : "NULL", fault->field ? fault->field : "NULL");
     assert_string_equal(fault->what, kva_status_text(status));
 }
 
@@ -464,8 +467,9 @@ static void expect_outputs(const struct row *row)
     check_that(out.first == UNTOUCHED && out.found.first == UNTOUCHED && out.stats.blocks == UNTOUCHED &&
                    out.orders.unused[0] == UNTOUCHED && lines == 0,
                "%s wrote an output", row->name);
-    check_that(out.obstacle == obstacle, "%s: the obstacle is %#" PRIx64, row->name, out.obstacle);
-    check_that(out.done == 0, "%s: %zu were done", row->name, out.done);
+    check_that(out.obstacle == obstacle, "%s: the obstacle should be %#" PRIx64 ", not %#" PRIx64, row->name,
+               obstacle, out.obstacle);
+    check_that(out.done == 0, "%s: `done` should be 0, not %zu", row->name, out.done);
 }
 
 static void every_row(void **state)
@@ -476,18 +480,18 @@ static void every_row(void **state)
     for (size_t i = 0; i < ROWS; i++) {
         clear_outputs();
         enum kva_status status = rows[i].call();
-        check_that(status == rows[i].status, "%s: %s, want %s", rows[i].name, kva_status_name(status),
+        check_that(status == rows[i].status, "%s: returned %s, not %s", rows[i].name, kva_status_name(status),
                    kva_status_name(rows[i].status));
         expect_hook(rows[i].name, rows[i].status, rows[i].where, rows[i].field);
         expect_outputs(&rows[i]);
-        frames_model_doubt(&model); /* a row of runs may have been refused */
+        frames_model_doubt(&model); /* a row with a request for runs may have failed */
         frames_model_compare(&model);
     }
     frames_model_destroy(&model);
     print_message("%zu rows\n", ROWS);
 }
 
-/* The same calls return the same without a hook. */
+/* Without a hook the calls return the same. */
 static void no_hook_is_needed(void **state)
 {
     struct kva_frames_zone zone = {0, 16, 0};
@@ -508,7 +512,7 @@ static void no_hook_is_needed(void **state)
     assert_int_equal(memory.blocks, 0);
 }
 
-/** Every function that takes a set, on none. */
+/** Every function that takes a set returns KVA_ENULL for NULL. */
 static void no_set(void **state)
 {
     struct kva_frames_request request = {0};
@@ -526,7 +530,7 @@ static void no_set(void **state)
     assert_int_equal(kva_frames_reserve(NULL, 0, 1, KVA_MOVABLE, &first), KVA_ENULL);
     assert_int_equal(kva_frames_free(NULL, 0), KVA_ENULL);
     assert_int_equal(kva_frames_free_many(NULL, &first, 1, &done), KVA_ENULL);
-    assert_int_equal(done, 0); /* whatever is returned */
+    assert_int_equal(done, 0); /* written in any case */
     assert_int_equal(kva_frames_free_range(NULL, 0, 1), KVA_ENULL);
     assert_int_equal(kva_frames_split(NULL, 0), KVA_ENULL);
     assert_int_equal(kva_frames_offline(NULL, 0, 1, &first), KVA_ENULL);
@@ -545,9 +549,9 @@ static void no_set(void **state)
     assert_int_equal(first, UNTOUCHED);
 }
 
-/* ---------------------------------------------------------------------------------------- a free in a row */
+/* ------------------------------------------------------------------------------------------ lists of runs */
 
-/* Of a row with a wrong number, the runs before it are free, and it and all after it are as they were. */
+/* With a wrong number in a list, the runs before it are freed, and the runs after it stay as they are. */
 static void free_many_stops_at_the_wrong_one(void **state)
 {
     static const uint64_t wrong[] = {A + 1, FREE, HOLE, END, TOP, OTHER};
@@ -568,15 +572,16 @@ static void free_many_stops_at_the_wrong_one(void **state)
             assert_int_equal(frames_model_free_many(&model, firsts, 6), statuses[i]);
             check_that(is_same_text(model.fault.field, "firsts[i]") && model.fault.index == at &&
                            model.fault.address == wrong[i],
-                       "the hook was told %s, %zu, %#" PRIx64, model.fault.field ? model.fault.field : "NULL",
-                       model.fault.index, model.fault.address);
+                       "the hook received %s, %zu, %#" PRIx64 "; firsts[i], %zu, %#" PRIx64 " expected",
+                       model.fault.field ? model.fault.field : "NULL", model.fault.index, model.fault.address,
+                       at, wrong[i]);
             frames_model_compare(&model);
             frames_model_destroy(&model);
         }
     }
 }
 
-/* A number that stands in the row twice is free when it is met again. */
+/* A number that is in the list twice is free when it is met again. */
 static void free_many_of_a_double(void **state)
 {
     uint64_t firsts[4] = {FREE, FREE + 1, FREE, FREE + 2};

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The checker, put to the test: broken on purpose, a set must say which invariant is broken, and in which
- * block. Each one is broken through the set's own structures, one at a time, leaving the others as they were
- * as far as that can be done.
+ * Tests of the checker: after an invariant was broken on purpose, kva_frames_check must report which one, and
+ * in which block. Each invariant is broken through the set's own structures, one at a time, as far as
+ * possible without breaking others.
  *
- *      blocks of 16 frames, a zone of frames 10 to 95; of each test the first call makes it
+ *      blocks of 16 frames, a zone of frames 10 to 95, as create_usual() makes it
  *
  *      10      16          32          48 50   53  64            80          96
  *      | free  | a run over two blocks |  | run |   | free        | free      |
@@ -49,7 +49,7 @@ static void destroy(void)
     assert_int_equal(set.memory.blocks, 0);
 }
 
-/** The check finds the invariant `name` broken ("F4") in a block, whose first frame is that. */
+/** The check finds the invariant `name` ("F4") broken in the block with this number. */
 static void expect_broken(const char *name, uint64_t block)
 {
     struct kva_fault fault = {.what = "nothing"};
@@ -59,8 +59,9 @@ static void expect_broken(const char *name, uint64_t block)
     assert_int_equal(fault.status, KVA_ECORRUPT);
     assert_string_equal(fault.where, "kva_frames_check");
     check_that(strncmp(fault.what, name, strlen(name)) == 0 && fault.what[strlen(name)] == ':',
-               "%s was broken, found: %s", name, fault.what);
-    check_that(fault.address >> set.frames->order == block, "%s was found at %#" PRIx64, name, fault.address);
+               "%s was broken, the check reports: %s", name, fault.what);
+    check_that(fault.address >> set.frames->order == block,
+               "%s should be found in block %" PRIu64 ", not at %#" PRIx64, name, block, fault.address);
 }
 
 static uint64_t header_of(uint32_t block)
@@ -78,8 +79,8 @@ static struct frames_word *words_at(uint32_t block)
     return words_of(set.frames, set.zone, block);
 }
 
-/** With another header of a block, an invariant is broken, which is found in block `where`; with the old
- *  one, all is well. */
+/** With the header `h` of a block, an invariant is broken, and the check finds it in block `where`; with
+ *  the old header the check succeeds. */
 static void expect_broken_at(uint32_t block, uint64_t h, const char *name, uint32_t where)
 {
     uint64_t before = header_of(block);
@@ -112,7 +113,7 @@ static void counts(void **state)
     destroy();
 }
 
-/* A frame before the zone, and one after it, that look free. */
+/* A frame before the zone, and one after it, appear free. */
 static void frames_outside(void **state)
 {
     (void)state;
@@ -142,12 +143,12 @@ static void runs(void **state)
     words_at(3)->first |= bit;
     expect_broken_at(1, header_of(1) & ~CONT_MASK, "F3", 2);
     expect_header_broken(0, header_of(0) | CONT_MASK, "F3");
-    expect_header_broken(3, header_of(3) | CONT_MASK, "F3"); /* its last frame is free */
-    expect_broken_at(2, header_of(2) | CONT_MASK, "F3", 3);  /* the next one is */
+    expect_header_broken(3, header_of(3) | CONT_MASK, "F3"); /* the block's last frame is free */
+    expect_broken_at(2, header_of(2) | CONT_MASK, "F3", 3);  /* the next block's first frame is free */
     destroy();
 }
 
-/* The last frame of the zone goes on. */
+/* The last run of the zone claims to continue after it. */
 static void a_run_beyond_the_zone(void **state)
 {
     (void)state;
@@ -219,7 +220,7 @@ static void rows(void **state)
     destroy();
 }
 
-/** The block that a CPU holds; there is one. */
+/** The block that a CPU holds; there is exactly one. */
 static uint32_t held_block(void)
 {
     uint32_t block = 0;
@@ -240,13 +241,14 @@ static void holds(void **state)
     uint32_t held = held_block();
     assert_int_equal(kva_frames_check(set.frames, NULL), KVA_OK);
     expect_header_broken(held, with_kind(header_of(held), KIND_UNUSED), "F7");
-    expect_header_broken(held, header_of(held) | UINT64_C(5) << OWNER_AT, "F9"); /* there is no such CPU */
+    expect_header_broken(held, header_of(held) | UINT64_C(5) << OWNER_AT, "F9"); /* no such CPU */
     expect_header_broken(held, header_of(held) ^ UINT64_C(1) << SLOT_AT, "F9");
-    expect_header_broken(held, with_kind(header_of(held), KIND_UNMOVABLE), "F9"); /* the slot is for others */
+    expect_header_broken(held, with_kind(header_of(held), KIND_UNMOVABLE),
+                         "F9"); /* the slot is for another kind */
     destroy();
 }
 
-/* A level of summaries, and two. */
+/* One level of summaries, and two. */
 static void summaries(void **state)
 {
     (void)state;
@@ -254,7 +256,7 @@ static void summaries(void **state)
     for (unsigned levels = 2; levels <= 3; levels++) {
         create(0, UINT64_C(4) << levels * ROW_SHIFT, 1);
         struct frames_rows *all = &set.zone->rows;
-        assert_int_equal(all->levels, levels + 1); /* twice as many blocks as `levels` words deep can have */
+        assert_int_equal(all->levels, levels + 1); /* twice as many blocks as `levels` levels can hold */
         for (unsigned level = 1; level < all->levels; level++) {
             _Atomic uintptr_t *word = row_word(all, ROW_EMPTY, level, 0);
             uintptr_t before = atomic_fetch_and(word, ~(uintptr_t)1);

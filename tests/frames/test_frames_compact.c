@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Compaction by one thread: how few moves it takes, what the owner of a run may do meanwhile, when a request
- * compacts. Every frame has a tag, its contents; the function that moves runs moves the tags.
+ * Compaction by one thread: the number of moves, what the owner of a run may do meanwhile, and when a request
+ * compacts. Every frame has a tag, its contents; the move callback moves the tags.
  */
 #include "../../ports/test/failing_memory.h"
 #include "../common/frames_model.h"
@@ -14,17 +14,17 @@
 
 enum { FRAMES_MOST = 4096, BASE = 0x40000 };
 
-/** A set whose first zone begins at BASE, the contents of its frames, and what its owner does when asked. */
-static struct kva_failing_memory set_memory; /* a malloc that any host has */
+/** A set whose first zone begins at BASE, the contents of its frames, and the behaviour of their owner. */
+static struct kva_failing_memory set_memory; /* malloc, on any host */
 static struct kva_frames *frames;
-static unsigned tags[FRAMES_MOST]; /* 0: no frame of ours */
+static unsigned tags[FRAMES_MOST]; /* 0: not in use */
 static bool is_pinned[FRAMES_MOST];
 static struct {
     unsigned asked;
     unsigned moved;
     uint64_t last_from;
-    enum kva_frames_moved (*act)(uint64_t from, uint64_t to,
-                                 uint64_t count); /* NULL: move what is not pinned */
+    /** NULL: move all runs that are not pinned. */
+    enum kva_frames_moved (*act)(uint64_t from, uint64_t to, uint64_t count);
 } owner;
 static unsigned misuses;
 static struct test_rng rng;
@@ -38,16 +38,16 @@ static void note_misuse(void *context, const struct kva_fault *fault)
 
 static unsigned *tag_of(uint64_t frame)
 {
-    check_that(frame >= BASE && frame < BASE + FRAMES_MOST, "frame %#" PRIx64, frame);
+    check_that(frame >= BASE && frame < BASE + FRAMES_MOST, "frame %#" PRIx64 " is outside the set", frame);
     return &tags[frame - BASE];
 }
 
-/** The contents go to frames that have none. */
+/** Move the contents to frames without contents. */
 static enum kva_frames_moved move_tags(uint64_t from, uint64_t to, uint64_t count)
 {
     for (uint64_t i = 0; i < count; i++) {
-        check_that(*tag_of(from + i) != 0 && *tag_of(to + i) == 0, "%#" PRIx64 " cannot go to %#" PRIx64,
-                   from + i, to + i);
+        check_that(*tag_of(from + i) != 0 && *tag_of(to + i) == 0,
+                   "%#" PRIx64 " must be in use and %#" PRIx64 " free for a move", from + i, to + i);
         *tag_of(to + i) = *tag_of(from + i);
         *tag_of(from + i) = 0;
     }
@@ -80,7 +80,7 @@ static void create(const struct kva_frames_config *wanted)
     assert_int_equal(kva_frames_create(&config, &frames), KVA_OK);
 }
 
-/** A zone of so many blocks. */
+/** A set of one zone of `blocks` blocks. */
 static void create_zone(unsigned block_order, uint64_t blocks)
 {
     struct kva_frames_zone zone = {BASE, BASE + (blocks << block_order), 0};
@@ -100,7 +100,7 @@ static void destroy(void)
     assert_int_equal(kva_frames_destroy(frames), KVA_OK);
 }
 
-/** Use frames as one movable run. */
+/** Reserve frames as one movable run. */
 static void use(uint64_t first, uint64_t count)
 {
     assert_int_equal(kva_frames_reserve(frames, first, count, KVA_MOVABLE, NULL), KVA_OK);
@@ -108,7 +108,7 @@ static void use(uint64_t first, uint64_t count)
         *tag_of(first + i) = (unsigned)(first - BASE) + 1;
 }
 
-/** Use what is drawn from a frame on: runs as Rr, all movable; U: unmovable. */
+/** Reserve the runs of a picture, from a frame on: Rr: a movable run; U: an unmovable one. */
 static void draw(uint64_t first, const char *picture)
 {
     for (uint64_t i = 0; picture[i] != '\0'; i++) {
@@ -122,7 +122,7 @@ static void draw(uint64_t first, const char *picture)
     }
 }
 
-/** What there is from a frame on looks so. */
+/** The frames from `first` on look like the picture. */
 static void expect_drawn(uint64_t first, const char *picture, int line)
 {
     char found[257];
@@ -136,7 +136,7 @@ static void expect_drawn(uint64_t first, const char *picture, int line)
             found[i] = what.type == KVA_MOVABLE ? 'R' : 'U';
     }
     found[count] = '\0';
-    check_that(strcmp(found, picture) == 0, "line %d: %s, not %s", line, found, picture);
+    check_that(strcmp(found, picture) == 0, "line %d: found %s, expected %s", line, found, picture);
 }
 
 #define expect_picture(first, picture) expect_drawn(first, picture, __LINE__)
@@ -160,7 +160,7 @@ static uint64_t free_blocks(void)
     return stats.free_blocks;
 }
 
-/** What a frame holds is in use, and what is in use holds something. Returns the sum of the tags. */
+/** Frames in use have contents, free ones have none. Returns the sum of the tags. */
 static uint64_t sum_of_tags(uint64_t count)
 {
     uint64_t sum = 0;
@@ -168,14 +168,14 @@ static uint64_t sum_of_tags(uint64_t count)
     for (uint64_t i = 0; i < count; i++) {
         struct kva_frames_found found;
         assert_int_equal(kva_frames_find(frames, BASE + i, &found), KVA_OK);
-        check_that((found.state == KVA_FRAMES_USED) == (tags[i] != 0), "frame %" PRIu64 ", tag %u", i,
-                   tags[i]);
+        check_that((found.state == KVA_FRAMES_USED) == (tags[i] != 0), "frame %" PRIu64 ": state %d, tag %u",
+                   i, (int)found.state, tags[i]);
         sum += tags[i];
     }
     return sum;
 }
 
-/** Which blocks are marked to be skipped. */
+/** The blocks marked to be skipped, as a set of bits. */
 static unsigned skipped_blocks(void)
 {
     unsigned set = 0;
@@ -196,14 +196,14 @@ static int compare_counts(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/** What compaction of single frames comes to. */
+/** The best result that compaction of single frames can have. */
 struct best {
     uint64_t moves;
     uint64_t free_blocks;
 };
 
-/** Use frames at random, some blocks more, some less. The fullest blocks keep theirs: as many as it takes
- *  to hold all. */
+/** Reserve frames at random, in some blocks more than in others. Compaction is best if it keeps the
+ *  fullest blocks, as few as can hold all frames in use. */
 static struct best use_some(unsigned block_order)
 {
     unsigned used[BLOCKS] = {0}, size = 1U << block_order, sum = 0;
@@ -236,10 +236,10 @@ static void single_frames_take_the_fewest_moves(void **state)
         uint64_t before = free_blocks();
         uint64_t sum = sum_of_tags((uint64_t)BLOCKS << order);
         struct kva_frames_compacted done = compact(KVA_FRAMES_ALL_BLOCKS, UINT64_MAX);
-        check_that(done.moved_frames == best.moves, "%" PRIu64 " moves, not %" PRIu64, done.moved_frames,
-                   best.moves);
-        check_that(free_blocks() == best.free_blocks, "%" PRIu64 " free blocks, not %" PRIu64, free_blocks(),
-                   best.free_blocks);
+        check_that(done.moved_frames == best.moves, "%" PRIu64 " moves, %" PRIu64 " expected",
+                   done.moved_frames, best.moves);
+        check_that(free_blocks() == best.free_blocks, "%" PRIu64 " free blocks, %" PRIu64 " expected",
+                   free_blocks(), best.free_blocks);
         assert_int_equal(done.freed_blocks, best.free_blocks - before);
         assert_true(done.is_finished && done.pinned_runs == 0);
         assert_int_equal(sum_of_tags((uint64_t)BLOCKS << order), sum);
@@ -249,8 +249,8 @@ static void single_frames_take_the_fewest_moves(void **state)
     }
 }
 
-/* In slices there are as many moves, and the result is as good. */
-static void slices_end_where_one_call_does(void **state)
+/* Compaction in slices takes as many moves, and frees as many blocks. */
+static void slices_reach_the_result_of_one_call(void **state)
 {
     static const uint64_t slices[] = {1, 7, 100};
     (void)state;
@@ -264,21 +264,22 @@ static void slices_end_where_one_call_does(void **state)
             struct kva_frames_compacted done = compact(KVA_FRAMES_ALL_BLOCKS, slice);
             check_that(done.moved_frames <= slice, "%" PRIu64 " moves in a slice of %" PRIu64,
                        done.moved_frames, slice);
-            check_that(done.is_finished == (done.moved_frames < slice), "%" PRIu64 " moves of %" PRIu64,
+            check_that(done.is_finished == (done.moved_frames < slice),
+                       "is_finished is %d after %" PRIu64 " moves in a slice of %" PRIu64, done.is_finished,
                        done.moved_frames, slice);
             moves += done.moved_frames;
             is_finished = done.is_finished;
             assert_true(calls <= best.moves);
         }
         check_that(moves == best.moves && free_blocks() == best.free_blocks,
-                   "slices of %" PRIu64 ": %" PRIu64 " moves, not %" PRIu64 "; %" PRIu64
-                   " free blocks, not %" PRIu64,
+                   "slices of %" PRIu64 ": %" PRIu64 " moves, %" PRIu64 " expected; %" PRIu64
+                   " free blocks, %" PRIu64 " expected",
                    slice, moves, best.moves, free_blocks(), best.free_blocks);
         destroy();
     }
 }
 
-/** Pin some of the frames in use. What there is to gain is less then: blocks with pinned frames stay. */
+/** Pin some of the frames in use. Blocks with pinned frames stay in use, so fewer can become free. */
 static struct best pin_some(unsigned block_order, unsigned one_in, struct best best)
 {
     unsigned used[BLOCKS] = {0}, loose = 0;
@@ -302,8 +303,8 @@ static struct best pin_some(unsigned block_order, unsigned one_in, struct best b
     return best;
 }
 
-/* One frame in some hundred is pinned. The fewest moves are those of one that knows which. Others are
- * moved in vain, and some twice. */
+/* One frame in a hundred is pinned. The fewest moves are those of an owner that knows which. Some frames
+ * are moved in vain, and some twice. */
 static void pinned_frames_cost_few_moves(void **state)
 {
     uint64_t moves = 0, fewest = 0;
@@ -321,12 +322,13 @@ static void pinned_frames_cost_few_moves(void **state)
         fewest += best.moves;
         destroy();
     }
-    print_message("%" PRIu64 " moves; at least %" PRIu64 "\n", moves, fewest);
-    check_that(moves * 2 <= fewest * 3, "%" PRIu64 " moves, where %" PRIu64 " would do", moves, fewest);
+    print_message("%" PRIu64 " moves; at least %" PRIu64 " needed\n", moves, fewest);
+    check_that(moves * 2 <= fewest * 3, "%" PRIu64 " moves, more than 3/2 of the necessary %" PRIu64, moves,
+               fewest);
 }
 
-/* The emptiest block is kept by a pinned run: so another one is emptied, into that. */
-static void a_pinned_block_is_gone_round(void **state)
+/* A pinned run keeps the emptiest block in use, so another block is emptied into it. */
+static void a_pinned_block_becomes_a_target(void **state)
 {
     static const unsigned moves[] = {3, 1 + 3, 2};
     (void)state;
@@ -345,9 +347,9 @@ static void a_pinned_block_is_gone_round(void **state)
     }
 }
 
-/* Of twelve blocks that are all alike three have no pinned frame (P is one). When it is their turn, there
- * is no room but in blocks that are to be emptied, too, and are not fuller. */
-static void pinned_blocks_among_their_likes(void **state)
+/* Three of twelve equally full blocks have no pinned frame (P: pinned). At their turn, there is room only
+ * in blocks that are sources as well, and not fuller. */
+static void pinned_blocks_among_equally_full_ones(void **state)
 {
     static const char picture[] = "RPP.RPP.PRR.RRR.PPR.PPP.PPR.RRR.RRP.RRR.RRP.RPR.";
     (void)state;
@@ -364,7 +366,7 @@ static void pinned_blocks_among_their_likes(void **state)
     destroy();
 }
 
-/** Compact in slices to the end. Returns the moves. */
+/** Compact in slices to the end; returns the number of moves. */
 static uint64_t compact_to_the_end(uint64_t slice)
 {
     uint64_t moves = 0;
@@ -377,9 +379,9 @@ static uint64_t compact_to_the_end(uint64_t slice)
     return moves;
 }
 
-/* However many runs are pinned: what is in use takes so many blocks, and the pinned ones keep theirs. All
- * others become free, since single frames fit wherever one is free; and another call finds nothing more. */
-static void pinned_frames_keep_their_blocks_alone(void **state)
+/* However many runs are pinned, only blocks with pinned frames stay in use, and as many more as the frames
+ * in use need: single frames fit wherever a frame is free. Another call frees no more blocks. */
+static void only_blocks_with_pinned_frames_stay(void **state)
 {
     static const uint64_t slices[] = {UINT64_MAX, UINT64_MAX, 1, 10};
     static const unsigned one_in[] = {2, 10, 40, 150, 500};
@@ -392,7 +394,8 @@ static void pinned_frames_keep_their_blocks_alone(void **state)
         uint64_t sum = sum_of_tags((uint64_t)BLOCKS << order);
         uint64_t moves = compact_to_the_end(slices[turn % 4]);
         check_that(free_blocks() == best.free_blocks,
-                   "turn %" PRIu64 ", order %u: %" PRIu64 " free blocks, not %" PRIu64 "; %" PRIu64 " moves",
+                   "turn %" PRIu64 ", order %u: %" PRIu64 " free blocks, %" PRIu64 " expected; %" PRIu64
+                   " moves",
                    turn, order, free_blocks(), best.free_blocks, moves);
         assert_int_equal(sum_of_tags((uint64_t)BLOCKS << order), sum);
         assert_int_equal(compact(KVA_FRAMES_ALL_BLOCKS, UINT64_MAX).freed_blocks, 0);
@@ -403,7 +406,7 @@ static void pinned_frames_keep_their_blocks_alone(void **state)
 
 /* ----------------------------------------------------------------------------------- the rule, as a whole */
 
-/* What cannot be moved and what crosses the end of its block stays; runs keep their alignment. */
+/* Unmovable runs, and runs that cross the end of their block, stay; moved runs keep their alignment. */
 static void some_runs_stay(void **state)
 {
     (void)state;
@@ -422,7 +425,7 @@ static void some_runs_stay(void **state)
     destroy();
 }
 
-/* A run that goes on in the next block keeps its block in use, and is not asked for. */
+/* A run that continues in the next block keeps its block in use, and the owner is not asked to move it. */
 static void runs_over_blocks_stay(void **state)
 {
     (void)state;
@@ -436,7 +439,7 @@ static void runs_over_blocks_stay(void **state)
     destroy();
 }
 
-/** While a run is asked for. */
+/** The marks at the moment when the owner is asked to move a run. */
 static unsigned skipped_before;
 
 static enum kva_frames_moved look_at_hints(uint64_t from, uint64_t to, uint64_t count)
@@ -445,8 +448,8 @@ static enum kva_frames_moved look_at_hints(uint64_t from, uint64_t to, uint64_t 
     return move_tags(from, to, count);
 }
 
-/* A block is marked after all of it has been looked at, and not before; in the end no block is. */
-static void hints_come_last_and_go(void **state)
+/* A block is marked only after all of it has been examined; at the end no block is marked. */
+static void skip_marks_are_set_last_and_cleared(void **state)
 {
     (void)state;
     create_zone(3, 4);
@@ -467,7 +470,7 @@ static void hints_come_last_and_go(void **state)
 }
 
 /* A slice that ends inside a block does not mark it. */
-static void hints_wait_for_the_whole_block(void **state)
+static void skip_marks_wait_for_the_end_of_the_block(void **state)
 {
     char picture[257];
     (void)state;
@@ -484,9 +487,9 @@ static void hints_wait_for_the_whole_block(void **state)
     destroy();
 }
 
-/* Where a run stays, its block stays in use: the others would leave in vain. Those of the same batch have
- * been asked for. */
-static void a_run_that_stays_ends_it(void **state)
+/* A block with a run that stays is not emptied further, because the other moves would be in vain. The
+ * owner has been asked for the runs of the same batch by then. */
+static void a_run_that_stays_ends_its_block(void **state)
 {
     (void)state;
     create_zone(7, 3);
@@ -496,13 +499,14 @@ static void a_run_that_stays_ends_it(void **state)
         is_pinned[i] = true;
     struct kva_frames_compacted done = compact(KVA_FRAMES_ALL_BLOCKS, UINT64_MAX);
     assert_true(done.is_finished && done.pinned_runs > 0 && done.freed_blocks == 0);
-    check_that(owner.asked <= 3 * 32, "%u runs were asked for", owner.asked);
+    check_that(owner.asked <= 3 * 32, "the owner was asked %u times, at most %u expected", owner.asked,
+               3 * 32);
     destroy();
 }
 
 /* ---------------------------------------------------------------------------------- what the owner may do */
 
-/** A block with one run that is to go to the other block. */
+/** A block with two runs, which fit into the second block. */
 static void create_one_to_move(void)
 {
     create_zone(3, 3);
@@ -521,8 +525,7 @@ static enum kva_frames_moved stay_gone(uint64_t from, uint64_t to, uint64_t coun
     return KVA_FRAMES_GONE;
 }
 
-/* Runs that stay are as they were; those that are busy count as asked for in vain, those that are gone do
- * not. */
+/* Runs that stay are unchanged; busy ones count as pinned, gone ones do not. */
 static void runs_that_stay(void **state)
 {
     (void)state;
@@ -542,9 +545,9 @@ static void runs_that_stay(void **state)
     destroy();
 }
 
-static enum kva_frames_moved answer_after_free;
+static enum kva_frames_moved outcome_after_free;
 
-/** Give the run back that is being moved: once, and in no other way. */
+/** Free the run that is being moved: this succeeds once, and only as a whole. */
 static enum kva_frames_moved give_back(uint64_t from, uint64_t to, uint64_t count)
 {
     struct kva_frames_found found;
@@ -568,19 +571,19 @@ static enum kva_frames_moved give_back(uint64_t from, uint64_t to, uint64_t coun
     assert_int_equal(kva_frames_find(frames, from, &found), KVA_OK);
     assert_int_equal(found.state, KVA_FRAMES_USED);
     assert_int_equal(kva_frames_free(frames, from + 1), KVA_EINTERIOR);
-    return answer_after_free;
+    return outcome_after_free;
 }
 
-static void runs_given_back_while_they_are_moved(void **state)
+static void runs_freed_while_they_are_moved(void **state)
 {
     (void)state;
-    for (int answer = KVA_FRAMES_PINNED; answer <= KVA_FRAMES_GONE; answer++) {
+    for (int outcome = KVA_FRAMES_PINNED; outcome <= KVA_FRAMES_GONE; outcome++) {
         create_one_to_move();
         owner.act = give_back;
-        answer_after_free = (enum kva_frames_moved)answer;
+        outcome_after_free = (enum kva_frames_moved)outcome;
         struct kva_frames_compacted done = compact(KVA_FRAMES_ALL_BLOCKS, UINT64_MAX);
         assert_int_equal(owner.asked, 1);
-        assert_int_equal(done.pinned_runs, 0); /* it has left all the same */
+        assert_int_equal(done.pinned_runs, 0); /* it has left its block anyway */
         assert_int_equal(done.freed_blocks, 1);
         expect_picture(BASE, "........RrRR............");
         assert_int_equal(kva_frames_free(frames, BASE), KVA_EDOUBLE);
@@ -590,7 +593,7 @@ static void runs_given_back_while_they_are_moved(void **state)
 
 static enum kva_frames_moved give_others_back(uint64_t from, uint64_t to, uint64_t count)
 {
-    if (owner.asked == 1) { /* one that was isolated too, one that was not, by list */
+    if (owner.asked == 1) { /* free one isolated run and one other, as a list */
         uint64_t firsts[] = {BASE + 3, BASE + 8};
         size_t done;
         assert_int_equal(kva_frames_free_many(frames, firsts, 2, &done), KVA_OK);
@@ -600,8 +603,8 @@ static enum kva_frames_moved give_others_back(uint64_t from, uint64_t to, uint64
     return from == BASE + 3 ? KVA_FRAMES_GONE : move_tags(from, to, count);
 }
 
-/* Other runs of the batch are given back meanwhile, and runs of other blocks. */
-static void runs_given_back_before_their_turn(void **state)
+/* Other runs of the batch, and runs of other blocks, are freed meanwhile. */
+static void runs_freed_before_their_turn(void **state)
 {
     (void)state;
     create_zone(3, 2);
@@ -635,7 +638,7 @@ static enum kva_frames_moved call_the_set(uint64_t from, uint64_t to, uint64_t c
     return move_tags(from, to, count);
 }
 
-/* The function may call the set, but not to compact. */
+/* The callback may call the set, except to compact. */
 static void the_owner_calls_the_set(void **state)
 {
     (void)state;
@@ -649,7 +652,7 @@ static void the_owner_calls_the_set(void **state)
 
 /* ---------------------------------------------------------------------------------------- the call itself */
 
-static void without_a_function(void **state)
+static void without_a_move_callback(void **state)
 {
     struct kva_frames_zone zone = {BASE, BASE + 32, 0};
     struct kva_frames_config config = {.zones = &zone,
@@ -691,7 +694,7 @@ static void wrong_arguments(void **state)
     destroy();
 }
 
-/* The set takes its memory in one piece. Where there is none, nothing is left behind. */
+/* The set takes all its memory at once. When that fails, nothing remains allocated. */
 static void no_memory(void **state)
 {
     struct kva_failing_memory memory;
@@ -713,7 +716,7 @@ static void no_memory(void **state)
     assert_int_equal(memory.blocks, 0);
 }
 
-/* For one group the emptiest block is emptied, and no more than that. */
+/* For one group only the emptiest block is emptied. */
 static void one_group(void **state)
 {
     (void)state;
@@ -727,7 +730,7 @@ static void one_group(void **state)
     destroy();
 }
 
-/* A smaller group is there before the block is empty. */
+/* A smaller group is free before its block is empty. */
 static void a_smaller_group(void **state)
 {
     (void)state;
@@ -742,8 +745,8 @@ static void a_smaller_group(void **state)
     destroy();
 }
 
-/* One zone by its place in the configuration, which is not that of its frames; or all of them. */
-static void zones_by_their_place(void **state)
+/* A zone is given by its index in the configuration, which is not the order of frames; or all zones. */
+static void zones_by_their_index(void **state)
 {
     static const struct kva_frames_zone zones[] = {{BASE + 24, BASE + 48, 0}, {BASE, BASE + 24, 0}};
     static const struct kva_frames_config config = {.zones = zones, .zone_count = 2, .block_order = 3};
@@ -776,8 +779,8 @@ static void zones_by_their_place(void **state)
     destroy();
 }
 
-/* A block turns out to have less room in one piece than it seemed. What is left of it takes smaller runs. */
-static void room_that_is_smaller_than_it_seemed(void **state)
+/* A target has less contiguous room than its counts promise. Smaller runs use the rest of it. */
+static void less_contiguous_room_than_counted(void **state)
 {
     (void)state;
     create_zone(4, 3);
@@ -797,7 +800,7 @@ static enum kva_status request(unsigned order, uint64_t count, unsigned flags, u
     return kva_frames_alloc(frames, &r, first);
 }
 
-static void requests_compact_where_they_would_fail(void **state)
+static void requests_compact_instead_of_failing(void **state)
 {
     uint64_t first;
     (void)state;
@@ -820,7 +823,7 @@ static void requests_compact_where_they_would_fail(void **state)
     destroy();
 }
 
-/* The block that is emptied lies in the window; targets lie anywhere in the zone. */
+/* The emptied block lies in the window; targets lie anywhere in the zone. */
 static void requests_with_a_window(void **state)
 {
     uint64_t first;
@@ -834,7 +837,8 @@ static void requests_with_a_window(void **state)
     *tag_of(BASE) = 0;
     use(BASE, 1);
     assert_int_equal(kva_frames_alloc(frames, &r, &first), KVA_OK);
-    check_that(first == BASE + 8 || first == BASE + 16, "%#" PRIx64, first);
+    check_that(first == BASE + 8 || first == BASE + 16, "a run in the window expected, %#" PRIx64 " found",
+               first);
     assert_int_equal(owner.moved, 4);
     r.min = BASE + 9;
     r.max = BASE + 15;
@@ -843,7 +847,7 @@ static void requests_with_a_window(void **state)
     destroy();
 }
 
-/* On the request's node, and then on others, if that is allowed. */
+/* Compaction begins on the request's node, and continues on others, if allowed. */
 static void requests_for_a_node(void **state)
 {
     struct kva_frames_zone zones[] = {{BASE, BASE + 24, 0}, {BASE + 24, BASE + 48, 1}};
@@ -860,14 +864,15 @@ static void requests_for_a_node(void **state)
     r.flags = KVA_FRAMES_COMPACT;
     assert_int_equal(kva_frames_compact(frames, 1, 3, 0, NULL), KVA_OK);
     enum kva_status status = KVA_ENOSPC;
-    for (unsigned i = 0; i < 3 && status != KVA_OK; i++) /* the last failure may still count */
+    for (unsigned i = 0; i < 3 && status != KVA_OK; i++) /* the last failure may still defer compaction */
         status = kva_frames_alloc(frames, &r, &first);
     assert_int_equal(status, KVA_OK);
     assert_int_equal(first, BASE + 16);
     destroy();
 }
 
-/* Where memory is short, nothing is moved, however it lies. The index is that of the documentation. */
+/* When memory is short, nothing moves, however fragmented it is. The index is that of
+ * kva_frames_fragmentation. */
 static void nothing_moves_where_memory_is_short(void **state)
 {
     unsigned short_of = 0, fragmented = 0;
@@ -887,19 +892,20 @@ static void nothing_moves_where_memory_is_short(void **state)
         assert_int_equal(kva_frames_orders_read(frames, 0, &orders), KVA_OK);
         int index = kva_frames_fragmentation(&orders, order);
         enum kva_status status = request(order, 0, KVA_FRAMES_COMPACT, &first);
-        check_that(index > 0 || owner.asked == 0, "the index is %d, and %u runs were asked for", index,
+        check_that(index > 0 || owner.asked == 0,
+                   "the index is %d, so no run should be moved; the owner was asked %u times", index,
                    owner.asked);
         assert_true(index >= 0 || status == KVA_OK);
         short_of += index == 0;
         fragmented += owner.moved > 0 && status == KVA_OK;
         destroy();
     }
-    print_message("%u times memory was short, %u times in pieces\n", short_of, fragmented);
+    print_message("memory was short %u times, fragmented %u times\n", short_of, fragmented);
     assert_true(short_of > 0 && fragmented > 0);
 }
 
-/** Which of the next requests for a group compact: a bit for each. */
-static uint64_t who_compacts(unsigned order, unsigned requests)
+/** Which of the next requests for a group compact, as a set of bits. */
+static uint64_t which_requests_compact(unsigned order, unsigned requests)
 {
     uint64_t set = 0, first;
 
@@ -911,8 +917,8 @@ static uint64_t who_compacts(unsigned order, unsigned requests)
     return set;
 }
 
-/* After compaction that did not help, the next 1, 3, 7, ... 63 requests of that order or a larger one do
- * not compact. */
+/* After compaction in vain, the next 1, 3, 7, ... 63 requests of that order or a larger one do not
+ * compact. */
 static void requests_give_up_for_a_while(void **state)
 {
     uint64_t first;
@@ -921,20 +927,21 @@ static void requests_give_up_for_a_while(void **state)
     create_zone(3, 4);
     draw(BASE, "R.R.R.R.R.R.R.RRR.R...R.RRR.R.R.");
     memset(is_pinned, true, sizeof(is_pinned));
-    assert_int_equal(who_compacts(3, 31), UINT64_C(1) | 1 << 2 | 1 << 6 | 1 << 14 | 1 << 30);
-    assert_int_equal(who_compacts(3, 32), UINT64_C(1) << 31);
-    assert_int_equal(who_compacts(3, 64), UINT64_C(1) << 63);
-    assert_int_equal(who_compacts(3, 64), UINT64_C(1) << 63);
-    assert_int_equal(who_compacts(2, 2), 1); /* a smaller order does; then for it the count begins */
+    assert_int_equal(which_requests_compact(3, 31), UINT64_C(1) | 1 << 2 | 1 << 6 | 1 << 14 | 1 << 30);
+    assert_int_equal(which_requests_compact(3, 32), UINT64_C(1) << 31);
+    assert_int_equal(which_requests_compact(3, 64), UINT64_C(1) << 63);
+    assert_int_equal(which_requests_compact(3, 64), UINT64_C(1) << 63);
+    /* A smaller order compacts; from then on it is the one that is deferred. */
+    assert_int_equal(which_requests_compact(2, 2), 1);
     assert_int_equal(kva_frames_compact(frames, 0, 3, UINT64_MAX, NULL), KVA_OK);
     memset(is_pinned, false, sizeof(is_pinned));
-    assert_int_equal(who_compacts(3, 62), 0);
+    assert_int_equal(which_requests_compact(3, 62), 0);
     assert_int_equal(request(3, 0, KVA_FRAMES_COMPACT, &first), KVA_OK);
     assert_int_equal(kva_frames_free(frames, first), KVA_OK);
     destroy();
 }
 
-/* When it helps, the count begins anew. */
+/* A success resets the deferral. */
 static void requests_try_again_after_a_success(void **state)
 {
     uint64_t first;
@@ -943,7 +950,7 @@ static void requests_try_again_after_a_success(void **state)
     create_zone(3, 4);
     draw(BASE, "R.R.R.R.R.R.R.RRR.R...R.RRR.R.R.");
     memset(is_pinned, true, sizeof(is_pinned));
-    assert_int_equal(who_compacts(3, 6), 1 | 1 << 2);
+    assert_int_equal(which_requests_compact(3, 6), 1 | 1 << 2);
     memset(is_pinned, false, sizeof(is_pinned));
     assert_int_equal(request(3, 0, KVA_FRAMES_COMPACT, &first), KVA_OK);
     assert_int_equal(kva_frames_free(frames, first), KVA_OK);
@@ -951,7 +958,7 @@ static void requests_try_again_after_a_success(void **state)
     for (uint64_t i = 2; i < 8; i += 2)
         use(first + i, 1);
     memset(is_pinned, true, sizeof(is_pinned));
-    assert_int_equal(who_compacts(3, 4), 1 | 1 << 2);
+    assert_int_equal(which_requests_compact(3, 4), 1 | 1 << 2);
     destroy();
 }
 
@@ -960,13 +967,16 @@ static void requests_try_again_after_a_success(void **state)
 static enum kva_frames_moved moved_by_the_model(void *context, uint64_t from, uint64_t to, uint64_t count)
 {
     (void)context;
-    check_that(false, "%#" PRIx64 ", %#" PRIx64 ", %" PRIu64, from, to, count);
+    check_that(false,
+               "the model must replace this callback; it was called for %#" PRIx64 ", %#" PRIx64 ", %" PRIu64,
+               from, to, count);
     return KVA_FRAMES_PINNED;
 }
 
 static struct frames_model model;
 
-/** Use a set of frames: neighbours are one run, unless `cuts` parts them; now and then one is unmovable. */
+/** Reserve the frames of a set: neighbours are one run, unless `cuts` separates them; some runs are
+ *  unmovable. */
 static void use_set(uint64_t start, unsigned count, unsigned set, unsigned cuts)
 {
     for (unsigned i = 0, end; i < count; i = end) {
@@ -993,7 +1003,7 @@ static void compact_model(void)
     frames_model_compare(&model);
 }
 
-/** A zone of 8 to 10 frames in blocks of 4, or two that share a block, and a hole. */
+/** A zone of `count` frames in blocks of 4, or two zones that share a block, and at most one hole. */
 static void compact_layout(uint64_t start, unsigned count, unsigned cut, unsigned hole, unsigned stride)
 {
     struct kva_frames_zone zones[2] = {{start, start + count, 0}, {start + cut, start + count, 1}};
@@ -1020,7 +1030,7 @@ static void compact_layout(uint64_t start, unsigned count, unsigned cut, unsigne
     frames_model_destroy(&model);
 }
 
-/* Each cut, one hole anywhere or none, and every stride-th set of frames in use. */
+/* Each cut; one hole anywhere, or none; every stride-th set of frames in use. */
 static void every_layout_compacted(void **state)
 {
     unsigned stride = (unsigned)test_stride();
@@ -1041,28 +1051,28 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(single_frames_take_the_fewest_moves),
-        cmocka_unit_test(slices_end_where_one_call_does),
+        cmocka_unit_test(slices_reach_the_result_of_one_call),
         cmocka_unit_test(pinned_frames_cost_few_moves),
-        cmocka_unit_test(a_pinned_block_is_gone_round),
-        cmocka_unit_test(pinned_blocks_among_their_likes),
-        cmocka_unit_test(pinned_frames_keep_their_blocks_alone),
+        cmocka_unit_test(a_pinned_block_becomes_a_target),
+        cmocka_unit_test(pinned_blocks_among_equally_full_ones),
+        cmocka_unit_test(only_blocks_with_pinned_frames_stay),
         cmocka_unit_test(some_runs_stay),
         cmocka_unit_test(runs_over_blocks_stay),
-        cmocka_unit_test(hints_come_last_and_go),
-        cmocka_unit_test(hints_wait_for_the_whole_block),
-        cmocka_unit_test(a_run_that_stays_ends_it),
+        cmocka_unit_test(skip_marks_are_set_last_and_cleared),
+        cmocka_unit_test(skip_marks_wait_for_the_end_of_the_block),
+        cmocka_unit_test(a_run_that_stays_ends_its_block),
         cmocka_unit_test(runs_that_stay),
-        cmocka_unit_test(runs_given_back_while_they_are_moved),
-        cmocka_unit_test(runs_given_back_before_their_turn),
+        cmocka_unit_test(runs_freed_while_they_are_moved),
+        cmocka_unit_test(runs_freed_before_their_turn),
         cmocka_unit_test(the_owner_calls_the_set),
-        cmocka_unit_test(without_a_function),
+        cmocka_unit_test(without_a_move_callback),
         cmocka_unit_test(wrong_arguments),
         cmocka_unit_test(no_memory),
         cmocka_unit_test(one_group),
         cmocka_unit_test(a_smaller_group),
-        cmocka_unit_test(zones_by_their_place),
-        cmocka_unit_test(room_that_is_smaller_than_it_seemed),
-        cmocka_unit_test(requests_compact_where_they_would_fail),
+        cmocka_unit_test(zones_by_their_index),
+        cmocka_unit_test(less_contiguous_room_than_counted),
+        cmocka_unit_test(requests_compact_instead_of_failing),
         cmocka_unit_test(requests_with_a_window),
         cmocka_unit_test(requests_for_a_node),
         cmocka_unit_test(nothing_moves_where_memory_is_short),

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Configurations: every row of the status table of kva_frames_create with the field that the misuse hook is
- * told, and the limits of each number from within: one frame, the last frame of all, 1024 zones, 4095 CPUs,
- * blocks of 8192 frames, the most blocks.
+ * Configurations: every row of the status table of kva_frames_create, with the field that the misuse hook
+ * receives; and valid values at each limit: one frame, the last frame number, 1024 zones, 4095 CPUs, blocks
+ * of 8192 frames, the most blocks.
  */
 #include "../common/frames_model.h"
 
@@ -14,7 +14,7 @@
 
 static struct frames_model model;
 
-/** Two zones that overlap are a bug of the caller, too. */
+/** Overlapping zones (KVA_EEXIST) are a misuse as well. */
 static bool is_misuse(enum kva_status status)
 {
     return status == KVA_EEXIST || (status >= KVA_ENULL && status < KVA_ECORRUPT);
@@ -24,14 +24,16 @@ static void expect_hook(const char *name, enum kva_status status, const char *fi
 {
     const struct kva_fault *fault = &model.fault;
 
-    check_that(model.misuses == (is_misuse(status) ? 1 : 0), "%s: the hook was called %u times", name,
+    unsigned calls = is_misuse(status) ? 1 : 0;
+    check_that(model.misuses == calls, "%s: %u calls of the hook expected, %u found", name, calls,
                model.misuses);
     if (!is_misuse(status))
         return;
-    check_that(fault->status == status, "%s: the hook was told %s", name, kva_status_name(fault->status));
-    check_that(strcmp(fault->where, "kva_frames_create") == 0, "%s: where is %s", name, fault->where);
-    check_that(fault->field && strcmp(fault->field, field) == 0, "%s: the field is %s", name,
-               fault->field ? fault->field : "NULL");
+    check_that(fault->status == status, "%s: the hook should receive %s, not %s", name,
+               kva_status_name(status), kva_status_name(fault->status));
+    check_that(strcmp(fault->where, "kva_frames_create") == 0, "%s: `where` is %s", name, fault->where);
+    check_that(fault->field && strcmp(fault->field, field) == 0, "%s: `field` should be %s, not %s", name,
+               field, fault->field ? fault->field : "NULL");
     assert_string_equal(fault->what, kva_status_text(status));
 }
 
@@ -42,7 +44,7 @@ static struct kva_threads no_threads; /* filled in set_up_config */
 static void no_wait(void *context, const uint32_t *word, uint32_t value)
 {
     (void)context;
-    check_that(false, "a single thread waits for %p, %" PRIu32, (const void *)word, value);
+    check_that(false, "the only thread waits for %p, %" PRIu32, (const void *)word, value);
 }
 
 static void no_wake(void *context, const uint32_t *word, bool all)
@@ -73,7 +75,7 @@ static struct set {
     struct kva_frames_config config;
 } set;
 
-/** A good configuration, to be spoiled: two zones, two holes, blocks of 8 frames, threads. */
+/** A valid configuration, which the rows spoil: two zones, two holes, blocks of 8 frames, threads. */
 static void set_up_config(void)
 {
     struct kva_memory memory = kva_failing_memory_init(&model.memory);
@@ -204,13 +206,13 @@ static void every_bad_configuration(void **state)
         set_hooks();
         row->spoil();
         assert_int_equal(kva_frames_bytes(&set.config), 0);
-        check_that(model.misuses == 0, "%s: kva_frames_bytes calls the hook", row->name);
+        check_that(model.misuses == 0, "%s: kva_frames_bytes must not call the hook", row->name);
         enum kva_status status = kva_frames_create(&set.config, &frames);
-        check_that(status == row->status, "%s: %s, want %s", row->name, kva_status_name(status),
+        check_that(status == row->status, "%s: returned %s, not %s", row->name, kva_status_name(status),
                    kva_status_name(row->status));
         expect_hook(row->name, row->status, row->field);
-        check_that(!is_misuse(status) || model.fault.index == row->index, "%s: i = %zu", row->name,
-                   model.fault.index);
+        check_that(!is_misuse(status) || model.fault.index == row->index, "%s: index %zu expected, %zu found",
+                   row->name, row->index, model.fault.index);
         check_that(frames == (struct kva_frames *)&set, "%s wrote the output", row->name);
         check_that(model.memory.takes == 0, "%s took memory", row->name);
     }
@@ -229,7 +231,7 @@ static void no_configuration(void **state)
     assert_int_equal(model.memory.takes, 0);
 }
 
-/* What the documentation allows, just within its bounds. Each of these is spoiled above by one. */
+/* Valid values at the limits of the documentation. */
 SPOIL(as_it_is, (void)0)
 SPOIL(one_zone, (set.config.zone_count = 1, set.config.hole_count = 1))
 SPOIL(block_order_0, set.config.block_order = 0)
@@ -284,7 +286,7 @@ static void every_good_configuration(void **state)
     }
 }
 
-/* Memory is asked for once; if there is none, that is no bug of the caller, and nothing is left. */
+/* Memory is taken once; a failure is no misuse, and nothing remains allocated. */
 static void memory_fails(void **state)
 {
     struct kva_frames *frames = (struct kva_frames *)&set;
@@ -310,7 +312,7 @@ static void memory_fails(void **state)
 
 /* ------------------------------------------------------------------------------------------------- limits */
 
-/** Take and give back all that a set has, one frame at a time and in the largest runs. */
+/** Allocate and free all frames of a set, one by one and in the largest runs. */
 static void use_all_of(const struct kva_frames_config *config, const char *name)
 {
     struct kva_frames_request request = {.type = KVA_MOVABLE, .node = config->zones[0].node};
@@ -382,7 +384,7 @@ static void blocks_of_8192(void **state)
     frames_model_destroy(&model);
 }
 
-/* 1024 zones, from above, each smaller than a block, or in two; on 64 nodes. */
+/* 1024 zones in descending order, each smaller than a block or within two blocks, on 64 nodes. */
 static void zones_1024(void **state)
 {
     struct kva_frames *frames = NULL;
@@ -408,7 +410,7 @@ static void zones_1024(void **state)
             struct kva_frames_found found;
             uint64_t first;
             assert_int_equal(kva_frames_alloc(frames, &request, &first), KVA_OK);
-            assert_int_equal(first, set.zones[i].start); /* the first of the node that is free */
+            assert_int_equal(first, set.zones[i].start); /* the node's first free zone */
             assert_int_equal(kva_frames_find(frames, first + 2, &found), KVA_OK);
             assert_int_equal(found.zone, i);
             assert_int_equal(found.first, first);
@@ -420,7 +422,7 @@ static void zones_1024(void **state)
     }
 }
 
-/* 4095 CPUs hold blocks of their own; what they hold is found by others when nothing else is left. */
+/* 4095 CPUs may hold blocks of their own; other CPUs find free frames there when no others are left. */
 static void cpus_4095_share_few_blocks(void **state)
 {
     (void)state;
@@ -440,7 +442,7 @@ static void cpus_4095_share_few_blocks(void **state)
         }
         current_cpu = KVA_FRAMES_CPUS - 1;
         assert_int_equal(frames_model_alloc(&model, &request, &first), KVA_ENOSPC);
-        current_cpu = UINT32_MAX; /* any number will do */
+        current_cpu = UINT32_MAX; /* any number is valid */
         assert_int_equal(frames_model_free(&model, 63), KVA_OK);
         assert_int_equal(frames_model_alloc(&model, &request, &first), KVA_OK);
         frames_model_drain(&model);
@@ -450,7 +452,7 @@ static void cpus_4095_share_few_blocks(void **state)
     }
 }
 
-/* 2.18 bits a frame in blocks of 512, once the set is large. */
+/* At most 2.19 bits per frame in blocks of 512, once the set is large. */
 static void bookkeeping_is_small(void **state)
 {
     uint64_t frames = UINT64_C(1) << 24;
@@ -464,8 +466,8 @@ static void bookkeeping_is_small(void **state)
     assert_true((uint64_t)kva_frames_bytes(&config) * 8 >= 2 * frames);
 }
 
-/* The most blocks that a zone may have: their bookkeeping fits into a size_t or it does not, but nothing
- * wraps. */
+/* The most blocks of a zone: kva_frames_bytes returns their bookkeeping, or 0 where that does not fit a
+ * size_t, and nothing wraps. */
 static void the_largest_zone(void **state)
 {
     (void)state;

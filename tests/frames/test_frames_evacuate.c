@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Evacuation in zones of three to five blocks of 4 frames: every offset of the zone to the block, every one
- * or two runs of 1 to 6 frames at every place, and every range; and layouts of many runs at random. The zone
- * beside has frames in the last block.
+ * Evacuation in zones of three to five blocks of 4 frames: every offset of the zone to the block, one or two
+ * runs of 1 to 6 frames at every place, and every range; and random layouts of many runs. The next zone has
+ * frames in the last block.
  *
  *      blocks     .   |   |   |   |
  *      zone        **************++          ++ another zone
  *      runs          aaaaaa  bbb
  *      range           [----)
  *
- * The model is a list of runs, which the function that moves them changes. After each call every frame is
- * looked at.
+ * The model is a list of runs, which the move callback updates. After each call every frame is compared.
  */
 #include "../../ports/test/failing_memory.h"
 #include "../common/harness.h"
@@ -22,16 +21,16 @@
 
 enum { BLOCK = 4, LARGE_BLOCK = 128, BESIDE = 2, RUNS_MOST = 80, LONGEST = 6, BASE = 5 * LARGE_BLOCK };
 
-/** What the function that moves runs does with the run `special`. */
+/** What the move callback does with the run `special`. */
 enum behaviour { MOVES, PINS, IS_BUSY, IS_GONE, GIVES_BACK, MOVES_AND_GIVES_BACK, ALLOCATES, EVACUATES };
 
 struct run {
     uint64_t first;
-    uint64_t count; /* 0: given back */
+    uint64_t count; /* 0: freed */
     enum kva_frames_type type;
 };
 
-static struct kva_failing_memory set_memory; /* a malloc that any host has */
+static struct kva_failing_memory set_memory; /* malloc, on any host */
 static struct kva_frames *frames;
 static struct run runs[RUNS_MOST];
 static size_t run_count;
@@ -83,7 +82,7 @@ static bool is_fixed(const struct run *run)
     return false;
 }
 
-/** A place for a run keeps its alignment, up to its length rounded up to a power of two. */
+/** Whether a place keeps the run's alignment, up to its length rounded up to a power of two. */
 static bool suits(uint64_t from, uint64_t to, uint64_t count)
 {
     uint64_t align = 1;
@@ -93,7 +92,7 @@ static bool suits(uint64_t from, uint64_t to, uint64_t count)
     return to % align == 0;
 }
 
-/** Whether a run finds room in the zone and outside the range. */
+/** Whether there is room for a run in the zone and outside the range. */
 static bool has_room(const struct run *run)
 {
     for (uint64_t to = zone_start; to + run->count <= zone_end; to++) {
@@ -113,7 +112,7 @@ static void count_misuse(void *context, const struct kva_fault *fault)
 
 static void add_run(uint64_t first, uint64_t count, enum kva_frames_type type)
 {
-    check_that(run_count < RUNS_MOST, "%zu runs", run_count);
+    check_that(run_count < RUNS_MOST, "more than %d runs", (int)RUNS_MOST);
     runs[run_count++] = (struct run){first, count, type};
 }
 
@@ -139,10 +138,12 @@ static enum kva_frames_moved move_run(void *context, uint64_t from, uint64_t to,
     (void)context;
 
     moves++;
-    check_that(i < run_count && runs[i].first == from && runs[i].count == count, "no run %" PRIu64, from);
+    check_that(i < run_count && runs[i].first == from && runs[i].count == count,
+               "asked to move %" PRIu64 " frames from %" PRIu64 ", where no such run is", count, from);
     check_that(to >= zone_start && to + count <= zone_end && (to + count <= range_first || to >= range_end),
-               "moved to %" PRIu64, to);
-    check_that(suits(from, to, count) && is_free(to, count), "moved from %" PRIu64 " to %" PRIu64, from, to);
+               "moved to %" PRIu64 ", outside the zone or inside the range", to);
+    check_that(suits(from, to, count) && is_free(to, count),
+               "moved from %" PRIu64 " to %" PRIu64 ", which is not free or not aligned", from, to);
     if (behaviour == ALLOCATES)
         allocate_one();
     if (behaviour == EVACUATES) {
@@ -193,7 +194,7 @@ static void reserve(uint64_t first, uint64_t count, enum kva_frames_type type)
     add_run(first, count, type);
 }
 
-/** Every frame is as the model has it, and the invariants hold. */
+/** Every frame is as in the model, and the invariants hold. */
 static void compare(void)
 {
     struct kva_frames_found found;
@@ -204,12 +205,13 @@ static void compare(void)
     for (uint64_t f = zone_start; f < zone_end + BESIDE; f++) {
         size_t i = f < zone_end ? run_at(f) : RUNS_MOST;
         assert_int_equal(kva_frames_find(frames, f, &found), KVA_OK);
-        check_that(found.state == (i < RUNS_MOST ? KVA_FRAMES_USED : KVA_FRAMES_FREE), "state of %" PRIu64,
-                   f);
+        check_that(found.state == (i < RUNS_MOST ? KVA_FRAMES_USED : KVA_FRAMES_FREE),
+                   "frame %" PRIu64 " has state %d", f, (int)found.state);
         if (i < RUNS_MOST)
-            check_that(found.first == runs[i].first && found.count == runs[i].count, "run of %" PRIu64, f);
+            check_that(found.first == runs[i].first && found.count == runs[i].count,
+                       "frame %" PRIu64 " is in the wrong run", f);
         if (i < RUNS_MOST && runs[i].type == KVA_UNMOVABLE)
-            check_that(found.type == KVA_UNMOVABLE, "type of %" PRIu64, f);
+            check_that(found.type == KVA_UNMOVABLE, "frame %" PRIu64 " should be unmovable", f);
         used += i < RUNS_MOST;
     }
     assert_int_equal(kva_frames_stats_read(frames, KVA_FRAMES_ALL_ZONES, &stats), KVA_OK);
@@ -217,7 +219,7 @@ static void compare(void)
     assert_int_equal(stats.free_frames, zone_end - zone_start + BESIDE - used);
 }
 
-/** Give all back: then all is free. */
+/** Free all runs; after that every frame is free. */
 static void end(void)
 {
     struct kva_frames_stats stats;
@@ -232,7 +234,7 @@ static void end(void)
     assert_int_equal(kva_frames_destroy(frames), KVA_OK);
 }
 
-/** Evacuate a range, and judge. */
+/** Evacuate a range, and compare the result with the model. */
 static enum kva_status evacuate(uint64_t first, uint64_t count, enum kva_frames_type type)
 {
     uint64_t obstacle = KVA_NO_FRAME;
@@ -241,17 +243,19 @@ static enum kva_status evacuate(uint64_t first, uint64_t count, enum kva_frames_
     range_end = first + count;
     enum kva_status status = kva_frames_evacuate(frames, first, count, type, &obstacle);
     if (status == KVA_OK) {
-        check_that(is_free(first, count), "%" PRIu64 "+%" PRIu64 " is in use", first, count);
+        check_that(is_free(first, count), "%" PRIu64 "+%" PRIu64 " was evacuated, but is in use", first,
+                   count);
         add_run(first, count, type);
     } else {
         size_t i = run_at(obstacle);
-        check_that(status == KVA_EBUSY || status == KVA_ENOSPC, "status %d", (int)status);
-        check_that(obstacle >= first && obstacle < first + count && i < RUNS_MOST, "obstacle %" PRIu64,
-                   obstacle);
+        check_that(status == KVA_EBUSY || status == KVA_ENOSPC, "the evacuation returned %d", (int)status);
+        check_that(obstacle >= first && obstacle < first + count && i < RUNS_MOST,
+                   "the obstacle %" PRIu64 " is not a frame in use of the range", obstacle);
         if (status == KVA_ENOSPC)
-            check_that(!has_room(&runs[i]) && !is_fixed(&runs[i]), "room for %" PRIu64, runs[i].first);
+            check_that(!has_room(&runs[i]) && !is_fixed(&runs[i]),
+                       "KVA_ENOSPC, but there is room for the run at %" PRIu64, runs[i].first);
         else
-            check_that(is_fixed(&runs[i]) || i == special, "run %zu may be moved", i);
+            check_that(is_fixed(&runs[i]) || i == special, "KVA_EBUSY, but run %zu can be moved", i);
     }
     compare();
     return status;
@@ -287,8 +291,8 @@ static void visit_ranges(uint64_t offset, uint64_t count, const struct run *pair
     }
 }
 
-/* One or two runs anywhere, and every range. Of two runs every 7th layout, others at each offset; the
- * second is unmovable in some. */
+/* One or two runs anywhere, and every range. Two runs: every 7th layout, different ones at each offset;
+ * sometimes the second run is unmovable. */
 static void every_layout_of_two_runs(void **state)
 {
     uint64_t pairs = 0;
@@ -312,10 +316,12 @@ static void every_layout_of_two_runs(void **state)
         }
     }
     printf("%" PRIu64 " ranges, %" PRIu64 " of them evacuated\n", visited, evacuated);
-    check_that(evacuated > visited / 4 && evacuated < visited, "%" PRIu64 " of %" PRIu64, evacuated, visited);
+    check_that(evacuated > visited / 4 && evacuated < visited,
+               "%" PRIu64 " of %" PRIu64 " ranges evacuated, more than a quarter and not all expected",
+               evacuated, visited);
 }
 
-/** Runs at random, until so many frames are in use. */
+/** Reserve random runs, until `used` frames are in use. */
 static void fill(struct test_rng *rng, uint64_t used, uint64_t longest)
 {
     for (unsigned tries = 0; tries < 40 && used > 0 && run_count < 20; tries++) {
@@ -353,11 +359,11 @@ static void layouts_at_random(void **state)
 
     for (uint64_t i = 0; i < test_scaled(60000); i++)
         play_layout(&rng, seen);
-    check_that(seen[KVA_OK] > 0 && seen[KVA_EBUSY] > 0 && seen[KVA_ENOSPC] > 0, "a status is missing");
+    check_that(seen[KVA_OK] > 0 && seen[KVA_EBUSY] > 0 && seen[KVA_ENOSPC] > 0,
+               "KVA_OK, KVA_EBUSY and KVA_ENOSPC expected, one never occurred");
 }
 
-/* The same in blocks whose states take two words, with runs of up to 300 frames: some cover blocks from
- * end to end. */
+/* The same in blocks with two words of states, with runs of up to 300 frames: some cover whole blocks. */
 static void large_blocks_at_random(void **state)
 {
     struct test_rng rng = test_rng_of(0x65766164);
@@ -368,12 +374,12 @@ static void large_blocks_at_random(void **state)
     for (uint64_t i = 0; i < test_scaled(2000); i++)
         play_layout(&rng, seen);
     block_size = BLOCK;
-    check_that(seen[KVA_OK] > 0 && seen[KVA_EBUSY] > 0, "a status is missing");
+    check_that(seen[KVA_OK] > 0 && seen[KVA_EBUSY] > 0, "KVA_OK and KVA_EBUSY expected, one never occurred");
 }
 
 /* --------------------------------------------------------------------------------------------- one by one */
 
-/* What the header says of each wrong argument. */
+/* The status that the header promises for each wrong argument. */
 static void wrong_arguments(void **state)
 {
     uint64_t obstacle = 7;
@@ -392,7 +398,7 @@ static void wrong_arguments(void **state)
     end();
 }
 
-/* A hole in the range: nothing is moved, not even what is before it. */
+/* A hole in the range: nothing is moved, not even a run before the hole. */
 static void a_hole_in_the_range(void **state)
 {
     (void)state;
@@ -407,8 +413,8 @@ static void a_hole_in_the_range(void **state)
     end();
 }
 
-/* Without the function that moves frames a free range is taken, and any other is refused. */
-static void without_a_function(void **state)
+/* Without a move callback a free range is taken, and any other is refused. */
+static void without_a_move_callback(void **state)
 {
     uint64_t obstacle = 7;
     (void)state;
@@ -423,7 +429,7 @@ static void without_a_function(void **state)
     end();
 }
 
-/* An unmovable frame: nothing is moved in vain. */
+/* An unmovable frame in the range: nothing is moved. */
 static void an_unmovable_frame(void **state)
 {
     uint64_t obstacle = 7;
@@ -439,7 +445,7 @@ static void an_unmovable_frame(void **state)
     end();
 }
 
-/* A run in the middle that stays: what is before it has moved, and its frames are free. */
+/* A run in the middle stays: the runs before it have moved, and their frames are free. */
 static void a_run_that_stays(void **state)
 {
     static const enum behaviour ways[] = {PINS, IS_BUSY, IS_GONE};
@@ -448,7 +454,7 @@ static void a_run_that_stays(void **state)
     for (size_t way = 0; way < sizeof(ways) / sizeof(ways[0]); way++) {
         create(0, 16, true);
         reserve(BASE + 1, 2, KVA_MOVABLE);
-        reserve(BASE + 3, 3, KVA_MOVABLE); /* across a border of blocks */
+        reserve(BASE + 3, 3, KVA_MOVABLE); /* crosses the end of a block */
         reserve(BASE + 7, 1, KVA_MOVABLE);
         special = 1;
         behaviour = ways[way];
@@ -468,8 +474,8 @@ static void a_run_that_stays(void **state)
     }
 }
 
-/* The owner gives a run back while it is to be moved, whatever it returns then. */
-static void a_run_that_is_given_back(void **state)
+/* The owner frees a run while it is to be moved; the outcome that it returns does not matter. */
+static void a_run_that_is_freed(void **state)
 {
     struct kva_frames_stats stats;
     (void)state;
@@ -488,8 +494,8 @@ static void a_run_that_is_given_back(void **state)
     }
 }
 
-/* From inside the function nothing can be evacuated that is in use. */
-static void from_inside(void **state)
+/* The move callback cannot evacuate a range in use. */
+static void from_inside_the_callback(void **state)
 {
     (void)state;
     create(0, 16, true);
@@ -500,8 +506,9 @@ static void from_inside(void **state)
     end();
 }
 
-/* The statistics tell a block that changed sides, and a run that was put into an unmovable block. */
-static void sides_are_counted(void **state)
+/* The statistics count a block that became unmovable, and a movable run that was put into an unmovable
+ * block. */
+static void changed_blocks_and_strayed_runs_are_counted(void **state)
 {
     struct kva_frames_stats stats;
     (void)state;
@@ -512,7 +519,7 @@ static void sides_are_counted(void **state)
     reserve(BASE + 8, 1, KVA_UNMOVABLE);
     assert_int_equal(evacuate(BASE, 6, KVA_UNMOVABLE), KVA_OK);
     assert_int_equal(kva_frames_stats_read(frames, 0, &stats), KVA_OK);
-    assert_int_equal(stats.changed_blocks, 1); /* the second one, for frame 7 */
+    assert_int_equal(stats.changed_blocks, 1); /* the second block, because of frame 7 */
     assert_int_equal(stats.strayed_runs, 0);
     assert_int_equal(evacuate(BASE + 10, 6, KVA_MOVABLE), KVA_OK);
     assert_int_equal(kva_frames_stats_read(frames, 0, &stats), KVA_OK);
@@ -531,15 +538,15 @@ static enum kva_status request_run(struct kva_frames_request request)
     enum kva_status status = kva_frames_alloc(frames, &request, &first);
     if (status == KVA_OK) {
         uint64_t count = request.count ? request.count : UINT64_C(1) << request.order;
-        check_that(is_free(first, count) && first % (request.align ? request.align : 1) == 0, "at %" PRIu64,
-                   first);
+        check_that(is_free(first, count) && first % (request.align ? request.align : 1) == 0,
+                   "the run at %" PRIu64 " is in use or not aligned", first);
         add_run(first, count, request.type);
     }
     compare();
     return status;
 }
 
-/* A request for two blocks: the emptiest two in a row that suit are evacuated. */
+/* A request for two blocks: the two emptiest adjacent blocks that fit are evacuated. */
 static void a_large_request(void **state)
 {
     (void)state;
@@ -559,9 +566,9 @@ static void a_large_request(void **state)
     }
 }
 
-/* Its window and its alignment hold; a pinned run is gone round; where too little is free nothing is
+/* The window and the alignment hold; a pinned run is avoided; if too few frames are free, nothing is
  * moved. */
-static void a_large_request_with_a_place(void **state)
+static void a_large_request_with_alignment_and_window(void **state)
 {
     (void)state;
     create(0, 16, true);
@@ -599,14 +606,14 @@ int main(void)
         cmocka_unit_test(large_blocks_at_random),
         cmocka_unit_test(wrong_arguments),
         cmocka_unit_test(a_hole_in_the_range),
-        cmocka_unit_test(without_a_function),
+        cmocka_unit_test(without_a_move_callback),
         cmocka_unit_test(an_unmovable_frame),
         cmocka_unit_test(a_run_that_stays),
-        cmocka_unit_test(a_run_that_is_given_back),
-        cmocka_unit_test(from_inside),
-        cmocka_unit_test(sides_are_counted),
+        cmocka_unit_test(a_run_that_is_freed),
+        cmocka_unit_test(from_inside_the_callback),
+        cmocka_unit_test(changed_blocks_and_strayed_runs_are_counted),
         cmocka_unit_test(a_large_request),
-        cmocka_unit_test(a_large_request_with_a_place),
+        cmocka_unit_test(a_large_request_with_alignment_and_window),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,16 +2,16 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * Every layout of 8 to 10 frames in blocks of 4: every offset of the zone to the block, one hole of every
- * length anywhere, two zones that share a block at every cut. In each, every set of frames in use (2^8 to
- * 2^10), and in each of those every request: orders 0 to 3, counts 1 to 10, alignments 1 to 8, every window.
- * The model judges each.
+ * length anywhere, two zones that share a block at every cut. In each layout, every set of frames in use (2^8
+ * to 2^10), and for each set every request: orders 0 to 3, counts 1 to 10, alignments 1 to 8, every window.
+ * The model checks each result.
  *
  *      zone       o = 1, 8 frames           two zones cut at 3             a hole of 2 at 4
  *      blocks     .   |   |   |             .   |   |   |                  .   |   |   |
  *      frames      ********                  aaabbbbb                       ****  **
  *
- * The layouts with holes, and those of 9 and 10 frames, are so many that only every so manieth request is
- * made; which ones moves on from state to state, so that each is made in many states.
+ * Layouts with two zones, with holes, or with 9 or 10 frames are so many that only every n-th request is
+ * made; the choice shifts from state to state, so each request is made in many states.
  */
 #include "../common/frames_model.h"
 
@@ -23,7 +23,7 @@ struct layout {
     uint64_t start;
     uint64_t count;     /* frames, of both zones */
     uint64_t cut;       /* the second zone's first frame, from the start; 0: one zone */
-    bool upper_first;   /* the zones stand in the configuration from above */
+    bool upper_first;   /* the configuration lists the upper zone first */
     uint64_t hole;      /* from the start */
     uint64_t hole_size; /* 0: none */
 };
@@ -56,7 +56,7 @@ static void create(const struct layout *layout)
     frames_model_create(&model, &config, name);
 }
 
-/** The shape-th request, within the window-th window. */
+/** The request number `shape`, in the window [min, max]. */
 static struct kva_frames_request request_of(const struct layout *layout, uint64_t shape, uint64_t min,
                                             uint64_t max)
 {
@@ -88,7 +88,7 @@ static void ask(const struct layout *layout, uint64_t shape, uint64_t min, uint6
     visited++;
 }
 
-/** Every shape, without a window and in every one. */
+/** Every shape, without a window and in every window. */
 static void ask_all(const struct layout *layout, uint64_t stride)
 {
     uint64_t last = layout->start + layout->count - 1;
@@ -102,7 +102,7 @@ static void ask_all(const struct layout *layout, uint64_t stride)
     }
 }
 
-/** Use exactly the frames of a set; others become free. */
+/** Make exactly the frames of a set be in use. */
 static void use(const struct layout *layout, unsigned set)
 {
     for (unsigned i = 0; i < layout->count; i++) {
@@ -115,7 +115,7 @@ static void use(const struct layout *layout, unsigned set)
     }
 }
 
-/** Whether a set of frames has one in the layout's hole: such a state does not exist. */
+/** Whether a set has a frame in the layout's hole: such a state does not exist. */
 static bool meets_hole(const struct layout *layout, unsigned set)
 {
     return (set >> layout->hole & ((1U << layout->hole_size) - 1)) != 0;
@@ -148,7 +148,7 @@ static void end_visit(const char *what)
     assert_true(visited > 0);
 }
 
-/* The strides share no factor with the numbers of shapes and windows. */
+/* The strides have no common factor with the numbers of shapes and windows. */
 static void one_zone(void **state)
 {
     (void)state;
@@ -192,7 +192,7 @@ static void a_hole_anywhere(void **state)
 
 /* ------------------------------------------------------------------------------------------------- ranges */
 
-/** Of a run [a, b): free the part [c, d), look at all that is left, and give that back. */
+/** Reserve the run [a, b), free its part [c, d), look up the rest, and free it. */
 static void free_part(uint64_t a, uint64_t b, uint64_t c, uint64_t d)
 {
     if (frames_model_reserve(&model, a, b - a, turn % 2) != KVA_OK)
@@ -211,9 +211,9 @@ static void free_part(uint64_t a, uint64_t b, uint64_t c, uint64_t d)
     visited++;
 }
 
-/** Divide a run [a, b), which nothing but its first frame is good for; look at all of it, and give it back
- *  frame by frame. */
-static void divide(uint64_t a, uint64_t b)
+/** Split the run [a, b), which only its first frame identifies; compare all frames, and free them one by
+ *  one. */
+static void split(uint64_t a, uint64_t b)
 {
     if (frames_model_reserve(&model, a, b - a, turn % 2) != KVA_OK)
         return;
@@ -226,8 +226,8 @@ static void divide(uint64_t a, uint64_t b)
     visited++;
 }
 
-/** Every range of a layout and one frame on both sides: reserved, freed in every part, divided; taken out
- *  of the set and put back. The model says which of them may. */
+/** Every range of a layout, and one frame on both sides: reserved, freed in every part, split, taken
+ *  offline and brought online. The model predicts which calls succeed. */
 static void play_ranges(const struct layout *layout)
 {
     uint64_t low = layout->start - 1;
@@ -240,7 +240,7 @@ static void play_ranges(const struct layout *layout)
                 for (uint64_t d = c + 1; d <= b; d++)
                     free_part(a, b, c, d);
             }
-            divide(a, b);
+            split(a, b);
             if (frames_model_offline(&model, a, b - a) == KVA_OK) {
                 frames_model_compare(&model);
                 (void)frames_model_online(&model, a, b - a);
@@ -277,16 +277,18 @@ static void every_part_of_every_range(void **state)
 static enum kva_frames_moved moved_by_the_model(void *context, uint64_t from, uint64_t to, uint64_t count)
 {
     (void)context;
-    check_that(false, "%#" PRIx64 ", %#" PRIx64 ", %" PRIu64, from, to, count);
+    check_that(false,
+               "the model must replace this callback; it was called for %#" PRIx64 ", %#" PRIx64 ", %" PRIu64,
+               from, to, count);
     return KVA_FRAMES_PINNED;
 }
 
-/** How many blocks of a zone can be free from end to end, with so many single frames in use: those fill
- *  the blocks first that its ends cut, as far as they are in use already. */
+/** The most blocks of a zone that can be free with these single frames in use: the frames first fill the
+ *  blocks cut by the zone's ends, if those are in use already. */
 static uint64_t most_free_blocks(uint64_t start, uint64_t end, unsigned set)
 {
     uint64_t free_blocks = 0;
-    uint64_t room = 0; /* in cut blocks that are in use */
+    uint64_t room = 0; /* in cut blocks in use */
     uint64_t used = 0;
 
     for (uint64_t block = start / 4; block <= (end - 1) / 4; block++) {
@@ -304,8 +306,8 @@ static uint64_t most_free_blocks(uint64_t start, uint64_t end, unsigned set)
     return used > free_blocks * 4 ? 0 : free_blocks - (used + 3) / 4;
 }
 
-/* Every set of single frames in 14 frames of blocks of 4, compacted: as many blocks become free as there
- * can be. */
+/* Every set of single frames in 14 frames of blocks of 4, compacted: as many blocks as possible become
+ * free. */
 static void every_state_compacted(void **state)
 {
     (void)state;
@@ -329,7 +331,7 @@ static void every_state_compacted(void **state)
             assert_int_equal(kva_frames_stats_read(model.frames, 0, &stats), KVA_OK);
             uint64_t most = most_free_blocks(zone.start, zone.end, set);
             check_that(stats.free_blocks == most,
-                       "frames %#" PRIx64 "-, in use %#x: %" PRIu64 " blocks are free, not %" PRIu64,
+                       "frames %#" PRIx64 "-, in use %#x: %" PRIu64 " free blocks, %" PRIu64 " expected",
                        zone.start, set, stats.free_blocks, most);
             frames_model_compare(&model);
             frames_model_destroy(&model);
@@ -339,7 +341,8 @@ static void every_state_compacted(void **state)
     end_visit("states to compact");
 }
 
-/** Two runs, from a to b and from c to d, of which the second may be empty, and a frame that stays. */
+/** Two movable runs, [a, b) and [c, d), of which the second may be empty or unmovable, and the zone's
+ *  first frame. */
 static void compact_two(const struct kva_frames_config *config, uint64_t a, uint64_t b, uint64_t c,
                         uint64_t d)
 {
@@ -355,7 +358,7 @@ static void compact_two(const struct kva_frames_config *config, uint64_t a, uint
     visited++;
 }
 
-/* Runs of every length and place, over ends of blocks as well: the model sees what is moved and to where. */
+/* Runs of every length and place, over the ends of blocks as well; the model checks each move. */
 static void every_two_runs_compacted(void **state)
 {
     (void)state;

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The step that isolates, by itself: on one block, whose frames are drawn. The picture shows the work range
- * and nothing else, a character for each frame:
+ * The isolation step alone, on one block whose frames are drawn. A picture shows the work range only, one
+ * character per frame:
  *
- *      .   free             R r   a run: its first frame, its others     I i   the same, isolated
- *      #   in a hole        T t   room for a run, isolated               >     the last run goes on in the next block
+ *      .     free                           #     in a hole
+ *      R r   a run: its first frame, the others
+ *      I i   the same, isolated             T t   room for a run, isolated
+ *      >     the last run continues in the next block
  *
- * A picture that begins with r begins inside a run of the block before.
+ * A picture that begins with r begins inside a run of the previous block.
  *
- * WHAT LIES OUTSIDE THE WORK RANGE (the rest of the block, the blocks before and after it, and what comes
- * after the zone's last block) has each state in turn, and then states at random. The step has to do the same
- * whatever stands there, and has to leave it as it is: so nothing outside matters. In a last turn the states
- * of the zone's blocks are a piece of memory of their own, with nothing after it: AddressSanitizer and
- * Valgrind see one read beyond.
+ * OUTSIDE THE WORK RANGE (the rest of the block, the blocks before and after it, and the memory after the
+ * zone's last block) the states are noise: each state in turn, and random ones. The step must have the same
+ * result whatever the noise, and must not change it, so nothing outside matters. In a last turn the states of
+ * the zone's blocks are an allocation of their own, so that AddressSanitizer and Valgrind report a read
+ * beyond them.
  */
 #include "../../ports/test/failing_memory.h"
 #include "../common/harness.h"
@@ -31,14 +33,14 @@ struct scene {
     uint64_t start;
     uint64_t end;
     unsigned block_order;
-    uint64_t frame; /* one of the block */
+    uint64_t frame; /* one frame of the block */
 };
 
-static struct kva_failing_memory set_memory; /* a malloc that any host has */
+static struct kva_failing_memory set_memory; /* malloc, on any host */
 static struct kva_frames *frames;
 static struct frames_zone *zone;
-static struct frames_word
-    *memory; /* the states of the zone's blocks, and, unless they are alone, of one before and one after */
+/** The states of the zone's blocks and, unless `noise` is ALONE, of one block before and one after them. */
+static struct frames_word *memory;
 static struct frames_word *copy;
 static size_t memory_words;
 static struct test_rng rng;
@@ -50,7 +52,7 @@ static enum kva_frames_moved move_nothing(void *context, uint64_t from, uint64_t
     return KVA_FRAMES_PINNED;
 }
 
-/* --------------------------------------------------------------------------------------- what lies around */
+/* -------------------------------------------------------------------------------------------------- noise */
 
 static uint64_t noise_word(unsigned noise, bool first)
 {
@@ -67,7 +69,7 @@ static void *get(size_t count, size_t size)
     return block;
 }
 
-/** Make a set of one zone, with noise for the states of all its frames, and around them. */
+/** Make a set of one zone, with noise in the states of all its frames and around them. */
 static void set_up(const struct scene *scene, unsigned noise)
 {
     struct kva_frames_zone one = {scene->start, scene->end, 0};
@@ -86,7 +88,7 @@ static void set_up(const struct scene *scene, unsigned noise)
     for (size_t w = 0; w < memory_words; w++)
         memory[w] = (struct frames_word){noise_word(noise, false), noise_word(noise, true)};
     for (size_t w = 0; frames->size < 64 && w < memory_words; w++)
-        set_states(&memory[w], frames->size, 64, false, true); /* bits that stand for no frame */
+        set_states(&memory[w], frames->size, 64, false, true); /* bits without a frame */
     zone->words = memory + around * frames->words;
 }
 
@@ -104,7 +106,7 @@ static bool is_run(char c)
     return c == 'R' || c == 'r';
 }
 
-/** Whether one run covers all of a block. */
+/** Whether one run covers the whole block. */
 static enum frames_whole whole_in(const char *picture, uint32_t count)
 {
     if (count != frames->size || !is_run(picture[0]))
@@ -116,7 +118,7 @@ static enum frames_whole whole_in(const char *picture, uint32_t count)
     return picture[0] == 'R' ? WHOLE_FIRST : WHOLE_INSIDE;
 }
 
-/** Give the work range the states of a picture. Returns the header. */
+/** Give the work range the states of a picture; returns the header. */
 static uint64_t draw(const char *picture, uint32_t block, struct frames_work work)
 {
     struct frames_word *words = words_of(frames, zone, block);
@@ -125,7 +127,7 @@ static uint64_t draw(const char *picture, uint32_t block, struct frames_work wor
     uint64_t used = 0;
     uint64_t free_frames = 0;
 
-    check_that(strspn(picture, ".#Rr") == count, "%s is no picture of %" PRIu32 " frames", picture, count);
+    check_that(strspn(picture, ".#Rr") == count, "%s is not a picture of %" PRIu32 " frames", picture, count);
     for (uint32_t i = 0; i < count; i++) {
         bool taken = is_run(picture[i]) && whole == WHOLE_NOT;
         bool first = (picture[i] == 'R' || picture[i] == '#') && whole == WHOLE_NOT;
@@ -137,7 +139,7 @@ static uint64_t draw(const char *picture, uint32_t block, struct frames_work wor
            (uint64_t)whole << WHOLE_AT | (uint64_t)(picture[count] == '>') << CONT_AT;
 }
 
-/** The states of the work range; whole blocks and isolated runs are filled in by others. */
+/** The states of the work range as a picture; mark_isolated() and expect_room() add the isolated runs. */
 static void picture_of(char *picture, uint32_t block, struct frames_work work, uint64_t h)
 {
     const struct frames_word *words = words_of(frames, zone, block);
@@ -164,7 +166,7 @@ static uint64_t bits_of(uint32_t w, struct frames_work work)
     return bits;
 }
 
-/** All memory but the work range is as it was. */
+/** All memory outside the work range is unchanged. */
 static void expect_untouched(uint32_t block, struct frames_work work)
 {
     size_t begin = (size_t)(words_of(frames, zone, block) - memory);
@@ -179,21 +181,22 @@ static void expect_untouched(uint32_t block, struct frames_work work)
 
 /* --------------------------------------------------------------------------------------------------- runs */
 
-/** Mark a run of the batch in a picture. It lies in the zone and in the block, and was not marked before. */
+/** Mark a run of the batch in a picture. The run lies in the zone and in the block, and was not marked
+ *  before. */
 static void mark_isolated(char *picture, const struct frames_move *move, uint64_t begin,
                           struct frames_work work)
 {
     uint64_t at = move->from - begin - work.from;
 
     check_that(move->from >= begin + work.from && move->from + (move->count - 1) < begin + work.end,
-               "frame %#" PRIx64 " lies outside", move->from);
+               "isolated frame %#" PRIx64 " lies outside the work range", move->from);
     assert_true(move->to == KVA_NO_FRAME && !move->is_given);
     for (uint64_t i = 0; i < move->count; i++) {
-        check_that(picture[at + i] == (i == 0 ? 'R' : 'r'), "frame %" PRIu64 " is %c", at + i,
-                   picture[at + i]);
+        check_that(picture[at + i] == (i == 0 ? 'R' : 'r'), "isolated frame %" PRIu64 " is %c in the picture",
+                   at + i, picture[at + i]);
         picture[at + i] = i == 0 ? 'I' : 'i';
     }
-    check_that(picture[at + move->count] != 'r', "the run at %" PRIu64 " is longer", at);
+    check_that(picture[at + move->count] != 'r', "the run at %" PRIu64 " is longer than was isolated", at);
 }
 
 /** Isolate all runs of a block, batch after batch. */
@@ -209,8 +212,10 @@ static void isolate_all(char *picture, uint32_t block, uint64_t *h, uint32_t sho
     for (unsigned calls = 0; !at_end; calls++) {
         compaction->count = 0;
         at_end = kva_isolate_runs(frames, zone, block, h, &position, shortest);
-        check_that(position >= work.from && position <= work.end, "position %" PRIu32, position);
-        check_that(at_end || compaction->count == BATCH_MOVES, "it stops after %u runs", compaction->count);
+        check_that(position >= work.from && position <= work.end,
+                   "position %" PRIu32 " is outside the work range", position);
+        check_that(at_end || compaction->count == BATCH_MOVES, "stopped after %u runs, before the end",
+                   compaction->count);
         for (unsigned i = 0; i < compaction->count; i++)
             mark_isolated(picture, &compaction->moves[i], first_frame(frames, zone, block), work);
         runs += compaction->count;
@@ -236,12 +241,12 @@ static void isolate_with(const struct scene *scene, const char *before, uint32_t
     check_that((h & ~MOVING_MASK) == h_before, "%s: header %#" PRIx64 " becomes %#" PRIx64, before, h_before,
                h);
     check_that(memcmp(memory, copy, memory_words * sizeof(*memory)) == 0, "%s: a state has changed", before);
-    check_that(strcmp(found, after) == 0, "block of %#" PRIx64 ", noise %u: %s becomes %s, not %s",
+    check_that(strcmp(found, after) == 0, "block of %#" PRIx64 ", noise %u: %s becomes %s, %s expected",
                scene->frame, noise, before, found, after);
     tear_down();
 }
 
-/** Isolate the runs of at least so many frames, whatever lies around. */
+/** Isolate the runs of at least `shortest` frames, whatever the noise. */
 static void isolate(const struct scene *scene, const char *before, uint32_t shortest, const char *after)
 {
     for (unsigned noise = 0; noise < NOISES; noise++)
@@ -250,7 +255,7 @@ static void isolate(const struct scene *scene, const char *before, uint32_t shor
 
 /* --------------------------------------------------------------------------------------------------- room */
 
-/** A run for which room is looked for: it begins at frame `from`. */
+/** A run that needs room, at frame `from`. */
 struct wanted {
     uint64_t from;
     uint64_t count;
@@ -261,9 +266,10 @@ static void expect_room(const struct frames_move *move, struct frames_work work,
     uint64_t at = move->to - begin - work.from;
 
     check_that(move->to >= begin + work.from && move->to + (move->count - 1) < begin + work.end,
-               "room at %#" PRIx64, move->to);
+               "room at %#" PRIx64 " is outside the work range", move->to);
     for (uint64_t i = 0; i < move->count; i++) {
-        check_that(after[at + i] == (i == 0 ? 'R' : 'r'), "room at %" PRIu64 " is %c", at + i, after[at + i]);
+        check_that(after[at + i] == (i == 0 ? 'R' : 'r'), "room at %" PRIu64 " is %c in the picture", at + i,
+                   after[at + i]);
         after[at + i] = i == 0 ? 'T' : 't';
     }
 }
@@ -299,7 +305,7 @@ static void room_with(const struct scene *scene, const char *before, const struc
         taken += i < placed ? wanted[i].count : 0;
     }
     frames->compaction->count = 0;
-    check_that(strcmp(found, after) == 0, "block of %#" PRIx64 ", noise %u: %s becomes %s, not %s",
+    check_that(strcmp(found, after) == 0, "block of %#" PRIx64 ", noise %u: %s becomes %s, %s expected",
                scene->frame, noise, before, found, after);
     check_that(free_of(h) == free_of(h_before) - taken && used_of(h) == used_of(h_before) + taken &&
                    (h & CONT_MASK) == (h_before & CONT_MASK),
@@ -307,7 +313,7 @@ static void room_with(const struct scene *scene, const char *before, const struc
     tear_down();
 }
 
-/** Look for room for runs, whatever lies around. */
+/** Look for room for runs, whatever the noise. */
 static void room(const struct scene *scene, const char *before, const struct wanted *wanted, unsigned count,
                  const char *after)
 {
@@ -323,7 +329,7 @@ static void room(const struct scene *scene, const char *before, const struct wan
 
 /* ----------------------------------------------------------------------------------------------- the rule */
 
-/* A zone in blocks of 8 whose ends both miss a block's: frames [0x1003, 0x101d). */
+/* A zone in blocks of 8 with both ends inside blocks: frames [0x1003, 0x101d). */
 static const struct scene first_block = {0x1003, 0x101d, 3, 0x1003};
 static const struct scene middle_block = {0x1003, 0x101d, 3, 0x1008};
 static const struct scene last_block = {0x1003, 0x101d, 3, 0x101c};
@@ -340,7 +346,7 @@ static void ends_of_the_zone_inside_blocks(void **state)
     ROOM(&last_block, ".RR..", "TRRTt", {0x1009, 1}, {0x100b, 2}, {0x100b, 1});
 }
 
-/* A zone in which a block follows that has no frame, or nothing at all. */
+/* After the zone's last block, the next block has no frame of the zone, or there is no memory. */
 static void nothing_comes_after_the_last_block(void **state)
 {
     static const struct scene ends_with_a_block = {0x40, 0x140, 6, 0x13f};
@@ -360,7 +366,7 @@ static void nothing_comes_after_the_last_block(void **state)
     isolate(&ends_inside, picture, 2, picture);
 }
 
-/* Two zones in one block: the frame lies in either. */
+/* Two zones in one block: the frame may lie in either. */
 static void two_zones_in_a_block(void **state)
 {
     static const struct scene low = {0x20, 0x2b, 3, 0x2a};
@@ -396,7 +402,7 @@ static void runs_that_end_with_the_block_and_that_cross_it(void **state)
     isolate(&scene, "rrrrrrrR", 1, "rrrrrrrI");
 }
 
-/* Free frames that go on in the next block are taken up to the end of this one. */
+/* Free frames that continue in the next block are used up to the end of this one. */
 static void room_that_ends_with_the_block(void **state)
 {
     static const struct scene scene = {0x1000, 0x1020, 3, 0x1008};
@@ -425,8 +431,8 @@ static void a_hole_in_the_middle(void **state)
     ROOM(&scene, "R..##..R", "R..##..R", {0x1011, 3});
 }
 
-/* The first and the last frame of each block, and of the zone, are looked at, and nothing twice. */
-static void every_frame_is_looked_at(void **state)
+/* The first and the last frame of each block and of the zone are examined, and none twice. */
+static void every_frame_is_examined(void **state)
 {
     char before[FRAMES_MOST + 1];
     char after[FRAMES_MOST + 1];
@@ -482,7 +488,7 @@ static void runs_keep_their_alignment(void **state)
 
 /* ---------------------------------------------------------------------------------------------- at random */
 
-/** What isolation has to make of a picture: read frame by frame. */
+/** The expected result of isolation, computed frame by frame. */
 static void expect_isolated(const char *before, uint32_t count, uint32_t shortest, char *after)
 {
     memcpy(after, before, count);
@@ -498,7 +504,7 @@ static void expect_isolated(const char *before, uint32_t count, uint32_t shortes
     }
 }
 
-/** Some zone, some block of it. Returns how many frames its work range has. */
+/** A random zone, and a block of it; returns the number of frames of the work range. */
 static uint32_t random_scene(struct scene *scene)
 {
     scene->block_order = 1 + (unsigned)test_below(&rng, 8);
@@ -513,8 +519,8 @@ static uint32_t random_scene(struct scene *scene)
     return (uint32_t)(last - begin) + 1;
 }
 
-/** Runs, free frames and holes. The first run may come from the block before, the last one go on in the
- *  next. */
+/** Runs, free frames and holes. The first run may begin in the previous block, the last one continue in
+ *  the next. */
 static void random_picture(const struct scene *scene, char *picture, uint32_t count)
 {
     uint64_t size = UINT64_C(1) << scene->block_order;
@@ -551,7 +557,7 @@ static void runs_at_random(void **state)
     }
 }
 
-/** The alignment that a run has, up to its length rounded up to a power of two. */
+/** The alignment of a run, up to its length rounded up to a power of two. */
 static uint64_t own_alignment(const struct wanted *wanted)
 {
     uint64_t align = 1;
@@ -561,7 +567,7 @@ static uint64_t own_alignment(const struct wanted *wanted)
     return align;
 }
 
-/** The lowest place for a run in a picture; count if there is none. */
+/** The lowest place for a run in a picture; `count` if there is none. */
 static uint32_t place_in(const char *picture, uint32_t count, uint64_t begin, const struct wanted *wanted)
 {
     uint64_t align = own_alignment(wanted);
@@ -575,7 +581,7 @@ static uint32_t place_in(const char *picture, uint32_t count, uint64_t begin, co
     return count;
 }
 
-/** One after the other, until one has no place. */
+/** Place the runs one after the other, until one has no place. */
 static void expect_rooms(const struct scene *scene, char *picture, uint32_t count,
                          const struct wanted *wanted, unsigned runs)
 {
@@ -623,7 +629,7 @@ int main(void)
         cmocka_unit_test(runs_that_end_with_the_block_and_that_cross_it),
         cmocka_unit_test(room_that_ends_with_the_block),
         cmocka_unit_test(a_hole_in_the_middle),
-        cmocka_unit_test(every_frame_is_looked_at),
+        cmocka_unit_test(every_frame_is_examined),
         cmocka_unit_test(short_runs_stay),
         cmocka_unit_test(runs_keep_their_alignment),
         cmocka_unit_test(runs_at_random),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Random calls on random frame sets, in lock-step with the model: common/frames_play.h says which. */
+/** Random calls on random frame sets, in lock-step with the model (common/frames_play.h). */
 #include "../common/frames_play.h"
 
 static uint64_t draw_random(void *context, uint64_t bound)
@@ -29,8 +29,8 @@ static void random_sets(void **state)
     assert_true(calls >= sets);
 }
 
-/* Few sets, and long lives. */
-static void long_lives(void **state)
+/* Few sets, with many calls each. */
+static void many_calls_on_each_set(void **state)
 {
     struct test_rng rng = test_rng_of(8002);
     struct frames_draw draw = {draw_random, never_ends, &rng};
@@ -49,7 +49,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_sets),
-        cmocka_unit_test(long_lives),
+        cmocka_unit_test(many_calls_on_each_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The boundary rule: a step that works on a block of a zone works on the frames that the block and the zone
- * share, all of them, and on no others. So the last frame of every block is handed out, a run ends where it
- * ends, and of two zones in one block neither sees the other's frames. Zones here begin and end inside
+ * The boundary rule: a step on a block of a zone works on the frames that the block and the zone share, on
+ * all of them, and on no others. Therefore the last frame of every block can be allocated, runs have their
+ * exact ends, and two zones in one block never see each other's frames. The zones here begin and end inside
  * blocks.
  */
 #include "../common/frames_model.h"
@@ -12,8 +12,8 @@
 
 static struct frames_model model;
 
-/** Zones of blocks of 8 frames. The first two share the block 16-23, the second one has a hole in the middle
- *  of a block and one over the end of a block; the last two lie beside one another at the end of all numbers.
+/** Zones in blocks of 8 frames. The first two share the block 16-23; the second one has a hole in the middle
+ *  of a block and one over the end of a block; the last two are adjacent at the largest frame numbers.
  *
  *      block   8       16      24      32      40            ..f0    ..f8    ..ff
  *      zone      000000000011111111111111                    222222333333333
@@ -35,14 +35,14 @@ static void create(unsigned block_order)
     frames_model_create(&model, &config, "zones that miss their blocks");
 }
 
-/** Take runs of a request until none is left. Returns how many. */
+/** Allocate runs until none is left; returns how many. */
 static size_t take_all(const struct kva_frames_request *request, uint64_t *firsts, size_t most)
 {
     size_t count = 0;
     uint64_t first;
 
     while (frames_model_alloc(&model, request, &first) == KVA_OK) {
-        check_that(count < most, "more than %zu runs", most);
+        check_that(count < most, "allocated more than %zu runs", most);
         firsts[count++] = first;
     }
     return count;
@@ -57,9 +57,8 @@ static bool is_among(const uint64_t *firsts, size_t count, uint64_t frame)
     return false;
 }
 
-/* Every frame that is not in a hole is handed out, once; the last one of each block is among them; and all
- * come back. */
-static void every_frame_is_handed_out(void **state)
+/* Every frame outside the holes can be allocated, once; also the last one of each block. All can be freed. */
+static void every_frame_can_be_allocated(void **state)
 {
     uint64_t firsts[FRAMES];
     (void)state;
@@ -83,8 +82,8 @@ static void every_frame_is_handed_out(void **state)
     }
 }
 
-/* The last frame of each block, each time as the only free frame of all. */
-static void the_last_frame_of_a_block_alone(void **state)
+/* The last frame of each block is found when it is the only free frame. */
+static void the_last_frame_of_a_block_is_found(void **state)
 {
     static const uint64_t lasts[] = {15, 19, 20, 23, 25, 28, 30, TOP - 10, TOP - 9, TOP - 1};
     uint64_t firsts[FRAMES];
@@ -108,9 +107,9 @@ static void the_last_frame_of_a_block_alone(void **state)
     frames_model_destroy(&model);
 }
 
-/* Of a block that is full, one frame at a time is given back, here and there: it is found again, whether a
- * CPU holds the block or not, by itself and in a list. */
-static void a_frame_anywhere_in_a_full_block(void **state)
+/* One frame anywhere in a full block is freed, alone or in a list, whether or not a CPU holds the block:
+ * it is found again. */
+static void a_frame_anywhere_in_a_full_block_is_found(void **state)
 {
     static uint64_t firsts[1 << KVA_FRAMES_BLOCK_ORDER];
     (void)state;
@@ -139,10 +138,10 @@ static void a_frame_anywhere_in_a_full_block(void **state)
     }
 }
 
-/* A window that begins and ends with the zone, or a frame before or after that: the block at hand serves
- * it only if all the zone lies inside. `before`: how many frames were taken without a window, so that each
- * block is the one at hand in turn; the first of them is free again. */
-static void windows_about_as_long_as_the_zone(void **state)
+/* A window that begins and ends with the zone, or one frame before or after it: the current block serves
+ * it only if the whole zone lies inside. `before`: how many frames were allocated without a window, so
+ * that each block is the current one in turn; the first of them is free again. */
+static void windows_close_to_the_ends_of_the_zone(void **state)
 {
     uint64_t firsts[FRAMES];
     (void)state;
@@ -169,7 +168,7 @@ static void windows_about_as_long_as_the_zone(void **state)
 }
 
 /* A run that ends exactly at the end of a block, one that crosses it, and one that begins there: each
- * place by itself, asked for by its window, and freed again. */
+ * place is requested by its window, and freed. */
 static void runs_at_the_end_of_a_block(void **state)
 {
     uint64_t first = 0;
@@ -188,7 +187,7 @@ static void runs_at_the_end_of_a_block(void **state)
                 assert_int_equal(first, start);
                 for (uint64_t f = zone.start - 1; f <= zone.end; f++)
                     frames_model_find(&model, f);
-                if (count > 1) /* a place that is one frame short is none */
+                if (count > 1) /* one frame too few is no place */
                     request.max--;
                 else
                     request.count++;
@@ -201,8 +200,8 @@ static void runs_at_the_end_of_a_block(void **state)
     }
 }
 
-/* The largest run of each zone is taken and no larger one: it may cross blocks, but not the end of the
- * zone, not even where the next zone's frames are free and follow at once. */
+/* The largest run of each zone can be allocated, and no larger one: a run may cross blocks, but not the
+ * end of the zone, even if adjacent frames of the next zone are free. */
 static void no_run_crosses_a_zone(void **state)
 {
     static const uint64_t largest[ZONES] = {10, 6, 6, 9};
@@ -214,7 +213,7 @@ static void no_run_crosses_a_zone(void **state)
             uint64_t first = 0;
             create(order);
             request.min = zones[zone].start;
-            request.max = zones[zone].end; /* and one frame beyond */
+            request.max = zones[zone].end; /* one frame beyond */
             assert_int_equal(frames_model_alloc(&model, &request, &first), KVA_ENOSPC);
             request.count--;
             assert_int_equal(frames_model_alloc(&model, &request, &first), KVA_OK);
@@ -225,7 +224,7 @@ static void no_run_crosses_a_zone(void **state)
     }
 }
 
-/* A hole in the middle of a block: what is on its sides is taken, in one piece each, and the hole is not. */
+/* A hole in the middle of a block: the frames on both sides can be allocated, and the hole cannot. */
 static void a_hole_in_the_middle(void **state)
 {
     uint64_t first = 0;
@@ -260,7 +259,7 @@ struct view {
     struct kva_frames_orders orders;
 };
 
-/** All that a caller can see of a zone. */
+/** Everything that a caller can see of a zone. */
 static void look_at(size_t zone, struct view *view)
 {
     memset(view, 0, sizeof(*view));
@@ -296,7 +295,7 @@ static void expect_same_view(size_t zone, const struct view *before)
     }
 }
 
-/** One call that has to do with one zone only, at or near its border to the other one. */
+/** One call that concerns one zone only, at or near its border. */
 static void touch(struct test_rng *rng, size_t zone)
 {
     uint64_t size = zones[zone].end - zones[zone].start;
@@ -332,7 +331,7 @@ static void touch(struct test_rng *rng, size_t zone)
     }
 }
 
-/** Whatever is done in one zone, nothing that can be seen of its neighbour in the same block changes. */
+/** Calls in one zone change nothing that a caller can see of its neighbour in the same block. */
 static void play_neighbours(struct test_rng *rng, unsigned order, size_t a, size_t b)
 {
     struct view view;
@@ -364,7 +363,7 @@ static void a_neighbour_is_never_touched(void **state)
     }
 }
 
-/* Two runs that touch at the border of their zones stay two; and no call reaches over the border. */
+/* Two runs that touch at the border of their zones stay separate, and no call reaches over the border. */
 static void runs_that_touch_at_a_border(void **state)
 {
     (void)state;
@@ -388,7 +387,7 @@ static void runs_that_touch_at_a_border(void **state)
 
 /* ------------------------------------------------------------------------------------------------- totals */
 
-/* Frames are neither lost nor made, whatever comes and goes. */
+/* No frame is lost or counted twice. */
 static void totals_are_conserved(void **state)
 {
     struct test_rng rng = test_rng_of(8102);
@@ -410,7 +409,8 @@ static void totals_are_conserved(void **state)
 
 /* ----------------------------------------------------------------------------------------- zones in order */
 
-/** Take single frames until none is left: each zone is empty before the next one in `order` is begun. */
+/** Allocate single frames until none is left: each zone is used up before the next one in `order` is
+ *  begun. */
 static void expect_zones_in_order(unsigned node, const size_t *order, size_t count)
 {
     struct kva_frames_request request = {.type = KVA_MOVABLE, .node = node};
@@ -422,14 +422,15 @@ static void expect_zones_in_order(unsigned node, const size_t *order, size_t cou
         (void)frames_model_entry_of(&model, first, &zone);
         while (zone != order[at] && frames_model_tally_of(&model, order[at], FRAME_FREE) == 0)
             at++;
-        check_that(at < count && zone == order[at], "node %u: zone %zu is %zu of its order", node, zone, at);
+        check_that(at < count && zone == order[at], "node %u: zone %zu was used out of order, at %zu", node,
+                   zone, at);
     }
     assert_int_equal(frames_model_tally(&model, FRAME_FREE), 0);
     frames_model_compare(&model);
 }
 
-/* A request looks on its own node first, even if the distances say that it is far; then on the nearer ones
- * first; of those that are equally near, in the order of the configuration. */
+/* A request first uses its own node, whatever the distances say, and then nearer nodes before farther
+ * ones; equally near ones in the order of the configuration. */
 static void zones_are_used_in_order(void **state)
 {
     static const struct kva_frames_zone four[] = {{100, 130, 2}, {0, 30, 0}, {40, 70, 1}, {30, 40, 0}};
@@ -462,8 +463,7 @@ static struct kva_frames_stats stats_of_all(void)
     return stats;
 }
 
-/* Small requests fill the blocks that are in use already: with one CPU, no more blocks are begun than have
- * to be. */
+/* Small requests fill blocks in use: with one CPU, no more blocks are begun than necessary. */
 static void small_requests_fill_blocks_in_use(void **state)
 {
     static const struct kva_frames_zone zone = {0, 16 * 64, 0};
@@ -484,8 +484,8 @@ static void small_requests_fill_blocks_in_use(void **state)
     }
 }
 
-/* What has become free in blocks in use is used again before another block is begun: half of the runs of
- * eight full blocks. */
+/* Freed room in blocks in use is used before another block is begun: here half of the runs of eight full
+ * blocks. */
 static void freed_room_is_used_again(void **state)
 {
     static const struct kva_frames_zone zone = {0, 16 * 64, 0};
@@ -510,7 +510,7 @@ static void freed_room_is_used_again(void **state)
     }
 }
 
-/* What can be moved and what cannot keep to blocks of their own, as long as there are unused ones. */
+/* Movable and unmovable runs have blocks of their own, as long as there are unused ones. */
 static void types_keep_to_blocks_of_their_own(void **state)
 {
     static const struct kva_frames_zone zone = {0, 64 * 64, 0};
@@ -543,10 +543,10 @@ static void types_keep_to_blocks_of_their_own(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_frame_is_handed_out),
-        cmocka_unit_test(the_last_frame_of_a_block_alone),
-        cmocka_unit_test(a_frame_anywhere_in_a_full_block),
-        cmocka_unit_test(windows_about_as_long_as_the_zone),
+        cmocka_unit_test(every_frame_can_be_allocated),
+        cmocka_unit_test(the_last_frame_of_a_block_is_found),
+        cmocka_unit_test(a_frame_anywhere_in_a_full_block_is_found),
+        cmocka_unit_test(windows_close_to_the_ends_of_the_zone),
         cmocka_unit_test(runs_at_the_end_of_a_block),
         cmocka_unit_test(no_run_crosses_a_zone),
         cmocka_unit_test(a_hole_in_the_middle),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What is counted and written for people, on layouts that are small enough to work out by hand: the two
- * indices of fragmentation, the dump, and the picture.
+ * Counts and text for readers, on layouts small enough to compute by hand: the two indices of fragmentation,
+ * the dump, and the picture.
  */
 #include "../common/frames_model.h"
 
@@ -14,10 +14,10 @@ static struct frames_model model;
 
 /* ------------------------------------------------------------------------------------------------ indices */
 
-/** Within one of the exact value, which the header does not say how to round. */
+/** Within one of the exact value: the header does not promise a rounding. */
 static void expect_near(int got, int want, const char *what)
 {
-    check_that(got >= want - 1 && got <= want + 1, "%s is %d, not %d", what, got, want);
+    check_that(got >= want - 1 && got <= want + 1, "%s is %d, %d expected", what, got, want);
 }
 
 /** Read the orders of zone 0 of the model's set. */
@@ -30,7 +30,7 @@ static struct kva_frames_orders read_orders(void)
     return orders;
 }
 
-/** 32 frames in blocks of 8, of which `used` are in use (bit f: frame f). */
+/** 32 frames in blocks of 8; bit f of `used`: frame f is in use. */
 static void create_layout(uint32_t used, enum kva_frames_type type)
 {
     static const struct kva_frames_zone zone = {64, 96, 0};
@@ -43,7 +43,7 @@ static void create_layout(uint32_t used, enum kva_frames_type type)
     }
 }
 
-/* F = 32 in four groups of order 3: all is usable, nothing would fail. */
+/* F = 32 in four groups of order 3: every frame is usable, no request up to order 3 fails. */
 static void indices_of_an_empty_zone(void **state)
 {
     (void)state;
@@ -83,8 +83,8 @@ static void indices_of_a_comb(void **state)
     }
 }
 
-/* One group of order 2, one of order 1, two of order 0: F = 8. Unusable at order 1: 2 / 8, at order 2: 4 /
- * 8, at order 3: all. Fragmentation at order 3: 1 - (1 + 8 / 8) / 4 = 0.5. */
+/* One group of order 2, one of order 1, two of order 0: F = 8. Unusable at order 1: 2/8, at order 2: 4/8,
+ * at order 3: all. Fragmentation at order 3: 1 - (1 + 8/8) / 4 = 0.5. */
 static void indices_of_a_mixture(void **state)
 {
     (void)state;
@@ -102,7 +102,7 @@ static void indices_of_a_mixture(void **state)
     frames_model_destroy(&model);
 }
 
-/* Nothing is free: nothing is of no use, and memory is short. */
+/* No frame is free: the unusable part is 0, and memory is short. */
 static void indices_of_a_full_zone(void **state)
 {
     (void)state;
@@ -116,8 +116,8 @@ static void indices_of_a_full_zone(void **state)
     frames_model_destroy(&model);
 }
 
-/* One frame only: 1 - (1 + 1 / 8) / 1 is below 0, where the index ends. And numbers so large that a
- * thousand times as many frames are more than 2^64. */
+/* One frame: 1 - (1 + 1/8) / 1 is below 0, the lower end of the index. And frames so many that a thousand
+ * times their number exceeds 2^64. */
 static void indices_at_their_ends(void **state)
 {
     struct kva_frames_orders orders = {.block_order = 9};
@@ -128,7 +128,7 @@ static void indices_at_their_ends(void **state)
     assert_int_equal(kva_frames_unusable(&orders, 3), 1000);
     orders.movable[0] = UINT64_C(1) << 53;
     orders.unmovable[1] = UINT64_C(1) << 52;
-    orders.unused[2] = UINT64_C(1) << 52; /* 2, 2 and 4 times 2^52 frames: as many as a set may have */
+    orders.unused[2] = UINT64_C(1) << 52; /* 2, 2 and 4 times 2^52 frames, the most that a set may have */
     assert_int_equal(kva_frames_unusable(&orders, 0), 0);
     expect_near((int)kva_frames_unusable(&orders, 1), 250, "unusable at order 1");
     expect_near((int)kva_frames_unusable(&orders, 2), 500, "unusable at order 2");
@@ -137,7 +137,7 @@ static void indices_at_their_ends(void **state)
     expect_near(kva_frames_fragmentation(&orders, 9), 996, "fragmentation of order 9");
 }
 
-/* ---------------------------------------------------------------------------------------- text for people */
+/* ------------------------------------------------------------------------------------- dumps and pictures */
 
 enum { TEXT = 8192 };
 
@@ -146,12 +146,12 @@ struct text {
     size_t length;
 };
 
-/** Append a line; each row of blanks becomes one. */
+/** Append a line, with each sequence of blanks as one blank. */
 static void append_line(void *context, const char *line, size_t length)
 {
     struct text *text = context;
 
-    check_that(text->length + length + 1 < TEXT, "%zu bytes", text->length);
+    check_that(text->length + length + 1 < TEXT, "%zu bytes of text, room for %d", text->length, (int)TEXT);
     assert_true(memchr(line, '\n', length) == NULL && memchr(line, '\0', length) == NULL);
     for (size_t i = 0; i < length; i++) {
         if (line[i] != ' ' || (text->length > 0 && text->bytes[text->length - 1] != ' '))
@@ -161,7 +161,7 @@ static void append_line(void *context, const char *line, size_t length)
     text->bytes[text->length] = '\0';
 }
 
-/** Whether a line of the text begins so. */
+/** Some line of the text begins with `start`. */
 static void expect_line(const struct text *text, const char *start)
 {
     for (const char *line = text->bytes; line != NULL; line = strchr(line, '\n')) {
@@ -172,7 +172,7 @@ static void expect_line(const struct text *text, const char *start)
     check_that(false, "no line begins with \"%s\":\n%s", start, text->bytes);
 }
 
-/* The mixture of above, twice in one set, with a hole in the second zone. */
+/* A zone like the mixture above, and one with a hole. */
 static void a_dump(void **state)
 {
     static const struct kva_frames_zone zones[] = {{64, 96, 0}, {128, 160, 5}};
@@ -197,7 +197,7 @@ static void a_dump(void **state)
     frames_model_destroy(&model);
 }
 
-/* A block of each kind that a picture tells apart. Blocks of 16 frames. */
+/* A block of each kind that a picture distinguishes, in blocks of 16 frames. */
 static void a_picture(void **state)
 {
     static const struct kva_frames_zone zone = {0, 16 * 9 + 3, 0};

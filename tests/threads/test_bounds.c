@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/**
- * A request that cannot succeed while another thread works against it all the time: it ends after a bounded
- * number of flushes.
- */
+/** A request that cannot succeed while another thread keeps deferring ranges ends after a bounded number
+ *  of flushes. */
 #include "common/other.h"
 
 #include <kva/deferred.h>
@@ -35,7 +33,7 @@ static void count_misuse(void *context, const struct kva_fault *fault)
     play->misuses++;
 }
 
-/** The other thread takes the upper half of the space away, once. */
+/** The other thread removes the upper half of the space, once. */
 static void take_half_away(void *context)
 {
     struct play *play = context;
@@ -97,8 +95,8 @@ static uint64_t flushes(const struct kva_space *space)
     return stats.flushes;
 }
 
-/** Take the next page that was never used, and park it. */
-static void park_a_page(void *context)
+/** Reserve the next page that was never used, and defer it. */
+static void defer_a_page(void *context)
 {
     struct play *play = context;
     uint64_t start = play->other.steps * QUANTUM;
@@ -108,7 +106,7 @@ static void park_a_page(void *context)
         abort();
 }
 
-/** Play on a space of each engine, without pools and with them. */
+/** Run `body` on a space of each engine, with and without pools. */
 static void on_every_space(void (*body)(struct play *play))
 {
     static struct play play;
@@ -123,29 +121,29 @@ static void on_every_space(void (*body)(struct play *play))
     }
 }
 
-/** From now on the other thread parks a page at each step of this one. */
-static void begin_parking(struct play *play)
+/** From now on the other thread defers a page at each step of this one. */
+static void begin_deferring(struct play *play)
 {
     play->flushes_before = flushes(&play->space);
-    play->other.step = park_a_page;
+    play->other.step = defer_a_page;
 }
 
-static void end_parking(struct play *play)
+static void end_deferring(struct play *play)
 {
     test_other_stop(&play->other);
     uint64_t more = flushes(&play->space) - play->flushes_before;
-    check_that(more <= 2, "%" PRIu64 " flushes", more);
+    check_that(more <= 2, "at most 2 flushes expected, %" PRIu64 " found", more);
 }
 
-/* Something deferred is in the way at each look. What was parked since the call began was busy while it
- * ran: KVA_EEXIST. */
+/* Each attempt meets a deferred range. Ranges deferred since the call began were busy while it ran:
+ * KVA_EEXIST. */
 static void reserve_all(struct play *play)
 {
     struct kva_segment conflict = {0};
 
-    begin_parking(play);
+    begin_deferring(play);
     assert_int_equal(kva_reserve(&play->space, 0, PAGES * QUANTUM, NULL, &conflict), KVA_EEXIST);
-    end_parking(play);
+    end_deferring(play);
     assert_int_equal(conflict.state, KVA_DEFERRED);
     assert_true(conflict.start < play->other.steps * QUANTUM + QUANTUM);
 }
@@ -156,14 +154,14 @@ static void a_reserve_ends(void **state)
     on_every_space(reserve_all);
 }
 
-/* The same for a range that is taken over all that there is. */
+/* The same for a reservation over all ranges. */
 static void reserve_over_all(struct play *play)
 {
     uint64_t bytes = 5;
 
-    begin_parking(play);
+    begin_deferring(play);
     assert_int_equal(kva_reserve_over(&play->space, 0, PAGES * QUANTUM, NULL, &bytes), KVA_EAGAIN);
-    end_parking(play);
+    end_deferring(play);
     assert_int_equal(bytes, 5);
 }
 
@@ -173,8 +171,8 @@ static void a_reserve_over_ends(void **state)
     on_every_space(reserve_over_all);
 }
 
-/* A range that is not the space's any more after the flush is refused, as it would have been before. */
-static void reserve_over_what_goes(struct play *play)
+/* A range that leaves the space during the flush is refused, like one that was never in it. */
+static void reserve_over_a_removed_range(struct play *play)
 {
     uint64_t bytes = 5;
 
@@ -188,22 +186,22 @@ static void reserve_over_what_goes(struct play *play)
     assert_int_equal(bytes, 5);
 }
 
-static void a_range_that_is_taken_away_is_refused(void **state)
+static void a_range_removed_during_the_flush_is_refused(void **state)
 {
     (void)state;
-    on_every_space(reserve_over_what_goes);
+    on_every_space(reserve_over_a_removed_range);
 }
 
-/* And for a move. */
+/* The same for a move. */
 static void move_the_upper_half(struct play *play)
 {
     const uint64_t half = PAGES / 2 * QUANTUM;
     struct kva_segment conflict = {0};
 
     assert_int_equal(kva_reserve(&play->space, half, half, NULL, NULL), KVA_OK);
-    begin_parking(play);
+    begin_deferring(play);
     assert_int_equal(kva_move(&play->space, half, 0, &conflict), KVA_EEXIST);
-    end_parking(play);
+    end_deferring(play);
     assert_int_equal(conflict.state, KVA_DEFERRED);
 }
 
@@ -213,15 +211,15 @@ static void a_move_ends(void **state)
     on_every_space(move_the_upper_half);
 }
 
-/* The same for an allocation, which is as large as the space. */
+/* The same for an allocation of the whole space. */
 static void allocate_all(struct play *play)
 {
     struct kva_request request = kva_request_of(PAGES * QUANTUM);
     uint64_t start;
 
-    begin_parking(play);
+    begin_deferring(play);
     assert_int_equal(kva_alloc(&play->space, &request, &start), KVA_ENOSPC);
-    end_parking(play);
+    end_deferring(play);
 }
 
 static void an_allocation_ends(void **state)
@@ -230,7 +228,7 @@ static void an_allocation_ends(void **state)
     on_every_space(allocate_all);
 }
 
-/** Give one page back to the pool, and take one. */
+/** Free the held page, and allocate one. */
 static void swap_a_page(void *context)
 {
     struct play *play = context;
@@ -242,7 +240,7 @@ static void swap_a_page(void *context)
     play->held = start;
 }
 
-/* Pooled pages in the way, and one that is busy, now here and now there. */
+/* Pooled pages are in the way, and one busy page, which keeps moving. */
 static void a_reserve_among_pools_ends(void **state)
 {
     static struct play play;
@@ -268,7 +266,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_reserve_ends),
         cmocka_unit_test(a_reserve_over_ends),
-        cmocka_unit_test(a_range_that_is_taken_away_is_refused),
+        cmocka_unit_test(a_range_removed_during_the_flush_is_refused),
         cmocka_unit_test(a_move_ends),
         cmocka_unit_test(an_allocation_ends),
         cmocka_unit_test(a_reserve_among_pools_ends),

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Which locks a space or an instance has when its configuration names no threads, gives a table of them, or
- * says that one thread at a time will use it. The four functions that make one follow one rule.
- * kva_space_create once made spaces without locks where kva_vm_create made instances with them, and two
- * threads broke such a space.
+ * Which locks a space or an instance has when its configuration gives no thread functions, gives a table of
+ * them, or sets one_thread. The four functions that create one follow one rule. kva_space_create once created
+ * spaces without locks where kva_vm_create created instances with them, and two threads corrupted such a
+ * space.
  */
 #include "stamps.h"
 
@@ -23,8 +23,8 @@
 
 /* --------------------------------------------------------------------------- inside and beside a callback */
 
-/** A call from inside a callback is refused; one from another thread meanwhile is served, if threads are told
- *  apart. */
+/** A call from inside a callback is refused. A call from another thread meanwhile succeeds if the locks
+ *  can tell threads apart. */
 struct visit {
     enum kva_status (*call)(void *instance);
     void *instance;
@@ -49,7 +49,7 @@ static void pay_visit(struct visit *visit)
     must(pthread_join(thread, NULL) == 0);
 }
 
-/** Whether threads were told apart; fails unless the visit was paid. */
+/** Whether the locks told threads apart; fails unless both calls were made. */
 static bool told_apart(const struct visit *visit)
 {
     assert_int_equal(visit->inside, KVA_EREENTRY);
@@ -89,13 +89,13 @@ static bool visit_in_reclaim(void *context, struct kva_vm *vm, size_t size)
 
 enum { CPUS = 3 };
 
-/** What was asked for, and what is seen of the locks of what was made. */
+/** The configuration, and what the test observes of the locks. */
 struct making {
     const struct kva_threads *threads;
     bool one_thread;
-    bool is_apart;   /* threads are told apart */
-    unsigned points; /* passed in a given table, test_one_rule_for_all's */
-    size_t bytes;    /* of memory: each CPU's pool or cache takes some */
+    bool is_apart;   /* the locks tell threads apart */
+    unsigned points; /* passed in the given table of test_one_rule_for_all */
+    size_t bytes;    /* of node memory: each CPU's pool or cache takes some */
 };
 
 static unsigned points_passed;
@@ -233,7 +233,7 @@ static const struct way {
 
 enum { WAYS = sizeof ways / sizeof ways[0] };
 
-/** Make one; fail unless it has locks as expected, and records for as many CPUs. */
+/** Create one; fail unless it has the expected locks, and per-CPU records for as many CPUs. */
 static void expect_locks(const struct way *way, const struct kva_threads *threads, bool one_thread)
 {
     const bool has_locks = !one_thread && (threads || way->has_host);
@@ -244,17 +244,19 @@ static void expect_locks(const struct way *way, const struct kva_threads *thread
 
     assert_int_equal(way->make(&bare), KVA_OK);
     enum kva_status status = way->make(&making);
-    check_that(status == KVA_OK, "%s, threads %s, one_thread %d: %s", way->name, given, one_thread,
-               kva_status_name(status));
-    check_that(making.is_apart == has_locks, "%s, threads %s, one_thread %d", way->name, given, one_thread);
-    check_that((making.points > 0) == uses_given, "%s, threads %s, one_thread %d: %u points", way->name,
-               given, one_thread, making.points);
+    check_that(status == KVA_OK, "%s, threads %s, one_thread %d: KVA_OK expected, %s found", way->name, given,
+               one_thread, kva_status_name(status));
+    check_that(making.is_apart == has_locks, "%s, threads %s, one_thread %d: locks expected: %d, found: %d",
+               way->name, given, one_thread, has_locks, making.is_apart);
+    check_that((making.points > 0) == uses_given,
+               "%s, threads %s, one_thread %d: use of the given table expected: %d, %u points found",
+               way->name, given, one_thread, uses_given, making.points);
     check_that((making.bytes > bare.bytes) == has_locks && making.bytes >= bare.bytes,
-               "%s, threads %s, one_thread %d: %zu bytes, %zu without locks", way->name, given, one_thread,
-               making.bytes, bare.bytes);
+               "%s, threads %s, one_thread %d: %zu bytes found, %zu without locks", way->name, given,
+               one_thread, making.bytes, bare.bytes);
 }
 
-/** NULL is the host's table where there is a host, and none where there is none; one_thread is none
+/** NULL means the host's table where there is a host, and no locks otherwise; one_thread means no locks
  *  everywhere. */
 static void test_one_rule_for_all(void **state)
 {
@@ -271,7 +273,7 @@ static void test_one_rule_for_all(void **state)
     }
 }
 
-/** With one_thread the table is not looked at: one that would be refused does not matter. */
+/** With one_thread the table is not read: an invalid one is not refused. */
 static void test_one_thread_needs_no_table(void **state)
 {
     const struct kva_threads empty = {0};
@@ -356,7 +358,7 @@ static void play_crowd(uint64_t pool_bytes)
     assert_int_equal(kva_space_destroy(crowd.space), KVA_OK); /* nothing is busy */
 }
 
-/** Threads on a space that was made with nothing but its end. */
+/** Threads share a space whose configuration gives no thread functions. */
 static void test_threads_share_a_default_space(void **state)
 {
     (void)state;

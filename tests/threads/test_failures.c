@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Failures that allocators with per-CPU pools and lazy purges have had, each by its name; and what a flush
- * promises to threads. What a thread has to wait for is made to happen by handshakes, not by sleeping.
+ * Known failures of allocators with per-CPU pools and lazy purges, one test for each; and the promises of a
+ * flush to threads. Handshakes, not sleeps, make a thread wait.
  */
 #define _DEFAULT_SOURCE
 #include "stamps.h"
@@ -97,7 +97,7 @@ static void join(pthread_t thread)
     must(pthread_join(thread, NULL) == 0);
 }
 
-/** Inside the callback: say so, and stay until told otherwise. */
+/** Inside the callback: report it, and stay until the test lets it return. */
 static void linger(struct fixture *f)
 {
     f->in_callback = true;
@@ -115,7 +115,7 @@ static void *flush(void *context)
 
 /* ------------------------------------------------------------------------------- while a flush calls back */
 
-static void what_is_parked_during_a_callback_waits_for_the_next(void **state)
+static void ranges_deferred_during_a_callback_wait_for_the_next_flush(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -130,7 +130,8 @@ static void what_is_parked_during_a_callback_waits_for_the_next(void **state)
         f.inside = linger;
         pthread_t flusher = start(flush, &f);
         await(&f.in_callback);
-        /* Other threads go on: they park (beside what is flushed, and far off), allocate and look. */
+        /* Meanwhile other threads defer (beside the range being flushed, and far away), allocate and look
+         * up. */
         assert_int_equal(kva_free_deferred(&f.space, PAGE), KVA_OK);
         assert_int_equal(kva_free_deferred(&f.space, 9 * PAGE), KVA_OK);
         reserve(&f, 20, 4);
@@ -162,7 +163,8 @@ static void *alloc_all(void *context)
     return NULL;
 }
 
-/* Whoever needs what is being flushed waits for the callback of another, and does not call it again. */
+/* A thread that needs a range being flushed waits for the other thread's callback, and does not flush
+ * again. */
 static void an_allocation_waits_for_the_flush_of_another(void **state)
 {
     const struct kva_engine *engine;
@@ -202,8 +204,8 @@ static bool flush_and_give(void *context, struct kva_space *space, const struct 
     return true;
 }
 
-/* A purge that waits for itself under memory pressure: the allocation that failed asks a callback, which
- * purges. */
+/* Known failure: a purge waits for itself when memory is short. A failed allocation calls a reclaim callback,
+ * which purges. */
 static void a_purge_inside_a_reclaim_does_not_wait_for_itself(void **state)
 {
     const struct kva_engine *engine;
@@ -227,7 +229,7 @@ static void a_purge_inside_a_reclaim_does_not_wait_for_itself(void **state)
     }
 }
 
-static void *trim_again_and_again(void *context)
+static void *drain_again_and_again(void *context)
 {
     struct fixture *f = context;
 
@@ -253,7 +255,7 @@ static void *take_and_give(void *context)
     return NULL;
 }
 
-/* A pool decay that runs twice at once and loses ranges. */
+/* Known failure: two concurrent decays of a pool lose ranges. */
 static void two_decays_at_once_lose_nothing(void **state)
 {
     const struct kva_engine *engine;
@@ -263,8 +265,8 @@ static void two_decays_at_once_lose_nothing(void **state)
         struct kva_stats stats;
 
         set_up(&f, engine, 256);
-        pthread_t first = start(trim_again_and_again, &f);
-        pthread_t second = start(trim_again_and_again, &f);
+        pthread_t first = start(drain_again_and_again, &f);
+        pthread_t second = start(drain_again_and_again, &f);
         pthread_t third = start(take_and_give, &f);
         join(start(take_and_give, &f));
         join(third);
@@ -280,7 +282,7 @@ static void two_decays_at_once_lose_nothing(void **state)
     }
 }
 
-static void *free_what_is_not_there(void *context)
+static void *free_addresses_that_are_no_starts(void *context)
 {
     struct fixture *f = context;
 
@@ -291,9 +293,9 @@ static void *free_what_is_not_there(void *context)
     return NULL;
 }
 
-/* A block that is published before it is initialised, an area that is seen half built: spans come and go
- * while others look for them by address. */
-static void spans_are_whole_when_they_are_found(void **state)
+/* Known failures: a block is published before it is initialised; an area is visible half built. Spans come
+ * and go while other threads look them up by address. */
+static void spans_are_complete_when_found(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -301,18 +303,18 @@ static void spans_are_whole_when_they_are_found(void **state)
         static struct fixture f;
 
         set_up(&f, engine, 64);
-        pthread_t looker = start(free_what_is_not_there, &f);
-        pthread_t trimmer = start(trim_again_and_again, &f);
+        pthread_t looker = start(free_addresses_that_are_no_starts, &f);
+        pthread_t drainer = start(drain_again_and_again, &f);
         join(start(take_and_give, &f));
         f.done = true;
         join(looker);
-        join(trimmer);
+        join(drainer);
         tear_down(&f);
     }
 }
 
-/* A lazily freed area that a lookup still finds as if it were in use. */
-static void what_is_deferred_is_found_as_deferred(void **state)
+/* Known failure: a lookup finds a lazily freed area as if it were in use. */
+static void deferred_ranges_are_found_as_deferred(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -353,7 +355,7 @@ static void *flush_again_and_again(void *context)
     return NULL;
 }
 
-/** In the child: the space is whole and works, though all other threads are gone. */
+/** In the child: the space is intact and works, though all other threads are gone. */
 static void use_in_child(struct fixture *f)
 {
     struct kva_request request = kva_request_of(PAGE);
@@ -368,7 +370,7 @@ static void use_in_child(struct fixture *f)
     _exit(7);
 }
 
-static void a_child_finds_the_space_whole(void **state)
+static void a_child_finds_the_space_intact(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -399,13 +401,13 @@ static void a_child_finds_the_space_whole(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_parked_during_a_callback_waits_for_the_next),
+        cmocka_unit_test(ranges_deferred_during_a_callback_wait_for_the_next_flush),
         cmocka_unit_test(an_allocation_waits_for_the_flush_of_another),
         cmocka_unit_test(a_purge_inside_a_reclaim_does_not_wait_for_itself),
         cmocka_unit_test(two_decays_at_once_lose_nothing),
-        cmocka_unit_test(spans_are_whole_when_they_are_found),
-        cmocka_unit_test(what_is_deferred_is_found_as_deferred),
-        cmocka_unit_test(a_child_finds_the_space_whole),
+        cmocka_unit_test(spans_are_complete_when_found),
+        cmocka_unit_test(deferred_ranges_are_found_as_deferred),
+        cmocka_unit_test(a_child_finds_the_space_intact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

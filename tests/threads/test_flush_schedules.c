@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The list of what a flush is about to free, while another thread defers, frees, allocates and flushes: on
- * every schedule of two threads. Whichever thread's flush it is, its callback is shown the same list twice,
- * of ranges that are still deferred, whose ends are those that it was told; each range that was deferred is
- * on one list; and no list is shown outside a callback.
+ * The list of the ranges that a flush is about to free, while another thread defers, frees, allocates and
+ * flushes: on every schedule of two threads. In each flush the callback reads the same list twice; its ranges
+ * are still deferred, and its ends are those passed to the callback. Each deferred range is on exactly one
+ * list. Outside a callback there is no list.
  */
 #include "../common/schedules.h"
 
@@ -25,11 +25,11 @@ struct play {
     struct kva_threads threads;
     struct kva_failing_memory memory;
     struct kva_space space;
-    uint64_t start[UNITS]; /* of segment i; 0: not allocated any more */
-    uint64_t was[UNITS];   /* the same at the beginning */
+    uint64_t start[UNITS]; /* of segment i */
+    uint64_t was[UNITS];   /* a copy of start */
     unsigned deferred[UNITS];
     unsigned listed[UNITS]; /* how often */
-    const char *wrong;      /* what went wrong first: no thread but the test's may fail the test */
+    const char *wrong;      /* the first failure; only the test's own thread may fail the test */
 };
 
 static void expect(struct play *play, bool condition, const char *what)
@@ -49,7 +49,7 @@ static unsigned read_list(struct play *play, struct kva_segment *list)
     return count;
 }
 
-/** Each segment of the play lies on the list wholly or not at all. */
+/** Each segment of the play is on the list as a whole or not on it. */
 static void count_listed(struct play *play, const struct kva_segment *range)
 {
     struct kva_segment found;
@@ -58,7 +58,7 @@ static void count_listed(struct play *play, const struct kva_segment *range)
         play->listed[i] += play->was[i] >= range->start && play->was[i] <= range->last;
     for (uint64_t at = range->start; at <= range->last; at += QUANTUM) {
         expect(play, kva_find(&play->space, at, &found) == KVA_OK && found.state == KVA_DEFERRED,
-               "what is listed is not deferred");
+               "a listed range is not deferred");
     }
 }
 
@@ -69,7 +69,7 @@ static void on_flush(void *context, uint64_t start, uint64_t last)
     unsigned count = read_list(play, list);
 
     expect(play, count > 0 && list[0].start == start && list[count - 1].last == last,
-           "the list has other ends than the callback was told");
+           "the ends of the list differ from those passed to the callback");
     for (unsigned i = 0; i < count; i++) {
         expect(play, i == 0 || list[i].start > list[i - 1].last + 1, "two ranges touch, or are out of order");
         count_listed(play, &list[i]);
@@ -80,8 +80,8 @@ static void on_flush(void *context, uint64_t start, uint64_t last)
                "the list has changed");
 }
 
-/** A script: d a letter: defer that segment; f: free it; l: flush; a: allocate a quantum; q: ask for the
- *  list, which is not there. */
+/** A script: dN: defer segment N; fN: free it; l: flush; a: allocate a quantum; q: ask for the list, which
+ *  must fail. */
 static void body(void *context, unsigned thread)
 {
     struct play *play = context;
@@ -93,23 +93,23 @@ static void body(void *context, unsigned thread)
         uint64_t start;
         switch (*at) {
         case 'd':
-            expect(play, kva_free_deferred(&play->space, play->start[i]) == KVA_OK, "a deferred free");
+            expect(play, kva_free_deferred(&play->space, play->start[i]) == KVA_OK, "a deferred free failed");
             play->deferred[i]++;
             at++;
             break;
         case 'f':
-            expect(play, kva_free(&play->space, play->start[i]) == KVA_OK, "a free");
+            expect(play, kva_free(&play->space, play->start[i]) == KVA_OK, "a free failed");
             at++;
             break;
         case 'l':
-            expect(play, kva_flush(&play->space) == KVA_OK, "a flush");
+            expect(play, kva_flush(&play->space) == KVA_OK, "a flush failed");
             break;
         case 'a':
-            expect(play, kva_alloc(&play->space, &request, &start) == KVA_OK, "an allocation");
+            expect(play, kva_alloc(&play->space, &request, &start) == KVA_OK, "an allocation failed");
             break;
         default:
             expect(play, kva_flush_first(&play->space, &range) == KVA_ENOENT,
-                   "a list outside of the callback");
+                   "a list was found outside the callback");
             break;
         }
     }
@@ -159,10 +159,10 @@ static void look_back(void *context, uint64_t schedule)
 static void on_every_schedule(void **state)
 {
     static const char *const scripts[][2] = {
-        {"d1d2d5l", "d3d0q"}, /* beside what is on the list, and in between */
+        {"d1d2d5l", "d3d0q"}, /* beside listed ranges, and between them */
         {"d1l", "d2ld3"},     /* two flushes */
         {"d4d6l", "f5qd7"},   /* free in between */
-        {"d2l", "aqd3a"},     /* what is allocated meanwhile is not on the list */
+        {"d2l", "aqd3a"},     /* ranges allocated meanwhile are not on the list */
     };
     static const struct kva_engine *const engines[] = {&kva_engine_bt, &kva_engine_rb, &kva_engine_scan};
     static struct play play;

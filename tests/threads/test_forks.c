@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A fork at every point of every call on a space that another thread has under way (common/stepper.h). Where
- * the worker holds a lock that kva_space_fork_prepare wants, it goes on, point by point, until it has dropped
- * it. The child finds the space whole: it can flush, free whatever is busy, and end the space, and gets all
- * of its memory back.
+ * A fork at every point of every call that another thread has under way on a space (common/stepper.h). Where
+ * the worker holds a lock that kva_space_fork_prepare needs, the worker runs on, point by point, until it
+ * releases it. The child finds the space intact: it can flush it, free all busy ranges and end it, and all
+ * node memory comes back.
  */
 #define _GNU_SOURCE
 #include "../common/harness.h"
@@ -31,7 +31,7 @@ struct stage {
     uint64_t held[HELD]; /* every second one up to DEFERRED is deferred */
 };
 
-static void look_on(void *context, uint64_t start, uint64_t last)
+static void pass_a_point(void *context, uint64_t start, uint64_t last)
 {
     struct stage *stage = context;
 
@@ -49,8 +49,7 @@ static bool give_one(void *context, struct kva_space *space, const struct kva_re
     return kva_free(space, stage->held[1]) == KVA_OK;
 }
 
-/** All units but the last few are held, and many of them deferred: more than a flush gives back in a
- *  slice. */
+/** All units but the last few are held, and many of them deferred: more than a flush frees in one slice. */
 static void set_up(struct stage *stage, const struct kva_engine *engine, uint64_t pool_bytes)
 {
     memset(stage, 0, sizeof *stage);
@@ -60,7 +59,7 @@ static void set_up(struct stage *stage, const struct kva_engine *engine, uint64_
         .quantum = UNIT,
         .engine = engine,
         .memory = kva_failing_memory_init(&stage->memory),
-        .flush = look_on,
+        .flush = pass_a_point,
         .flush_context = stage,
         .threads = &stage->worker.threads,
         .pool_bytes = pool_bytes,
@@ -77,7 +76,7 @@ static void set_up(struct stage *stage, const struct kva_engine *engine, uint64_
         assert_int_equal(kva_free_deferred(&stage->space, stage->held[i]), KVA_OK);
 }
 
-/** What the call took ends with the space. */
+/** Abandoning the space also frees what the worker's call allocated. */
 static void tear_down(struct stage *stage)
 {
     assert_int_equal(kva_space_check(&stage->space, NULL), KVA_OK);
@@ -126,8 +125,8 @@ static void allocate(void *context)
     must(kva_alloc(&stage->space, &request, &at) == KVA_OK);
 }
 
-/** More than is free without a flush, or with one. */
-static void allocate_what_does_not_fit(void *context)
+/** More than is free, even after a flush. */
+static void allocate_too_much(void *context)
 {
     struct stage *stage = context;
     struct kva_request request = kva_request_of(UNITS / 2 * UNIT);
@@ -136,7 +135,7 @@ static void allocate_what_does_not_fit(void *context)
     must(kva_alloc(&stage->space, &request, &at) == KVA_ENOSPC);
 }
 
-static void reserve_what_is_deferred(void *context)
+static void reserve_a_deferred_range(void *context)
 {
     struct stage *stage = context;
 
@@ -180,7 +179,7 @@ static void flush(void *context)
     must(kva_flush(&stage->space) == KVA_OK);
 }
 
-static void trim(void *context)
+static void drain(void *context)
 {
     struct stage *stage = context;
 
@@ -202,24 +201,25 @@ static void expect_clean_child(struct stage *stage, const char *name, unsigned n
     }
     assert_int_equal(kva_space_fork_parent(&stage->space), KVA_OK);
     assert_int_equal(waitpid(child, &status, 0), child);
-    check_that(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%s, point %u", name, n);
+    check_that(WIFEXITED(status) && WEXITSTATUS(status) == 0,
+               "%s, point %u: child exit 0 expected, status %d found", name, n, status);
 }
 
-static void test_a_child_starts_clean_whatever_was_under_way(void **state)
+static void test_a_child_starts_clean_at_every_point(void **state)
 {
     static const struct {
         const char *name;
         void (*call)(void *context);
     } calls[] = {
         {"allocate", allocate},
-        {"allocate what does not fit", allocate_what_does_not_fit},
-        {"reserve what is deferred", reserve_what_is_deferred},
+        {"allocate too much", allocate_too_much},
+        {"reserve a deferred range", reserve_a_deferred_range},
         {"free", free_one},
         {"free a range", free_part},
         {"resize", resize},
         {"defer", defer},
         {"flush", flush},
-        {"trim", trim},
+        {"drain", drain},
     };
     static struct stage stage;
     const struct kva_engine *engine;
@@ -247,7 +247,7 @@ static void test_a_child_starts_clean_whatever_was_under_way(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_child_starts_clean_whatever_was_under_way),
+        cmocka_unit_test(test_a_child_starts_clean_at_every_point),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

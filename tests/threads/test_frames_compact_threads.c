@@ -2,8 +2,8 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * Compaction beside other threads: random traffic, and all schedules of two threads on tiny sets. Owners keep
- * a table of their runs under a lock, as owners of memory do, and the function that moves runs changes it.
- * Each frame has contents, which move with its run.
+ * a table of their runs under a lock, like owners of memory, and the move callback updates it. Each frame has
+ * contents, which move with its run.
  */
 #include "common/schedules.h"
 #include "stamps.h"
@@ -18,7 +18,7 @@
 
 enum { FRAMES = 2048, BASE = 0x100000, HELD = 48, THREADS_MOST = 8 };
 
-/** A run as its owner knows it. id 0: there is none. */
+/** A run as its owner knows it. id 0: none. */
 struct run {
     uint64_t first;
     uint64_t count;
@@ -33,10 +33,10 @@ struct crowd {
     struct kva_threads threads;
     unsigned block_order;
     uint64_t operations;  /* of each thread */
-    pthread_mutex_t lock; /* of what follows */
+    pthread_mutex_t lock; /* of all fields below */
     unsigned ids;
     struct run *owner[FRAMES]; /* of the run that begins with a frame */
-    unsigned contents[FRAMES]; /* the run's id; 0: nobody's */
+    unsigned contents[FRAMES]; /* the run's id; 0: no owner */
     struct test_rng rng;
     uint64_t moved;
     uint64_t refused;
@@ -60,7 +60,7 @@ static void unlock(struct crowd *crowd)
     must(pthread_mutex_unlock(&crowd->lock) == 0);
 }
 
-/** With the lock: what the frames [first, first + count) hold changes. */
+/** With the lock: change the contents of the frames [first, first + count). */
 static void write_contents(struct crowd *crowd, uint64_t first, uint64_t count, unsigned from, unsigned to)
 {
     for (uint64_t i = 0; i < count; i++) {
@@ -80,7 +80,7 @@ static void move_contents(struct crowd *crowd, struct run *run, uint64_t to)
     crowd->moved++;
 }
 
-/** A run that nobody refers to has been given back, or is about to be, or has just been taken. */
+/** A run without an owner was freed, is about to be freed, or was just allocated. */
 static enum kva_frames_moved move(void *context, uint64_t from, uint64_t to, uint64_t count)
 {
     struct crowd *crowd = context;
@@ -112,7 +112,7 @@ static void own(struct crowd *crowd, struct run *run)
     unlock(crowd);
 }
 
-/** From now on it is not. */
+/** From now on the run may not be moved. */
 static void disown(struct crowd *crowd, struct run *run)
 {
     lock(crowd);
@@ -148,7 +148,7 @@ static void give(struct crowd *crowd, struct run *run)
     run->id = 0;
 }
 
-/** The tail of a run. While the run is being moved, the set refuses. */
+/** Free the tail of a run. The set refuses while the run is being moved. */
 static void give_tail(struct worker *worker, struct run *run)
 {
     struct crowd *crowd = worker->crowd;
@@ -164,7 +164,7 @@ static void give_tail(struct worker *worker, struct run *run)
     own(crowd, run);
 }
 
-/** The run is where its owner believes it to be, and so are its contents. */
+/** The run and its contents are where the owner expects them. */
 static void look_at(struct crowd *crowd, const struct run *run)
 {
     struct kva_frames_found found;
@@ -254,7 +254,7 @@ static void expect_empty(struct crowd *crowd)
         assert_int_equal(crowd->contents[i], 0);
 }
 
-/** How many runs were moved, and how many were to be and were not. */
+/** How many runs were moved, and how many moves the callback refused. */
 struct tally {
     uint64_t moved;
     uint64_t refused;
@@ -288,7 +288,7 @@ static struct tally run(unsigned threads, unsigned compacting, unsigned block_or
     return (struct tally){crowd.moved, crowd.refused};
 }
 
-/** Which runs are moved depends on when threads run; that some are, at full scale, on all of them
+/** Which runs move depends on timing. At full scale some are moved and some refused, over all crowds
  *  together. */
 static void traffic_beside_compaction(void **state)
 {
@@ -308,7 +308,9 @@ static void traffic_beside_compaction(void **state)
         all.refused += tally.refused;
     }
     if (test_stride() == 1)
-        check_that(all.moved > 0 && all.refused > 0, "%" PRIu64 ", %" PRIu64, all.moved, all.refused);
+        check_that(all.moved > 0 && all.refused > 0,
+                   "moves and refusals expected; found %" PRIu64 " moves, %" PRIu64 " refusals", all.moved,
+                   all.refused);
 }
 
 /* ---------------------------------------------------------------------------------------------- schedules */
@@ -318,20 +320,20 @@ enum { UNITS_MOST = 16, RUNS_MOST = 12, BLOCK_ORDER = 2 };
 /**
  * PROGRAMS. What a thread does, one letter after the other:
  *
- *      C   compact all blocks            c   one frame of them         B   for one free block
- *      0 ..  give that run back          P   give back the last frame of run 0
- *      S   take a frame, which has to be there                          G   take a free block, which has to be there
- *      g   take a free block: with compaction, which may be in vain
- *      D   give run 0 back, twice
- *      E   move all out of the first block, and take it
- *      X   find run 0                    T   count
+ *      C   compact all blocks            c   move at most one frame      B   compact for one free block
+ *      0 ..  free that run               P   free the last frame of run 0
+ *      S   allocate a frame              G   allocate a block            (both must succeed)
+ *      g   allocate a block, with compaction, which may fail
+ *      D   free run 0 twice
+ *      E   evacuate the first block
+ *      X   find run 0                    T   read the statistics
  */
 struct scenario {
     const char *name;
     const char *picture; /* R r: a movable run */
     const char *program[2];
     unsigned changes;
-    unsigned free_blocks; /* in the end, at least */
+    unsigned free_blocks; /* at the end, at least */
 };
 
 struct stage {
@@ -340,9 +342,9 @@ struct stage {
     struct kva_threads threads;
     struct kva_frames *frames;
     unsigned runs;
-    struct run run[RUNS_MOST + 8]; /* those of the picture, and what has been taken */
+    struct run run[RUNS_MOST + 8]; /* those of the picture, and those allocated by the programs */
     unsigned contents[UNITS_MOST];
-    bool held; /* run 0 is not to be moved now */
+    bool held; /* run 0 must not be moved now */
 };
 
 static void fill(struct stage *stage, const struct run *run, unsigned contents)
@@ -351,7 +353,7 @@ static void fill(struct stage *stage, const struct run *run, unsigned contents)
         stage->contents[run->first - stage->first + i] = contents;
 }
 
-/** The threads take turns: there is no lock to take. */
+/** The threads take turns, so no lock is needed. */
 static enum kva_frames_moved move_on_stage(void *context, uint64_t from, uint64_t to, uint64_t count)
 {
     struct stage *stage = context;
@@ -449,7 +451,7 @@ static void compact_on_stage(struct stage *stage, unsigned order, uint64_t most)
     must(kva_frames_compact(stage->frames, 0, order, most, NULL) == KVA_OK);
 }
 
-/** What was in the block is elsewhere by then, contents and all. */
+/** The runs of the block have moved by then, and their contents with them. */
 static void evacuate_on_stage(struct stage *stage)
 {
     uint64_t count = UINT64_C(1) << BLOCK_ORDER;
@@ -540,7 +542,7 @@ static void set_up(void *context, struct kva_turns *turns)
     }
 }
 
-/** Every run is where its owner left it, and what no run holds is free and found. */
+/** Every run is where its owner left it, and all other frames are free and can be allocated. */
 static void look_back(void *context, uint64_t schedule)
 {
     struct stage *stage = context;
@@ -559,16 +561,18 @@ static void look_back(void *context, uint64_t schedule)
         used += run->count;
         assert_int_equal(kva_frames_find(stage->frames, run->first, &found), KVA_OK);
         check_that(found.state == KVA_FRAMES_USED && found.first == run->first && found.count == run->count,
-                   "%s, schedule %" PRIu64 ": run %u", stage->scenario->name, schedule, i);
+                   "%s, schedule %" PRIu64 ": run %u is not where its owner left it", stage->scenario->name,
+                   schedule, i);
         for (uint64_t f = 0; f < run->count; f++)
             assert_int_equal(stage->contents[run->first - stage->first + f], run->id);
     }
     assert_int_equal(kva_frames_stats_read(stage->frames, 0, &stats), KVA_OK);
-    check_that(stats.used_frames == used, "%s, schedule %" PRIu64 ": %" PRIu64 " are in use, not %" PRIu64,
+    check_that(stats.used_frames == used,
+               "%s, schedule %" PRIu64 ": %" PRIu64 " frames in use, %" PRIu64 " expected",
                stage->scenario->name, schedule, stats.used_frames, used);
     check_that(stats.free_blocks >= stage->scenario->free_blocks,
-               "%s, schedule %" PRIu64 ": %" PRIu64 " free blocks", stage->scenario->name, schedule,
-               stats.free_blocks);
+               "%s, schedule %" PRIu64 ": %" PRIu64 " free blocks, at least %u expected",
+               stage->scenario->name, schedule, stats.free_blocks, stage->scenario->free_blocks);
     for (uint64_t i = 0; i < stats.free_frames; i++)
         assert_int_equal(kva_frames_alloc(stage->frames, &one, &first), KVA_OK);
     assert_int_equal(kva_frames_alloc(stage->frames, &one, &first), KVA_ENOSPC);
@@ -576,11 +580,11 @@ static void look_back(void *context, uint64_t schedule)
 }
 
 static const struct scenario scenarios[] = {
-    {"a run is given back while it is moved", "R...RRR.", {"C", "0"}, 4, 1},
-    {"a run is given back twice while it is moved", "R...RRR.", {"C", "D"}, 4, 1},
-    {"two runs are given back while they are moved", "RR..RR..", {"C", "01"}, 4, 1},
-    {"the block that runs are moved to is given back", "R...RR..", {"C", "12"}, 4, 1},
-    {"the last frames are found while a run is under way", "R...RR..", {"C", "SSSS"}, 3, 0},
+    {"a run is freed while it is moved", "R...RRR.", {"C", "0"}, 4, 1},
+    {"a run is freed twice while it is moved", "R...RRR.", {"C", "D"}, 4, 1},
+    {"two runs are freed while they are moved", "RR..RR..", {"C", "01"}, 4, 1},
+    {"the block that runs are moved to is freed", "R...RR..", {"C", "12"}, 4, 1},
+    {"the last frames are found while a run is being moved", "R...RR..", {"C", "SSSS"}, 3, 0},
     {"the last frames are found where blocks cut by the zone's end take part",
      "RR..RRR.R",
      {"C", "SS"},
@@ -591,11 +595,11 @@ static const struct scenario scenarios[] = {
     {"two compact", "R...RR..R...R...", {"C", "C"}, 3, 2},
     {"two compact, in slices and for a block", "R...RR..R...R...", {"ccc", "B"}, 2, 1},
     {"two requests compact", "R.R.R.R.R.R.R.R.", {"g", "g"}, 3, 0},
-    {"a request compacts while a run is given back", "R.R.R.R.R.R.", {"g", "0"}, 3, 0},
+    {"a request compacts while a run is freed", "R.R.R.R.R.R.", {"g", "0"}, 3, 0},
     {"a request compacts while frames are taken", "R.R.R.R.R.R.", {"g", "SS"}, 3, 0},
     {"a block is evacuated beside compaction", "R...RR......", {"E", "C"}, 3, 0},
-    {"a block is evacuated while its run is given back", "RR..R...", {"E", "0"}, 4, 0},
-    {"part of a run is given back while it is moved", "Rr..RR..", {"C", "P"}, 4, 0},
+    {"a block is evacuated while its run is freed", "RR..R...", {"E", "0"}, 4, 0},
+    {"part of a run is freed while it is moved", "Rr..RR..", {"C", "P"}, 4, 0},
     {"a run is looked at while it is moved", "Rr..RR..", {"C", "XT"}, 3, 0},
 };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * All schedules of a thread that evacuates a range and of another one that frees what is to be moved,
- * allocates in the range, or needs what is free elsewhere. Blocks of 4 frames:
+ * All schedules of a thread that evacuates a range and of another one that frees a run in it, allocates in
+ * it, or needs free frames elsewhere. Blocks of 4 frames:
  *
  *      |.aa.|bbb.|c...|....|....|     b may begin at 3 and cross the border
  *      [ evacuated)                   one of the last two blocks stays free
@@ -76,7 +76,7 @@ static void set_up(void *context, struct kva_turns *turns)
     play->evacuated[0] = play->evacuated[1] = KVA_EINVAL;
 }
 
-/** The owner removes its reference first. */
+/** The owner drops its reference first. */
 static void free_run(struct play *play, struct run *run)
 {
     uint64_t first = run->first;
@@ -85,7 +85,8 @@ static void free_run(struct play *play, struct run *run)
     assert_int_equal(kva_frames_free(play->frames, first), KVA_OK);
 }
 
-/** While a run is being moved, no part of it can be given back. Nor may it be moved while its owner does. */
+/** A part of a run cannot be freed while the run moves, and the run cannot move while its owner frees a
+ *  part. */
 static void free_a_part(struct play *play, struct run *run)
 {
     uint64_t first = run->first;
@@ -134,15 +135,16 @@ static void body(void *context, unsigned thread)
         act(play);
 }
 
-/** A run begins there, and has so many frames; it is given back. */
+/** A run of `count` frames begins at `first`; free it. */
 static void expect_run(struct play *play, uint64_t first, uint64_t count, uint64_t schedule)
 {
     struct kva_frames_found found;
 
     assert_int_equal(kva_frames_find(play->frames, first, &found), KVA_OK);
     check_that(found.state == KVA_FRAMES_USED && found.first == first && found.count == count,
-               "deed %d, schedule %" PRIu64 ": no run of %" PRIu64 " at %" PRIu64, (int)play->deed, schedule,
-               count, first);
+               "deed %d, schedule %" PRIu64 ": a run of %" PRIu64 " frames expected at %" PRIu64
+               ", none found",
+               (int)play->deed, schedule, count, first);
     assert_int_equal(kva_frames_free(play->frames, first), KVA_OK);
 }
 
@@ -157,7 +159,7 @@ static void look_back(void *context, uint64_t schedule)
     if (play->evacuated[1] == KVA_OK)
         expect_run(play, BASE + 2, 3, schedule);
     check_that(play->evacuated[0] == KVA_OK || play->deed <= ALLOCATES || play->evacuated[1] == KVA_OK,
-               "deed %d, schedule %" PRIu64 ": status %d", (int)play->deed, schedule,
+               "deed %d, schedule %" PRIu64 ": the evacuation returned %d", (int)play->deed, schedule,
                (int)play->evacuated[0]);
     if (play->deed == NEEDS_A_BLOCK)
         assert_int_equal(play->allocated, KVA_OK);
@@ -168,8 +170,9 @@ static void look_back(void *context, uint64_t schedule)
             expect_run(play, play->runs[i].first, play->runs[i].count, schedule);
     }
     assert_int_equal(kva_frames_stats_read(play->frames, 0, &stats), KVA_OK);
-    check_that(stats.free_frames == FRAMES, "deed %d, schedule %" PRIu64 ": %" PRIu64 " free frames",
-               (int)play->deed, schedule, stats.free_frames);
+    check_that(stats.free_frames == FRAMES,
+               "deed %d, schedule %" PRIu64 ": all frames should be free, %" PRIu64 " are", (int)play->deed,
+               schedule, stats.free_frames);
     assert_int_equal(kva_frames_destroy(play->frames), KVA_OK);
 }
 

@@ -3,9 +3,9 @@
 /**
  * Forks of a program with a frame set. First, a fork at every point of every call that another thread has
  * under way
- * (common/stepper.h): where the worker holds a lock that kva_frames_fork_prepare wants, it goes on, point by
- * point, until it has dropped it. Then forks while threads are busy. Parent and child both find the set
- * whole, and both go on.
+ * (common/stepper.h): where the worker holds a lock that kva_frames_fork_prepare needs, the worker runs on,
+ * point by point, until it releases it. Second, forks while threads are busy. Parent and child both find the
+ * set intact and go on using it.
  */
 #define _GNU_SOURCE
 #include "../common/harness.h"
@@ -47,8 +47,8 @@ static struct kva_frames *make_set(const struct kva_threads *threads)
     return frames;
 }
 
-/** Give back whatever is in use, as one who does not know whose it is, and bring back what a call has
- *  taken out of the set. */
+/** Free all runs in use, without knowledge of their owners, and bring back the frames that a call took
+ *  offline. */
 static void free_all(struct kva_frames *frames)
 {
     struct kva_frames_found found;
@@ -62,7 +62,7 @@ static void free_all(struct kva_frames *frames)
     }
 }
 
-/** All frames can be had, once each, and given back. */
+/** All frames can be allocated, each once, and freed. */
 static void use_all(struct kva_frames *frames)
 {
     struct kva_frames_request request = {.type = KVA_MOVABLE};
@@ -89,7 +89,7 @@ static _Noreturn void go_on_in_child(struct kva_frames *frames)
     _exit(0);
 }
 
-/** Fork between prepare and parent. Returns whether the child has found all well. */
+/** Fork between prepare and parent. Returns whether the child found the set intact. */
 static bool fork_is_clean(struct kva_frames *frames)
 {
     int status;
@@ -121,18 +121,18 @@ static void allocate(void *context)
     must(kva_frames_alloc(stage->frames, &request, &first) == KVA_OK);
 }
 
-/** A block, and a row over several of them. */
+/** A block, and a run over several blocks. */
 static void allocate_large(void *context)
 {
     struct stage *stage = context;
-    struct kva_frames_request block = {.order = BLOCK_ORDER}, row = {.count = 9};
+    struct kva_frames_request block = {.order = BLOCK_ORDER}, run = {.count = 9};
     uint64_t first;
 
     must(kva_frames_alloc(stage->frames, &block, &first) == KVA_OK);
-    must(kva_frames_alloc(stage->frames, &row, &first) == KVA_OK);
+    must(kva_frames_alloc(stage->frames, &run, &first) == KVA_OK);
 }
 
-static void allocate_what_is_not_there(void *context)
+static void allocate_too_much(void *context)
 {
     struct stage *stage = context;
     struct kva_frames_request request = {.count = FRAMES / 2};
@@ -168,7 +168,7 @@ static void free_some(void *context)
     must(kva_frames_free_many(stage->frames, &stage->held[4], HELD - 4, NULL) == KVA_OK);
 }
 
-static void look_around(void *context)
+static void count_and_drain(void *context)
 {
     struct stage *stage = context;
     struct kva_frames_orders orders;
@@ -177,7 +177,7 @@ static void look_around(void *context)
     must(kva_frames_drain(stage->frames) == KVA_OK);
 }
 
-/** The held frames lie in the first zone, so that the second is free. */
+/** The held frames lie in the first zone, so the second one is free. */
 static void set_up(struct stage *stage)
 {
     struct kva_frames_request request = {.min = EDGE, .max = 28};
@@ -197,7 +197,7 @@ static void tear_down(struct stage *stage)
     assert_int_equal(kva_frames_destroy(stage->frames), KVA_OK);
 }
 
-static void a_child_starts_clean_whatever_was_under_way(void **state)
+static void a_child_starts_clean_at_every_point(void **state)
 {
     static const struct {
         const char *name;
@@ -205,11 +205,11 @@ static void a_child_starts_clean_whatever_was_under_way(void **state)
     } calls[] = {
         {"allocate", allocate},
         {"allocate large runs", allocate_large},
-        {"allocate what is not there", allocate_what_is_not_there},
+        {"allocate too much", allocate_too_much},
         {"allocate many", allocate_many},
         {"reserve, offline, online", reserve_and_go_offline},
         {"free", free_some},
-        {"count and drain", look_around},
+        {"count and drain", count_and_drain},
     };
     static struct stage stage;
     unsigned stride = (unsigned)test_stride();
@@ -223,7 +223,8 @@ static void a_child_starts_clean_whatever_was_under_way(void **state)
             stepper_start(&stage.worker, calls[k].call, &stage, n);
             is_under_way = stepper_step(&stage.worker);
             if (is_under_way)
-                check_that(fork_is_clean(stage.frames), "%s, point %u", calls[k].name, n);
+                check_that(fork_is_clean(stage.frames), "%s, point %u: child exit 0 expected", calls[k].name,
+                           n);
             stepper_finish(&stage.worker);
             tear_down(&stage);
         }
@@ -248,7 +249,7 @@ struct member {
     pthread_t thread;
 };
 
-/** Take a few runs, large and small, and give them back. */
+/** Allocate a few runs, large and small, and free them. */
 static void *work(void *context)
 {
     struct member *member = context;
@@ -286,7 +287,7 @@ static void forks_while_threads_are_busy(void **state)
     }
     for (uint64_t i = 0; i < forks; i++) {
         uint64_t before = atomic_load(&crowd.calls);
-        check_that(fork_is_clean(crowd.frames), "fork %" PRIu64, i);
+        check_that(fork_is_clean(crowd.frames), "fork %" PRIu64 ": child exit 0 expected", i);
         assert_int_equal(kva_frames_check(crowd.frames, NULL), KVA_OK);
         while (atomic_load(&crowd.calls) == before) /* the parent's threads go on */
             (void)usleep(100);
@@ -301,7 +302,7 @@ static void forks_while_threads_are_busy(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_child_starts_clean_whatever_was_under_way),
+        cmocka_unit_test(a_child_starts_clean_at_every_point),
         cmocka_unit_test(forks_while_threads_are_busy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

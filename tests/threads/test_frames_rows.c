@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * All schedules of threads that set and clear bits of one row, with a point before each atomic step. In the
- * end each summary has the bits that it should have (F10); and a search that its counts call undisturbed
- * finds a block that is in the row all the while.
+ * All schedules of threads that set and clear bits of one row, with a point before each atomic step. At the
+ * end each summary has the right bits (F10). A search that no change disturbed, by the row's counts, finds a
+ * block that is in the row throughout.
  *
- * A row has three levels here, and blocks lie in two words of one summary, which is not the first one:
+ * The row has three levels here. The blocks lie in two words of one summary, which is not the first one:
  *
  *      level 2   | . W |
  *      level 1   | ... | w0 w1 ... |                 word W
@@ -17,7 +17,7 @@
 
 #include "base/sync.h"
 
-/* The steps of src/frames/frames_rows.h, each after a point. */
+/* A point before each step of src/frames/frames_rows.h. */
 static void point(void);
 
 #undef atomic_load
@@ -35,7 +35,7 @@ static void point(void);
 
 enum { THREADS_MOST = 3, STEPS_MOST = 3, BLOCKS = 2 * ROW_BITS * ROW_BITS, WORDS_MOST = 2 * ROW_BITS + 5 };
 
-/** The blocks that letters stand for; a capital letter sets the bit, a small one clears it. */
+/** The block of a letter; a capital letter sets its bit, a small one clears it. */
 static uint32_t block_of_letter(char letter)
 {
     static const uint32_t blocks[] = {0, 1, ROW_BITS, ROW_BITS + 1};
@@ -47,9 +47,9 @@ struct scenario {
     const char *name;
     unsigned threads;
     unsigned changes;
-    const char *before;               /* these are in the row */
-    const char *thread[THREADS_MOST]; /* what each does; '?': a search for the row's first block */
-    char stays;                       /* this one is in the row while a search runs; 0: there is no search */
+    const char *before;               /* the blocks in the row at the start */
+    const char *thread[THREADS_MOST]; /* the steps of each thread; '?': a search for the row's first block */
+    char stays;                       /* a block that is in the row during each search; 0: no searches */
 };
 
 static struct play {
@@ -65,7 +65,7 @@ static void point(void)
     play.threads.point(play.threads.context);
 }
 
-/** As frames_find.c counts. A search that is disturbed proves nothing. */
+/** Counts as frames_find.c does. A disturbed search proves nothing. */
 static void search(void)
 {
     uintptr_t ended = atomic_load(rows_ended(&play.rows));
@@ -120,7 +120,8 @@ static void look_back(void *context, uint64_t schedule)
         for (size_t at = 0; at < play.rows.size[level - 1]; at++) {
             bool has = word_at(level, at >> ROW_SHIFT) >> (at & (ROW_BITS - 1)) & 1;
             check_that(has == (word_at(level - 1, at) != 0),
-                       "%s, schedule %" PRIu64 ": the summary of word %zu of level %u is %d",
+                       "%s, schedule %" PRIu64
+                       ": the summary bit of word %zu of level %u is %d, which is wrong",
                        play.scenario->name, schedule, at, level - 1, has);
         }
     }
@@ -143,13 +144,13 @@ static const struct scenario scenarios[] = {
      .changes = 3,
      .before = "AC",
      .thread = {"aA", "cD", "B"}},
-    {.name = "a search in a word that another thread takes for empty",
+    {.name = "a search in a word that another thread considers empty",
      .threads = 2,
      .changes = 4,
      .before = "A",
      .thread = {"a", "B?"},
      .stays = 'B'},
-    {.name = "the same, and the summary is taken for empty, too",
+    {.name = "the same, and the summary is considered empty as well",
      .threads = 3,
      .changes = 3,
      .before = "AC",
@@ -157,7 +158,7 @@ static const struct scenario scenarios[] = {
      .stays = 'B'},
 };
 
-static void summaries_are_right_in_the_end(void **state)
+static void summaries_are_right_at_the_end(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
@@ -170,15 +171,15 @@ static void summaries_are_right_in_the_end(void **state)
         play.scenario = &scenarios[i];
         play.undisturbed = 0;
         (void)schedules_run(&schedules);
-        check_that(scenarios[i].stays == 0 || play.undisturbed > 0, "%s: each search was disturbed",
-                   scenarios[i].name);
+        check_that(scenarios[i].stays == 0 || play.undisturbed > 0,
+                   "%s: an undisturbed search expected, none found", scenarios[i].name);
     }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(summaries_are_right_in_the_end),
+        cmocka_unit_test(summaries_are_right_at_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,9 +2,9 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * All schedules of two or three threads of a few operations each, on a tiny frame set (common/schedules.h). A
- * letter of the map is a frame; '#' is one in a hole. What each call returns must be what it would return
- * alone at some moment between its beginning and its end. kva_frames_alloc_many is as many requests at
- * moments of their own; where it fails, fewer were free at some moment.
+ * letter of the map is a frame; '#' is an absent one. The result of each call must be one that it could have
+ * at some moment between its beginning and its end. kva_frames_alloc_many counts as one request for each run,
+ * each at a moment of its own; where it fails, too few runs were free at some moment.
  */
 #include "common/schedules.h"
 
@@ -15,13 +15,14 @@
 
 enum { THREADS_MOST = 3, STEPS_MOST = 4, BEFORE_MOST = 8, SLOTS = 12, MANY_MOST = 4 };
 
-/** What a thread does: one letter, and what it is about. `slot` is where the first frame of a run is kept. */
+/** One step of a thread. */
 struct step {
-    char
-        what; /* A allocate 2^n frames, M the same movable, C allocate n frames in a row, N allocate n frames by one call, R reserve n
-               * frames from x on, F free, G free n frames from the x-th of a run on, P divide into single frames, O offline, U online n
-               * frames from x on, D drain, X find x, S count all; 0: end */
-    unsigned slot;
+    /** A allocate 2^n frames; M the same, movable; C allocate n consecutive frames; N allocate n frames by
+     *  one call; R reserve n frames at x; F free; G free n frames from frame x of a run on; P split into
+     *  single frames; O take n frames at x offline; U bring n frames at x online; D drain; X find x; S
+     *  read the counts; 0: end */
+    char what;
+    unsigned slot; /* where the first frame of a run is kept */
     unsigned n;
     unsigned x;
 };
@@ -31,18 +32,18 @@ struct scenario {
     unsigned frames;
     unsigned block_order;
     unsigned cpus;
-    unsigned split; /* a second zone, on node 1, begins there; 0: one zone */
+    unsigned split; /* where a second zone begins, on node 1; 0: one zone */
     unsigned threads;
     unsigned changes; /* at most; 0: any number */
-    struct step before
-        [BEFORE_MOST]; /* one after the other, before the threads begin; x is the CPU of an allocation */
+    /** Done one after the other before the threads begin; x is the CPU of an allocation. */
+    struct step before[BEFORE_MOST];
     struct step thread[THREADS_MOST][STEPS_MOST];
 };
 
 struct op {
     struct step step;
     enum kva_status status;
-    unsigned at; /* the first frame, or what is meant */
+    unsigned at; /* the first frame that the operation concerns */
     unsigned obstacle;
     struct kva_frames_found found;
     struct kva_frames_stats stats;
@@ -68,7 +69,7 @@ static char letter_of(const struct play *play, const struct op *op)
     return (char)('A' + (op - play->op));
 }
 
-/* ------------------------------------------------------------------------------------------- what happens */
+/* --------------------------------------------------------------------------------------------- operations */
 
 static bool takes(char what)
 {
@@ -91,8 +92,8 @@ static struct kva_frames_request request_of(const struct step *step)
     return request;
 }
 
-/** On the frames of a set, an operation of any kind but N. A slot is filled as soon as its run is there,
- *  and keeps its number: others may free it twice. */
+/** Perform an operation of any kind but N. A slot is filled as soon as its run is allocated, and keeps its
+ *  number, so that other threads may free the run twice. */
 static void perform(struct play *play, struct op *op)
 {
     const struct step *step = &op->step;
@@ -142,7 +143,7 @@ static void perform(struct play *play, struct op *op)
         play->slot[step->slot] = there;
 }
 
-/** Each of the runs is an operation of its own, over the whole of the call. */
+/** Each run is an operation of its own, and lasts as long as the call. */
 static void take_many(struct play *play, const struct step *step)
 {
     struct kva_frames_request request = request_of(step);
@@ -168,7 +169,7 @@ static void do_step(struct play *play, const struct step *step)
     bool wants_slot = step->what == 'F' || step->what == 'G';
 
     if (wants_slot && play->slot[step->slot] == KVA_NO_FRAME)
-        return; /* there is nothing to do it to */
+        return; /* no run to free */
     if (step->what == 'N') {
         take_many(play, step);
         return;
@@ -188,7 +189,7 @@ static void body(void *context, unsigned thread)
         do_step(play, &step[i]);
 }
 
-/** 'S' where a run starts, 's' where it goes on: nothing tells whose it is. */
+/** 'S' where a run starts, 's' where it continues; the set does not know the owners of runs. */
 static void picture(struct play *play)
 {
     struct kva_frames_found found;
@@ -218,7 +219,7 @@ static bool is_in_one_zone(const struct scenario *scenario, unsigned at, unsigne
     return at + n <= scenario->frames && (at >= scenario->split || at + n <= scenario->split);
 }
 
-/** Whether a request could have been given the frames from here on. */
+/** Whether the map has room at this frame for one run of the request. */
 static bool has_place_at(const struct play *play, const char *map, const struct step *step, unsigned at)
 {
     unsigned size = step->what == 'N' ? 1 : size_of(step);
@@ -249,7 +250,7 @@ static bool explain_alloc(const struct play *play, char *map, const struct op *o
     return true;
 }
 
-/** Whether the lowest frame that stands in the way is the one that was told. */
+/** Whether the reported obstacle is the lowest frame in the way. */
 static bool is_obstacle(const struct op *op, const char *map, bool (*stands)(char c))
 {
     unsigned at = op->at;
@@ -264,7 +265,7 @@ static bool is_present(char c)
     return c != '#';
 }
 
-/** Reserve, offline, online: all of a range at once. */
+/** Reserve, offline, online: the whole range changes at one moment. */
 static bool explain_range(const struct play *play, char *map, const struct op *op)
 {
     bool adds = op->step.what == 'U';
@@ -286,7 +287,7 @@ static bool is_inside(const char *map, unsigned at)
     return at > 0 && map_is_used(map[at]) && map[at - 1] == map[at];
 }
 
-/** A free, or a division, that was refused. */
+/** A refused free or split. */
 static bool explain_refusal(const char *map, const struct op *op)
 {
     if (op->status == KVA_EDOUBLE)
@@ -308,7 +309,8 @@ static bool explain_free(char *map, const struct op *op)
     return true;
 }
 
-/** Single frames have one of two letters that no operation has, so that no two of them look like a run. */
+/** Single frames alternate between two letters that no operation has, so that two neighbours do not look
+ *  like a run. */
 static bool explain_split(char *map, const struct op *op)
 {
     if (op->status != KVA_OK)
@@ -420,7 +422,7 @@ static void show(const void *context, unsigned number)
 /* ---------------------------------------------------------------------------------------------- scenarios */
 
 static const struct scenario scenarios[] = {
-    {.name = "the last frame, wanted by two",
+    {.name = "two threads want the last frame",
      .frames = 8,
      .block_order = 2,
      .cpus = 2,
@@ -444,7 +446,7 @@ static const struct scenario scenarios[] = {
      .changes = 2,
      .before = {{'C', 0, 4, 0}, {'A', 1, 0, 1}, {'A', 2, 0, 2}, {'A', 3, 0, 0}},
      .thread = {{{'A', 4, 0, 0}}, {{'F', 1, 0, 0}, {'A', 5, 0, 0}}, {{'F', 2, 0, 0}}}},
-    {.name = "neighbours of a block are given back at once",
+    {.name = "neighbours in a block are freed at the same time",
      .frames = 8,
      .block_order = 2,
      .cpus = 2,
@@ -483,7 +485,7 @@ static const struct scenario scenarios[] = {
      .changes = 2,
      .before = {{'A', 0, 2, 0}, {'A', 1, 2, 0}},
      .thread = {{{'F', 0, 0, 0}}, {{'F', 0, 0, 0}}, {{'A', 2, 2, 0}}}},
-    {.name = "part of a run against all of it",
+    {.name = "part of a run is freed while all of it is",
      .frames = 8,
      .block_order = 2,
      .cpus = 2,
@@ -498,7 +500,7 @@ static const struct scenario scenarios[] = {
      .changes = 3,
      .before = {{'C', 0, 6, 0}},
      .thread = {{{'G', 0, 3, 0}, {'A', 1, 1, 0}}, {{'G', 0, 2, 3}, {'F', 0, 0, 0}}}},
-    {.name = "a run over blocks is given back, and the blocks are taken one after the other",
+    {.name = "a run over blocks is freed, and its blocks are allocated one after the other",
      .frames = 8,
      .block_order = 1,
      .cpus = 2,
@@ -506,7 +508,7 @@ static const struct scenario scenarios[] = {
      .changes = 4,
      .before = {{'C', 0, 6, 0}, {'A', 1, 1, 0}},
      .thread = {{{'F', 0, 0, 0}}, {{'A', 2, 1, 0}, {'A', 3, 1, 0}, {'C', 4, 2, 0}}}},
-    {.name = "part of a run over blocks is given back, and its blocks are taken",
+    {.name = "part of a run over blocks is freed, and its blocks are allocated",
      .frames = 8,
      .block_order = 1,
      .cpus = 2,
@@ -514,7 +516,7 @@ static const struct scenario scenarios[] = {
      .changes = 4,
      .before = {{'C', 0, 7, 0}, {'A', 1, 0, 0}},
      .thread = {{{'G', 0, 4, 1}}, {{'A', 2, 0, 0}, {'A', 3, 0, 0}, {'A', 4, 1, 0}}}},
-    {.name = "a run over blocks is divided, and its first frame is given back as it was",
+    {.name = "a run over blocks is split while it is freed by its first frame",
      .frames = 8,
      .block_order = 1,
      .cpus = 2,
@@ -522,7 +524,7 @@ static const struct scenario scenarios[] = {
      .changes = 4,
      .before = {{'C', 0, 6, 0}},
      .thread = {{{'P', 0, 0, 0}, {'X', 0, 0, 3}}, {{'F', 0, 0, 0}, {'X', 0, 0, 4}, {'A', 1, 1, 0}}}},
-    {.name = "a run over blocks is divided while a part of it is given back",
+    {.name = "a run over blocks is split while a part of it is freed",
      .frames = 8,
      .block_order = 1,
      .cpus = 2,
@@ -530,7 +532,7 @@ static const struct scenario scenarios[] = {
      .changes = 4,
      .before = {{'C', 0, 7, 0}},
      .thread = {{{'P', 0, 0, 0}, {'F', 0, 0, 0}}, {{'G', 0, 2, 3}, {'X', 0, 0, 6}, {'S', 0, 0, 0}}}},
-    {.name = "blocks come back, and are taken one after the other",
+    {.name = "blocks come online, and are allocated one after the other",
      .frames = 8,
      .block_order = 1,
      .cpus = 2,
@@ -538,7 +540,7 @@ static const struct scenario scenarios[] = {
      .changes = 4,
      .before = {{'O', 0, 4, 4}, {'A', 0, 2, 0}},
      .thread = {{{'U', 0, 4, 4}}, {{'A', 1, 1, 0}, {'A', 2, 1, 0}}}},
-    {.name = "a run over blocks is looked at while it is given back and its frames are taken anew",
+    {.name = "a run over blocks is found while it is freed and its frames are allocated again",
      .frames = 8,
      .block_order = 1,
      .cpus = 2,
@@ -546,7 +548,7 @@ static const struct scenario scenarios[] = {
      .changes = 3,
      .before = {{'C', 0, 6, 0}},
      .thread = {{{'X', 0, 0, 2}, {'X', 0, 0, 5}}, {{'F', 0, 0, 0}, {'C', 1, 5, 0}, {'A', 2, 0, 0}}}},
-    {.name = "reserve against a request",
+    {.name = "a reservation and a request",
      .frames = 8,
      .block_order = 2,
      .cpus = 2,
@@ -554,14 +556,14 @@ static const struct scenario scenarios[] = {
      .changes = 4,
      .before = {{'A', 0, 0, 0}, {'A', 1, 0, 1}},
      .thread = {{{'R', 2, 3, 3}, {'F', 2, 0, 0}}, {{'A', 3, 1, 0}, {'F', 0, 0, 0}}}},
-    {.name = "two reserve overlapping ranges",
+    {.name = "two threads reserve overlapping ranges",
      .frames = 8,
      .block_order = 1,
      .cpus = 2,
      .threads = 2,
      .changes = 3,
      .thread = {{{'R', 0, 4, 1}, {'S', 0, 0, 0}}, {{'R', 1, 4, 3}, {'X', 0, 0, 4}}}},
-    {.name = "rows over blocks against single frames",
+    {.name = "consecutive frames over blocks, and single frames",
      .frames = 8,
      .block_order = 1,
      .cpus = 2,
@@ -569,7 +571,7 @@ static const struct scenario scenarios[] = {
      .changes = 3,
      .before = {{'A', 0, 0, 0}},
      .thread = {{{'C', 1, 5, 0}, {'F', 1, 0, 0}}, {{'A', 2, 0, 0}, {'F', 0, 0, 0}}}},
-    {.name = "frames go offline while others are taken",
+    {.name = "frames go offline while others are allocated",
      .frames = 8,
      .block_order = 2,
      .cpus = 2,
@@ -577,7 +579,7 @@ static const struct scenario scenarios[] = {
      .changes = 4,
      .before = {{'A', 0, 2, 0}},
      .thread = {{{'O', 0, 2, 4}, {'U', 0, 2, 4}}, {{'A', 1, 0, 0}, {'F', 1, 0, 0}}}},
-    {.name = "frames come back while a request looks for them",
+    {.name = "frames come online while a request looks for them",
      .frames = 8,
      .block_order = 1,
      .cpus = 2,
@@ -593,7 +595,7 @@ static const struct scenario scenarios[] = {
      .changes = 4,
      .before = {{'O', 0, 2, 4}},
      .thread = {{{'U', 0, 2, 4}}, {{'R', 1, 2, 4}, {'O', 0, 2, 4}}}},
-    {.name = "a drain while others take and give",
+    {.name = "a drain while others allocate and free",
      .frames = 8,
      .block_order = 2,
      .cpus = 2,
@@ -601,7 +603,7 @@ static const struct scenario scenarios[] = {
      .changes = 4,
      .before = {{'A', 0, 0, 0}, {'A', 1, 0, 1}},
      .thread = {{{'D', 0, 0, 0}, {'A', 2, 2, 0}}, {{'F', 1, 0, 0}, {'A', 3, 0, 0}}}},
-    {.name = "many at once, and one that is given back",
+    {.name = "many frames by one call, while another thread frees one",
      .frames = 8,
      .block_order = 1,
      .cpus = 2,
@@ -609,7 +611,7 @@ static const struct scenario scenarios[] = {
      .changes = 3,
      .before = {{'C', 0, 4, 0}, {'A', 1, 0, 1}},
      .thread = {{{'N', 4, 3, 0}}, {{'F', 1, 0, 0}, {'S', 0, 0, 0}}}},
-    {.name = "the counts while frames change hands",
+    {.name = "the counts while frames are allocated and freed",
      .frames = 8,
      .block_order = 1,
      .cpus = 2,
@@ -644,7 +646,7 @@ static const struct scenario scenarios[] = {
      .thread = {{{'A', 2, 0, 0}, {'F', 2, 0, 0}}, {{'F', 1, 0, 0}}, {{'A', 3, 1, 0}}}},
 };
 
-/** The zones of a scenario. Returns how many. */
+/** The zones of a scenario; returns their number. */
 static size_t zones_of(const struct play *play, struct kva_frames_zone zone[2])
 {
     const struct scenario *scenario = play->scenario;
@@ -709,7 +711,7 @@ static uint64_t enumerate(struct play *play)
     return schedules_run(&schedules);
 }
 
-/** On a set that begins at `first`; KVA_NO_FRAME: that ends there. */
+/** On a set that begins at `first`; KVA_NO_FRAME: on one that ends there. */
 static void run_all(uint64_t first)
 {
     static struct play play;
@@ -729,9 +731,8 @@ static void every_schedule_has_a_serial_order(void **state)
     run_all(0x1000);
 }
 
-/** The same again where neither end of the zone is the end of a block, and the last frame is the last of
- *  all. */
-static void frames_at_the_top_have_one_too(void **state)
+/** The same where the zone is not aligned to blocks, and its last frame is the largest number. */
+static void every_schedule_at_the_top_has_a_serial_order(void **state)
 {
     (void)state;
     run_all(KVA_NO_FRAME);
@@ -741,7 +742,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_schedule_has_a_serial_order),
-        cmocka_unit_test(frames_at_the_top_have_one_too),
+        cmocka_unit_test(every_schedule_at_the_top_has_a_serial_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

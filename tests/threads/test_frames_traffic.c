@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Mixed traffic from 2 to 16 threads on one frame set, under random yields, watched by ownership stamps
- * (stamps.h). Runs wander: most are given back by another thread than took them. The set is small enough to
- * be full now and then. Zones begin and end inside blocks, two of them share a block, and there are holes.
+ * Mixed traffic from 2 to 16 threads on one frame set, with random yields, checked by ownership stamps
+ * (stamps.h). Most runs are freed by another thread than the one that allocated them. The set is small enough
+ * to fill up now and then. Zones begin and end inside blocks, two of them share a block, and there are holes.
  * `kva test frames` does the same at its own scale.
  */
 #include "stamps.h"
@@ -18,7 +18,7 @@
 
 enum { FRAMES = 4096, EDGE = 5, HELD = 40, EXCHANGE = 64, THREADS_MOST = 16, HOLES = 3, ZONES = 3 };
 
-/** A run, and the thread that has stamped it. stamp 0: none. STAMP_PARKED: taken out of the set. */
+/** A run, and the thread that stamped it. stamp 0: none. STAMP_PARKED: offline. */
 struct held {
     uint64_t first;
     uint64_t count;
@@ -75,7 +75,7 @@ static void took(struct worker *worker, struct held *held, uint64_t first, uint6
     stamps_change(&worker->crowd->stamps, first, first + (count - 1), 0, worker->stamp);
 }
 
-/** Before the call: the next thread that takes the frames finds no stamp. */
+/** Called before the free: the next thread that takes the frames must find no stamp. */
 static void gave(struct crowd *crowd, struct held *held)
 {
     stamps_change(&crowd->stamps, held->first, held->first + (held->count - 1), held->stamp, 0);
@@ -94,7 +94,7 @@ static const struct kva_frames_zone *zone_at(const struct crowd *crowd, uint64_t
     return NULL;
 }
 
-/** By order, mostly small; or a row of up to three blocks; a quarter of all in a window. */
+/** By order, mostly small; or up to three blocks of consecutive frames; a quarter of all in a window. */
 static struct kva_frames_request some_request(struct worker *worker)
 {
     struct crowd *crowd = worker->crowd;
@@ -151,7 +151,7 @@ static void alloc(struct worker *worker, struct held *held)
     }
 }
 
-/** Up to eight slots in a row that are empty, or of which none is. */
+/** The number of adjacent slots from this one on, at most eight, that are all empty, or all hold runs. */
 static size_t row_of_slots(const struct worker *worker, const struct held *held, bool empty)
 {
     size_t at = (size_t)(held - worker->held), count = 0;
@@ -179,7 +179,7 @@ static void alloc_many(struct worker *worker, struct held *held)
         counted(crowd, ALLOC_MANY);
 }
 
-/** Reserve, or take out of the set. */
+/** Reserve a range, or take it offline. */
 static void claim(struct worker *worker, struct held *held, enum kind kind)
 {
     struct crowd *crowd = worker->crowd;
@@ -203,7 +203,7 @@ static void claim(struct worker *worker, struct held *held, enum kind kind)
     counted(crowd, kind);
 }
 
-/* -------------------------------------------------------------------------------------------- giving back */
+/* ------------------------------------------------------------------------------------------------ freeing */
 
 static void give(struct worker *worker, struct held *held)
 {
@@ -257,9 +257,9 @@ static void give_part(struct worker *worker, struct held *held)
     counted(crowd, FREE_RANGE);
 }
 
-/* ------------------------------------------------------------------------------------- looking, and worse */
+/* ---------------------------------------------------------------------------------- looking and misuse */
 
-/** What is held must look so, whatever the others do. */
+/** A held run must be found as it is, whatever the other threads do. */
 static void look_at(struct worker *worker, const struct held *held)
 {
     struct crowd *crowd = worker->crowd;
@@ -278,7 +278,7 @@ static void look_at(struct worker *worker, const struct held *held)
     counted(crowd, LOOK);
 }
 
-/** From the inside of a run, or beyond its end; of frames that are not in the set. */
+/** Free from inside a run, or beyond its end; free frames that are offline. */
 static void do_wrong(struct worker *worker, const struct held *held)
 {
     struct kva_frames *frames = worker->crowd->frames;
@@ -312,7 +312,7 @@ static void look_at_all(struct crowd *crowd, struct test_rng *rng)
     counted(crowd, WHOLE);
 }
 
-/** Change a run for another thread's. */
+/** Exchange a run for another thread's. */
 static void swap(struct worker *worker, struct held *held)
 {
     struct crowd *crowd = worker->crowd;
@@ -402,8 +402,8 @@ static void expect_as_new(struct crowd *crowd)
     assert_int_equal(kva_frames_stats_read(crowd->frames, KVA_FRAMES_ALL_ZONES, &stats), KVA_OK);
     check_that(stats.free_frames == free_frames && stats.used_frames == 0 &&
                    stats.absent_frames == crowd->absent,
-               "%" PRIu64 " free, %" PRIu64 " used, %" PRIu64 " absent", stats.free_frames, stats.used_frames,
-               stats.absent_frames);
+               "%" PRIu64 " free, %" PRIu64 " used, %" PRIu64 " absent; expected %" PRIu64 ", 0, %" PRIu64,
+               stats.free_frames, stats.used_frames, stats.absent_frames, free_frames, crowd->absent);
     for (uint64_t i = 0; i < free_frames; i++)
         assert_int_equal(kva_frames_alloc(crowd->frames, &request, &first), KVA_OK);
     assert_int_equal(kva_frames_alloc(crowd->frames, &request, &first), KVA_ENOSPC);
@@ -448,7 +448,7 @@ static void run(unsigned threads, unsigned block_order, uint64_t base, uint64_t 
     }
     print_run(&crowd, threads);
     for (int kind = 0; test_stride() == 1 && kind < KINDS; kind++)
-        check_that(crowd.count[kind] > 0, "operation %d was never done", kind);
+        check_that(crowd.count[kind] > 0, "operation %d never succeeded", kind);
     expect_as_new(&crowd);
     stamps_drop(&crowd.stamps);
     assert_int_equal(kva_frames_destroy(crowd.frames), KVA_OK);
@@ -464,7 +464,7 @@ static void from_2_to_16_threads(void **state)
         run(counts[i], 6, UINT64_C(1) << 20, 100000);
 }
 
-/** Small blocks have other bookkeeping; and the last frame is the last of all. */
+/** Small blocks have other bookkeeping; the last frame has the largest number. */
 static void blocks_of_all_sizes(void **state)
 {
     static const unsigned orders[] = {1, 2, 3, 5, 9};

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * All schedules of two or three threads of a few operations each, on a tiny space (common/schedules.h). An
- * operation is the owner of what it takes. What is deferred must have become free once it was deferred before
- * a flush began that has returned, or before a request began that heard "no space".
+ * All schedules of two or three threads of a few operations each, on a tiny space (common/schedules.h). Each
+ * range is owned by the operation that took it. A deferred range must be free once a flush that began after
+ * the deferral has returned, or a request that began after it has returned KVA_ENOSPC.
  */
 #include "common/schedules.h"
 
@@ -15,16 +15,17 @@
 
 enum { THREADS_MOST = 3, STEPS_MOST = 4, BEFORE_MOST = 8, SLOTS = 12 };
 
-_Static_assert(THREADS_MOST *STEPS_MOST + BEFORE_MOST <= SCHEDULES_OPS, "each has a letter");
+_Static_assert(THREADS_MOST *STEPS_MOST + BEFORE_MOST <= SCHEDULES_OPS, "each operation needs a letter");
 
-/** What a thread does: one letter, and what it is about. `slot` is where an allocation's start is kept. */
+/** One step of a thread. */
 struct step {
-    /** A allocate, C allocate a quantum and the next but one, R reserve at x, F free, D defer, L flush, S
-     *  resize to n, X find at quantum x, T trim, P let others come; M move to x, W set the owner, K clear
-     *  n quanta at x, O reserve over n quanta at x, J join with the next, G take n quanta at x away, H add
-     *  n quanta at x, e feed an eviction for n quanta, E end it; 0: end */
+    /** A allocate; C allocate a quantum and the next but one; R reserve at x; F free; D defer; L flush; S
+     *  resize to n; X find quantum x; T drain; P pass a point; M move to x; W set the owner; K clear n
+     *  quanta at x; O reserve over n quanta at x; J join with the next range; G remove n quanta at x from
+     *  the space; H add n quanta at x; e begin an eviction for n quanta, with one candidate; E finish it;
+     *  0: end */
     char what;
-    unsigned slot;
+    unsigned slot; /* where an allocation's start is kept */
     unsigned n;
     unsigned x;
 };
@@ -35,20 +36,20 @@ struct scenario {
     unsigned pool; /* in quanta; 0: none */
     unsigned threads;
     unsigned changes; /* at most; 0: any number */
-    bool wants_bt;    /* else engines take turns */
-    struct step before
-        [BEFORE_MOST]; /* one after the other, before the threads begin; x is the CPU of an allocation */
+    bool wants_bt;    /* else engines alternate */
+    /** Done one after the other before the threads begin; x is the CPU of an allocation. */
+    struct step before[BEFORE_MOST];
     struct step thread[THREADS_MOST][STEPS_MOST];
 };
 
 struct op {
     struct step step;
     enum kva_status status;
-    unsigned at;          /* where an allocation starts, or what is meant, in quanta */
-    unsigned size;        /* of it; or how many quanta were busy in a range */
-    enum kva_state state; /* what find says */
-    char owner;           /*   and whose it is: the letter of the operation that took it; '\0' if not busy */
-    unsigned before; /*   and how many quanta of it lie below; of an eviction's end, where the candidate is */
+    unsigned at;          /* in quanta: the start of the range that the operation concerns */
+    unsigned size;        /* in quanta: its size, or how much of it was busy */
+    enum kva_state state; /* X: as found */
+    char owner;           /* X: the letter of the operation that took the range; '\0': not busy */
+    unsigned before;      /* X: how many quanta of the range lie below; E: where the candidate is */
 };
 
 struct play {
@@ -80,7 +81,7 @@ static uint64_t address_of(const struct play *play, unsigned at)
     return play->first + at * play->quantum;
 }
 
-/** An operation owns what it takes; so a letter tells its ranges from all others'. */
+/** An operation owns the ranges that it takes, so its letter identifies them. */
 static char letter_of(const struct play *play, const struct op *op)
 {
     return (char)('A' + (op - play->op));
@@ -90,13 +91,13 @@ static char letter_found(const struct play *play, const struct kva_segment *segm
 {
     if (segment->state != KVA_BUSY)
         return '\0';
-    check_that(segment->owner != NULL, "%s: busy, and nobody's", play->scenario->name);
+    check_that(segment->owner != NULL, "%s: a busy range has no owner", play->scenario->name);
     return letter_of(play, segment->owner);
 }
 
-/* ------------------------------------------------------------------------------------------- what happens */
+/* --------------------------------------------------------------------------------------------- operations */
 
-/** Busy: all of the segment is compared, not its owner alone. */
+/** Of a busy segment, the ends are compared as well as the owner. */
 static void perform_find(struct play *play, struct op *op)
 {
     uint64_t address = address_of(play, op->step.x);
@@ -112,7 +113,7 @@ static void perform_find(struct play *play, struct op *op)
     op->size = quanta_in(play, segment.last - segment.start + 1);
 }
 
-/** An eviction with one candidate, for which the request fits once that goes. */
+/** An eviction with one candidate; the request fits once that is freed. */
 static void perform_feed(struct play *play, struct op *op, const struct kva_request *request, uint64_t start)
 {
     assert_int_equal(kva_evict_begin(&play->space, request, &play->eviction), KVA_OK);
@@ -120,7 +121,7 @@ static void perform_feed(struct play *play, struct op *op, const struct kva_requ
     assert_int_equal(op->status, KVA_OK);
 }
 
-/** What it takes is the one's that has begun the eviction. */
+/** The new range belongs to the operation that began the eviction. */
 static void perform_eviction(struct play *play, struct op *op)
 {
     uint64_t start = play->eviction.start;
@@ -132,7 +133,8 @@ static void perform_eviction(struct play *play, struct op *op)
     op->status = kva_evict_finish(&play->eviction, &start);
 }
 
-/** A slot is filled as soon as its range is there, and keeps its address: others may free it twice. */
+/** A slot is filled as soon as its range is allocated, and keeps its address, so that other threads may
+ *  free it twice. */
 static void perform(struct play *play, struct op *op)
 {
     const struct kva_part pair[] = {{.offset = 0, .size = play->quantum},
@@ -224,7 +226,7 @@ static void do_step(struct play *play, const struct step *step)
     if (step->what == 'P')
         play->threads.point(play->threads.context);
     if (step->what == 'P' || (wants_slot && play->slot[step->slot] == 0))
-        return; /* there is nothing to do it to */
+        return; /* no range to operate on */
     unsigned number = schedules_begin(&play->history);
     play->op[number].step = *step;
     perform(play, &play->op[number]);
@@ -240,7 +242,7 @@ static void body(void *context, unsigned thread)
         do_step(play, &step[i]);
 }
 
-/** The callback looks at the space: one more chance for others to come in between. */
+/** The callback looks up the space: one more point where other threads can run. */
 static void on_flush(void *context, uint64_t start, uint64_t last)
 {
     struct play *play = context;
@@ -248,7 +250,7 @@ static void on_flush(void *context, uint64_t start, uint64_t last)
 
     (void)last;
     check_that(kva_find(&play->space, start, &segment) == KVA_OK && segment.state == KVA_DEFERRED,
-               "a flush of what is not deferred");
+               "the flush callback was called for a range that is not deferred");
 }
 
 static void picture(struct play *play)
@@ -268,7 +270,7 @@ static void picture(struct play *play)
 
 /* ------------------------------------------------------------------------------------------ serial orders */
 
-/** Lowest fit, after any part of what is deferred has become free. */
+/** Whether the place is the lowest fit after some of the deferred ranges have become free. */
 static bool could_be_lowest(char *map, const struct op *op)
 {
     char letters[SCHEDULES_OPS];
@@ -317,7 +319,7 @@ static bool explain_taking(const struct play *play, char *map, const struct op *
     return fits && op->status == KVA_OK;
 }
 
-/** The lowest quantum that is free, as is the next but one. */
+/** The lowest free quantum whose next but one is free as well. */
 static bool explain_pair(const struct play *play, char *map, const struct op *op)
 {
     unsigned at = 0;
@@ -340,7 +342,7 @@ static bool explain_giving(char *map, const struct op *op, unsigned number)
         return *at == '.' || map_is_idle(*at);
     if (op->status == KVA_EDEFERRED)
         return map_is_idle(*at);
-    if (op->status == KVA_EINTERIOR) /* another operation has taken a range over this one */
+    if (op->status == KVA_EINTERIOR) /* another operation's range covers this start */
         return op->at > 0 && map_is_used(*at) && at[-1] == *at;
     if (!map_is_used(*at) || op->status != KVA_OK)
         return false;
@@ -369,7 +371,7 @@ static bool explain_resize(char *map, const struct op *op)
     return true;
 }
 
-/** What else is used where the range goes; only that of the map which is idle there becomes free. */
+/** KVA_EEXIST: another range is busy at the destination. KVA_OK: deferred ranges there become free first. */
 static bool explain_move(char *map, const struct op *op)
 {
     char *at = map + op->at;
@@ -403,7 +405,7 @@ static bool explain_owner(const struct play *play, char *map, const struct op *o
     return true;
 }
 
-/** What is used in the range becomes free; to be reserved over, what is idle must be free as well. */
+/** Busy parts of the range become free; to reserve over it, deferred parts must be free as well. */
 static bool explain_clear(const struct play *play, char *map, const struct op *op)
 {
     char *at = map + op->at;
@@ -429,7 +431,7 @@ static bool explain_clear(const struct play *play, char *map, const struct op *o
     return true;
 }
 
-/** It takes the next one's place as well, if there is one. */
+/** The range grows over the next one, if that is busy. */
 static bool explain_join(char *map, const struct op *op)
 {
     char *at = map + op->at;
@@ -476,7 +478,7 @@ static bool explain_addition(char *map, const struct op *op)
     return true;
 }
 
-/** The candidate goes, if it is there; then the place must be free. */
+/** The candidate is freed, if it is still there; after that the place must be free. */
 static bool explain_eviction(const struct play *play, char *map, const struct op *op)
 {
     const struct kva_candidate *candidate = &play->candidate;
@@ -573,7 +575,7 @@ static void show(const void *context, unsigned number)
 /* ---------------------------------------------------------------------------------------------- scenarios */
 
 static const struct scenario scenarios[] = {
-    {.name = "two threads take and give",
+    {.name = "two threads allocate and free",
      .quanta = 6,
      .threads = 2,
      .thread = {{{'A', 0, 1, 0}, {'A', 1, 2, 0}, {'F', 0, 0, 0}},
@@ -583,12 +585,12 @@ static const struct scenario scenarios[] = {
      .threads = 2,
      .before = {{'A', 0, 2, 0}},
      .thread = {{{'F', 0, 0, 0}, {'X', 0, 0, 0}}, {{'F', 0, 0, 0}, {'X', 0, 0, 1}}}},
-    {.name = "what is parked during a flush stays parked",
+    {.name = "a range deferred during a flush stays deferred",
      .quanta = 4,
      .threads = 2,
      .before = {{'A', 0, 1, 0}, {'A', 1, 1, 0}, {'A', 2, 2, 0}},
      .thread = {{{'D', 0, 0, 0}, {'L', 0, 0, 0}}, {{'D', 1, 0, 0}, {'X', 0, 0, 1}}}},
-    {.name = "no space is said only after the flush",
+    {.name = "KVA_ENOSPC is returned only after a flush",
      .quanta = 4,
      .threads = 2,
      .before = {{'A', 0, 1, 0}, {'A', 1, 1, 0}, {'A', 2, 2, 0}},
@@ -613,12 +615,12 @@ static const struct scenario scenarios[] = {
      .threads = 3,
      .before = {{'A', 0, 1, 0}, {'A', 1, 2, 0}},
      .thread = {{{'D', 0, 0, 0}}, {{'L', 0, 0, 0}}, {{'X', 0, 0, 0}}}},
-    {.name = "two at once are seen both or neither",
+    {.name = "a congruent pair is found as a whole or not at all",
      .quanta = 4,
      .threads = 2,
      .wants_bt = true,
      .thread = {{{'C', 0, 1, 0}}, {{'X', 0, 0, 0}, {'X', 0, 0, 2}}}},
-    {.name = "pools: two threads take and give",
+    {.name = "pools: two threads allocate and free",
      .quanta = 16,
      .pool = 8,
      .threads = 2,
@@ -629,75 +631,75 @@ static const struct scenario scenarios[] = {
      .threads = 2,
      .before = {{'A', 0, 1, 0}, {'A', 1, 1, 0}},
      .thread = {{{'F', 0, 0, 0}}, {{'F', 0, 0, 0}, {'X', 0, 0, 0}}}},
-    {.name = "pools: given back by another",
+    {.name = "pools: a range is freed by another thread",
      .quanta = 16,
      .pool = 8,
      .threads = 2,
      .before = {{'A', 0, 1, 0}},
      .thread = {{{'A', 1, 1, 0}, {'F', 0, 0, 0}}, {{'F', 1, 0, 0}, {'X', 0, 0, 0}}}},
-    {.name = "pools: a drain while a range is given back",
+    {.name = "pools: a drain while a range is freed",
      .quanta = 16,
      .pool = 8,
      .threads = 2,
      .before = {{'R', 0, 12, 4}, {'A', 1, 1, 0}, {'A', 2, 1, 0}},
      .thread = {{{'A', 3, 3, 0}}, {{'F', 1, 0, 0}}}},
-    {.name = "pools: the last range wanders between CPUs while one looks for it",
+    {.name = "pools: the last range moves between CPUs while a request looks for it",
      .quanta = 16,
      .pool = 8,
      .threads = 2,
      .before = {{'R', 0, 12, 4}, {'A', 1, 1, 0}, {'A', 2, 1, 0}, {'A', 3, 1, 0}},
      .thread = {{{'A', 4, 2, 0}}, {{'F', 1, 0, 0}, {'A', 5, 1, 0}}}},
-    {.name = "pools: there is always a free range, and one who looks for it finds it",
+    {.name = "pools: there is always a free range, and a request finds it",
      .quanta = 16,
      .pool = 3, /* one for each CPU */
      .threads = 3,
      .changes = 3,
      .before = {{'R', 0, 12, 4}, {'A', 1, 1, 1}, {'A', 2, 1, 2}, {'A', 3, 1, 0}, {'A', 4, 1, 0}},
      .thread = {{{'A', 5, 1, 0}}, {{'F', 1, 0, 0}}, {{'F', 2, 0, 0}, {'P', 0, 0, 0}, {'A', 6, 1, 0}}}},
-    {.name = "pools: reserve over what is pooled",
+    {.name = "pools: reserve over pooled ranges",
      .quanta = 16,
      .pool = 8,
      .threads = 2,
      .before = {{'A', 0, 1, 0}},
      .thread = {{{'R', 1, 2, 1}}, {{'A', 2, 1, 0}}}},
-    {.name = "pools: deferred, and flushed by another",
+    {.name = "pools: a range is deferred, and another thread flushes",
      .quanta = 16,
      .pool = 8,
      .threads = 2,
      .before = {{'A', 0, 1, 0}},
      .thread = {{{'D', 0, 0, 0}}, {{'L', 0, 0, 0}, {'X', 0, 0, 0}}}},
-    {.name = "pools: two trims at once",
+    {.name = "pools: two drains at once",
      .quanta = 16,
      .pool = 8,
      .threads = 2,
      .before = {{'A', 0, 1, 0}, {'A', 1, 1, 0}, {'F', 0, 0, 0}},
      .thread = {{{'T', 0, 0, 0}}, {{'T', 0, 0, 0}, {'A', 2, 1, 0}}}},
-    {.name = "pools: a span comes and goes while one looks",
+    {.name = "pools: a span comes and goes during a lookup",
      .quanta = 16,
      .pool = 8,
      .threads = 2,
      .changes = 3,
      .wants_bt = true,
      .thread = {{{'X', 0, 0, 0}}, {{'A', 0, 1, 0}, {'F', 0, 0, 0}, {'T', 0, 0, 0}}}},
-    {.name = "pools: resized by one while another gives it back, and takes it anew",
+    {.name = "pools: a range is resized while another thread frees it and allocates it again",
      .quanta = 16,
      .pool = 8,
      .threads = 2,
      .before = {{'A', 0, 1, 0}, {'A', 1, 1, 1}},
      .thread = {{{'S', 0, 2, 0}}, {{'F', 0, 0, 0}, {'A', 2, 1, 0}}}},
-    {.name = "pools: resize an object into what is pooled",
+    {.name = "pools: resize an object into a pooled range",
      .quanta = 16,
      .pool = 8,
      .threads = 2,
      .before = {{'A', 0, 1, 0}},
      .thread = {{{'S', 0, 2, 0}}, {{'A', 1, 1, 0}}}},
-    {.name = "a range that moves is seen at one place",
+    {.name = "a range that moves is found at one place",
      .quanta = 5,
      .threads = 2,
      .wants_bt = true,
      .before = {{'A', 0, 2, 0}},
      .thread = {{{'M', 0, 0, 1}}, {{'X', 0, 0, 0}, {'X', 0, 0, 2}}}},
-    {.name = "the place of a range that moves is not handed out too soon",
+    {.name = "the place of a range that moves is not allocated too early",
      .quanta = 4,
      .threads = 2,
      .before = {{'A', 0, 2, 0}},
@@ -707,7 +709,7 @@ static const struct scenario scenarios[] = {
      .threads = 2,
      .before = {{'A', 0, 1, 0}, {'A', 1, 1, 0}, {'D', 1, 0, 0}},
      .thread = {{{'M', 0, 0, 1}}, {{'F', 0, 0, 0}, {'A', 2, 2, 0}}}},
-    {.name = "a move to where others defer",
+    {.name = "a move to a place where others defer",
      .quanta = 4,
      .threads = 2,
      .before = {{'A', 0, 1, 0}, {'A', 1, 1, 0}, {'A', 2, 1, 0}, {'D', 1, 0, 0}},
@@ -723,35 +725,35 @@ static const struct scenario scenarios[] = {
      .threads = 2,
      .before = {{'A', 0, 1, 0}, {'A', 1, 2, 0}},
      .thread = {{{'K', 0, 4, 0}}, {{'F', 0, 0, 0}, {'A', 2, 1, 0}, {'X', 0, 0, 1}}}},
-    {.name = "a range is taken over others at one moment",
+    {.name = "a range is reserved over others at one moment",
      .quanta = 4,
      .threads = 2,
      .wants_bt = true,
      .before = {{'A', 0, 1, 0}, {'A', 1, 1, 0}, {'A', 2, 1, 0}},
      .thread = {{{'O', 3, 2, 1}}, {{'X', 0, 0, 1}, {'X', 0, 0, 2}}}},
-    {.name = "a range is taken over what others defer",
+    {.name = "a range is reserved over ranges that others defer",
      .quanta = 4,
      .threads = 2,
      .before = {{'A', 0, 1, 0}, {'A', 1, 1, 0}, {'A', 2, 1, 0}, {'D', 1, 0, 0}},
      .thread = {{{'O', 3, 3, 0}}, {{'D', 2, 0, 0}, {'A', 4, 1, 0}}}},
-    {.name = "an owner is the old one or the new one",
+    {.name = "the owner found is the old one or the new one",
      .quanta = 4,
      .threads = 2,
      .wants_bt = true,
      .before = {{'A', 0, 2, 0}},
      .thread = {{{'W', 0, 0, 0}}, {{'X', 0, 0, 0}, {'X', 0, 0, 1}}}},
-    {.name = "an owner, and a free of the same range",
+    {.name = "a change of owner, and a free of the same range",
      .quanta = 4,
      .threads = 2,
      .before = {{'A', 0, 1, 0}},
      .thread = {{{'W', 0, 0, 0}}, {{'F', 0, 0, 0}, {'A', 1, 1, 0}}}},
-    {.name = "pools: an owner, and a free of the same range, and who takes it anew",
+    {.name = "pools: a change of owner, a free of the same range, and its next allocation",
      .quanta = 16,
      .pool = 8,
      .threads = 2,
      .before = {{'A', 0, 1, 0}, {'A', 1, 1, 1}},
      .thread = {{{'W', 0, 0, 0}}, {{'F', 0, 0, 0}, {'A', 2, 1, 0}, {'X', 0, 0, 0}}}},
-    {.name = "pools: an owner is the old one or the new one",
+    {.name = "pools: the owner found is the old one or the new one",
      .quanta = 16,
      .pool = 8,
      .threads = 2,
@@ -763,7 +765,7 @@ static const struct scenario scenarios[] = {
      .threads = 2,
      .before = {{'A', 0, 1, 0}, {'A', 1, 1, 1}},
      .thread = {{{'M', 0, 0, 9}}, {{'F', 0, 0, 0}, {'A', 2, 1, 0}}}},
-    {.name = "pools: a range that moves is seen at one place",
+    {.name = "pools: a range that moves is found at one place",
      .quanta = 16,
      .pool = 8,
      .threads = 2,
@@ -779,97 +781,97 @@ static const struct scenario scenarios[] = {
      .wants_bt = true,
      .before = {{'A', 0, 1, 0}, {'A', 1, 1, 0}, {'R', 2, 2, 8}},
      .thread = {{{'K', 0, 9, 0}}, {{'X', 0, 0, 0}, {'X', 0, 0, 1}, {'X', 0, 0, 9}}}},
-    {.name = "pools: ranges are cleared while one is freed and taken anew",
+    {.name = "pools: ranges are cleared while one is freed and allocated again",
      .quanta = 16,
      .pool = 8,
      .threads = 2,
      .before = {{'A', 0, 1, 0}, {'A', 1, 1, 1}},
      .thread = {{{'K', 0, 3, 0}}, {{'F', 0, 0, 0}, {'A', 2, 1, 0}}}},
-    {.name = "pools: a range is taken over what others free and take",
+    {.name = "pools: a range is reserved over ranges that others free and allocate",
      .quanta = 16,
      .pool = 8,
      .threads = 2,
      .changes = 3,
      .before = {{'A', 0, 1, 0}, {'A', 1, 1, 1}},
      .thread = {{{'O', 3, 3, 0}}, {{'F', 1, 0, 0}, {'A', 2, 1, 0}}}},
-    {.name = "two ranges that are joined are seen as two or as one",
+    {.name = "two ranges that are joined are found as two or as one",
      .quanta = 4,
      .threads = 2,
      .wants_bt = true,
      .before = {{'A', 0, 1, 0}, {'A', 1, 2, 0}},
      .thread = {{{'J', 0, 0, 0}}, {{'X', 0, 0, 0}, {'X', 0, 0, 1}}}},
-    {.name = "a join, and a free of the second",
+    {.name = "a join, and a deferred free of the second range",
      .quanta = 4,
      .threads = 2,
      .before = {{'A', 0, 1, 0}, {'A', 1, 1, 0}},
      .thread = {{{'J', 0, 0, 0}}, {{'D', 1, 0, 0}, {'A', 2, 2, 0}}}},
-    {.name = "what is evicted, and what takes its place",
+    {.name = "a candidate is evicted, and a new range takes its place",
      .quanta = 5,
      .threads = 2,
      .wants_bt = true,
      .before = {{'A', 0, 2, 0}, {'e', 0, 3, 0}},
      .thread = {{{'E', 0, 0, 0}}, {{'X', 0, 0, 0}, {'X', 0, 0, 2}}}},
-    {.name = "what would be evicted is freed, and its place taken",
+    {.name = "a candidate is freed, and its place allocated",
      .quanta = 4,
      .threads = 2,
      .before = {{'A', 0, 1, 0}, {'e', 0, 2, 0}},
      .thread = {{{'E', 0, 0, 0}}, {{'F', 0, 0, 0}, {'A', 1, 1, 0}, {'X', 0, 0, 1}}}},
-    {.name = "what would be evicted is deferred, and flushed",
+    {.name = "a candidate is deferred, and flushed",
      .quanta = 4,
      .threads = 2,
      .before = {{'A', 0, 1, 0}, {'e', 0, 2, 0}},
      .thread = {{{'E', 0, 0, 0}}, {{'D', 0, 0, 0}, {'L', 0, 0, 0}}}},
-    {.name = "what would be evicted gets another owner, or grows",
+    {.name = "a candidate gets another owner, or grows",
      .quanta = 4,
      .threads = 3,
      .changes = 3,
      .before = {{'A', 0, 1, 0}, {'e', 0, 2, 0}},
      .thread = {{{'E', 0, 0, 0}}, {{'W', 0, 0, 0}}, {{'S', 0, 2, 0}}}},
-    {.name = "the room beside what would be evicted is allocated",
+    {.name = "the hole beside a candidate is allocated",
      .quanta = 4,
      .threads = 3,
      .changes = 3,
      .before = {{'A', 0, 1, 0}, {'e', 0, 2, 0}},
      .thread = {{{'E', 0, 0, 0}}, {{'A', 1, 1, 0}}, {{'X', 0, 0, 0}, {'X', 0, 0, 1}}}},
-    {.name = "a range is taken away while one is allocated",
+    {.name = "a range is removed from the space during an allocation",
      .quanta = 5,
      .threads = 2,
      .thread = {{{'G', 0, 2, 1}}, {{'A', 0, 2, 0}, {'X', 0, 0, 1}}}},
-    {.name = "what is absent grows at one moment",
+    {.name = "an absent range grows at one moment",
      .quanta = 5,
      .threads = 2,
      .wants_bt = true,
      .before = {{'G', 0, 1, 1}, {'G', 0, 1, 3}},
      .thread = {{{'G', 0, 1, 2}}, {{'X', 0, 0, 1}, {'X', 0, 0, 2}, {'X', 0, 0, 3}}}},
-    {.name = "an end is taken away with what is absent beside it",
+    {.name = "an end of the space is removed with the absent range beside it",
      .quanta = 5,
      .threads = 2,
      .wants_bt = true,
      .before = {{'G', 0, 1, 3}},
      .thread = {{{'G', 0, 1, 4}}, {{'X', 0, 0, 3}, {'X', 0, 0, 4}, {'X', 0, 0, 3}}}},
-    {.name = "what is deferred is flushed, and taken away",
+    {.name = "a deferred range is flushed, and removed from the space",
      .quanta = 4,
      .threads = 2,
      .before = {{'A', 0, 1, 0}, {'A', 1, 1, 0}, {'A', 2, 1, 0}, {'D', 1, 0, 0}},
      .thread = {{{'G', 0, 1, 1}}, {{'D', 2, 0, 0}, {'A', 3, 1, 0}, {'X', 0, 0, 1}}}},
-    {.name = "a range is added in what is absent while others look, and allocate",
+    {.name = "a range is added inside an absent one, during lookups and an allocation",
      .quanta = 6,
      .threads = 2,
      .wants_bt = true,
      .before = {{'A', 0, 1, 0}, {'G', 0, 3, 1}},
      .thread = {{{'H', 0, 1, 2}}, {{'X', 0, 0, 1}, {'X', 0, 0, 2}, {'A', 1, 1, 0}}}},
-    {.name = "two add the same",
+    {.name = "two threads add overlapping ranges",
      .quanta = 5,
      .threads = 2,
      .before = {{'G', 0, 3, 1}},
      .thread = {{{'H', 0, 2, 1}, {'A', 0, 2, 0}}, {{'H', 0, 2, 2}, {'X', 0, 0, 2}}}},
-    {.name = "pools: what would be evicted is freed, and taken anew",
+    {.name = "pools: a candidate is freed, and its place allocated",
      .quanta = 16,
      .pool = 8,
      .threads = 2,
      .before = {{'A', 0, 1, 0}, {'e', 0, 2, 0}},
      .thread = {{{'E', 0, 0, 0}}, {{'F', 0, 0, 0}, {'A', 1, 1, 0}}}},
-    {.name = "pools: what is evicted, and what takes its place",
+    {.name = "pools: a candidate is evicted, and a new range takes its place",
      .quanta = 16,
      .pool = 8,
      .threads = 2,
@@ -877,14 +879,14 @@ static const struct scenario scenarios[] = {
      .wants_bt = true,
      .before = {{'A', 0, 1, 0}, {'e', 0, 2, 0}},
      .thread = {{{'E', 0, 0, 0}}, {{'X', 0, 0, 0}, {'X', 0, 0, 1}}}},
-    {.name = "pools: what is pooled is taken away while a range is freed, and taken anew",
+    {.name = "pools: a pooled range is removed while another is freed and allocated again",
      .quanta = 16,
      .pool = 8,
      .threads = 2,
      .changes = 3,
      .before = {{'A', 0, 1, 0}},
      .thread = {{{'G', 0, 2, 1}}, {{'F', 0, 0, 0}, {'A', 1, 1, 0}}}},
-    {.name = "pools: two that are joined are seen as two or as one",
+    {.name = "pools: two ranges that are joined are found as two or as one",
      .quanta = 16,
      .pool = 8,
      .threads = 2,
@@ -945,8 +947,8 @@ static uint64_t enumerate(struct play *play)
     return schedules_run(&schedules);
 }
 
-/** On a space that begins at `first`; 0: that ends at 2^64 - 1. Engines take turns, of which `turn` is the
- *  first. */
+/** On a space that begins at `first`; 0: on one that ends at 2^64 - 1. Engines alternate; an odd `turn`
+ *  begins with rb. */
 static void run_all(uint64_t first, uint64_t quantum, size_t turn)
 {
     static struct play play;
@@ -968,8 +970,8 @@ static void every_schedule_has_a_serial_order(void **state)
     run_all(0x10000, 0x1000, 0);
 }
 
-/** The same again where addresses are as close as can be, and the last one is the last of all. */
-static void bytes_at_the_top_have_one_too(void **state)
+/** The same where addresses are adjacent, and the last one is 2^64 - 1. */
+static void every_schedule_at_the_top_has_a_serial_order(void **state)
 {
     (void)state;
     run_all(0, 1, 1);
@@ -979,7 +981,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_schedule_has_a_serial_order),
-        cmocka_unit_test(bytes_at_the_top_have_one_too),
+        cmocka_unit_test(every_schedule_at_the_top_has_a_serial_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

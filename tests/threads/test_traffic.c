@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Mixed traffic from 2 to 64 threads on one space, under random yields, watched by ownership stamps. Ranges
- * wander: most are given back by another thread than took them. Small ranges leave the space and come back.
- * The space is small enough to be full now and then, and lies in another place in each run (common/place.h).
+ * Mixed traffic from 2 to 64 threads on one space, with random yields, checked by ownership stamps
+ * (stamps.h). Most ranges are freed by another thread than the one that allocated them. Small ranges leave
+ * the space and come back. The space is small enough to fill up now and then, and lies at another place in
+ * each run (common/place.h).
  */
 #include "stamps.h"
 
@@ -20,7 +21,7 @@
 
 enum { QUANTA = 8192, HELD = 48, EXCHANGE = 64, THREADS_MOST = 64 };
 
-/** A range, and who has stamped it. stamp 0: none. */
+/** A range, and the thread that stamped it. stamp 0: none. */
 struct held {
     uint64_t start;
     uint64_t last;
@@ -43,7 +44,7 @@ struct worker {
     struct crowd *crowd;
     struct test_rng rng;
     struct held held[HELD];
-    struct held absent; /* a range that this one has taken away */
+    struct held absent; /* a range that this thread has removed from the space */
     uint16_t stamp;
     pthread_t thread;
 };
@@ -55,7 +56,8 @@ static void on_flush(void *context, uint64_t start, uint64_t last)
 
     stamps_flushed(&crowd->stamps, start, last);
     must(kva_find(&crowd->space, start, &segment) == KVA_OK);
-    must(segment.state == KVA_DEFERRED); /* the covering range begins with one, which waits for this return */
+    must(segment.state ==
+         KVA_DEFERRED); /* the covering range starts with a deferred one, until this returns */
     must(kva_free(&crowd->space, start) == KVA_EREENTRY);
 }
 
@@ -74,7 +76,7 @@ static void *owner_of(uint64_t start)
     return (void *)(uintptr_t)(start >> 4);
 }
 
-/** What is held must look so, whatever the others do. */
+/** A held range must be found as it is, whatever the other threads do. */
 static void look_at(struct crowd *crowd, const struct held *held)
 {
     struct kva_segment segment;
@@ -198,7 +200,7 @@ static void resize(struct worker *worker, struct held *held)
     counted(crowd, RESIZE);
 }
 
-/** Give the head of a range back. */
+/** Free the head of a range. */
 static void free_range(struct worker *worker, struct held *held)
 {
     struct crowd *crowd = worker->crowd;
@@ -219,7 +221,7 @@ static void free_range(struct worker *worker, struct held *held)
     counted(crowd, clears ? CLEAR : FREE_RANGE);
 }
 
-/** In two, and one again. */
+/** Split a range in two, and join it again. */
 static void split_and_join(struct worker *worker, struct held *held)
 {
     struct crowd *crowd = worker->crowd;
@@ -236,7 +238,7 @@ static void split_and_join(struct worker *worker, struct held *held)
     counted(crowd, SPLIT_AND_JOIN);
 }
 
-/** A range is reserved over itself, or gets another owner. */
+/** Reserve a range over itself, or set another owner. */
 static void rename_range(struct worker *worker, struct held *held)
 {
     struct crowd *crowd = worker->crowd;
@@ -254,8 +256,8 @@ static void rename_range(struct worker *worker, struct held *held)
     look_at(crowd, held);
 }
 
-/** A few quanta up or down, or anywhere. What is not ours yet has no stamp, nor has what is not ours any
- *  more. */
+/** Move to any place. The stamps are cleared before the call and set after it, because only then the range
+ *  is ours. */
 static void move(struct worker *worker, struct held *held)
 {
     struct crowd *crowd = worker->crowd;
@@ -275,7 +277,8 @@ static void move(struct worker *worker, struct held *held)
     look_at(crowd, held);
 }
 
-/** A range goes for one that is a little longer, if there is room beside it that nobody takes meanwhile. */
+/** Evict a range for a slightly longer one, if there is room beside it that no other thread takes
+ *  meanwhile. */
 static void evict(struct worker *worker, struct held *held)
 {
     struct crowd *crowd = worker->crowd;
@@ -303,8 +306,8 @@ static void evict(struct worker *worker, struct held *held)
     }
 }
 
-/** Take a small range away from the space, or give the one back that was taken away. */
-static void change_spans(struct worker *worker)
+/** Remove a small range from the space, or add the removed one again. */
+static void change_regions(struct worker *worker)
 {
     struct crowd *crowd = worker->crowd;
     const struct test_place *place = &crowd->place;
@@ -330,7 +333,7 @@ static void change_spans(struct worker *worker)
     counted(crowd, REMOVE);
 }
 
-/** Whatever the others do, a step goes in its direction. */
+/** Whatever the other threads do, each step moves in its direction. */
 static void walk(struct worker *worker)
 {
     struct kva_space *space = &worker->crowd->space;
@@ -351,7 +354,7 @@ static void walk(struct worker *worker)
     counted(worker->crowd, WALK);
 }
 
-/** What a manager of ranges does. */
+/** The calls of kva/ranges.h and kva/evict.h. */
 static void manage(struct worker *worker, struct held *held)
 {
     switch (test_below(&worker->rng, 8)) {
@@ -376,7 +379,7 @@ static void manage(struct worker *worker, struct held *held)
     }
 }
 
-/** Change a range for another thread's. */
+/** Exchange a range for another thread's. */
 static void swap(struct worker *worker, struct held *held)
 {
     struct crowd *crowd = worker->crowd;
@@ -402,7 +405,7 @@ static void act(struct worker *worker)
         else if (which < 98)
             reserve(worker, held);
         else
-            change_spans(worker);
+            change_regions(worker);
     } else if (which < 60) {
         swap(worker, held);
         if (held->stamp != 0)
@@ -436,7 +439,7 @@ static void *work(void *context)
             give(worker, &worker->held[i], i % 2 == 0 ? FREE : DEFER);
     }
     if (worker->absent.stamp != 0)
-        change_spans(worker);
+        change_regions(worker);
     return NULL;
 }
 
@@ -450,8 +453,10 @@ static void expect_empty(struct crowd *crowd)
     assert_int_equal(kva_space_check(&crowd->space, NULL), KVA_OK);
     assert_int_equal(kva_stats_read(&crowd->space, &stats), KVA_OK);
     check_that(stats.free_bytes == test_place_bytes(&crowd->place, QUANTA),
-               "%" PRIu64 " bytes free, %" PRIu64 " busy, %" PRIu64 " deferred, %" PRIu64 " pooled",
-               stats.free_bytes, stats.busy_bytes, stats.deferred_bytes, stats.pooled_bytes);
+               "%" PRIu64 " bytes free of %" PRIu64 " expected; %" PRIu64 " busy, %" PRIu64
+               " deferred, %" PRIu64 " pooled",
+               stats.free_bytes, test_place_bytes(&crowd->place, QUANTA), stats.busy_bytes,
+               stats.deferred_bytes, stats.pooled_bytes);
     assert_int_equal(stats.free_segments, 1);
     assert_int_equal(stats.busy_segments + stats.deferred_segments + stats.pooled_segments, 0);
 }
@@ -470,7 +475,7 @@ static struct kva_config config_of(struct crowd *crowd, const struct kva_engine 
     return config;
 }
 
-/** In a place that the seed chooses. The pools may hold so many quanta. */
+/** At a place that the seed chooses. The pools may hold `pool_quanta` quanta. */
 static void run(const char *name, const struct kva_engine *engine, uint64_t pool_quanta, unsigned threads,
                 uint64_t operations)
 {
@@ -482,7 +487,7 @@ static void run(const char *name, const struct kva_engine *engine, uint64_t pool
 
     memset(&crowd, 0, sizeof(crowd));
     memset(workers, 0, sizeof(workers));
-    /* With the whole structure checked after each change, fewer tell as much. */
+    /* When the whole structure is checked after each change, fewer operations suffice. */
     crowd.operations = test_scaled(operations / threads / (KVA_CHECK_LEVEL >= 3 ? 4 : 1));
     crowd.threads = kva_yielding_threads(8, 3);
     struct test_rng places = test_rng_of(70 + runs++);

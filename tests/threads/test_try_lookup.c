@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Lookups that take no lock, beside a thread that changes the space without pause. What they say must have
- * been true at one moment; so the space is built such that every answer that never was true shows by itself:
+ * Lock-free lookups while another thread changes the space all the time. Each result must have been true at
+ * one moment. The space is laid out so that a result that was never true is recognisable by itself:
  *
  *      cell 0                      cell 1                      cell 2
  *      | pin |..=A=..=B====......| | pin |=C=.........=D=....| | pin | ...
  *
- * A pin, the first quantum of each cell, stays busy for ever. All else that is busy lies within one cell, and
- * its owner is the cell's number. So a hole never reaches over a pin, and an answer that mixes two moments,
- * two leaves or two nodes has another cell's owner, or ends elsewhere. The trees with tiny nodes split and
- * merge all the time.
+ * A pin, the first quantum of each cell, stays busy. All other busy ranges lie within one cell, and their
+ * owner is the cell's number. A hole never reaches over a pin. A result that mixes two moments, two leaves or
+ * two nodes therefore has another cell's owner, or wrong ends. The trees with tiny nodes split and merge all
+ * the time.
  */
 #include "common/place.h"
 
@@ -35,11 +35,12 @@ struct stage {
     uint64_t stride; /* from a cell to the next */
     uint64_t lookups;
     _Atomic bool ended;
-    uint64_t answers; /* without the lock */
-    uint64_t refusals;
+    uint64_t found;    /* lock-free lookups that succeeded */
+    uint64_t refusals; /*   and that gave up */
 };
 
-/** cmocka's assertions are for one thread; a wrong answer ends the program where it is seen. */
+/** cmocka's assertions are for the test's own thread; any other failure stops the program where it is
+ *  found. */
 #define must(condition)                                                                                      \
     do {                                                                                                     \
         if (!(condition)) {                                                                                  \
@@ -63,7 +64,7 @@ static void *owner_of_cell(uint64_t cell)
     return (void *)(uintptr_t)(0x1000 + cell);
 }
 
-/* ---------------------------------------------------------------------------------------------- who looks */
+/* ---------------------------------------------------------------------------- the thread that looks up */
 
 static void must_be_possible(const struct stage *stage, uint64_t address, const struct kva_segment *segment)
 {
@@ -101,7 +102,7 @@ static void *look_around(void *argument)
         struct kva_segment segment;
         if (map->engine->try_lookup(map, address, &segment)) {
             must_be_possible(stage, address, &segment);
-            stage->answers++;
+            stage->found++;
         } else {
             stage->refusals++;
         }
@@ -112,14 +113,14 @@ static void *look_around(void *argument)
     return NULL;
 }
 
-/* -------------------------------------------------------------------------------------------- who changes */
+/* ----------------------------------------------------------------------------- the thread that changes */
 
-/** Any change of a cell: whatever the space says to it. */
+/** Any change of a cell, whatever its result. */
 static void change(struct stage *stage, struct test_rng *rng)
 {
     struct kva_space *space = &stage->space;
     uint64_t cell = test_below(rng, CELLS);
-    uint64_t at = 1 + test_below(rng, CELL_QUANTA - 1); /* behind the pin */
+    uint64_t at = 1 + test_below(rng, CELL_QUANTA - 1); /* after the pin */
     uint64_t start = start_of_cell(stage, cell) + at * QUANTUM;
     uint64_t quanta = 1 + test_below(rng, CELL_QUANTA - at);
     struct kva_segment segment;
@@ -170,7 +171,7 @@ static void set_up(struct stage *stage, const struct kva_engine *engine, uint64_
             KVA_OK);
 }
 
-/** One thread looks while this one changes. */
+/** Another thread looks up while this one changes the space. */
 static void run(struct stage *stage)
 {
     struct test_rng rng = test_rng_of(1);
@@ -184,10 +185,10 @@ static void run(struct stage *stage)
     assert_int_equal(kva_space_abandon(&stage->space), KVA_OK);
 }
 
-static void what_is_seen_was_there(void **state)
+static void each_result_was_true_at_one_moment(void **state)
 {
     const struct kva_engine *engine;
-    /* Leaves in their compact form, then in the wide one: some quanta apart, and some terabytes. */
+    /* Cells a few quanta apart, for leaves in the compact form; and terabytes apart, for the wide form. */
     static const uint64_t strides[] = {CELL_QUANTA * QUANTUM, UINT64_C(1) << 46};
 
     (void)state;
@@ -198,16 +199,16 @@ static void what_is_seen_was_there(void **state)
             static struct stage stage;
             set_up(&stage, engine, strides[i]);
             run(&stage);
-            print_message("%-10s %9" PRIu64 " answers without the lock, %7" PRIu64 " times none\n",
-                          test_engine_name(e), stage.answers, stage.refusals);
-            assert_true(stage.answers > 0);
+            print_message("%-10s %9" PRIu64 " lock-free results, %7" PRIu64 " refusals\n",
+                          test_engine_name(e), stage.found, stage.refusals);
+            assert_true(stage.found > 0);
         }
     }
 }
 
 /* --------------------------------------------------------------------------------------------- with pools */
 
-/** The owner is the size, in quanta: a piece of a span, which is no user's, has none. */
+/** The owner of a range is its size in quanta. A piece of a span that is not busy has no owner. */
 static void *look_at_sizes(void *argument)
 {
     struct stage *stage = argument;
@@ -226,8 +227,8 @@ static void *look_at_sizes(void *argument)
     return NULL;
 }
 
-/** Ranges that pools serve and others, up to 64 at a time; now and then everything goes, and the spans
- *  with it. */
+/** Allocate and free ranges, pooled and others, up to 64 at a time; now and then free all of them, and the
+ *  spans with them. */
 static void come_and_go(struct stage *stage)
 {
     struct test_rng rng = test_rng_of(3);
@@ -253,7 +254,7 @@ static void come_and_go(struct stage *stage)
     }
 }
 
-static void a_piece_of_a_span_is_nobodys(void **state)
+static void idle_pieces_of_a_span_have_no_owner(void **state)
 {
     const struct kva_engine *engine;
 
@@ -282,8 +283,9 @@ static void a_piece_of_a_span_is_nobodys(void **state)
     }
 }
 
-/* A lookup takes no lock of the space, nor of another CPU: here nobody will ever drop it. */
-static void a_lookup_waits_for_nobody(void **state)
+/* A lookup takes neither the lock of the space nor that of another CPU: here the lock of the space is held
+ * throughout. */
+static void a_lookup_waits_for_no_lock(void **state)
 {
     (void)state;
     for (uint64_t pool_bytes = 0; pool_bytes <= 4096 * QUANTUM; pool_bytes += 4096 * QUANTUM) {
@@ -321,9 +323,9 @@ static void a_lookup_waits_for_nobody(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_seen_was_there),
-        cmocka_unit_test(a_piece_of_a_span_is_nobodys),
-        cmocka_unit_test(a_lookup_waits_for_nobody),
+        cmocka_unit_test(each_result_was_true_at_one_moment),
+        cmocka_unit_test(idle_pieces_of_a_span_have_no_owner),
+        cmocka_unit_test(a_lookup_waits_for_no_lock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The basic life of an instance: each kind of area once, under each mechanism, with every failure on the
+/** Basic calls on an instance: each kind of area once, under each mechanism, with every failure on the
  *  way. */
 #include "../common/harness.h"
 
@@ -16,7 +16,7 @@
 #include "ports/test/failing_pages.h"
 
 #define PAGE ((size_t)4096)
-#define RESERVE (UINT64_C(256) << 20)
+#define RESERVATION (UINT64_C(256) << 20)
 
 struct bench {
     struct kva_failing_pages pages;
@@ -37,7 +37,7 @@ static void init_sources(struct bench *bench, enum kva_mechanism mechanism)
     struct kva_pages inner = kva_pages_host(mechanism);
 
     memset(bench, 0, sizeof *bench);
-    bench->config.reservation = RESERVE;
+    bench->config.reservation = RESERVATION;
     bench->config.cpus = 2;
     bench->config.pages = kva_failing_pages_init(&bench->pages, &inner);
     bench->config.memory = kva_failing_memory_init(&bench->memory);
@@ -45,7 +45,7 @@ static void init_sources(struct bench *bench, enum kva_mechanism mechanism)
     bench->config.hook_context = bench;
 }
 
-/** An instance with both sources under control; false where the kernel lacks the mechanism. */
+/** An instance whose two sources the test controls; false where the kernel lacks the mechanism. */
 static bool begin(struct bench *bench, enum kva_mechanism mechanism)
 {
     init_sources(bench, mechanism);
@@ -60,7 +60,7 @@ static void expect_sound(struct bench *bench)
 {
     struct kva_fault fault = {.what = NULL};
     enum kva_status status = kva_vm_check(bench->vm, &fault);
-    check_that(status == KVA_OK, "%s at 0x%" PRIx64, fault.what, fault.address);
+    check_that(status == KVA_OK, "kva_vm_check: %s at 0x%" PRIx64, fault.what, fault.address);
 }
 
 static void expect_nothing_outstanding(const struct bench *bench)
@@ -122,7 +122,7 @@ static void an_area_goes_from_live_to_cached_to_free(struct bench *bench)
     assert_int_equal(stats_of(bench).cached_areas, 0);
 }
 
-static void wrong_frees_are_told_apart(struct bench *bench)
+static void wrong_frees_return_distinct_statuses(struct bench *bench)
 {
     struct kva_vm *vm = bench->vm;
     char *memory = kva_vmalloc(vm, 2 * PAGE);
@@ -145,7 +145,7 @@ static void wrong_frees_are_told_apart(struct bench *bench)
     assert_int_equal(kva_vfree(vm, large), KVA_EDOUBLE); /* purged */
 }
 
-static void bad_requests_are_told_apart(struct bench *bench)
+static void bad_requests_return_distinct_statuses(struct bench *bench)
 {
     struct kva_vm_request request = kva_vm_request_of(0);
     void *memory = NULL;
@@ -177,14 +177,14 @@ static void windows_and_alignments_are_kept(struct bench *bench)
     void *memory;
 
     request.align = 1 << 20;
-    request.min = (uintptr_t)first + (uintptr_t)(RESERVE / 2) + 1;
-    request.max = (uintptr_t)first + (uintptr_t)(RESERVE * 5 / 8) - 1;
+    request.min = (uintptr_t)first + (uintptr_t)(RESERVATION / 2) + 1;
+    request.max = (uintptr_t)first + (uintptr_t)(RESERVATION * 5 / 8) - 1;
     assert_int_equal(kva_vm_alloc(bench->vm, &request, &memory), KVA_OK);
-    assert_int_equal((uintptr_t)memory, first + RESERVE / 2 + (1 << 20));
+    assert_int_equal((uintptr_t)memory, first + RESERVATION / 2 + (1 << 20));
     memset(memory, 1, 5 * PAGE);
 
-    request.max = (uintptr_t)first + (uintptr_t)(RESERVE / 2) + 5 * PAGE;
-    request.min = (uintptr_t)first + (uintptr_t)(RESERVE / 2) + 1;
+    request.max = (uintptr_t)first + (uintptr_t)(RESERVATION / 2) + 5 * PAGE;
+    request.min = (uintptr_t)first + (uintptr_t)(RESERVATION / 2) + 1;
     request.align = 1;
     void *second;
     assert_int_equal(kva_vm_alloc(bench->vm, &request, &second), KVA_ENOSPC);
@@ -194,7 +194,7 @@ static void windows_and_alignments_are_kept(struct bench *bench)
     assert_int_equal(kva_vfree(bench->vm, second), KVA_OK);
 }
 
-/** Enough for one purge by itself: it merges neighbours, so that it makes few calls. */
+/** Enough parked areas for one purge: it merges neighbours, so it makes few calls. */
 static void parked_areas_are_purged_in_batches(enum kva_mechanism mechanism)
 {
     enum { AREAS = 100 };
@@ -203,7 +203,7 @@ static void parked_areas_are_purged_in_batches(enum kva_mechanism mechanism)
 
     init_sources(&bench, mechanism);
     bench.config.cache_bytes = KVA_VM_NONE;
-    bench.config.one_thread = true; /* with threads, a run ends with its grain */
+    bench.config.one_thread = true; /* with threads, a purged run ends with its grain */
     if (kva_vm_create(&bench.config, &bench.vm) == KVA_ENOENT)
         return;
     for (size_t i = 0; i < AREAS; i++) {
@@ -221,7 +221,7 @@ static void parked_areas_are_purged_in_batches(enum kva_mechanism mechanism)
     end(&bench);
 }
 
-/** A full cache makes way for what is freed now: what was freed longest ago is parked, whatever its size. */
+/** A full cache makes room for a freed area: the areas freed longest ago are parked, whatever their size. */
 static void the_cache_follows_what_is_freed(enum kva_mechanism mechanism)
 {
     enum { SINGLES = 64 };
@@ -230,7 +230,7 @@ static void the_cache_follows_what_is_freed(enum kva_mechanism mechanism)
 
     init_sources(&bench, mechanism);
     bench.config.cache_bytes = SINGLES * PAGE;
-    bench.config.one_thread = true; /* with threads, this CPU would have its share */
+    bench.config.one_thread = true; /* with threads, this CPU would have only its share */
     if (kva_vm_create(&bench.config, &bench.vm) == KVA_ENOENT)
         return;
     for (size_t i = 0; i < SINGLES; i++)
@@ -247,7 +247,7 @@ static void the_cache_follows_what_is_freed(enum kva_mechanism mechanism)
     end(&bench);
 }
 
-/** Alignments and large sizes are served from the cache, too. */
+/** The cache also serves alignments and large sizes. */
 static void cached_areas_serve_alignments_and_large_sizes(struct bench *bench)
 {
     const size_t large = 1000 * PAGE;
@@ -288,13 +288,14 @@ static void huge_areas_are_whole_huge_pages(struct bench *bench)
     assert_int_equal(area.pages * PAGE, 2 * huge);
     assert_true(area.flags & KVA_VM_HUGE);
     assert_int_equal(kva_vfree(bench->vm, memory), KVA_OK);
-    memory = kva_vmalloc_huge(bench->vm, PAGE); /* does not pay */
+    memory = kva_vmalloc_huge(bench->vm, PAGE); /* too small for a huge page */
     assert_int_equal(kva_vm_find(bench->vm, memory, &area), KVA_OK);
     assert_int_equal(area.pages, 1);
     assert_int_equal(kva_vfree(bench->vm, memory), KVA_OK);
 }
 
-/** With and without guards: what does not fit the private part does not go to the frames part either. */
+/** With and without guards: an area that does not fit the private part does not go to the frames part
+ *  either. */
 static void a_full_private_part_is_full(enum kva_mechanism mechanism)
 {
     for (int guards = 0; guards < 2; guards++) {
@@ -303,7 +304,7 @@ static void a_full_private_part_is_full(enum kva_mechanism mechanism)
         bench.config.without_guards = guards == 0;
         if (kva_vm_create(&bench.config, &bench.vm) == KVA_ENOENT)
             return;
-        size_t private_bytes = (size_t)(RESERVE / 4 * 3);
+        size_t private_bytes = (size_t)(RESERVATION / 4 * 3);
         void *memory = kva_vmalloc(bench.vm, private_bytes - (guards ? PAGE : 0));
         assert_non_null(memory);
         assert_null(kva_vmalloc(bench.vm, PAGE));
@@ -313,7 +314,7 @@ static void a_full_private_part_is_full(enum kva_mechanism mechanism)
     }
 }
 
-/** Tables come with the reserve: where there is no memory for them, half the addresses want half as much. */
+/** The reservation includes its tables: without memory for them, half of the addresses are tried. */
 static void a_reservation_without_tables_is_halved(enum kva_mechanism mechanism)
 {
     struct bench bench;
@@ -323,11 +324,12 @@ static void a_reservation_without_tables_is_halved(enum kva_mechanism mechanism)
     if (kva_vm_create(&bench.config, &bench.vm) == KVA_ENOENT)
         return;
     assert_int_equal(bench.pages.refused, 1);
-    assert_int_equal(stats_of(&bench).reservation_last - stats_of(&bench).reservation_first + 1, RESERVE / 2);
+    assert_int_equal(stats_of(&bench).reservation_last - stats_of(&bench).reservation_first + 1,
+                     RESERVATION / 2);
     end(&bench);
 
     init_sources(&bench, mechanism);
-    bench.config.reservation_least = RESERVE;
+    bench.config.reservation_least = RESERVATION;
     kva_failing_pages_fail(&bench.pages, 1, false);
     assert_int_equal(kva_vm_create(&bench.config, &bench.vm), KVA_ENOMEM);
     expect_nothing_outstanding(&bench);
@@ -359,8 +361,8 @@ static void usable_sizes_are_whole_pages(struct bench *bench)
 static void parts_that_fit_no_reservation_are_no_misuse(struct bench *bench)
 {
     struct kva_vm_request request = kva_vm_request_of(1);
-    struct kva_part part = {0, 2 * RESERVE};
-    struct kva_pcpu_config config = {.cpus = 4, .unit = (size_t)(RESERVE / 2)};
+    struct kva_part part = {0, 2 * RESERVATION};
+    struct kva_pcpu_config config = {.cpus = 4, .unit = (size_t)(RESERVATION / 2)};
     struct kva_pcpu *pcpu;
     void *memory;
 
@@ -388,11 +390,11 @@ static void sizes_change_and_contents_stay(struct bench *bench)
     assert_ptr_equal(kva_vrealloc(vm, memory, 50, 0), memory);
     assert_int_equal(bench->pages.open_pages, 1);
 
-    void *behind = kva_vmalloc(vm, PAGE); /* where it would grow */
+    void *next = kva_vmalloc(vm, PAGE); /* where it would grow */
     memory = kva_vrealloc(vm, memory, 2 * PAGE, KVA_VM_ZERO);
     assert_true(is_filled(memory, 50, 9) && is_filled(memory + 50, 2 * PAGE - 50, 0));
     assert_int_equal(stats_of(bench).moved, 1);
-    assert_int_equal(kva_vfree(vm, behind), KVA_OK);
+    assert_int_equal(kva_vfree(vm, next), KVA_OK);
     assert_null(kva_vrealloc(vm, memory, 0, 0));
     assert_int_equal(stats_of(bench).live_areas, 0);
     void *moved;
@@ -401,7 +403,7 @@ static void sizes_change_and_contents_stay(struct bench *bench)
     assert_null(moved);
 }
 
-/** An area moves into one that somebody else has filled: zero to the end of the last page. */
+/** An area moves into one that was filled before: it is zero to the end of its last page. */
 static void moved_areas_end_in_zeroes(struct bench *bench)
 {
     unsigned char *memory = kva_vmalloc(bench->vm, 100);
@@ -418,8 +420,8 @@ static void moved_areas_end_in_zeroes(struct bench *bench)
     assert_int_equal(kva_vfree(bench->vm, wall), KVA_OK);
 }
 
-/** To shrink takes a node for the free range that it leaves; where there is none, a purge merges what is
- *  parked. (The engine is rb because each of its ranges takes a node.) */
+/** Shrinking needs a node for the new hole; when none can be allocated, a purge merges parked areas. (The
+ *  engine is rb because each of its ranges needs a node.) */
 static void shrinking_purges_for_a_node(enum kva_mechanism mechanism)
 {
     enum { AREAS = 1000 };
@@ -485,8 +487,8 @@ static void maps_of_a_frame_agree(struct bench *bench)
     assert_int_equal(bench->pages.mapped_pages, 0);
 }
 
-/** More maps than are kept when they end: they are purged on the way, and live ones never. */
-static void short_lived_maps_are_flushed_in_batches(struct bench *bench)
+/** More freed maps than are kept: some are purged on the way, and live ones never. */
+static void short_lived_maps_are_purgeed_in_batches(struct bench *bench)
 {
     enum { FRAMES = 16384, LENGTH = 16 };
     static uint64_t numbers[FRAMES];
@@ -511,8 +513,8 @@ static void short_lived_maps_are_flushed_in_batches(struct bench *bench)
     struct kva_vm_stats stats = stats_of(bench);
     assert_int_equal(stats.ram_live, 1);
     assert_true(stats.ram_parked * LENGTH <= 8 * 512);
-    assert_true(bench->pages.closes > 0 &&
-                bench->pages.closes <= 2 * FRAMES / 512); /* runs end with each 2 MiB */
+    /* Purged runs end with each 2 MiB. */
+    assert_true(bench->pages.closes > 0 && bench->pages.closes <= 2 * FRAMES / 512);
     assert_int_equal(*held, 12345);
     assert_int_equal(kva_unmap_ram(bench->vm, held), KVA_OK);
     assert_int_equal(kva_vm_purge(bench->vm), KVA_OK);
@@ -556,8 +558,8 @@ static void copies_lie_at_fixed_distances(struct bench *bench)
     assert_int_equal(kva_pcpu_destroy(pcpu), KVA_OK);
 }
 
-/** Whatever block of memory is missing on the way to an object: no area stays behind. */
-static void objects_that_cannot_be_leave_no_chunk(struct bench *bench)
+/** Whichever block of node memory is missing for an object, no chunk remains. */
+static void failed_objects_leave_no_chunk(struct bench *bench)
 {
     enum kva_status status = KVA_ENOMEM;
     void *object;
@@ -593,7 +595,7 @@ static bool take_another(void *context, struct kva_vm *vm, size_t size)
     return true;
 }
 
-/** Pages are short when a chunk is wanted, and who is asked for some takes an object of the same
+/** Pages are short when a chunk is needed, and the reclaim callback allocates an object from the same
  *  allocator. */
 static void objects_may_be_taken_while_reclaiming(struct bench *bench)
 {
@@ -604,7 +606,7 @@ static void objects_may_be_taken_while_reclaiming(struct bench *bench)
 
     assert_int_equal(kva_vm_reclaim_add(bench->vm, &reclaim), KVA_OK);
     assert_int_equal(kva_pcpu_create(bench->vm, &config, &taking.pcpu), KVA_OK);
-    kva_failing_pages_fail(&bench->pages, 1, true); /* until somebody is asked */
+    kva_failing_pages_fail(&bench->pages, 1, true); /* until the callback is called */
     assert_int_equal(kva_pcpu_alloc(taking.pcpu, 64, 8, &object), KVA_OK);
     assert_non_null(taking.object);
     assert_ptr_not_equal(object, taking.object);
@@ -709,7 +711,7 @@ static size_t name_anything(void *context, const void *address, char *text, size
     return (size_t)snprintf(text, bytes, "load+0x1c");
 }
 
-static void reports_name_who_allocated(enum kva_mechanism mechanism)
+static void reports_name_the_allocating_caller(enum kva_mechanism mechanism)
 {
     struct lines lines = {.length = 0};
     struct bench bench;
@@ -747,7 +749,7 @@ static void reports_name_who_allocated(enum kva_mechanism mechanism)
     end(&bench);
 }
 
-/** Text that breaks a line and UTF-8, and ends within a character. */
+/** A name that breaks a line and UTF-8, and ends within a character. */
 static size_t name_badly(void *context, const void *address, char *text, size_t bytes)
 {
     (void)context;
@@ -801,9 +803,9 @@ static void leaks_are_reported(enum kva_mechanism mechanism)
 
 /* ------------------------------------------------------------------------------------------ promises kept */
 
-/** An area whose grace period is over, and one that moves, are freed; but not by a call that must not
- *  block, since that would purge them here at once. */
-static void who_must_not_block_purges_nothing(enum kva_mechanism mechanism)
+/** An area after its grace period, and one that moves, are freed; but not by a call that must not block,
+ *  because that would purge them at once here. */
+static void calls_that_must_not_block_purge_nothing(enum kva_mechanism mechanism)
 {
     struct waiting waiting = {.count = 0};
     struct bench bench;
@@ -821,16 +823,16 @@ static void who_must_not_block_purges_nothing(enum kva_mechanism mechanism)
     kva_vfree_ready(waiting.record[0]);
     assert_int_equal(kva_vm_alloc(bench.vm, &request, &memory), KVA_OK);
     assert_int_equal(stats_of(&bench).purges, 0);
-    void *before =
-        kva_vmalloc(bench.vm, PAGE); /* frees what is ready, by one purge, and stands in its place */
-    void *behind = kva_vmalloc(bench.vm, PAGE);
+    /* Frees the ready area, by one purge, and takes its place. */
+    void *before = kva_vmalloc(bench.vm, PAGE);
+    void *next = kva_vmalloc(bench.vm, PAGE);
     assert_int_equal(stats_of(&bench).purges, 1);
     assert_int_equal(kva_vm_realloc(bench.vm, memory, 9 * PAGE, KVA_VM_NO_BLOCK, &memory), KVA_OK);
     assert_int_equal(stats_of(&bench).moved, 1);
     assert_int_equal(stats_of(&bench).purges, 1);
     assert_int_equal(stats_of(&bench).parked_areas, 1);
     assert_int_equal(kva_vfree(bench.vm, before), KVA_OK);
-    assert_int_equal(kva_vfree(bench.vm, behind), KVA_OK);
+    assert_int_equal(kva_vfree(bench.vm, next), KVA_OK);
     assert_int_equal(kva_vfree(bench.vm, memory), KVA_OK);
     end(&bench);
 }
@@ -845,8 +847,8 @@ static void begin_hardened(struct bench *bench, enum kva_mechanism mechanism)
         bench->vm = NULL;
 }
 
-/** An area larger than the quarantine is not the one that leaves it. */
-static void large_areas_wait_in_quarantine_too(enum kva_mechanism mechanism)
+/** An area larger than the quarantine stays in it; others leave. */
+static void large_areas_stay_in_quarantine(enum kva_mechanism mechanism)
 {
     struct bench bench;
 
@@ -865,7 +867,7 @@ static void large_areas_wait_in_quarantine_too(enum kva_mechanism mechanism)
     end(&bench);
 }
 
-/** Whether one address follows the other as the lowest fit would have it, so often that it is no accident. */
+/** Whether the addresses follow each other like lowest fits, so many that it is no accident. */
 static bool is_in_a_row(char *const *memory, size_t count, size_t distance)
 {
     for (size_t i = 1; i < count; i++) {
@@ -875,7 +877,7 @@ static bool is_in_a_row(char *const *memory, size_t count, size_t distance)
     return true;
 }
 
-static void hardened_areas_of_every_kind_are_strewn(enum kva_mechanism mechanism)
+static void hardened_areas_of_every_kind_are_scattered(enum kva_mechanism mechanism)
 {
     struct kva_part part = {0, PAGE};
     struct kva_vm_request request = kva_vm_request_of(1);
@@ -915,7 +917,7 @@ struct spoiler {
     unsigned asked;
 };
 
-/** Asked for room, it wants to free just what the room is for. */
+/** A reclaim callback that tries to free the area for which it is called. */
 static bool spoil(void *context, struct kva_vm *vm, size_t size)
 {
     struct spoiler *spoiler = context;
@@ -933,12 +935,12 @@ static bool spoil(void *context, struct kva_vm *vm, size_t size)
     return false;
 }
 
-static void callbacks_cannot_pull_the_rug_away(struct bench *bench)
+static void callbacks_cannot_free_the_area_of_the_call(struct bench *bench)
 {
     struct spoiler spoiler = {NULL, NULL, 0};
     struct kva_vm_reclaim reclaim = {.callback = spoil, .context = &spoiler};
     void *memory = kva_vmalloc(bench->vm, PAGE);
-    void *behind = kva_vmalloc(bench->vm, PAGE);
+    void *next = kva_vmalloc(bench->vm, PAGE);
     void *object;
 
     assert_int_equal(kva_vm_reclaim_add(bench->vm, &reclaim), KVA_OK);
@@ -958,10 +960,10 @@ static void callbacks_cannot_pull_the_rug_away(struct bench *bench)
     assert_int_equal(kva_vm_reclaim_remove(bench->vm, &reclaim), KVA_OK);
     assert_int_equal(kva_pcpu_destroy(spoiler.pcpu), KVA_OK);
     assert_int_equal(kva_vfree(bench->vm, memory), KVA_OK);
-    assert_int_equal(kva_vfree(bench->vm, behind), KVA_OK);
+    assert_int_equal(kva_vfree(bench->vm, next), KVA_OK);
 }
 
-static void moved_areas_keep_what_they_were_asked_for_with(struct bench *bench)
+static void moved_areas_keep_their_request(struct bench *bench)
 {
     const size_t align = (size_t)1 << 20;
     struct kva_vm_request request = kva_vm_request_of(PAGE);
@@ -974,7 +976,7 @@ static void moved_areas_keep_what_they_were_asked_for_with(struct bench *bench)
     request.owner = bench;
     assert_int_equal(kva_vm_alloc(bench->vm, &request, &memory), KVA_OK);
     assert_int_equal(kva_vm_find(bench->vm, memory, &before), KVA_OK);
-    void *behind = kva_vmalloc(bench->vm, PAGE);
+    void *next = kva_vmalloc(bench->vm, PAGE);
     for (size_t pages = 10; pages <= 1000; pages *= 10) {
         assert_int_equal(kva_vm_realloc(bench->vm, memory, pages * PAGE, 0, &memory), KVA_OK);
         assert_int_equal((uintptr_t)memory % align, 0);
@@ -985,13 +987,13 @@ static void moved_areas_keep_what_they_were_asked_for_with(struct bench *bench)
     }
     assert_true(stats_of(bench).moved > 0);
     assert_int_equal(kva_vfree(bench->vm, memory), KVA_OK);
-    assert_int_equal(kva_vfree(bench->vm, behind), KVA_OK);
-    void *other =
-        kva_vmalloc(bench->vm, 1000 * PAGE); /* the same area, out of the cache: no alignment is left on it */
+    assert_int_equal(kva_vfree(bench->vm, next), KVA_OK);
+    /* The same area, from the cache: no alignment remains on it. */
+    void *other = kva_vmalloc(bench->vm, 1000 * PAGE);
     assert_int_equal(kva_vfree(bench->vm, other), KVA_OK);
 }
 
-/** The chunk that an allocator keeps although it holds no object is nobody's loss. */
+/** The chunk that an allocator keeps without objects is no leak. */
 static void an_empty_allocator_is_no_leak(enum kva_mechanism mechanism)
 {
     struct kva_pcpu *pcpu;
@@ -1005,7 +1007,7 @@ static void an_empty_allocator_is_no_leak(enum kva_mechanism mechanism)
     assert_int_equal(kva_pcpu_alloc(pcpu, 64, 8, &object), KVA_OK);
     void *live = kva_vmalloc(bench.vm, 1000);
     assert_int_equal(kva_vm_destroy(bench.vm, note_leak, &bytes), KVA_EBUSY);
-    assert_true(bytes > 1000); /* the chunk that holds the object, too */
+    assert_true(bytes > 1000); /* and the chunk that holds the object */
     assert_int_equal(kva_pcpu_free(pcpu, object), KVA_OK);
     struct kva_vm_stats before = stats_of(&bench);
     bytes = 0;
@@ -1022,7 +1024,7 @@ static void an_empty_allocator_is_no_leak(enum kva_mechanism mechanism)
 
 /* ------------------------------------------------------------------------------------- every call in turn */
 
-/** A little of everything; the first status that is not KVA_OK. What was taken is given back. */
+/** A little of everything; returns the first status other than KVA_OK. All areas are freed. */
 static enum kva_status do_everything(struct bench *bench)
 {
     struct kva_vm_request request = kva_vm_request_of(700 * PAGE);
@@ -1070,7 +1072,7 @@ static enum kva_status do_everything(struct bench *bench)
     return status;
 }
 
-/** Let the n-th call on one of the sources fail, and all after it, for every n until nothing fails any
+/** Let the n-th call of a source fail, alone or with all later ones, for every n until nothing fails any
  *  more. */
 static void fail_everything(enum kva_mechanism mechanism, bool of_memory, bool from_then_on)
 {
@@ -1092,19 +1094,19 @@ static void fail_everything(enum kva_mechanism mechanism, bool of_memory, bool f
             expect_sound(&bench);
             assert_int_equal(kva_vm_purge(bench.vm), KVA_OK);
             check_that(bench.pages.open_pages == 0 && bench.pages.mapped_pages == 0,
-                       "call %" PRIu64 " failed: %" PRIu64 " pages open, %" PRIu64 " mapped", n,
+                       "call %" PRIu64 " failed: %" PRIu64 " pages remain open, %" PRIu64 " mapped", n,
                        bench.pages.open_pages, bench.pages.mapped_pages);
             assert_int_equal(stats_of(&bench).live_areas, 0);
             end(&bench);
         }
-        check_that(status == KVA_OK || status == KVA_ENOMEM, "call %" PRIu64 " failed: %s", n,
-                   kva_status_name(status));
+        check_that(status == KVA_OK || status == KVA_ENOMEM, "call %" PRIu64 " failed, and %s was returned",
+                   n, kva_status_name(status));
         expect_nothing_outstanding(&bench);
-        check_that(n < 1000, "there is no end to it");
+        check_that(n < 1000, "more than 1000 calls");
     }
 }
 
-static void every_failure_leaves_nothing_behind(enum kva_mechanism mechanism)
+static void every_failure_leaves_nothing_allocated(enum kva_mechanism mechanism)
 {
     fail_everything(mechanism, false, true);
     fail_everything(mechanism, false, false);
@@ -1149,8 +1151,8 @@ static void run_whole(whole_scenario *play)
     }
 
 SCENARIO(an_area_goes_from_live_to_cached_to_free)
-SCENARIO(wrong_frees_are_told_apart)
-SCENARIO(bad_requests_are_told_apart)
+SCENARIO(wrong_frees_return_distinct_statuses)
+SCENARIO(bad_requests_return_distinct_statuses)
 SCENARIO(windows_and_alignments_are_kept)
 WHOLE_SCENARIO(parked_areas_are_purged_in_batches)
 WHOLE_SCENARIO(the_cache_follows_what_is_freed)
@@ -1158,35 +1160,35 @@ SCENARIO(cached_areas_serve_alignments_and_large_sizes)
 SCENARIO(huge_areas_are_whole_huge_pages)
 SCENARIO(sizes_change_and_contents_stay)
 SCENARIO(maps_of_a_frame_agree)
-SCENARIO(short_lived_maps_are_flushed_in_batches)
+SCENARIO(short_lived_maps_are_purgeed_in_batches)
 SCENARIO(copies_lie_at_fixed_distances)
 SCENARIO(usable_sizes_are_whole_pages)
 SCENARIO(parts_that_fit_no_reservation_are_no_misuse)
 SCENARIO(moved_areas_end_in_zeroes)
-SCENARIO(objects_that_cannot_be_leave_no_chunk)
+SCENARIO(failed_objects_leave_no_chunk)
 SCENARIO(objects_may_be_taken_while_reclaiming)
 WHOLE_SCENARIO(a_full_private_part_is_full)
 WHOLE_SCENARIO(a_reservation_without_tables_is_halved)
 WHOLE_SCENARIO(shrinking_purges_for_a_node)
 WHOLE_SCENARIO(later_areas_stay_until_they_are_ready)
 WHOLE_SCENARIO(hardened_areas_are_unmapped_at_once)
-WHOLE_SCENARIO(reports_name_who_allocated)
+WHOLE_SCENARIO(reports_name_the_allocating_caller)
 WHOLE_SCENARIO(names_break_no_report)
 WHOLE_SCENARIO(leaks_are_reported)
-WHOLE_SCENARIO(who_must_not_block_purges_nothing)
-WHOLE_SCENARIO(large_areas_wait_in_quarantine_too)
-WHOLE_SCENARIO(hardened_areas_of_every_kind_are_strewn)
-SCENARIO(callbacks_cannot_pull_the_rug_away)
-SCENARIO(moved_areas_keep_what_they_were_asked_for_with)
+WHOLE_SCENARIO(calls_that_must_not_block_purge_nothing)
+WHOLE_SCENARIO(large_areas_stay_in_quarantine)
+WHOLE_SCENARIO(hardened_areas_of_every_kind_are_scattered)
+SCENARIO(callbacks_cannot_free_the_area_of_the_call)
+SCENARIO(moved_areas_keep_their_request)
 WHOLE_SCENARIO(an_empty_allocator_is_no_leak)
-WHOLE_SCENARIO(every_failure_leaves_nothing_behind)
+WHOLE_SCENARIO(every_failure_leaves_nothing_allocated)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_area_goes_from_live_to_cached_to_free),
-        cmocka_unit_test(test_wrong_frees_are_told_apart),
-        cmocka_unit_test(test_bad_requests_are_told_apart),
+        cmocka_unit_test(test_wrong_frees_return_distinct_statuses),
+        cmocka_unit_test(test_bad_requests_return_distinct_statuses),
         cmocka_unit_test(test_windows_and_alignments_are_kept),
         cmocka_unit_test(test_parked_areas_are_purged_in_batches),
         cmocka_unit_test(test_the_cache_follows_what_is_freed),
@@ -1194,28 +1196,28 @@ int main(void)
         cmocka_unit_test(test_huge_areas_are_whole_huge_pages),
         cmocka_unit_test(test_sizes_change_and_contents_stay),
         cmocka_unit_test(test_maps_of_a_frame_agree),
-        cmocka_unit_test(test_short_lived_maps_are_flushed_in_batches),
+        cmocka_unit_test(test_short_lived_maps_are_purgeed_in_batches),
         cmocka_unit_test(test_copies_lie_at_fixed_distances),
         cmocka_unit_test(test_usable_sizes_are_whole_pages),
         cmocka_unit_test(test_parts_that_fit_no_reservation_are_no_misuse),
         cmocka_unit_test(test_moved_areas_end_in_zeroes),
-        cmocka_unit_test(test_objects_that_cannot_be_leave_no_chunk),
+        cmocka_unit_test(test_failed_objects_leave_no_chunk),
         cmocka_unit_test(test_objects_may_be_taken_while_reclaiming),
         cmocka_unit_test(test_a_full_private_part_is_full),
         cmocka_unit_test(test_a_reservation_without_tables_is_halved),
         cmocka_unit_test(test_shrinking_purges_for_a_node),
         cmocka_unit_test(test_later_areas_stay_until_they_are_ready),
         cmocka_unit_test(test_hardened_areas_are_unmapped_at_once),
-        cmocka_unit_test(test_reports_name_who_allocated),
+        cmocka_unit_test(test_reports_name_the_allocating_caller),
         cmocka_unit_test(test_names_break_no_report),
         cmocka_unit_test(test_leaks_are_reported),
-        cmocka_unit_test(test_who_must_not_block_purges_nothing),
-        cmocka_unit_test(test_large_areas_wait_in_quarantine_too),
-        cmocka_unit_test(test_hardened_areas_of_every_kind_are_strewn),
-        cmocka_unit_test(test_callbacks_cannot_pull_the_rug_away),
-        cmocka_unit_test(test_moved_areas_keep_what_they_were_asked_for_with),
+        cmocka_unit_test(test_calls_that_must_not_block_purge_nothing),
+        cmocka_unit_test(test_large_areas_stay_in_quarantine),
+        cmocka_unit_test(test_hardened_areas_of_every_kind_are_scattered),
+        cmocka_unit_test(test_callbacks_cannot_free_the_area_of_the_call),
+        cmocka_unit_test(test_moved_areas_keep_their_request),
         cmocka_unit_test(test_an_empty_allocator_is_no_leak),
-        cmocka_unit_test(test_every_failure_leaves_nothing_behind),
+        cmocka_unit_test(test_every_failure_leaves_nothing_allocated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A request that finds no room while another thread frees and takes all the time: it ends after two purges,
- * and what it returns is true of one moment.
+ * A request that finds no room while another thread frees and allocates all the time ends after two purges,
+ * and its result is true of one moment.
  *
- * The other thread is that of common/other.h: whenever no lock is held, it takes one area and gives one back.
- * So something of it is idle whenever the first thread looks, for as long as that thread tries.
+ * The other thread is that of common/other.h: whenever no lock is held, it allocates one area and frees one,
+ * so an idle area of its own exists at each attempt of the first thread.
  */
 
 #include <kva/engine.h>
@@ -25,11 +25,11 @@ struct play {
     struct test_other other;
     struct kva_vm *vm;
     unsigned live;   /* areas that the other thread keeps live */
-    unsigned oldest; /* of them, the one that is the next to go */
+    unsigned oldest; /* the one of them to be freed next */
     void *area[OTHERS];
 };
 
-/** One area in, one area out: in this order, so that one is idle when the step is over. */
+/** Allocate an area, and then free one, so that one is idle after the step. */
 static void step(void *context)
 {
     struct play *play = context;
@@ -83,7 +83,7 @@ static uint64_t purges(const struct kva_vm *vm)
     return stats.purges;
 }
 
-/** Areas of one page in every other page: no two free pages lie side by side, whatever the other thread does.
+/** Areas of one page in every other page: no two free pages are adjacent, whatever the other thread does.
  *
  *      | mine | . | mine | . | mine | . | mine | . |      its areas and holes are in between
  */
@@ -103,7 +103,7 @@ static void fence(struct play *play, void **mine, size_t count)
         assert_non_null(play->area[i] = kva_vmalloc(play->vm, PAGE));
 }
 
-/* Two purges, and KVA_ENOSPC, though something is idle at the end of each. */
+/* Two purges, and then KVA_ENOSPC, though an area is idle at the end of each purge. */
 static void a_request_that_can_never_fit_ends(void **state)
 {
     static struct play play;
@@ -120,12 +120,13 @@ static void a_request_that_can_never_fit_ends(void **state)
         play.other.step = step;
         assert_int_equal(kva_vm_alloc(play.vm, &request, &memory), KVA_ENOSPC);
         test_other_stop(&play.other);
-        check_that(hardened || purges(play.vm) - before == 2, "%" PRIu64 " purges", purges(play.vm) - before);
+        check_that(hardened || purges(play.vm) - before == 2, "%" PRIu64 " purges, 2 expected",
+                   purges(play.vm) - before);
         tear_down(&play, mine, 4);
     }
 }
 
-/* The same, with reclaim callbacks that give nothing: two purges more at most, after all of them. */
+/* The same with reclaim callbacks that free nothing: at most two more purges, after all callbacks. */
 static bool gives_nothing(void *context, struct kva_vm *vm, size_t size)
 {
     (void)vm;
@@ -153,14 +154,15 @@ static void reclaim_callbacks_do_not_prolong_it(void **state)
     assert_int_equal(kva_vm_alloc(play.vm, &request, &memory), KVA_ENOSPC);
     test_other_stop(&play.other);
     assert_int_equal(asked, 2);
-    check_that(purges(play.vm) - before <= 5, "%" PRIu64 " purges", purges(play.vm) - before);
+    check_that(purges(play.vm) - before <= 5, "%" PRIu64 " purges, at most 5 expected",
+               purges(play.vm) - before);
     tear_down(&play, mine, 4);
 }
 
-/* Of two places one is always idle, now this one and now that one: so there is room whenever the request
- * looks, and it must not hear that there is none. Its window leaves out the last byte, of a guard, lest
- * the cache serves it. */
-static void what_is_idle_at_every_moment_is_found(void **state)
+/* One of two places is idle at any moment, but not always the same, so the request has room at each
+ * attempt, and KVA_ENOSPC would be wrong. Its window excludes the last byte of a guard, so that the cache
+ * does not serve it. */
+static void a_place_that_is_idle_at_every_moment_is_found(void **state)
 {
     static struct play play;
     void *memory;
@@ -176,7 +178,8 @@ static void what_is_idle_at_every_moment_is_found(void **state)
         play.other.step = step;
         enum kva_status status = kva_vm_alloc(play.vm, &request, &memory);
         test_other_stop(&play.other);
-        check_that(status == KVA_OK, "%s, after %u steps", kva_status_name(status), play.other.steps);
+        check_that(status == KVA_OK, "KVA_OK expected, %s after %u steps", kva_status_name(status),
+                   play.other.steps);
         tear_down(&play, &memory, 1);
     }
 }
@@ -186,7 +189,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_that_can_never_fit_ends),
         cmocka_unit_test(reclaim_callbacks_do_not_prolong_it),
-        cmocka_unit_test(what_is_idle_at_every_moment_is_found),
+        cmocka_unit_test(a_place_that_is_idle_at_every_moment_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Counts at their ends. What cannot be reached by calls in the time of a test is set by hand: to a state that
- * many threads could have brought about, so that all invariants hold.
+ * Counts at their upper limits. Values that calls cannot reach in the time of a test are set by hand, to a
+ * state that many threads could have caused, so that all invariants hold.
  */
 #include "../common/harness.h"
 #include "../common/vmap.h"
@@ -36,7 +36,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/** Other threads are just mapping a frame so many times. */
+/** As if other threads were mapping a frame `maps` times. */
 static void begin_maps_of_others(uint64_t number, uint32_t maps)
 {
     frames->uses[number] += maps;
@@ -63,7 +63,7 @@ static enum kva_status by_map_ram(size_t count, const uint64_t *which, void **me
     return kva_vm_map_ram(test.vm, frames, which, count, memory);
 }
 
-/** A frame's count ends at 2^32 - 1, one of which says that the frame is taken. */
+/** A frame's count ends at 2^32 - 1; allocating the frame counts one. */
 static void expect_last_map(mapping *map, enum kva_status (*unmap)(struct kva_vm *, void *))
 {
     const uint32_t others = UINT32_MAX - 3;
@@ -95,7 +95,7 @@ static void test_a_frame_that_is_mapped_as_often_as_can_be_counted(void **state)
     expect_last_map(by_vmap, kva_vunmap);
 }
 
-static void test_for_a_short_time_too(void **state)
+static void test_the_same_by_kva_map_ram(void **state)
 {
     (void)state;
     expect_last_map(by_map_ram, kva_unmap_ram);
@@ -106,7 +106,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_frame_that_is_mapped_as_often_as_can_be_counted, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(test_for_a_short_time_too, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_same_by_kva_map_ram, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,25 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Bad days: each call of the page source and each block of memory refused in turn.
+ * Failures: each call of the page source, and each block of memory, is refused in turn.
  *
- * THE PLAY    A long row of operations, of every kind that can be refused and some that cannot, always the same. It is
- *   played again and again: the first time call 1 of a source is refused, the next time call 2, until the
- *   play ends without a refusal. Either that one call is refused, or all from there on.
+ * THE PLAY          A long sequence of operations, always the same, of every kind that can be refused and
+ *   some that cannot. It is repeated: first call 1 of a source is refused, then call 2, and so on, until
+ *   the play ends without a refusal. Either that one call is refused, or that one and all later ones.
  *
  *      operation     1    2  3     4        5  ...
  *      calls         |..| |. |.... |...     |
  *      refused            ^ in round 3      ^ in round 11
  *
- * AROUND A REFUSAL   What the operation says is the source's status. All that is live is as it was: areas,
- * contents,
- *   counts; no page is open that no area has; the library's check is satisfied; giving back needs nothing
- *   from the sources. Then the same operation is tried again with the source at peace, must succeed, and the
- *   play goes on.
+ * AFTER A REFUSAL   The operation returns the source's status. Live areas, their contents, and counts are
+ *   unchanged; no page outside an area is open; the library's check succeeds; freeing needs nothing from the
+ *   sources. The same operation is then repeated without refusals, must succeed, and the play goes on.
  *
- * AT THE END  All is freed and flushed, the instance ends, and nothing is outstanding: no memory, no page, no
- * table, no
- *   pool, and no mapping of the process.
+ * AT THE END        All areas are freed and purged, the instance is destroyed, and nothing is outstanding:
+ *   no memory, no page, no table, no frame set, and no mapping of the process.
  */
 #include "../common/harness.h"
 #include "../common/vmap.h"
@@ -38,7 +35,7 @@ struct area {
     unsigned char stamp;
 };
 
-/** All that must outlast a refusal. */
+/** All that a refusal must not change. */
 struct picture {
     struct kva_vm_area areas[2 * AREAS];
     size_t count;
@@ -54,13 +51,13 @@ struct stage {
     size_t count;
     struct kva_vm_frames *frames[3];
     size_t frame_sets;
-    uint64_t numbers[FRAMES]; /* of the first pool, all taken */
+    uint64_t numbers[FRAMES]; /* of the first frame set, all allocated */
     struct kva_pcpu *pcpu;
     void *objects[OBJECTS];
     size_t object_count;
     struct kva_later *waiting[AREAS];
     size_t waiting_count;
-    uint64_t refusals; /* that an operation told of */
+    uint64_t refusals; /* returned by an operation */
 };
 
 /* ----------------------------------------------------------------------------------------------- pictures */
@@ -97,16 +94,17 @@ static void expect_same_picture(const struct stage *stage, const struct picture 
 
     assert_non_null(after);
     take_picture(stage, after);
-    check_that(after->count == before->count, "%s: %zu areas, not %zu", what, after->count, before->count);
+    check_that(after->count == before->count, "%s: %zu areas, %zu expected", what, after->count,
+               before->count);
     for (size_t i = 0; i < after->count; i++)
-        check_that(same_area(&after->areas[i], &before->areas[i]), "%s: area at %#" PRIxPTR, what,
-                   before->areas[i].start);
+        check_that(same_area(&after->areas[i], &before->areas[i]),
+                   "%s: the area at %#" PRIxPTR " has changed", what, before->areas[i].start);
     const struct kva_vm_stats *a = &after->stats;
     const struct kva_vm_stats *b = &before->stats;
-    check_that(a->allocations == b->allocations && a->frees == b->frees, "%s", what);
-    check_that(a->later_areas == b->later_areas && a->later_bytes == b->later_bytes, "%s", what);
-    check_that(a->ram_live == b->ram_live && a->frames_taken == b->frames_taken, "%s", what);
-    check_that(a->moved == b->moved && a->grown_in_place == b->grown_in_place, "%s", what);
+    check_that(a->allocations == b->allocations && a->frees == b->frees, "%s: allocations or frees", what);
+    check_that(a->later_areas == b->later_areas && a->later_bytes == b->later_bytes, "%s: later areas", what);
+    check_that(a->ram_live == b->ram_live && a->frames_taken == b->frames_taken, "%s: maps or frames", what);
+    check_that(a->moved == b->moved && a->grown_in_place == b->grown_in_place, "%s: resized areas", what);
     free(after);
 }
 
@@ -126,7 +124,7 @@ static bool has_stamp(const struct stage *stage, const struct area *area)
     return area->memory[area->size - 1] == area->stamp;
 }
 
-/** The pages that areas have, and those that the source has opened and mapped, are the same. */
+/** The pages of areas are exactly those that the source has opened and mapped. */
 static void expect_no_stray_page(const struct stage *stage, const char *what)
 {
     struct kva_vm_area area = {0};
@@ -147,26 +145,25 @@ static void expect_no_stray_page(const struct stage *stage, const char *what)
 static void expect_all_well(const struct stage *stage, const char *what)
 {
     for (size_t i = 0; i < stage->count; i++)
-        check_that(has_stamp(stage, &stage->areas[i]), "%s: area at %p", what,
+        check_that(has_stamp(stage, &stage->areas[i]), "%s: the area at %p has lost its contents", what,
                    (void *)stage->areas[i].memory);
     expect_no_stray_page(stage, what);
     test_vm_expect_sound(&stage->test, what);
-    check_that(stage->test.hooks.misuses == 0, "%s: %s", what, stage->test.hooks.last.what);
+    check_that(stage->test.hooks.misuses == 0, "%s: misuse: %s", what, stage->test.hooks.last.what);
 }
 
 /* --------------------------------------------------------------------------------------------- operations */
 
-/** One operation. What is random about it comes from a generator of its own, so that it can be tried
- *  again. */
+/** One operation. Its random choices come from a generator of its own, so that it can be repeated. */
 typedef enum kva_status operation(struct stage *stage, struct test_rng rng);
 
-/** The fewest frames that a map has are one; a private area may be any size. */
+/** Note a new area, and write its stamp. */
 static void add(struct stage *stage, void *memory, size_t size, enum kva_vm_kind kind)
 {
     assert_true(stage->count < AREAS);
     struct area *area = &stage->areas[stage->count++];
     *area = (struct area){memory, size, kind, (unsigned char)(stage->count | 0x80)};
-    if (kind != KVA_VM_VMALLOC) /* the frames may be in other maps, too: they all show the pool's stamp */
+    if (kind != KVA_VM_VMALLOC) /* other maps may map the same frames, so all have one stamp */
         area->stamp = 0x77;
     put_stamp(stage, area);
 }
@@ -221,7 +218,7 @@ static enum kva_status do_congruent(struct stage *stage, struct test_rng rng)
     return status;
 }
 
-static enum kva_status do_pool(struct stage *stage, struct test_rng rng)
+static enum kva_status do_frames(struct stage *stage, struct test_rng rng)
 {
     (void)rng;
     if (stage->frame_sets == 3)
@@ -232,7 +229,7 @@ static enum kva_status do_pool(struct stage *stage, struct test_rng rng)
     return status;
 }
 
-/** Frames of the first pool, in up to four runs. */
+/** Frames of the first set, in up to four runs. */
 static size_t some_frames(struct stage *stage, struct test_rng *rng, uint64_t *numbers, size_t count)
 {
     size_t run = count / 4 + 1;
@@ -305,7 +302,7 @@ static enum kva_status resize(struct stage *stage, struct area *area, size_t siz
     area->memory = moved;
     area->size = size < area->size ? size : area->size;
     for (size_t offset = 0; offset < area->size; offset += stage->page)
-        check_that(area->memory[offset] == area->stamp, "at %zu", offset);
+        check_that(area->memory[offset] == area->stamp, "contents lost at %zu", offset);
     area->size = size;
     put_stamp(stage, area);
     return status;
@@ -328,7 +325,7 @@ static void forget(struct stage *stage, struct area *area)
     *area = stage->areas[--stage->count];
 }
 
-/** The library takes the record's memory. */
+/** Without a record: the library takes memory for one. */
 static enum kva_status do_later(struct stage *stage, struct test_rng rng)
 {
     struct area *area = pick(stage, &rng, KVA_VM_VMALLOC);
@@ -392,7 +389,7 @@ static enum kva_status do_object_free(struct stage *stage, struct test_rng rng)
     return KVA_OK;
 }
 
-static enum kva_status do_flush(struct stage *stage, struct test_rng rng)
+static enum kva_status do_purge(struct stage *stage, struct test_rng rng)
 {
     if (test_one_in(&rng, 4))
         assert_int_equal(kva_vm_purge(stage->vm), KVA_OK);
@@ -422,7 +419,7 @@ static const struct act acts[] = {
     {"aligned", do_aligned},
     {"large", do_large},
     {"congruent", do_congruent},
-    {"pool", do_pool},
+    {"frames", do_frames},
     {"vmap", do_vmap},
     {"map_ram", do_map_ram},
     {"map_ram", do_map_ram},
@@ -438,7 +435,7 @@ static const struct act acts[] = {
     {"free", do_free},
     {"free", do_free},
     {"object free", do_object_free},
-    {"flush", do_flush},
+    {"purge", do_purge},
     {"ready", do_ready},
 };
 
@@ -446,14 +443,14 @@ static const struct act acts[] = {
 
 enum source { MEMORY, PAGES };
 
-/** What is refused in a round. */
+/** The calls that are refused in a round. */
 struct refusal {
     enum kva_mechanism mechanism;
     const struct kva_engine *engine;
     enum source source;
     enum kva_status status; /* of the page source */
     bool from_then_on;
-    bool cached; /* the instance has a cache and parks, so that there may be something to purge */
+    bool cached; /* the instance caches and parks areas, so that a purge can help */
     uint64_t n;
 };
 
@@ -493,7 +490,7 @@ static uint64_t refused(const struct stage *stage)
     return stage->test.memory.refused + stage->test.pages.refused;
 }
 
-/** Whether the next operation may be the one: none makes more than 40 calls. */
+/** Whether the refusal may come in the next operation: none makes more than 40 calls. */
 static bool is_near(const struct stage *stage, const struct refusal *refusal)
 {
     uint64_t done = refusal->source == MEMORY ? stage->test.memory.takes : stage->test.pages.calls;
@@ -514,17 +511,19 @@ static void begin(struct stage *stage, const struct refusal *refusal)
     assert_int_equal(kva_vm_frames_alloc(stage->frames[0], FRAMES, stage->numbers), KVA_OK);
 }
 
-/** The operation has said that something was refused. */
+/** After an operation that returned a refusal. */
 static void expect_as_before(struct stage *stage, const struct refusal *refusal, const struct picture *before,
                              enum kva_status status, const char *what)
 {
     enum kva_status expected = refusal->source == MEMORY ? KVA_ENOMEM : refusal->status;
 
     stage->refusals++;
-    if (strcmp(what, "pool") == 0 && status == KVA_ENOMEM)
-        expected = KVA_ENOMEM; /* a table: that is never a matter of mappings */
-    check_that(status == expected, "%s, call %" PRIu64 ": %s", what, refusal->n, kva_status_name(status));
-    check_that(kva_vm_status(stage->vm) == expected, "%s, call %" PRIu64, what, refusal->n);
+    if (strcmp(what, "frames") == 0 && status == KVA_ENOMEM)
+        expected = KVA_ENOMEM; /* a table, which needs no mapping */
+    check_that(status == expected, "%s, call %" PRIu64 ": returned %s, %s expected", what, refusal->n,
+               kva_status_name(status), kva_status_name(expected));
+    check_that(kva_vm_status(stage->vm) == expected, "%s, call %" PRIu64 ": kva_vm_status differs", what,
+               refusal->n);
     expect_same_picture(stage, before, what);
     expect_all_well(stage, what);
 }
@@ -540,16 +539,16 @@ static void perform(struct stage *stage, const struct refusal *refusal, struct p
         take_picture(stage, picture);
     enum kva_status status = act->run(stage, own);
     if (status != KVA_OK) {
-        check_that(near && refused(stage) > refused_before, "%s, call %" PRIu64 ": %s of its own", act->name,
-                   refusal->n, kva_status_name(status));
+        check_that(near && refused(stage) > refused_before, "%s, call %" PRIu64 ": %s without a refusal",
+                   act->name, refusal->n, kva_status_name(status));
         expect_as_before(stage, refusal, picture, status, act->name);
         arm(stage, refusal, 0);
         status = act->run(stage, own);
-        check_that(status == KVA_OK, "%s, call %" PRIu64 ", once more: %s", act->name, refusal->n,
-                   kva_status_name(status));
+        check_that(status == KVA_OK, "%s, call %" PRIu64 ", repeated: KVA_OK expected, %s returned",
+                   act->name, refusal->n, kva_status_name(status));
         expect_all_well(stage, act->name);
     } else if (refused(stage) > refused_before) {
-        expect_all_well(stage, act->name); /* it got what it needed in spite of that */
+        expect_all_well(stage, act->name); /* it succeeded in spite of the refusal */
     }
 }
 
@@ -569,9 +568,9 @@ static void free_everything(struct stage *stage)
     assert_int_equal(stage->test.pages.mapped_pages, 0);
 }
 
-/** One round; whether anything was refused. With `from_then_on`, all is given back while the source still
- *  refuses, if no operation has told of it. */
-static bool play(const struct refusal *refusal, uint64_t *told)
+/** One round; returns whether anything was refused. With `from_then_on`, all is freed while the source
+ *  still refuses, unless an operation has returned the refusal. */
+static bool play(const struct refusal *refusal, uint64_t *returned)
 {
     struct stage *stage = malloc(sizeof(*stage));
     struct picture *picture = malloc(sizeof(*picture));
@@ -581,11 +580,11 @@ static bool play(const struct refusal *refusal, uint64_t *told)
     arm(stage, refusal, refusal->n);
     for (size_t i = 0; i < OPERATIONS; i++)
         perform(stage, refusal, picture);
-    arm(stage, refusal, 1); /* giving back needs nothing */
+    arm(stage, refusal, 1); /* freeing needs nothing */
     bool any = refused(stage) > 0;
     free_everything(stage);
     test_vm_destroy(&stage->test);
-    *told += stage->refusals;
+    *returned += stage->refusals;
     free(picture);
     free(stage);
     return any;
@@ -596,18 +595,19 @@ static void play_all_rounds(struct refusal refusal)
 {
     size_t mappings = test_mappings();
     uint64_t stride = test_stride();
-    uint64_t told = 0;
+    uint64_t returned = 0;
 
-    for (refusal.n = 1; play(&refusal, &told); refusal.n += stride)
+    for (refusal.n = 1; play(&refusal, &returned); refusal.n += stride)
         continue;
-    print_message("%s, %s of %s, %s: %" PRIu64 " calls refused, %" PRIu64 " told of\n",
-                  test_mechanism_name(refusal.mechanism), refusal.from_then_on ? "from one on" : "one",
+    print_message("%s, %s of %s, %s: %" PRIu64 " calls refused, %" PRIu64 " refusals returned\n",
+                  test_mechanism_name(refusal.mechanism),
+                  refusal.from_then_on ? "from one call on" : "one call",
                   refusal.source == MEMORY ? "memory" : "pages", refusal.cached ? "lazy" : "eager",
-                  (refusal.n - 1) / stride, told);
+                  (refusal.n - 1) / stride, returned);
     assert_true(refusal.n > 5 * stride || stride > 1);
-    assert_true(told > 0 || stride > 1);
+    assert_true(returned > 0 || stride > 1);
     if (test_is_on_its_own(NULL))
-        assert_in_range(test_mappings(), 0, mappings + 2); /* malloc may have taken some for itself */
+        assert_in_range(test_mappings(), 0, mappings + 2); /* malloc may have made some */
 }
 
 static void play_both(struct refusal refusal)
@@ -645,7 +645,7 @@ static void test_memory_refused(void **state)
     }
 }
 
-/** An instance that cannot be made leaves nothing behind. */
+/** A failed creation leaves nothing allocated. */
 static void test_creation_refused(void **state)
 {
     enum kva_mechanism mechanism;
@@ -685,9 +685,9 @@ static void test_creation_refused(void **state)
     free(stage);
 }
 
-/* ------------------------------------------------------------------------- what is tried before giving up */
+/* ----------------------------------------------------------------------------- attempts before a failure */
 
-/** A reclaim callback that notes when it was asked, and gives an area back if it has one. */
+/** A reclaim callback that notes when it was called, and frees an area if it has one. */
 struct giver {
     struct kva_vm_reclaim reclaim;
     struct helped *scene;
@@ -696,7 +696,7 @@ struct giver {
     size_t size;
     void *area;
     bool nested;  /* try an allocation that cannot succeed */
-    bool reenter; /* try what it must not */
+    bool reenter; /* try calls that are not allowed in a callback */
 };
 
 struct helped {
@@ -757,7 +757,7 @@ static void tear_down_helped(struct helped *scene)
     test_vm_destroy(&scene->test);
 }
 
-/** What waits, in the cache and parked, is purged first; nobody is asked. */
+/** Cached and parked areas are purged first; no callback is called. */
 static void test_purge_comes_first(void **state)
 {
     enum kva_mechanism mechanism;
@@ -788,7 +788,7 @@ static void test_purge_comes_first(void **state)
         assert_int_equal(scene.asked, 0);
         assert_int_equal(kva_vfree(vm, areas[0]), KVA_OK);
 
-        /* Memory is short: the same. */
+        /* The same when memory is short. */
         areas[0] = kva_vmalloc(vm, 3 * page);
         assert_int_equal(kva_vfree(vm, areas[0]), KVA_OK);
         kva_failing_pages_fail(&scene.test.pages, 1, false);
@@ -800,7 +800,8 @@ static void test_purge_comes_first(void **state)
     }
 }
 
-/** Callbacks are asked one by one, first to last, until it suffices; what they free is purged. */
+/** Callbacks are called one by one, first to last, until one helps; a purge follows for the areas that
+ *  they free. */
 static void test_callbacks_are_asked_in_order(void **state)
 {
     enum kva_mechanism mechanism;
@@ -834,7 +835,7 @@ static void test_callbacks_are_asked_in_order(void **state)
     }
 }
 
-/** Each call that takes addresses asks for help, for want of space as for want of memory; with
+/** Each call that allocates addresses calls the callbacks, when space is short and when memory is; with
  *  KVA_VM_NO_BLOCK none does. */
 static void test_all_kinds_ask(void **state)
 {
@@ -874,8 +875,10 @@ static void test_all_kinds_ask(void **state)
             status = kva_vm_map_ram(vm, frames, numbers, 80, &memory);
         else
             status = kva_pcpu_alloc(pcpu, 16, 16, &memory);
-        check_that(status == KVA_ENOMEM, "kind %u: %s", kind, kva_status_name(status));
-        check_that(scene.givers[0].asked == 1 && scene.givers[1].asked == 1, "kind %u: asked %u, %u", kind,
+        check_that(status == KVA_ENOMEM, "kind %u: KVA_ENOMEM expected, %s returned", kind,
+                   kva_status_name(status));
+        check_that(scene.givers[0].asked == 1 && scene.givers[1].asked == 1,
+                   "kind %u: each callback should be called once, found %u, %u calls", kind,
                    scene.givers[0].asked, scene.givers[1].asked);
         request.flags = KVA_VM_NO_BLOCK;
         if (kind == 0)
@@ -893,7 +896,7 @@ static void test_all_kinds_ask(void **state)
     }
 }
 
-/** A callback that would give away what the call that asks is about. */
+/** A reclaim callback that tries to free the frames that are being mapped. */
 struct taker {
     struct test_vm test;
     struct kva_vm_frames *frames;
@@ -913,7 +916,7 @@ static bool take_away(void *context, struct kva_vm *vm, size_t size)
     return false;
 }
 
-/** The frames of a map that is being made cannot be given back meanwhile; when it is refused, they can. */
+/** Frames cannot be freed while a map of them is being made; after its failure they can. */
 static void test_frames_stay_while_they_are_mapped(void **state)
 {
     enum kva_mechanism mechanism;
@@ -931,7 +934,7 @@ static void test_frames_stay_while_they_are_mapped(void **state)
         assert_int_equal(kva_vm_frames_create(vm, &(struct kva_vm_frames_config){.count = 80}, &taker.frames),
                          KVA_OK);
         assert_int_equal(kva_vm_frames_alloc(taker.frames, 80, taker.numbers), KVA_OK);
-        for (size_t count = 2; count <= 80; count += 39) { /* also more than a block has */
+        for (size_t count = 2; count <= 80; count += 39) { /* also more than the blocks of kva_map_ram hold */
             kva_failing_pages_fail(&taker.test.pages, 1, true);
             assert_int_equal(kva_vm_map(vm, taker.frames, taker.numbers, count, 0, &memory), KVA_ENOMEM);
             assert_int_equal(kva_vm_map_ram(vm, taker.frames, taker.numbers, count, &memory), KVA_ENOMEM);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What faults, and what is said of it.
+ * Faults, and their descriptions.
  *
- * A SCENE sets something up in a new instance and names an address. A child plays it and touches the address:
- * with guards and with freed memory it must die of it, on each mechanism, whether it reads or writes. What is
- * live must not kill it, and in an instance that is not hardened neither must what was freed and waits.
+ * A SCENE sets something up in a new instance and returns an address. A child plays it and touches the
+ * address. With a guard page or purged memory it must die, on each mechanism, on a read and on a write. Live
+ * memory must not kill it, nor, unless the instance is hardened, freed memory before a purge.
  *
- * The SENTENCE of kva_vm_fault_describe is written out here in full for each case, and the fault reporter
- * must write just that, once, before the child takes its usual end.
+ * The SENTENCE of kva_vm_fault_describe is written out here for each case. The fault reporter must write
+ * exactly this sentence, once, before the child ends as it would without a reporter.
  */
 #define _DEFAULT_SOURCE
 #include "../common/harness.h"
@@ -26,7 +26,7 @@ static size_t page; /* bytes */
 
 /* ------------------------------------------------------------------------------------------------- scenes */
 
-/** Set up something and return the address to touch. It runs in a child. */
+/** Set up something, in a child, and return the address to touch. */
 typedef unsigned char *scene(struct kva_vm *vm);
 
 static unsigned char *live(struct kva_vm *vm, size_t pages)
@@ -38,7 +38,7 @@ static unsigned char *live(struct kva_vm *vm, size_t pages)
     return memory;
 }
 
-static void flush(struct kva_vm *vm)
+static void purge(struct kva_vm *vm)
 {
     child_that(kva_vm_purge(vm) == KVA_OK);
 }
@@ -91,7 +91,7 @@ static unsigned char *end_of_guard(struct kva_vm *vm)
     return memory + 4 * page - 1;
 }
 
-/** An area as long as what one page table maps, and more. */
+/** An area longer than what one page table maps. */
 static unsigned char *guard_of_a_large_area(struct kva_vm *vm)
 {
     return live(vm, 1024) + 1024 * page;
@@ -110,8 +110,8 @@ static unsigned char *guard_after_a_purge(struct kva_vm *vm)
     (void)live(vm, 1);
     give(vm, first);
     give(vm, second);
-    flush(vm);
-    return live(vm, 4) + 4 * page; /* across what both have left */
+    purge(vm);
+    return live(vm, 4) + 4 * page; /* across the places of both */
 }
 
 static unsigned char *guard_after_shrinking(struct kva_vm *vm)
@@ -129,7 +129,7 @@ static unsigned char *tail_after_shrinking(struct kva_vm *vm)
 static unsigned char *guard_after_growing(struct kva_vm *vm)
 {
     unsigned char *memory = live(vm, 2);
-    child_that(kva_vrealloc(vm, memory, 9 * page, 0) == memory); /* nothing stands behind it */
+    child_that(kva_vrealloc(vm, memory, 9 * page, 0) == memory); /* the pages after it are free */
     memset(memory, 0x44, 9 * page);
     return memory + 9 * page;
 }
@@ -156,7 +156,7 @@ static unsigned char *guard_of_a_long_ram_map(struct kva_vm *vm)
     return map_ram(vm, KVA_MAP_RAM_MOST + 1) + (KVA_MAP_RAM_MOST + 1) * page;
 }
 
-static unsigned char *behind_a_ram_map(struct kva_vm *vm)
+static unsigned char *after_a_ram_map(struct kva_vm *vm)
 {
     return map_ram(vm, 3) + 3 * page; /* the next page is free */
 }
@@ -170,7 +170,7 @@ static unsigned char *between_units(struct kva_vm *vm)
     child_that(kva_pcpu_create(vm, &config, &pcpu) == KVA_OK);
     child_that(kva_pcpu_alloc(pcpu, 64, 8, &object) == KVA_OK);
     memset(kva_pcpu_of(pcpu, object, 3), 0x66, 64);
-    return (unsigned char *)object + 2 * page; /* behind the two CPUs of the first group */
+    return (unsigned char *)object + 2 * page; /* after the two CPUs of the first group */
 }
 
 static unsigned char *never_used(struct kva_vm *vm)
@@ -191,24 +191,24 @@ static unsigned char *never_used_frames(struct kva_vm *vm)
     return (unsigned char *)(uintptr_t)stats.reservation_last;
 }
 
-static unsigned char *freed_and_flushed(struct kva_vm *vm)
+static unsigned char *freed_and_purgeed(struct kva_vm *vm)
 {
     unsigned char *memory = live(vm, 3);
     give(vm, memory);
-    flush(vm);
+    purge(vm);
     return memory;
 }
 
-static unsigned char *freed_and_flushed_large(struct kva_vm *vm)
+static unsigned char *freed_and_purgeed_large(struct kva_vm *vm)
 {
     unsigned char *memory = live(vm, 1500);
     (void)live(vm, 1);
     give(vm, memory);
-    flush(vm);
+    purge(vm);
     return memory + 1499 * page;
 }
 
-/** A merged run: the middle one of three. */
+/** The middle one of three areas that are purged as one run. */
 static unsigned char *freed_among_neighbours(struct kva_vm *vm)
 {
     unsigned char *memory[4];
@@ -218,7 +218,7 @@ static unsigned char *freed_among_neighbours(struct kva_vm *vm)
     give(vm, memory[0]);
     give(vm, memory[2]);
     give(vm, memory[1]);
-    flush(vm);
+    purge(vm);
     child_that(test_read_byte(memory[3]) == 0x11);
     return memory[1] + 100 * page;
 }
@@ -230,38 +230,38 @@ static unsigned char *freed_later(struct kva_vm *vm)
 
     child_that(kva_vfree_later(vm, memory, &record) == KVA_OK);
     kva_vfree_ready(&record);
-    flush(vm);
+    purge(vm);
     return memory + page;
 }
 
-static unsigned char *unmapped_and_flushed(struct kva_vm *vm)
+static unsigned char *unmapped_and_purgeed(struct kva_vm *vm)
 {
     unsigned char *memory = map(vm, 6);
     child_that(kva_vunmap(vm, memory) == KVA_OK);
-    flush(vm);
+    purge(vm);
     return memory + 5 * page;
 }
 
-static unsigned char *unmapped_ram_and_flushed(struct kva_vm *vm)
+static unsigned char *unmapped_ram_and_purgeed(struct kva_vm *vm)
 {
     unsigned char *kept = map_ram(vm, 2);
     unsigned char *memory = map_ram(vm, 6);
     child_that(kva_unmap_ram(vm, memory) == KVA_OK);
-    flush(vm);
+    purge(vm);
     child_that(test_read_byte(kept) == 0x33);
     return memory + page;
 }
 
-static unsigned char *moved_away_and_flushed(struct kva_vm *vm)
+static unsigned char *moved_away_and_purgeed(struct kva_vm *vm)
 {
     unsigned char *memory = live(vm, 2);
     (void)live(vm, 1); /* in the way */
     child_that(kva_vrealloc(vm, memory, 5 * page, 0) != memory);
-    flush(vm);
+    purge(vm);
     return memory;
 }
 
-static unsigned char *units_and_flushed(struct kva_vm *vm)
+static unsigned char *units_and_purgeed(struct kva_vm *vm)
 {
     const struct kva_pcpu_config config = {.cpus = 2, .unit = page};
     struct kva_pcpu *pcpu;
@@ -271,7 +271,7 @@ static unsigned char *units_and_flushed(struct kva_vm *vm)
     child_that(kva_pcpu_alloc(pcpu, 64, 8, &object) == KVA_OK);
     child_that(kva_pcpu_free(pcpu, object) == KVA_OK);
     child_that(kva_pcpu_destroy(pcpu) == KVA_OK);
-    flush(vm);
+    purge(vm);
     return object;
 }
 
@@ -282,7 +282,7 @@ static unsigned char *freed(struct kva_vm *vm)
     return memory + 2 * page;
 }
 
-/** What is handed out next must lie elsewhere: the addresses stay out of use. */
+/** The freed addresses stay unused: new areas lie elsewhere. */
 static unsigned char *freed_and_another_taken(struct kva_vm *vm)
 {
     unsigned char *memory = live(vm, 3);
@@ -352,21 +352,21 @@ static const struct entry faulting_always[] = {
     ENTRY(guard_of_a_congruent_area),
     ENTRY(guard_of_a_map),
     ENTRY(guard_of_a_long_ram_map),
-    ENTRY(behind_a_ram_map),
+    ENTRY(after_a_ram_map),
     ENTRY(between_units),
     ENTRY(never_used),
     ENTRY(never_used_frames),
-    ENTRY(freed_and_flushed),
-    ENTRY(freed_and_flushed_large),
+    ENTRY(freed_and_purgeed),
+    ENTRY(freed_and_purgeed_large),
     ENTRY(freed_among_neighbours),
     ENTRY(freed_later),
-    ENTRY(unmapped_and_flushed),
-    ENTRY(unmapped_ram_and_flushed),
-    ENTRY(moved_away_and_flushed),
-    ENTRY(units_and_flushed),
+    ENTRY(unmapped_and_purgeed),
+    ENTRY(unmapped_ram_and_purgeed),
+    ENTRY(moved_away_and_purgeed),
+    ENTRY(units_and_purgeed),
 };
 
-/** Placement at random makes growing in place a matter of luck. */
+/** Areas are placed at random here, so growing in place is left out. */
 static const struct entry faulting_when_hardened[] = {
     ENTRY(guard_of_one_page),
     ENTRY(guard_of_a_used_area),
@@ -381,14 +381,14 @@ static const struct entry faulting_when_hardened[] = {
     ENTRY(freed_among_neighbours),
 };
 
-/** No cache, no parking, but not hardened either: what is freed is purged at once. */
+/** No cache and no parking, but not hardened: freed areas are purged at once. */
 static const struct entry faulting_when_eager[] = {
     ENTRY(freed),
     ENTRY(unmapped),
     ENTRY(guard_of_one_page),
 };
 
-/** vm.h says so of stale pointers: it is what makes a free cheap. */
+/** vm.h warns of stale pointers to freed areas: a free is cheap because it unmaps nothing. */
 static const struct entry not_faulting[] = {
     ENTRY(last_byte), ENTRY(last_byte_of_a_map), ENTRY(last_byte_after_growing),
     ENTRY(freed),     ENTRY(unmapped),           ENTRY(unmapped_ram),
@@ -402,7 +402,7 @@ struct playing {
     bool write;
 };
 
-/** No grace period here is longer than a call. */
+/** Grace periods end at once here. */
 static void after(void *context, struct kva_later *record)
 {
     (void)context;
@@ -420,12 +420,12 @@ static int play(void *context)
         test_poke(address, 1);
     else
         (void)test_read_byte(address);
-    (void)kva_vm_abandon(vm, NULL, NULL); /* so that it leaks nothing, where that is looked for */
+    (void)kva_vm_abandon(vm, NULL, NULL); /* so that leak checkers find nothing */
     return 0;
 }
 
-/** Every how manieth of the reads and writes, which take turns, to try: valgrind takes seconds for each
- *  child. */
+/** Reads and writes alternate; under valgrind only every so many of them are tried, because each child
+ *  takes seconds. */
 static size_t step(void)
 {
     return test_under_valgrind() ? 9 : 1;
@@ -437,8 +437,9 @@ static void play_all(const struct entry *entries, size_t count, const struct kva
     for (size_t i = 0; i < 2 * count; i += step()) {
         struct playing playing = {*config, &entries[i / 2], i % 2 != 0};
         struct test_child child = test_in_child(play, &playing);
-        check_that(child.signal == signal && (signal != 0 || child.code == 0), "%s: signal %d, code %d: %s",
-                   playing.entry->name, child.signal, child.code, child.text);
+        check_that(child.signal == signal && (signal != 0 || child.code == 0),
+                   "%s: signal %d expected, signal %d, code %d found: %s", playing.entry->name, signal,
+                   child.signal, child.code, child.text);
     }
 }
 
@@ -503,7 +504,7 @@ static void test_live_and_waiting_memory_does_not_fault(void **state)
     }
 }
 
-/** Without guards, areas stand wall to wall, and the last one before a hole still ends there. */
+/** Without guards, areas are adjacent, and the last one before a hole still ends there. */
 static int touch_without_guards(void *context)
 {
     struct playing *playing = context;
@@ -518,7 +519,7 @@ static int touch_without_guards(void *context)
     return 0;
 }
 
-static void test_without_guards_the_rest_still_faults(void **state)
+static void test_holes_fault_without_guards(void **state)
 {
     enum kva_mechanism mechanism;
 
@@ -527,13 +528,13 @@ static void test_without_guards_the_rest_still_faults(void **state)
         struct playing playing = {.config = usual(mechanism)};
         playing.config.without_guards = true;
         struct test_child child = test_in_child(touch_without_guards, &playing);
-        check_that(child.signal == SIGSEGV, "code %d: %s", child.code, child.text);
+        check_that(child.signal == SIGSEGV, "SIGSEGV expected, code %d found: %s", child.code, child.text);
     }
 }
 
 /* ---------------------------------------------------------------------------------------------- sentences */
 
-/** Names every address alike: the tests say what code there is, not where the linker put it. */
+/** Names all addresses alike, because the linker's layout is unknown. */
 static size_t symbol(void *context, const void *address, char *text, size_t bytes)
 {
     (void)address;
@@ -556,18 +557,18 @@ static void expect_sentence(const struct kva_vm *vm, const unsigned char *addres
     char text[256];
     size_t length = kva_vm_fault_describe(vm, address, write, text, sizeof(text));
 
-    check_that(strcmp(text, expected) == 0, "\"%s\", not \"%s\"", text, expected);
+    check_that(strcmp(text, expected) == 0, "found \"%s\", expected \"%s\"", text, expected);
     assert_int_equal(length, strlen(expected));
 }
 
-/** Write a sentence about an area with its address into `text`. */
+/** Format a sentence with an area's address into `text`. */
 static const char *about(char text[256], const char *format, const void *start)
 {
     snprintf(text, 256, format, (uintptr_t)start);
     return text;
 }
 
-/** Fail unless an address is told of as so many bytes "past the end of" an area, "before" it, or "into"
+/** The sentence describes an address as so many bytes "past the end of" an area, "before" it, or "into"
  *  it. */
 static void expect_place(const struct kva_vm *vm, const unsigned char *address, size_t bytes,
                          const char *place, const void *start, size_t pages, bool freed)
@@ -611,13 +612,12 @@ static void test_sentences_of_areas(void **state)
     expect_sentence(vm, far, false,
                     about(text,
                           "read of 0x%" PRIxPTR
-                          ", in the reserve of an instance of kva, where no area is or was of late",
+                          ", in the reservation of a kva instance, where there is no area now or recently",
                           far));
     assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_OK);
 }
 
-/** Of the areas on both sides of a guard page the nearer one is named, be they small or large, and
- *  whatever their kind. */
+/** Of the areas on both sides of a guard page the nearer one is described, whatever their sizes and kinds. */
 static void test_sentences_of_neighbours(void **state)
 {
     struct kva_vm_config config = with_symbols(KVA_MECHANISM_BEST);
@@ -642,12 +642,12 @@ static void test_sentences_of_neighbours(void **state)
     }
     unsigned char *last = area[AREAS - 1] + page;
     expect_place(vm, last + page - 1, page, past_the_end, area[AREAS - 1], 1, false);
-    expect_place(vm, last + page, page + 1, past_the_end, area[AREAS - 1], 1, false); /* behind the guard */
+    expect_place(vm, last + page, page + 1, past_the_end, area[AREAS - 1], 1, false); /* after the guard */
     assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_EBUSY);
     assert_int_equal(kva_vm_abandon(vm, NULL, NULL), KVA_OK);
 }
 
-/** An area that ends far before the address is not named, though it is long; the one after it is. */
+/** A long area that ends far before the address is not described; the one after the address is. */
 static void test_sentences_in_holes(void **state)
 {
     struct kva_vm_config config = with_symbols(KVA_MECHANISM_BEST);
@@ -670,14 +670,14 @@ static void test_sentences_in_holes(void **state)
     expect_sentence(vm, low + 1200 * page, false,
                     about(text,
                           "read of 0x%" PRIxPTR
-                          ", in the reserve of an instance of kva, where no area is or was of late",
+                          ", in the reservation of a kva instance, where there is no area now or recently",
                           low + 1200 * page));
     assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_EBUSY);
     assert_int_equal(kva_vm_abandon(vm, NULL, NULL), KVA_OK);
 }
 
-/** Purged areas have neighbourhoods, too, where nothing else is. */
-static void test_sentences_beside_the_past(void **state)
+/** Addresses beside purged areas are described by them, where no other area is near. */
+static void test_sentences_of_purged_neighbours(void **state)
 {
     struct kva_vm_config config = with_symbols(KVA_MECHANISM_BEST);
     struct kva_vm *vm;
@@ -697,7 +697,7 @@ static void test_sentences_beside_the_past(void **state)
     expect_place(vm, area[2] - 1, 1, "before", area[2], 3, true);
     expect_place(vm, area[3] - 1, 1, "before", area[3], 3, false);
 
-    /* What is there now tells more than what was there. */
+    /* A present area is described rather than a purged one. */
     struct kva_vm_request request = kva_vm_request_of(2 * page);
     void *now;
     request.min = (uintptr_t)area[2];
@@ -710,7 +710,7 @@ static void test_sentences_beside_the_past(void **state)
     assert_int_equal(kva_vm_abandon(vm, NULL, NULL), KVA_OK);
 }
 
-/** Between short-lived maps there are no guards. What was purged between two of them is known. */
+/** There are no guards between short-lived maps. An area purged between two of them is described. */
 static void test_sentences_of_short_lived_maps(void **state)
 {
     struct kva_vm_config config = with_symbols(KVA_MECHANISM_BEST);
@@ -741,14 +741,14 @@ static void test_sentences_of_short_lived_maps(void **state)
     expect_sentence(vm, second + 300 * page, true,
                     about(text,
                           "write of 0x%" PRIxPTR
-                          ", in the reserve of an instance of kva, where no area is or was of late",
+                          ", in the reservation of a kva instance, where there is no area now or recently",
                           second + 300 * page));
     assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_EBUSY);
     assert_int_equal(kva_vm_abandon(vm, NULL, NULL), KVA_OK);
 }
 
-/** The youngest area at an address counts; the oldest of more than KVA_VM_HISTORY is forgotten. */
-static void test_sentences_of_the_past(void **state)
+/** The area purged last at an address is described; the oldest of more than KVA_VM_HISTORY is forgotten. */
+static void test_sentences_of_purged_areas(void **state)
 {
     struct kva_vm_config config = with_symbols(KVA_MECHANISM_BEST);
     struct kva_vm *vm;
@@ -762,7 +762,7 @@ static void test_sentences_of_the_past(void **state)
     void *separator = kva_vmalloc(vm, page);
     assert_int_equal(kva_vfree(vm, oldest), KVA_OK);
     for (unsigned i = 0; i < KVA_VM_HISTORY - 1; i++) {
-        unsigned char *memory = kva_vmalloc(vm, 5 * page); /* behind the separator */
+        unsigned char *memory = kva_vmalloc(vm, 5 * page); /* after the separator */
         assert_true(memory > (unsigned char *)separator);
         assert_int_equal(kva_vfree(vm, memory), KVA_OK);
     }
@@ -779,7 +779,7 @@ static void test_sentences_of_the_past(void **state)
                           "read 0 bytes into the 6-page area 0x%" PRIxPTR
                           ", allocated at here+0x1, freed: yes, at here+0x1",
                           memory));
-    expect_sentence(vm, memory + 6 * page, true, /* the guard went with it */
+    expect_sentence(vm, memory + 6 * page, true, /* the guard was freed with it */
                     about(text,
                           "write 1 byte past the end of the 6-page area 0x%" PRIxPTR
                           ", allocated at here+0x1, freed: yes, at here+0x1",
@@ -788,7 +788,7 @@ static void test_sentences_of_the_past(void **state)
     assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_OK);
 }
 
-/** A sentence is cut to what there is room for; outside the reserve, and for bad pointers, there is none. */
+/** A sentence is cut to the buffer; outside the reservation, and for NULL pointers, it is empty. */
 static void test_sentences_and_room(void **state)
 {
     struct kva_vm_config config = with_symbols(KVA_MECHANISM_BEST);
@@ -810,7 +810,7 @@ static void test_sentences_and_room(void **state)
         assert_int_equal(text[bytes], 'x');
     }
     assert_true(kva_vm_fault_describe(vm, memory - 1, true, text, sizeof(text)) > 0);
-    assert_non_null(strstr(text, "write 1 byte before the 1-page area ")); /* the first there is */
+    assert_non_null(strstr(text, "write 1 byte before the 1-page area ")); /* the first area */
     struct kva_vm_stats stats = test_vm_stats(vm);
     const uintptr_t outside[] = {0, (uintptr_t)stats.reservation_first - page - 1,
                                  (uintptr_t)stats.reservation_last + 1, UINTPTR_MAX};
@@ -832,11 +832,11 @@ static void test_sentences_and_room(void **state)
 
 /* ------------------------------------------------------------------------------------------- the reporter */
 
-/** What a child does about the reporter besides. */
+/** Variants of a child. */
 enum twist { PLAIN, OWN_HANDLER, REMOVED, SECOND_INSTANCE, OUTSIDE };
 
-/** Whether a handler is told that it was a write; where it is not, the reporter says "read". An emulator
- *  of Arm's processors leaves out the record that says so. */
+/** Whether a handler knows that the access was a write; if not, the reporter writes "read". An emulator of
+ *  Arm processors leaves out the record that holds this. */
 static bool knows_writes(void)
 {
 #if defined(__x86_64__) || defined(__i386__)
@@ -848,8 +848,8 @@ static bool knows_writes(void)
 #endif
 }
 
-/** What a handler is told of an address: on IBM Z, only which page it is on. */
-static unsigned char *as_told(unsigned char *address)
+/** The address that a handler receives: on IBM Z, only that of the page. */
+static unsigned char *as_received(unsigned char *address)
 {
 #if defined(__s390x__)
     return address - (uintptr_t)address % page;
@@ -881,7 +881,7 @@ static void install_own_handler(void)
     child_that(sigaction(SIGSEGV, &action, NULL) == 0);
 }
 
-/** Write the sentence that is expected, then fault. */
+/** Write the expected sentence, and fault. */
 static int fault_with_reporter(void *context)
 {
     struct report *report = context;
@@ -902,7 +902,7 @@ static int fault_with_reporter(void *context)
         address = (unsigned char *)16;
     if (report->twist == REMOVED)
         child_that(kva_fault_reporter_remove(vm) == KVA_OK);
-    else if (kva_vm_fault_describe(vm, as_told(address), report->write && knows_writes(), text,
+    else if (kva_vm_fault_describe(vm, as_received(address), report->write && knows_writes(), text,
                                    sizeof(text)) > 0)
         fprintf(stderr, "%s\n", text);
     fflush(stderr);
@@ -913,8 +913,8 @@ static int fault_with_reporter(void *context)
     return 0;
 }
 
-/** An emulator has a word of its own when its program dies, behind all else. */
-static void cut_emulators_word(struct test_child *child)
+/** An emulator writes a message of its own at the end when its program dies. */
+static void cut_emulator_message(struct test_child *child)
 {
     char *word = strstr(child->text, "qemu: ");
 
@@ -922,33 +922,32 @@ static void cut_emulators_word(struct test_child *child)
         *word = '\0';
 }
 
-/** The child wrote the sentence, and the reporter wrote it once more; or, without one, neither wrote
- *  anything. */
+/** The child wrote the sentence, and the reporter wrote it again; without a sentence, nothing was written. */
 static void expect_report(struct test_child *child, bool sentence, const char *name)
 {
-    cut_emulators_word(child);
+    cut_emulator_message(child);
     const char *line_end = strchr(child->text, '\n');
 
     if (!sentence) {
-        check_that(child->text[0] == '\0', "%s: %s", name, child->text);
+        check_that(child->text[0] == '\0', "%s: no text expected, found: %s", name, child->text);
         return;
     }
-    check_that(line_end != NULL, "%s: %s", name, child->text);
+    check_that(line_end != NULL, "%s: a sentence expected, found: %s", name, child->text);
     size_t length = (size_t)(line_end - child->text) + 1; /* with the line feed */
     const char *rest = line_end + 1;
     size_t rest_length = strlen(rest);
     check_that(rest_length >= length && memcmp(rest + rest_length - length, child->text, length) == 0 &&
                    strchr(rest, '\n') == rest + rest_length - 1,
-               "%s: %s", name, child->text);
+               "%s: the same sentence twice expected, found: %s", name, child->text);
 }
 
 static const struct entry reported[] = {
-    ENTRY(guard_of_one_page), ENTRY(end_of_guard),   ENTRY(freed_and_flushed),
-    ENTRY(never_used),        ENTRY(guard_of_a_map), ENTRY(unmapped_and_flushed),
-    ENTRY(behind_a_ram_map),  ENTRY(between_units),  ENTRY(freed_among_neighbours),
+    ENTRY(guard_of_one_page), ENTRY(end_of_guard),   ENTRY(freed_and_purgeed),
+    ENTRY(never_used),        ENTRY(guard_of_a_map), ENTRY(unmapped_and_purgeed),
+    ENTRY(after_a_ram_map),   ENTRY(between_units),  ENTRY(freed_among_neighbours),
 };
 
-static void test_reporter_says_its_sentence(void **state)
+static void test_reporter_writes_the_sentence(void **state)
 {
     enum kva_mechanism mechanism;
 
@@ -957,15 +956,15 @@ static void test_reporter_says_its_sentence(void **state)
         for (size_t i = 0; i < 2 * sizeof(reported) / sizeof(reported[0]); i += step()) {
             struct report report = {with_symbols(mechanism), &reported[i / 2], i % 2 != 0, PLAIN};
             struct test_child child = test_in_child(fault_with_reporter, &report);
-            check_that(child.signal == SIGSEGV, "%s: code %d: %s", report.entry->name, child.code,
-                       child.text);
+            check_that(child.signal == SIGSEGV, "%s: SIGSEGV expected, code %d found: %s", report.entry->name,
+                       child.code, child.text);
             expect_report(&child, true, report.entry->name);
             assert_memory_equal(child.text, report.write && knows_writes() ? "write" : "read ", 5);
         }
     }
 }
 
-static void test_reporter_leaves_the_rest_as_it_was(void **state)
+static void test_reporter_leaves_other_handling_alone(void **state)
 {
     static const struct entry guard = ENTRY(guard_of_one_page);
     static const struct {
@@ -984,14 +983,15 @@ static void test_reporter_leaves_the_rest_as_it_was(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct report report = {with_symbols(KVA_MECHANISM_BEST), &guard, false, cases[i].twist};
         struct test_child child = test_in_child(fault_with_reporter, &report);
-        check_that(child.signal == cases[i].signal, "case %zu: signal %d: %s", i, child.signal, child.text);
+        check_that(child.signal == cases[i].signal, "case %zu: signal %d expected, %d found: %s", i,
+                   cases[i].signal, child.signal, child.text);
         check_that(child.code == cases[i].code || (test_under_valgrind() && cases[i].code != 0),
-                   "case %zu: code %d: %s", i, child.code, child.text);
-        expect_report(&child, cases[i].sentence, "a twist");
+                   "case %zu: code %d expected, %d found: %s", i, cases[i].code, child.code, child.text);
+        expect_report(&child, cases[i].sentence, "a variant");
     }
 }
 
-/** A frame that the pool's file no longer has: SIGBUS, and a sentence. */
+/** A frame that the frame set's file no longer has: SIGBUS, and a sentence. */
 static int fault_by_truncation(void *context)
 {
     struct report *report = context;
@@ -1017,15 +1017,16 @@ static void test_reporter_knows_bus_errors(void **state)
 
     (void)state;
     if (test_is_emulated()) {
-        print_message("left out under an emulator, which does not say where a bus error was\n");
+        print_message("left out under an emulator, which does not pass on the address of a bus error\n");
         return;
     }
     struct test_child child = test_in_child(fault_by_truncation, &report);
-    check_that(child.signal == SIGBUS, "code %d: %s", child.code, child.text);
+    check_that(child.signal == SIGBUS, "SIGBUS expected, code %d found: %s", child.code, child.text);
     expect_report(&child, true, "truncated");
 }
 
-/** The list of instances: statuses, its end, and that the handlers come and go with it. */
+/** The list of instances: its statuses and its limit; the handlers are installed only while it has
+ *  entries. */
 static int fill_the_list(void *context)
 {
     struct kva_vm_config config = *(const struct kva_vm_config *)context;
@@ -1080,16 +1081,16 @@ int main(void)
         cmocka_unit_test(test_hardened_memory_faults_at_once),
         cmocka_unit_test(test_eager_memory_faults_at_once),
         cmocka_unit_test(test_live_and_waiting_memory_does_not_fault),
-        cmocka_unit_test(test_without_guards_the_rest_still_faults),
+        cmocka_unit_test(test_holes_fault_without_guards),
         cmocka_unit_test(test_sentences_of_areas),
         cmocka_unit_test(test_sentences_of_neighbours),
         cmocka_unit_test(test_sentences_in_holes),
-        cmocka_unit_test(test_sentences_beside_the_past),
+        cmocka_unit_test(test_sentences_of_purged_neighbours),
         cmocka_unit_test(test_sentences_of_short_lived_maps),
-        cmocka_unit_test(test_sentences_of_the_past),
+        cmocka_unit_test(test_sentences_of_purged_areas),
         cmocka_unit_test(test_sentences_and_room),
-        cmocka_unit_test(test_reporter_says_its_sentence),
-        cmocka_unit_test(test_reporter_leaves_the_rest_as_it_was),
+        cmocka_unit_test(test_reporter_writes_the_sentence),
+        cmocka_unit_test(test_reporter_leaves_other_handling_alone),
         cmocka_unit_test(test_reporter_knows_bus_errors),
         cmocka_unit_test(test_reporter_list),
     };

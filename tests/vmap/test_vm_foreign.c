@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Marked areas, whose owners change how they are mapped: on each way on which an area ends, the page source
- * is told to dismiss its pages, and those of no other area. What it makes of that is tested in
- * test_vm_pages.c, and against each deed of an owner in test_vm_mappings.c.
+ * Marked areas, whose owners change how they are mapped: however such an area ends, the page source is called
+ * to dismiss its pages, and those of no other area. test_vm_pages.c tests what the source then does, and
+ * test_vm_mappings.c tries each change that an owner can make.
  */
 #define _GNU_SOURCE
 #include "../common/harness.h"
@@ -40,8 +40,8 @@ static unsigned flags_at(struct kva_vm *vm, const void *memory)
     return area.flags;
 }
 
-/** By request or by call, small or large: parked, not cached; and purged by a call of its own kind, with
- *  its marked neighbours. */
+/** Marked by request or by call, small or large: such areas are parked, not cached, and purged together
+ *  with marked neighbours by a call of their own. */
 static void test_marked_areas_are_dismissed(void **state)
 {
     enum kva_mechanism mechanism;
@@ -72,12 +72,12 @@ static void test_marked_areas_are_dismissed(void **state)
         expect_dismissals(&test, 0, 0);
         assert_int_equal(kva_vm_purge(test.vm), KVA_OK);
         expect_dismissals(&test, 1, 2);
-        test_vm_expect_sound(&test, "flushed");
+        test_vm_expect_sound(&test, "purgeed");
         test_vm_destroy(&test);
     }
 }
 
-/** A marked request takes what is cached, but what it gets does not come back there. */
+/** A marked request may be served from the cache, but its area does not return there. */
 static void test_the_cache_serves_marked_requests(void **state)
 {
     struct test_vm test;
@@ -101,7 +101,7 @@ static void test_the_cache_serves_marked_requests(void **state)
     test_vm_destroy(&test);
 }
 
-static void test_hardened_ones_are_dismissed_at_once(void **state)
+static void test_hardened_areas_are_dismissed_at_once(void **state)
 {
     struct test_vm test;
     struct kva_vm_config config = test_vm_config(&test, KVA_MECHANISM_BEST);
@@ -116,7 +116,7 @@ static void test_hardened_ones_are_dismissed_at_once(void **state)
     test_vm_destroy(&test);
 }
 
-/** What is cut off is dismissed; what moves stays marked, and leaves the old place to be dismissed. */
+/** The pages cut off are dismissed; an area that moves stays marked, and its old place is dismissed. */
 static void test_resizing_keeps_the_mark(void **state)
 {
     struct test_vm test;
@@ -176,8 +176,8 @@ static void test_marked_areas_can_wait(void **state)
     test_vm_destroy(&test);
 }
 
-/** Of maps there is nothing to mark. Nor is a call of `dismiss` made where the source has none. */
-static void test_what_cannot_be_marked(void **state)
+/** Maps cannot be marked. A source without `dismiss` is not called for it. */
+static void test_maps_cannot_be_marked(void **state)
 {
     struct test_vm test;
     struct kva_vm_config config = test_vm_config(&test, KVA_MECHANISM_BEST);
@@ -207,10 +207,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_marked_areas_are_dismissed),
         cmocka_unit_test(test_the_cache_serves_marked_requests),
-        cmocka_unit_test(test_hardened_ones_are_dismissed_at_once),
+        cmocka_unit_test(test_hardened_areas_are_dismissed_at_once),
         cmocka_unit_test(test_resizing_keeps_the_mark),
         cmocka_unit_test(test_marked_areas_can_wait),
-        cmocka_unit_test(test_what_cannot_be_marked),
+        cmocka_unit_test(test_maps_cannot_be_marked),
     };
 
     page = test_page();

@@ -2,11 +2,11 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * A fork at every point of every call that another thread has under way. The child starts clean: what the
- * call had begun is undone or finished, and everything that the child knows of can be used and ended.
+ * call had begun is undone or finished, and the child can use and destroy everything that it knows.
  *
- * A worker makes one call. It stops at the n-th of its points (kva_threads.point), and there this thread
- * forks. Where the worker holds a lock that kva_vm_fork_prepare wants, it goes on, point by point, until it
- * has dropped it. Then n + 1, until the call is over before its n-th point.
+ * A worker makes one call and stops at the n-th of its points (kva_threads.point); there this thread forks.
+ * Where the worker holds a lock that kva_vm_fork_prepare needs, the worker runs on, point by point, until it
+ * releases it. This is repeated for each n, until the call ends before its n-th point.
  */
 #define _GNU_SOURCE
 #include "../common/harness.h"
@@ -20,7 +20,7 @@
 
 enum { NUMBERS = 40, UNIT_PAGES = 16, HELD = 4 };
 
-/** An instance in which all that is free is parked, in several slices: who wants more purges first. */
+/** An instance in which all idle areas are parked, in several slices: a request for more purges first. */
 struct stage {
     struct test_vm test;
     struct stepper worker;
@@ -34,8 +34,8 @@ static size_t page;
 
 /* ------------------------------------------------------------------------------------------- the instance */
 
-/** What one part of the reserve is full of. Small areas come first, and what stays live lies between them: so
- *  each is a slice of its own, and only after the last of them is there room for something larger.
+/** The areas that fill one part of the reservation. Small areas come first, with live ones between them, so
+ *  each is a slice of its own, and only after the last of them there is room for a larger area.
  *
  *      | small | held | small | held | ... | large | large | ...
  */
@@ -75,7 +75,7 @@ static void park(struct stage *stage, const struct filling *filling,
         assert_int_equal(end(stage->test.vm, filling->large[i]), KVA_OK);
 }
 
-/** Both parts are filled before anything is parked: the request that finds them full purges. */
+/** Both parts are filled before anything is parked, because the request that finds them full purges. */
 static void park_most(struct stage *stage)
 {
     void *held_maps[HELD];
@@ -107,7 +107,7 @@ static void set_up(struct stage *stage)
     park_most(stage);
 }
 
-/** What the call took may stay, and ends with the instance. */
+/** Areas allocated by the worker's call may remain; abandoning the instance frees them. */
 static void tear_down(struct stage *stage)
 {
     test_vm_expect_sound(&stage->test, "in the parent");
@@ -117,7 +117,7 @@ static void tear_down(struct stage *stage)
 
 /* ---------------------------------------------------------------------------------------------- the child */
 
-/** Free whatever is live but per-CPU areas; how many of these there are. */
+/** Free all live areas except per-CPU ones; returns the number of those. */
 static size_t free_all(struct kva_vm *vm)
 {
     struct kva_vm_area area = {0};
@@ -139,7 +139,7 @@ static size_t free_all(struct kva_vm *vm)
     return left;
 }
 
-/** Only the caller's object, which nobody in the child knows, may keep the allocator busy: it lies in a
+/** Only the worker's object, which the child does not know, may keep the allocator busy: it lies in a
  *  chunk of two areas. */
 static void end_pcpu(struct stage *stage, size_t areas)
 {
@@ -244,14 +244,14 @@ static void free_one(void *context)
     must(kva_vfree(stage->test.vm, stage->held[1]) == KVA_OK);
 }
 
-static void flush(void *context)
+static void purge(void *context)
 {
     struct stage *stage = context;
 
     must(kva_vm_purge(stage->test.vm) == KVA_OK);
 }
 
-static void end_a_pool(void *context)
+static void end_a_frame_set(void *context)
 {
     struct stage *stage = context;
     struct kva_vm_frames *frames;
@@ -262,7 +262,7 @@ static void end_a_pool(void *context)
 
 /* -------------------------------------------------------------------------------------------------- tests */
 
-/** Fork at the worker's n-th point; false if the call was over before. */
+/** Fork at the worker's n-th point; false if the call ended before. */
 static bool fork_at(const char *name, void (*call)(void *context), unsigned n)
 {
     static struct stage stage;
@@ -283,7 +283,7 @@ static bool fork_at(const char *name, void (*call)(void *context), unsigned n)
     return is_under_way;
 }
 
-static void test_a_child_starts_clean_whatever_was_under_way(void **state)
+static void test_a_child_starts_clean_at_every_point(void **state)
 {
     static const struct {
         const char *name;
@@ -298,8 +298,8 @@ static void test_a_child_starts_clean_whatever_was_under_way(void **state)
         {"an area moves", move},
         {"an area shrinks", shrink},
         {"a free", free_one},
-        {"a flush", flush},
-        {"a pool ends", end_a_pool},
+        {"a purge", purge},
+        {"a frame set ends", end_a_frame_set},
     };
 
     const unsigned stride = test_is_brief() ? 3 : 1;
@@ -318,7 +318,7 @@ static void test_a_child_starts_clean_whatever_was_under_way(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_child_starts_clean_whatever_was_under_way),
+        cmocka_unit_test(test_a_child_starts_clean_at_every_point),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Without guard regions, when mappings run short: areas share mappings with their neighbours. None is
- * refused, whatever is done in whatever order; each keeps its contents, and begins with zeroes; what cannot
- * fault is counted and marked; it faults again as soon as there are mappings; and a hardened instance refuses
- * instead.
+ * Without guard regions, when mappings run short, areas share mappings with their neighbours. No call is
+ * refused, in whatever order; areas keep their contents, and begin with zeroes; pages that may not fault are
+ * counted and marked, and fault again as soon as there are mappings. A hardened instance refuses instead.
  *
- * All of it is done in children, whose other mappings (a crowd) leave the instance only some hundred.
+ * All plays run in children, where other mappings (a crowd) leave only some hundred to the instance.
  */
 #define _GNU_SOURCE
 #include "../common/harness.h"
@@ -23,9 +22,7 @@
 
 static size_t page;      /* bytes */
 static uint64_t allowed; /* mappings of a process */
-static size_t many;      /* areas that most plays take: more than have mappings of their own */
-
-/* ---------------------------------------------------------------------------------------------- the crowd */
+static size_t many;      /* areas of most plays: more than can have mappings of their own */
 
 /* ---------------------------------------------------------------------------------------------- the areas */
 
@@ -34,9 +31,9 @@ enum { MOST = 3000 };
 
 struct play {
     struct kva_vm *vm;
-    unsigned char *memory[MOST]; /* NULL: there is none */
+    unsigned char *memory[MOST]; /* NULL: none */
     size_t pages[MOST];
-    uint64_t mapped; /* when the crowd was there, and no area */
+    uint64_t mapped; /* with the crowd, and no area */
 };
 
 static struct kva_vm_config plain_config(void)
@@ -106,7 +103,7 @@ static void expect_all_held(const struct play *play)
         child_that(!play->memory[i] || holds(play, i, i));
 }
 
-/** Each guard faults, or the area is marked. How many are. */
+/** Each guard faults, or the area is marked. Returns the number of marked areas. */
 static size_t count_marked(const struct play *play)
 {
     struct kva_vm_area area = {0};
@@ -142,7 +139,7 @@ static void end(struct play *play)
 
 /* ---------------------------------------------------------------------------------------------- the plays */
 
-/** All areas there is room for fit, and the program keeps a quarter of all mappings. */
+/** All areas fit for which there is room, and the program keeps a quarter of all mappings. */
 static int take_more_than_fit(void *context)
 {
     static struct play play;
@@ -154,21 +151,21 @@ static int take_more_than_fit(void *context)
     expect_all_held(&play);
     child_that(test_mappings() <= allowed - allowed / 4);
     struct kva_vm_stats stats = stats_of(play.vm);
-    child_that(stats.pages.mappings > 300); /* as many as it may */
+    child_that(stats.pages.mappings > 300); /* uses the mappings that it may */
     child_that(stats.pages.mappings + 2 >= test_mappings() - play.mapped);
     child_that(stats.live_areas == many && stats.pages.failed_unmap_pages > 0 &&
                stats.pages.failed_unmaps == 0);
-    child_that(count_marked(&play) == stats.pages.failed_unmap_pages); /* a guard each */
+    child_that(count_marked(&play) == stats.pages.failed_unmap_pages); /* one guard each */
     char *report = test_vm_report(play.vm);
-    child_that(strstr(report, " live weak") || strstr(report, " live zero weak"));
+    child_that(strstr(report, " live failed-unmap") || strstr(report, " live zero failed-unmap"));
     free(report);
     end(&play);
     test_leave(&crowd);
     return 0;
 }
 
-/** Frees and allocations in any order, for long: nothing is refused, nothing is lost, nothing is seen of
- *  an owner before. What was given back reads as zero as long as it can be read. */
+/** Many frees and allocations in any order: none is refused, no contents are lost, and no owner sees
+ *  contents of the one before. Freed memory reads as zero as long as it can be read. */
 static int go_on_for_long(void *context)
 {
     static struct play play;
@@ -206,9 +203,9 @@ static int go_on_for_long(void *context)
     return 0;
 }
 
-/** When others have gone, what could be touched is mended: by a flush all of it, and by other calls little
- *  by little. */
-static int mend_when_there_is_room(void *context)
+/** When the other mappings are gone, failed unmaps are made up for: all of them by a purge, and a few by
+ *  each other call. */
+static int unmap_when_there_is_room(void *context)
 {
     static struct play play;
     struct kva_vm_config config = plain_config();
@@ -216,18 +213,18 @@ static int mend_when_there_is_room(void *context)
     (void)context;
     config.cache_bytes = KVA_VM_NONE;
     config.lazy_bytes = KVA_VM_NONE;
-    for (unsigned by_flush = 0; by_flush < 2; by_flush++) {
+    for (unsigned by_purge = 0; by_purge < 2; by_purge++) {
         struct test_crowd crowd = begin(&play, &config, 300);
         take_all(&play);
-        uint64_t weak = stats_of(play.vm).pages.failed_unmap_pages;
-        child_that(weak > many / 2);
+        uint64_t failed = stats_of(play.vm).pages.failed_unmap_pages;
+        child_that(failed > many / 2);
         child_that(kva_vm_purge(play.vm) == KVA_OK); /* nothing has changed */
-        child_that(stats_of(play.vm).pages.failed_unmap_pages == weak);
+        child_that(stats_of(play.vm).pages.failed_unmap_pages == failed);
         test_leave(&crowd);
-        if (by_flush) {
+        if (by_purge) {
             child_that(kva_vm_purge(play.vm) == KVA_OK);
         } else {
-            sleep(2); /* a look may be some time old */
+            sleep(2); /* the library's count of mappings may be some time old */
             for (unsigned n = 0; n < many; n++) {
                 give(&play, n % 10);
                 child_that(take(&play, n % 10));
@@ -240,7 +237,7 @@ static int mend_when_there_is_room(void *context)
     return 0;
 }
 
-/** A hardened instance takes what mappings there are, and then refuses: each of its guards faults. */
+/** A hardened instance uses the mappings that it may have, and then refuses: each of its guards faults. */
 static int refuse_when_hardened(void *context)
 {
     static struct play play;
@@ -263,8 +260,8 @@ static int refuse_when_hardened(void *context)
     return 0;
 }
 
-/** An area far from all others takes mappings, as long as there are any; then it is joined all the same,
- *  but not over a 64th of the reserve. */
+/** An area far from all others takes mappings of its own while there are any. After that it is joined, but
+ *  not over a 64th of the reservation. */
 static int go_far_away(void *context)
 {
     static struct play play;
@@ -299,7 +296,7 @@ static int go_far_away(void *context)
     return 0;
 }
 
-/** Large areas among joined ones are closed for good as soon as they are long: no long run stays weak. */
+/** Large areas among joined ones are closed as soon as they are freed: no long run is a failed unmap. */
 static int free_large_areas(void *context)
 {
     static struct play play;
@@ -327,8 +324,7 @@ static int free_large_areas(void *context)
     return 0;
 }
 
-/** What the program may have of data is short, too: an area that fits by itself is not refused for its
- *  gap. */
+/** When the data limit is near as well, an area that fits by itself is not refused because of its gap. */
 static int join_in_little_data(void *context)
 {
     static struct play play;
@@ -341,20 +337,20 @@ static int join_in_little_data(void *context)
     struct test_crowd crowd = begin(&play, &config, 100);
     for (size_t i = 0; i < 300; i++)
         child_that(take(&play, i));
-    uint64_t weak = stats_of(play.vm).pages.failed_unmap_pages;
+    uint64_t failed = stats_of(play.vm).pages.failed_unmap_pages;
     request.min = (uintptr_t)play.memory[299] + (uintptr_t)TEST_MIB;
     child_that(getrlimit(RLIMIT_DATA, &data) == 0);
     data.rlim_cur = (rlim_t)(test_data() + TEST_MIB / 2);
     child_that(setrlimit(RLIMIT_DATA, &data) == 0);
     child_that(kva_vm_alloc(play.vm, &request, &memory) == KVA_OK);
-    child_that(stats_of(play.vm).pages.failed_unmap_pages == weak);
+    child_that(stats_of(play.vm).pages.failed_unmap_pages == failed);
     child_that(kva_vfree(play.vm, memory) == KVA_OK);
     end(&play);
     test_leave(&crowd);
     return 0;
 }
 
-/** Where all memory is locked, joined areas take no more of it than they use. */
+/** When all memory is locked, joined areas lock no more than they use. */
 static int join_locked(void *context)
 {
     static struct play play;
@@ -383,7 +379,7 @@ static int join_locked(void *context)
     return 0;
 }
 
-/** A child of fork goes on, with what the kernel merges no more. */
+/** A child of fork goes on, though the kernel no longer merges some mappings. */
 static int go_on_in_a_child(void *context)
 {
     static struct play play;
@@ -417,14 +413,14 @@ static void test_joined_areas(void **state)
         const char *name;
         test_child_work *work;
     } plays[] = {
-        {"more than fit", take_more_than_fit},
-        {"for long", go_on_for_long},
-        {"mending", mend_when_there_is_room},
+        {"more areas than mappings", take_more_than_fit},
+        {"many calls", go_on_for_long},
+        {"failed unmaps made up for", unmap_when_there_is_room},
         {"hardened", refuse_when_hardened},
         {"far away", go_far_away},
         {"in a child", go_on_in_a_child},
         {"large areas", free_large_areas},
-        {"little data", join_in_little_data},
+        {"a low data limit", join_in_little_data},
         {"locked", join_locked},
     };
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Limits: of the process (addresses, data, descriptors, locked pages), of the kernel (mappings,
- * overcommitment), of the instance (space), and of the numbers. At each of them a call says which one it was,
- * and everything that was there before still is; when the limit has gone, so has the trouble.
+ * Limits of the process (addresses, data, descriptors, locked pages), of the kernel (mappings,
+ * overcommitment), of the instance (space), and of numbers. At each limit a call returns the status of that
+ * limit, and changes nothing; once the limit is gone, the call succeeds.
  *
- * What changes the process is done in a child. What needs the system's own word, on resident memory or on how
- * many mappings there are, is left out where that is another program's: under an emulator, valgrind, or a
- * sanitizer, which all have memory and mappings of their own. Each such test says so.
+ * Tests that change the process run in children. Tests that need the system's figures of resident memory or
+ * mappings are left out where those are another program's: under an emulator, valgrind or a sanitizer, which
+ * have memory and mappings of their own. Each such test prints that it is left out.
  */
 #define _GNU_SOURCE
 #include "../common/harness.h"
@@ -28,7 +28,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/** What getrlimit takes: glibc has an enumeration for it, other C libraries an int. */
+/** The first argument of getrlimit: glibc has an enumeration for it, other C libraries an int. */
 #ifdef __GLIBC__
 typedef __rlimit_resource_t rlimit_kind;
 #else
@@ -37,7 +37,7 @@ typedef int rlimit_kind;
 
 static size_t page; /* bytes */
 
-/** An instance with nothing but the usual sources, `mib` of addresses, half of them for frames. */
+/** An instance with the host's sources, `mib` MiB of addresses, half of them for frames. */
 static struct kva_vm_config plain_config(enum kva_mechanism mechanism, uint64_t mib)
 {
     return (struct kva_vm_config){
@@ -87,7 +87,7 @@ static bool has_stamp(const struct areas *areas, size_t i)
     return true;
 }
 
-/** Take one more, and stamp it; false if it is refused. */
+/** Allocate one more, and stamp it; false if it is refused. */
 static bool take_one(struct areas *areas)
 {
     size_t i = areas->count;
@@ -100,7 +100,7 @@ static bool take_one(struct areas *areas)
     return true;
 }
 
-/** Take until one is refused, or there are as many as may be. */
+/** Allocate until a request is refused, or there are `most`. */
 static void take_most(struct areas *areas, size_t most)
 {
     areas->most = most;
@@ -109,7 +109,7 @@ static void take_most(struct areas *areas, size_t most)
         continue;
 }
 
-/** Whether all still hold what was put there. */
+/** Whether all areas still have their contents. */
 static bool all_stamped(const struct areas *areas)
 {
     for (size_t i = 0; i < areas->count; i++) {
@@ -119,7 +119,7 @@ static bool all_stamped(const struct areas *areas)
     return true;
 }
 
-/** Free every `step`-th; those that are left move up. Whether all could be. */
+/** Free every `step`-th area; returns whether all frees succeeded. */
 static bool give_some(struct areas *areas, size_t step)
 {
     bool all = true;
@@ -131,12 +131,12 @@ static bool give_some(struct areas *areas, size_t step)
     return all;
 }
 
-/** Free those that are left. */
+/** Free the remaining areas. */
 static bool give_all(struct areas *areas)
 {
     bool all = true;
 
-    for (size_t i = 0; i < areas->count; i++) /* of NULL: nothing */
+    for (size_t i = 0; i < areas->count; i++) /* NULL: already freed */
         all = kva_vfree(areas->vm, areas->memory[i]) == KVA_OK && all;
     free(areas->memory);
     areas->memory = NULL;
@@ -144,7 +144,7 @@ static bool give_all(struct areas *areas)
     return all;
 }
 
-/** The byte that is touched. */
+/** Touch a byte, in a child. */
 static int touch(void *address)
 {
     (void)test_read_byte(address);
@@ -154,14 +154,13 @@ static int touch(void *address)
 static void expect_fault(void *address, const char *what)
 {
     struct test_child child = test_in_child(touch, address);
-    check_that(child.signal == SIGSEGV, "%s: signal %d", what, child.signal);
+    check_that(child.signal == SIGSEGV, "%s: SIGSEGV expected, signal %d found", what, child.signal);
 }
 
 /* ----------------------------------------------------------------------------------------------- mappings */
 
-/** How many single pages are live at once: as many as in the second test of the suite, which with their
- *  guards are more than a process may have mappings. Where each change takes long, fewer, and others have
- *  taken most mappings. */
+/** How many single pages are live at once: with their guards, more than a process may have mappings. Fewer
+ *  where each change takes long; then a crowd takes most mappings. */
 static size_t very_many(void)
 {
     if (test_under_valgrind() || test_is_emulated())
@@ -169,7 +168,7 @@ static size_t very_many(void)
     return KVA_CHECK_LEVEL >= 3 ? 2048 : 32768;
 }
 
-/** As many mappings as a process may have, less what an instance leaves to the program. */
+/** The mappings that a process may have, less those that an instance leaves to the program. */
 static uint64_t three_quarters(void)
 {
     uint64_t allowed = test_number_in("/proc/sys/vm/max_map_count", 0);
@@ -177,7 +176,7 @@ static uint64_t three_quarters(void)
     return allowed - allowed / 4;
 }
 
-/** The guard after an area faults, or is known not to. */
+/** The guard after an area faults, or the area is marked as a failed unmap. */
 static void expect_guard(const struct areas *areas, size_t i, const char *what)
 {
     struct kva_vm_area area;
@@ -187,8 +186,7 @@ static void expect_guard(const struct areas *areas, size_t i, const char *what)
         expect_fault(areas->memory[i] + page, what);
 }
 
-/** Guard regions take no mappings for them; the other mechanism does without guards when mappings run
- *  short. */
+/** Guard regions take no mappings; the other mechanism does without guards when mappings run short. */
 static void test_32768_guarded_pages(void **state)
 {
     enum kva_mechanism mechanism;
@@ -226,13 +224,13 @@ static void test_32768_guarded_pages(void **state)
         assert_true(give_all(&areas));
         assert_int_equal(kva_vm_purge(areas.vm), KVA_OK);
         if (own)
-            assert_in_range(test_mappings(), 1, mappings + 4); /* malloc's */
+            assert_in_range(test_mappings(), 1, mappings + 4); /* malloc may have made some */
         assert_int_equal(kva_vm_destroy(areas.vm, NULL, NULL), KVA_OK);
         test_leave(&crowd);
     }
 }
 
-/** At the limit on mappings: the areas of a hardened instance. The library says so before the kernel does:
+/** Areas of a hardened instance at the limit on mappings. The library refuses before the kernel does, so
  *  others can still map. */
 static int cross_with_areas(void *context)
 {
@@ -246,7 +244,7 @@ static int cross_with_areas(void *context)
     child_that(kva_vm_create(config, &areas.vm) == KVA_OK);
     take_most(&areas, 3000);
     child_that(areas.count < 1500 && kva_vm_status(areas.vm) == KVA_ELIMIT);
-    child_that(areas.count > 1400); /* nor much too early */
+    child_that(areas.count > 1400); /* and not much too early */
     child_that(test_mappings() < allowed - allowed / 32);
     struct kva_vm_stats stats;
     child_that(kva_vm_stats_read(areas.vm, &stats) == KVA_OK);
@@ -260,7 +258,7 @@ static int cross_with_areas(void *context)
     for (size_t i = 0; i < areas.count; i += 100)
         child_that(test_is_closed(areas.memory[i] + page));
 
-    /* What was given back makes room. */
+    /* A free makes room. */
     child_that(kva_vfree(areas.vm, areas.memory[0]) == KVA_OK);
     areas.memory[0] = kva_vmalloc(areas.vm, page);
     child_that(areas.memory[0] != NULL);
@@ -277,8 +275,8 @@ static int cross_with_areas(void *context)
     return 0;
 }
 
-/** With guard regions large areas may be mappings of their own, as long as those are many: they never are
- *  what is short. */
+/** With guard regions large areas have mappings of their own only while mappings are plentiful, so they never
+ *  exhaust them. */
 static int take_large_areas(void *context)
 {
     struct kva_vm_config *config = context;
@@ -294,8 +292,8 @@ static int take_large_areas(void *context)
     struct kva_vm_stats stats;
     child_that(kva_vm_stats_read(areas.vm, &stats) == KVA_OK);
     child_that(stats.pages.mappings <= stats.pages.mappings_limit);
-    child_that(stats.pages.mappings + 1 >=
-               test_mappings() - before); /* it counts at least as many as there are */
+    /* The library counts at least the existing mappings. */
+    child_that(stats.pages.mappings + 1 >= test_mappings() - before);
     child_that(test_is_closed(areas.memory[0] + 65 * page) && test_is_closed(areas.memory[899] + 65 * page));
     child_that(give_some(&areas, 2) && kva_vm_purge(areas.vm) == KVA_OK);
     for (size_t i = 0; i < areas.count; i++)
@@ -306,7 +304,7 @@ static int take_large_areas(void *context)
     return 0;
 }
 
-/** The kernel's limit is reached all the same, by others: the library finds out that it was not memory. */
+/** Others reach the kernel's limit: the library finds out that memory was not the reason. */
 static int be_crowded_out(void *context)
 {
     struct kva_vm_config *config = context;
@@ -322,7 +320,7 @@ static int be_crowded_out(void *context)
         continue;
     struct kva_vm_request request = kva_vm_request_of(64 * page);
     void *memory;
-    request.min = (uintptr_t)kept + (uintptr_t)(100 * TEST_MIB); /* far off, where it splits a mapping */
+    request.min = (uintptr_t)kept + (uintptr_t)(100 * TEST_MIB); /* far away, where it splits a mapping */
     enum kva_status status = kva_vm_alloc(vm, &request, &memory);
     test_leave(&crowd);
     child_that(status == KVA_ELIMIT && kva_vm_status(vm) == KVA_ELIMIT);
@@ -333,7 +331,7 @@ static int be_crowded_out(void *context)
     return 0;
 }
 
-/** At the limit on mappings: maps of a frame each, and a map of many runs, of which the last ones are
+/** At the limit on mappings: maps of one frame each, and maps of many runs, of which the last one is
  *  refused. */
 static int cross_with_maps(void *context)
 {
@@ -350,7 +348,7 @@ static int cross_with_maps(void *context)
     child_that(kva_vm_create(config, &vm) == KVA_OK);
     child_that(kva_vm_frames_create(vm, &(struct kva_vm_frames_config){.count = 2000}, &frames) == KVA_OK);
     child_that(kva_vm_frames_alloc(frames, 2000, numbers) == KVA_OK);
-    for (size_t i = 0; i < 1000; i++) { /* backwards: each frame a run of its own */
+    for (size_t i = 0; i < 1000; i++) { /* in reverse order: each frame is a run of its own */
         uint64_t number = numbers[i];
         numbers[i] = numbers[1999 - i];
         numbers[1999 - i] = number;
@@ -378,9 +376,9 @@ static void *single(void)
     return mmap(NULL, page, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0); /* merges with nothing */
 }
 
-/** The program's mappings bring the process above the limit, while maps and areas are live. What ends then
- *  ends as anywhere: it faults after a flush, the mappings go, and there is room again, for the program
- *  and for the instance. */
+/** The program's mappings exceed the limit while maps and areas are live. Maps and areas end as usual:
+ *  they fault after a purge, their mappings are gone, and there is room again, for the program and for the
+ *  instance. */
 static int end_above_the_limit(void *context)
 {
     struct kva_vm_config *config = context;
@@ -411,7 +409,7 @@ static int end_above_the_limit(void *context)
         child_that(kva_vunmap(vm, maps[i]) == KVA_OK);
     child_that(kva_vm_purge(vm) == KVA_OK);
     child_that(test_is_closed(maps[0]) && test_is_closed(maps[49] + page));
-    child_that(test_mappings() <= full - 150); /* each took two, and the guard another */
+    child_that(test_mappings() <= full - 150); /* each map took two, and its guard another */
     void *others = single();
     child_that(others != MAP_FAILED);
     child_that(kva_vm_frames_free(frames, numbers + 3, 1) == KVA_OK);
@@ -430,9 +428,9 @@ static int end_above_the_limit(void *context)
     return 0;
 }
 
-/** The end of an area is given back above the limit, where only markers can close it. Else a flush closes
- *  it when there is room. */
-static int flush_failed_unmaps(void *context)
+/** The tail of an area is freed above the limit, where only markers can close it. Otherwise a purge closes
+ *  it once there is room. */
+static int purge_failed_unmaps(void *context)
 {
     struct kva_vm_config *config = context;
     struct kva_vm *vm;
@@ -490,7 +488,7 @@ static void test_limit_on_mappings(void **state)
         test_expect_success(&child, test_mechanism_name(mechanism));
         child = test_in_child(end_above_the_limit, &config);
         test_expect_success(&child, test_mechanism_name(mechanism));
-        child = test_in_child(flush_failed_unmaps, &config);
+        child = test_in_child(purge_failed_unmaps, &config);
         test_expect_success(&child, test_mechanism_name(mechanism));
     }
 }
@@ -517,7 +515,7 @@ static bool unlimit(rlimit_kind resource)
     return setrlimit(resource, &was) == 0;
 }
 
-/** Addresses are short before an instance is made: it takes less, or says that it cannot. */
+/** Addresses are short before an instance is made: it takes fewer, or creation fails. */
 static int create_in_few_addresses(void *context)
 {
     struct kva_vm_config config = plain_config(*(enum kva_mechanism *)context, 1024);
@@ -533,11 +531,10 @@ static int create_in_few_addresses(void *context)
     child_that(kva_vm_create(&config, &vm) == KVA_OK);
     child_that(kva_vm_stats_read(vm, &stats) == KVA_OK);
     uint64_t bytes = stats.reservation_last - stats.reservation_first + 1;
-    child_that(bytes == 64 * TEST_MIB); /* of 1 GiB: halved, and halved again, until it fits */
+    child_that(bytes == 64 * TEST_MIB); /* 1 GiB, halved until it fits */
     struct areas areas = {.vm = vm, .pages = 16};
     take_most(&areas, 16384);
-    child_that(areas.count >= 32 * TEST_MIB / (17 * page) - 8 &&
-               kva_vm_status(vm) == KVA_ENOSPC); /* its half of it */
+    child_that(areas.count >= 32 * TEST_MIB / (17 * page) - 8 && kva_vm_status(vm) == KVA_ENOSPC);
     child_that(all_stamped(&areas));
     child_that(kva_vm_check(vm, NULL) == KVA_OK);
     child_that(give_all(&areas));
@@ -546,7 +543,7 @@ static int create_in_few_addresses(void *context)
     return 0;
 }
 
-/** Memory is short: bookkeeping that cannot grow, and pages that cannot be opened. */
+/** Memory is short: bookkeeping cannot grow, and pages cannot be opened. */
 static int run_out_of_data(void *context)
 {
     struct kva_vm_config config = plain_config(*(enum kva_mechanism *)context, 1024);
@@ -571,12 +568,12 @@ static int run_out_of_data(void *context)
     child_that(take_one(&areas));
     child_that(all_stamped(&areas));
     child_that(give_all(&areas));
-    child_that(kva_vm_destroy(areas.vm, NULL, NULL) == KVA_EBUSY); /* the one that was taken first */
+    child_that(kva_vm_destroy(areas.vm, NULL, NULL) == KVA_EBUSY); /* the first area is live */
     child_that(kva_vm_abandon(areas.vm, NULL, NULL) == KVA_OK);
     return 0;
 }
 
-/** No descriptor for a pool's file. */
+/** No descriptor for a frame set's file. */
 static int run_out_of_descriptors(void *context)
 {
     struct kva_vm_config config = plain_config(*(enum kva_mechanism *)context, 64);
@@ -621,7 +618,7 @@ static void test_limits_of_the_process(void **state)
     }
 }
 
-/** Locked pages cannot be guarded or dropped by advice. They are emptied and closed all the same. */
+/** Locked pages cannot be guarded or dropped by advice. They are nevertheless emptied and closed. */
 static int free_locked_pages(void *context)
 {
     struct kva_vm_config config = plain_config(*(enum kva_mechanism *)context, 64);
@@ -630,10 +627,10 @@ static int free_locked_pages(void *context)
 
     child_that(kva_vm_create(&config, &vm) == KVA_OK);
     unsigned char *memory = kva_vmalloc(vm, 3 * page);
-    unsigned char *behind = kva_vmalloc(vm, page);
-    child_that(memory != NULL && behind != NULL);
+    unsigned char *above = kva_vmalloc(vm, page);
+    child_that(memory != NULL && above != NULL);
     memset(memory, 0x77, 3 * page);
-    behind[0] = 0x66;
+    above[0] = 0x66;
     if (mlock(memory, 3 * page) != 0)
         return 77; /* not allowed here */
     child_that(!test_is_closed(memory) && test_is_closed(memory + 3 * page));
@@ -643,13 +640,13 @@ static int free_locked_pages(void *context)
     child_that(stats.pages.failed_unmaps == 0);
     child_that(test_is_closed(memory) && test_is_closed(memory + 3 * page - 1) &&
                test_is_closed(memory + 3 * page));
-    child_that(behind[0] == 0x66);
+    child_that(above[0] == 0x66);
     unsigned char *again = kva_vmalloc(vm, 3 * page);
     child_that(again == memory); /* the lowest place */
     for (size_t i = 0; i < 3 * page; i++)
         child_that(again[i] == 0);
     child_that(test_is_closed(again + 3 * page));
-    child_that(kva_vfree(vm, again) == KVA_OK && kva_vfree(vm, behind) == KVA_OK);
+    child_that(kva_vfree(vm, again) == KVA_OK && kva_vfree(vm, above) == KVA_OK);
     child_that(kva_vm_check(vm, NULL) == KVA_OK);
     child_that(kva_vm_destroy(vm, NULL, NULL) == KVA_OK);
     return 0;
@@ -669,8 +666,8 @@ static bool is_limited(rlimit_kind resource)
     return now.rlim_cur != RLIM_INFINITY;
 }
 
-/** Twice as much as the machine has: pages that nobody touches cost nothing, unless the system forbids to
- *  promise them. */
+/** Twice as much as the machine's memory: untouched pages cost nothing, unless the system does not
+ *  overcommit. */
 static void test_overcommitment(void **state)
 {
     enum kva_mechanism mechanism;
@@ -703,7 +700,7 @@ static void test_overcommitment(void **state)
 
 /* -------------------------------------------------------------------------------------------------- space */
 
-/** Fill the private part to the last page; give back; and it is whole again. */
+/** Fill the private part to the last page, and free it: all of it can be allocated again. */
 static void test_space_to_the_last_page(void **state)
 {
     enum kva_mechanism mechanism;
@@ -743,7 +740,7 @@ static void test_space_to_the_last_page(void **state)
     }
 }
 
-/** What is purged at the end of the private part and what begins the frames' part are two runs. */
+/** Areas at the end of the private part and maps at the start of the frames' part are purged as two runs. */
 static void test_runs_end_where_the_frames_begin(void **state)
 {
     enum kva_mechanism mechanism;
@@ -757,8 +754,8 @@ static void test_runs_end_where_the_frames_begin(void **state)
         config.cache_bytes = KVA_VM_NONE;
         config.lazy_bytes = 64 * TEST_MIB;
         test_vm_create(&test, &config);
-        void *memory =
-            kva_vmalloc(test.vm, (size_t)(32 * TEST_MIB) - page); /* with its guard: all there is */
+        /* With its guard, the whole private part. */
+        void *memory = kva_vmalloc(test.vm, (size_t)(32 * TEST_MIB) - page);
         assert_non_null(memory);
         assert_int_equal(kva_vm_frames_create(test.vm, &(struct kva_vm_frames_config){.count = 1}, &frames),
                          KVA_OK);
@@ -775,8 +772,7 @@ static void test_runs_end_where_the_frames_begin(void **state)
     }
 }
 
-/** The frames' part is full: maps are refused, private memory is not; ended maps give way to what needs
- *  their room. */
+/** The frames' part is full: maps are refused, private memory is not; parked maps make room for requests. */
 static void test_frames_part_is_full(void **state)
 {
     enum kva_mechanism mechanism;
@@ -802,7 +798,7 @@ static void test_frames_part_is_full(void **state)
             count++;
         assert_int_equal(kva_vm_status(test.vm), KVA_ENOSPC);
         size_t fit = (size_t)(4 * TEST_MIB / (31 * page));
-        assert_in_range(count, fit - 1, fit); /* the ended map has gone, and left one edge */
+        assert_in_range(count, fit - 1, fit); /* the parked map was purged, and left one edge */
         assert_int_equal(test_vm_stats(test.vm).ram_parked, 0);
         assert_null(kva_map_ram(test.vm, frames, numbers, 30));
         assert_int_equal(kva_vm_status(test.vm), KVA_ENOSPC);
@@ -827,7 +823,8 @@ static void test_frames_part_is_full(void **state)
     }
 }
 
-/** What must not wait takes what is at hand: nothing is purged for it, nobody is asked. */
+/** A reclaim callback that must not be called: a request without blocking purges nothing and calls no
+ *  callback. */
 static bool never_asked(void *context, struct kva_vm *vm, size_t size)
 {
     (void)vm;
@@ -836,7 +833,7 @@ static bool never_asked(void *context, struct kva_vm *vm, size_t size)
     return false;
 }
 
-/** An instance of 4 MiB for private memory and as much for frames, that keeps all it is given back. */
+/** An instance of 4 MiB of private memory and 4 MiB for frames, which keeps all freed areas. */
 static void set_up_keeper(struct test_vm *test, enum kva_mechanism mechanism, bool hardened)
 {
     struct kva_vm_config config = test_vm_config(test, mechanism);
@@ -844,12 +841,12 @@ static void set_up_keeper(struct test_vm *test, enum kva_mechanism mechanism, bo
     config.reservation = 8 * TEST_MIB;
     config.frames_part = 4 * TEST_MIB;
     config.lazy_bytes = 8 * TEST_MIB;
-    config.cache_bytes = 100 * page; /* what is larger is parked */
+    config.cache_bytes = 100 * page; /* larger areas are parked */
     config.hardened = hardened;
     test_vm_create(test, &config);
 }
 
-/** Maps of most of the frames' part are made and ended. */
+/** Maps of most of the frames' part are made and unmapped. */
 static void park_maps(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *number)
 {
     uint64_t numbers[149];
@@ -865,7 +862,7 @@ static void park_maps(struct kva_vm *vm, struct kva_vm_frames *frames, const uin
 
 enum { TOO_MANY = 1024 }; /* pages, of the 1,024 of either part with their guards */
 
-/** Too large for what is free. */
+/** Requests too large for the holes. */
 static void expect_refusals_without_block(struct kva_vm *vm, struct kva_vm_frames *frames,
                                           const uint64_t *number, void *live, size_t pages,
                                           enum kva_status refusal)
@@ -882,7 +879,7 @@ static void expect_refusals_without_block(struct kva_vm *vm, struct kva_vm_frame
     assert_int_equal(kva_vm_map(vm, frames, numbers, pages, KVA_VM_NO_BLOCK, &memory), refusal);
 }
 
-/** An area that was freed, and a place that is free. */
+/** A cached area, and a hole. */
 static void expect_what_is_at_hand(struct kva_vm *vm)
 {
     struct kva_vm_request request = kva_vm_request_of(page);
@@ -896,7 +893,7 @@ static void expect_what_is_at_hand(struct kva_vm *vm)
     assert_int_equal(test_vm_stats(vm).cache_hits, 1);
 }
 
-static void test_no_block_never_flushes(void **state)
+static void test_no_block_never_purges(void **state)
 {
     enum kva_mechanism mechanism;
     struct test_vm test;
@@ -930,11 +927,11 @@ static void test_no_block_never_flushes(void **state)
         assert_int_equal(after.pages.calls.close, before.pages.calls.close);
         assert_int_equal(after.pages.calls.unmap, before.pages.calls.unmap);
         assert_int_equal(asked, 0);
-        void *memory = kva_vmalloc(test.vm, 500 * page); /* whoever may wait gets it */
+        void *memory = kva_vmalloc(test.vm, 500 * page); /* a request that may block succeeds */
         assert_non_null(memory);
         assert_true(test_vm_stats(test.vm).parked_areas < 11);
         kva_vm_purge(test.vm);
-        /* First the callback might help, then nothing could. */
+        /* With the callback, help is possible; without it, none is. */
         expect_refusals_without_block(test.vm, frames, &number, live, TOO_MANY, KVA_EAGAIN);
         assert_int_equal(kva_vm_reclaim_remove(test.vm, &reclaim), KVA_OK);
         expect_refusals_without_block(test.vm, frames, &number, live, TOO_MANY, KVA_ENOSPC);
@@ -944,7 +941,7 @@ static void test_no_block_never_flushes(void **state)
     }
 }
 
-/** Nor does it end a quarantine. */
+/** A request without blocking does not end a quarantine. */
 static void test_no_block_leaves_the_quarantine(void **state)
 {
     enum kva_mechanism mechanism;
@@ -972,12 +969,12 @@ static void test_no_block_leaves_the_quarantine(void **state)
 
 /* ------------------------------------------------------------------------------------------------ numbers */
 
-/** Sizes at the end of the numbers: refused, each with its status, and nothing is taken. */
+/** Sizes near SIZE_MAX: refused, each with its status, and nothing is allocated. */
 static void test_sizes_near_the_end(void **state)
 {
     enum kva_mechanism mechanism;
     struct test_vm test;
-    const size_t none = SIZE_MAX - page + 1; /* the largest that is whole pages */
+    const size_t none = SIZE_MAX - page + 1; /* the largest size of whole pages */
 
     (void)state;
     for_each_mechanism (mechanism, k) {
@@ -998,12 +995,13 @@ static void test_sizes_near_the_end(void **state)
             assert_int_equal(kva_vm_status(test.vm), expected);
             assert_null(kva_vmalloc_aligned(test.vm, size, page));
             assert_int_equal(kva_vm_status(test.vm), expected);
-            assert_null(kva_vmalloc_huge(test.vm, size)); /* in larger pages it may wrap before */
+            assert_null(kva_vmalloc_huge(test.vm, size)); /* rounded to larger pages it may wrap earlier */
             assert_true(kva_vm_status(test.vm) == KVA_EWRAP || kva_vm_status(test.vm) == expected);
             assert_int_equal(kva_vm_realloc(test.vm, live, size, 0, &memory), expected);
             assert_ptr_equal(memory, live);
         }
-        for (unsigned shift = 27; shift < sizeof(size_t) * 8; shift++) { /* from 128 MiB: twice the reserve */
+        /* From 128 MiB: twice the reservation. */
+        for (unsigned shift = 27; shift < sizeof(size_t) * 8; shift++) {
             assert_null(kva_vmalloc(test.vm, (size_t)1 << shift));
             assert_int_equal(kva_vm_status(test.vm), KVA_ENOSPC);
             assert_null(kva_vrealloc(test.vm, live, ((size_t)1 << shift) - 1, 0));
@@ -1020,7 +1018,7 @@ static void test_sizes_near_the_end(void **state)
     }
 }
 
-/** Parts at the end of the numbers. */
+/** Parts near UINT64_MAX. */
 static void test_parts_near_the_end(void **state)
 {
     struct test_vm test;
@@ -1034,10 +1032,11 @@ static void test_parts_near_the_end(void **state)
         const struct kva_part far[] = {{0, page}, {UINT64_C(1) << shift, page}};
         const struct kva_part large[] = {{0, UINT64_C(1) << shift}};
         enum kva_status status = kva_vm_alloc_congruent(test.vm, &request, far, 2, memory);
-        check_that(status == KVA_ENOSPC, "far, 2^%u: %s", shift, kva_status_name(status));
+        check_that(status == KVA_ENOSPC, "a part at 2^%u: KVA_ENOSPC expected, %s returned", shift,
+                   kva_status_name(status));
         status = kva_vm_alloc_congruent(test.vm, &request, large, 1, memory);
         check_that(status == KVA_ENOSPC || (status == KVA_EWRAP && large[0].size > SIZE_MAX),
-                   "large, 2^%u: %s", shift, kva_status_name(status));
+                   "a part of 2^%u bytes: KVA_ENOSPC expected, %s returned", shift, kva_status_name(status));
     }
     const struct kva_part wraps[] = {{0, page}, {UINT64_MAX - page + 1, 1}};
     assert_int_equal(kva_vm_alloc_congruent(test.vm, &request, wraps, 2, memory), KVA_EWRAP);
@@ -1056,8 +1055,7 @@ static uint64_t lowest_multiple(uint64_t first, uint64_t last, uint64_t align, u
     return at >= first && at <= last && last - at >= bytes - 1 ? at : 0;
 }
 
-/** Alignments up to that of the space and beyond: what a multiple lies in is found, and what none lies in
- *  is not. */
+/** Alignments up to that of the space and beyond: a request succeeds exactly if a multiple has room. */
 static void test_alignments_up_to_the_space(void **state)
 {
     enum kva_mechanism mechanism;
@@ -1077,21 +1075,23 @@ static void test_alignments_up_to_the_space(void **state)
                 uint64_t bytes = (sizes[i] + page - 1) / page * page + page;
                 uint64_t expected = lowest_multiple(first, last, align < page ? page : align, bytes);
                 void *memory = kva_vmalloc_aligned(test.vm, sizes[i], align);
-                check_that((uintptr_t)memory == expected, "2^%u, %zu bytes: %p, not %#" PRIx64, shift,
-                           sizes[i], memory, expected);
-                check_that(memory != NULL || kva_vm_status(test.vm) == KVA_ENOSPC, "2^%u", shift);
+                check_that((uintptr_t)memory == expected,
+                           "alignment 2^%u, %zu bytes: %p, %#" PRIx64 " expected", shift, sizes[i], memory,
+                           expected);
+                check_that(memory != NULL || kva_vm_status(test.vm) == KVA_ENOSPC,
+                           "alignment 2^%u: KVA_ENOSPC expected", shift);
                 found += memory != NULL;
                 assert_int_equal(kva_vfree(test.vm, memory), KVA_OK);
                 assert_int_equal(kva_vm_purge(test.vm), KVA_OK);
             }
         }
-        assert_true(found >= 70); /* up to 2 MiB each size has its place */
+        assert_true(found >= 70); /* up to 2 MiB each size fits */
         test_vm_destroy(&test);
     }
 }
 
-/** The largest pool there may be: it takes its memory as it is used. */
-static void test_largest_pool(void **state)
+/** The largest frame set: it takes memory only as it is used. */
+static void test_largest_frame_set(void **state)
 {
     struct kva_vm_config config = plain_config(KVA_MECHANISM_BEST, 64);
     struct kva_vm *vm = plain(&config);
@@ -1117,8 +1117,8 @@ static void test_largest_pool(void **state)
     assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_OK);
 }
 
-/** What creation grants: a window, the least, the frames' share. */
-static void test_reserves(void **state)
+/** The reservation that creation makes: the window, the least, the frames' part. */
+static void test_reservations(void **state)
 {
     enum kva_mechanism mechanism;
     struct kva_vm *vm;
@@ -1131,7 +1131,7 @@ static void test_reserves(void **state)
         assert_int_equal(whole.reservation_last - whole.reservation_first + 1, 256 * TEST_MIB);
         assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_OK);
 
-        /* The same place again, with little room: it is halved until it fits. */
+        /* The same place, with little room: the reservation is halved until it fits. */
         config.min = whole.reservation_first;
         config.max = whole.reservation_first + 70 * TEST_MIB;
         config.reservation_least = 32 * TEST_MIB;
@@ -1141,25 +1141,25 @@ static void test_reserves(void **state)
         assert_in_range(stats.reservation_last, config.min, config.max);
         assert_int_equal(stats.reservation_last - stats.reservation_first + 1, 64 * TEST_MIB);
         struct areas areas = {.vm = vm, .pages = 256};
-        take_most(&areas, 4096); /* its frames have been halved, too */
+        take_most(&areas, 4096); /* the frames' part was halved as well */
         assert_int_equal(areas.count, 32 * TEST_MIB / (257 * page));
         assert_true(all_stamped(&areas));
         assert_true(give_all(&areas));
 
-        /* And once more, while that one is there. */
+        /* Again, while that instance exists. */
         struct kva_vm *second = NULL;
         assert_int_equal(kva_vm_create(&config, &second), KVA_ENOSPC);
         assert_null(second);
         assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_OK);
     }
-    /* What is less than the least counts as the least. */
+    /* A reservation below the least counts as the least. */
     struct kva_vm_config more = {.reservation = 16 * TEST_MIB, .reservation_least = 32 * TEST_MIB};
     vm = plain(&more);
     struct kva_vm_stats larger = test_vm_stats(vm);
     assert_int_equal(larger.reservation_last - larger.reservation_first + 1, 32 * TEST_MIB);
     assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_OK);
     if (test_is_emulated()) {
-        print_message("left out under an emulator, which takes long for it: the default reserve\n");
+        print_message("left out under an emulator, where it takes long: the default reservation\n");
         return;
     }
     struct kva_vm_config usual = {0};
@@ -1176,7 +1176,7 @@ static void test_reserves(void **state)
 
 /* ------------------------------------------------------------------------------------------------ the end */
 
-/** What destroy has told of. */
+/** The areas that kva_vm_destroy has reported. */
 struct leaks {
     struct kva_vm_area areas[16];
     size_t count;
@@ -1196,7 +1196,7 @@ static void keep_record(void *context, struct kva_later *record)
     (void)record;
 }
 
-/** Each area that is somebody's, lowest first; not what waits in the cache, parked, or to be found again. */
+/** All owned areas are reported, lowest first; cached and parked areas and maps are not. */
 static void test_end_with_live_areas(void **state)
 {
     enum kva_mechanism mechanism;
@@ -1204,7 +1204,7 @@ static void test_end_with_live_areas(void **state)
 
     (void)state;
     for_each_mechanism (mechanism, k) {
-        for (unsigned told = 0; told < 2; told++) {
+        for (unsigned reported = 0; reported < 2; reported++) {
             struct kva_vm_config config = test_vm_config(&test, mechanism);
             struct leaks leaks = {.count = 0};
             struct kva_later record;
@@ -1239,26 +1239,27 @@ static void test_end_with_live_areas(void **state)
             assert_int_equal(kva_vfree_later(vm, (void *)expected[1], &record), KVA_OK); // NOLINT
             test_vm_expect_sound(&test, "before the end");
             struct kva_vm_stats before = test_vm_stats(vm);
-            assert_int_equal(kva_vm_destroy(vm, told ? note_leak : NULL, &leaks), KVA_EBUSY);
-            assert_int_equal(leaks.count, told ? 7 : 0);
+            assert_int_equal(kva_vm_destroy(vm, reported ? note_leak : NULL, &leaks), KVA_EBUSY);
+            assert_int_equal(leaks.count, reported ? 7 : 0);
             struct kva_vm_stats after = test_vm_stats(vm);
             assert_memory_equal(&before, &after, sizeof(after));
-            test_vm_expect_sound(&test, "an instance that lives on");
+            test_vm_expect_sound(&test, "an instance that destroy has refused");
             leaks.count = 0;
-            assert_int_equal(kva_vm_abandon(vm, told ? note_leak : NULL, &leaks), KVA_OK);
+            assert_int_equal(kva_vm_abandon(vm, reported ? note_leak : NULL, &leaks), KVA_OK);
             assert_int_equal(test.hooks.misuses, 0);
             test_vm_expect_nothing_lost(&test, "ended with live areas");
             if (test_is_on_its_own(NULL))
                 assert_in_range(test_mappings(), 0, mappings + 2);
-            assert_int_equal(leaks.count, told ? 7 : 0);
+            assert_int_equal(leaks.count, reported ? 7 : 0);
             for (size_t i = 0; i < leaks.count; i++) {
                 const struct kva_vm_area *area = &leaks.areas[i];
-                check_that(area->start == expected[i], "%zu: %#" PRIxPTR ", not %#" PRIxPTR, i, area->start,
+                check_that(area->start == expected[i],
+                           "leak %zu: %#" PRIxPTR " found, %#" PRIxPTR " expected", i, area->start,
                            expected[i]);
                 assert_int_equal(area->state, i == 1 ? KVA_VM_LATER : KVA_VM_LIVE);
-                check_that(area->caller != NULL, "%zu", i);
+                check_that(area->caller != NULL, "leak %zu has no caller", i);
             }
-            if (told) {
+            if (reported) {
                 assert_int_equal(leaks.areas[0].size, 3 * page - 5);
                 assert_int_equal(leaks.areas[2].kind, KVA_VM_PCPU);
                 assert_int_equal(leaks.areas[4].kind, KVA_VM_VMAP);
@@ -1269,8 +1270,8 @@ static void test_end_with_live_areas(void **state)
     }
 }
 
-/** Resident memory comes back, whatever has happened in between: after everything was freed, one flush. */
-static int use_much_and_flush(void *context)
+/** Resident memory comes back, whatever happened before: all areas are freed, and one purge follows. */
+static int use_much_and_purge(void *context)
 {
     struct kva_vm_config config = plain_config(*(enum kva_mechanism *)context, 512);
     struct kva_vm *vm;
@@ -1283,10 +1284,10 @@ static int use_much_and_flush(void *context)
 
     child_that(kva_vm_create(&config, &vm) == KVA_OK);
     child_that(kva_vm_purge(vm) == KVA_OK);
-    memset(numbers, 1, sizeof(numbers)); /* the test's own memory does not count */
+    memset(numbers, 1, sizeof(numbers)); /* so that the test's own memory does not count */
     memset(maps, 1, sizeof(maps));
     memset(objects, 1, sizeof(objects));
-    /* Bookkeeping is kept for the most that there has been: 128 bytes for each area, and some tables. */
+    /* The bookkeeping of the most areas so far is kept: 128 bytes for each, and some tables. */
     const uint64_t kept = TEST_MIB + many * UINT64_C(128);
     uint64_t before = test_resident();
     for (unsigned round = 0; round < 2; round++) {
@@ -1334,7 +1335,7 @@ static void test_memory_comes_back(void **state)
     if (!test_is_on_its_own("how much is resident"))
         return;
     for_each_mechanism (mechanism, k) {
-        struct test_child child = test_in_child(use_much_and_flush, &mechanism);
+        struct test_child child = test_in_child(use_much_and_purge, &mechanism);
         test_expect_success(&child, test_mechanism_name(mechanism));
     }
 }
@@ -1351,7 +1352,7 @@ struct forked {
     uint64_t numbers[8];
 };
 
-/** The child sees what was there, writes over it, and uses the instance as its own. */
+/** The child sees the parent's contents, writes over them, and uses the instance as its own. */
 static int work_in_the_child(void *context)
 {
     struct forked *forked = context;
@@ -1411,8 +1412,8 @@ static void test_fork(void **state)
         struct test_child child = test_in_child(work_in_the_child, &forked);
         test_expect_success(&child, test_mechanism_name(mechanism));
 
-        assert_int_equal(forked.area[0], 1); /* private: copied when it was written */
-        assert_int_equal(forked.map[0], 13); /* frames: the same for both */
+        assert_int_equal(forked.area[0], 1); /* private: copied on write */
+        assert_int_equal(forked.map[0], 13); /* frames: shared with the child */
         assert_int_equal(forked.alias[0], 13);
         assert_int_equal(forked.map[2 * page], 15);
         struct kva_vm_stats after = test_vm_stats(forked.vm);
@@ -1425,7 +1426,7 @@ static void test_fork(void **state)
     }
 }
 
-/* Short-lived maps take no memory for each CPU, however many there are: in 32 bits, the bytes would wrap. */
+/* Short-lived maps take no memory for each CPU, however many there are; with 32 bits the bytes would wrap. */
 static void test_too_many_cpus(void **state)
 {
     static const unsigned cpus[] = {1U << 30, (1U << 30) + 1, (1U << 29) + 1, 1U << 31, UINT32_MAX};
@@ -1439,7 +1440,7 @@ static void test_too_many_cpus(void **state)
         for (size_t i = 0; i < sizeof(cpus) / sizeof(cpus[0]); i++) {
             struct kva_vm_config config = test_vm_config(&test, mechanism);
             config.cpus = cpus[i];
-            config.one_thread = true; /* else the instance itself has a part for each */
+            config.one_thread = true; /* otherwise the instance itself has a part for each CPU */
             test_vm_create(&test, &config);
             assert_int_equal(
                 kva_vm_frames_create(test.vm, &(struct kva_vm_frames_config){.count = 1}, &frames), KVA_OK);
@@ -1457,7 +1458,7 @@ static void test_too_many_cpus(void **state)
 
 /* ----------------------------------------------------------------- without /proc, or without a descriptor */
 
-/** A place for an instance of `bytes`, which is free. */
+/** A free place for an instance of `bytes`. */
 static uintptr_t free_place(size_t bytes)
 {
     struct kva_vm_config config = {.reservation = bytes};
@@ -1470,7 +1471,7 @@ static uintptr_t free_place(size_t bytes)
     return (uintptr_t)stats.reservation_first;
 }
 
-/** Every kind of area, and a look at it. */
+/** Use every kind of area, and check. */
 static void live(struct kva_vm *vm, bool has_descriptors)
 {
     struct areas areas = {.vm = vm};
@@ -1534,7 +1535,7 @@ static int live_without_descriptors(void *context)
     return 0;
 }
 
-/** Go to a folder with nothing in it, for ever: as root, or as one in a world of our own. */
+/** Go to an empty folder, for ever: as root, or as root of a user namespace. */
 static bool leave_the_files(const char *folder)
 {
     return (chroot(folder) == 0 || (unshare(CLONE_NEWUSER) == 0 && chroot(folder) == 0)) && chdir("/") == 0;
@@ -1572,7 +1573,7 @@ static void test_without_files(void **state)
     struct test_child child = test_in_child(live_without_files, folder);
     assert_int_equal(rmdir(folder), 0);
     if (child.code == 77)
-        print_message("left out: the lack of /proc, which the system does not allow to bring about\n");
+        print_message("left out: the lack of /proc, which the system does not allow to set up\n");
     else
         test_expect_success(&child, "no files");
 }
@@ -1595,13 +1596,13 @@ int main(void)
         cmocka_unit_test(test_space_to_the_last_page),
         cmocka_unit_test(test_runs_end_where_the_frames_begin),
         cmocka_unit_test(test_frames_part_is_full),
-        cmocka_unit_test(test_no_block_never_flushes),
+        cmocka_unit_test(test_no_block_never_purges),
         cmocka_unit_test(test_no_block_leaves_the_quarantine),
         cmocka_unit_test(test_sizes_near_the_end),
         cmocka_unit_test(test_parts_near_the_end),
         cmocka_unit_test(test_alignments_up_to_the_space),
-        cmocka_unit_test(test_largest_pool),
-        cmocka_unit_test(test_reserves),
+        cmocka_unit_test(test_largest_frame_set),
+        cmocka_unit_test(test_reservations),
         cmocka_unit_test(test_end_with_live_areas),
         cmocka_unit_test(test_memory_comes_back),
         cmocka_unit_test(test_too_many_cpus),

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What owners do to the pages of their areas, and do not undo: protection, other files mapped over them,
- * holes, advice, locks. While an area is live that is its owner's right; once it is given back, kva_vm_check
- * names it (V10), until a purge has replaced the pages or somebody has undone it. What the check lets pass is
- * as good as new for the next owner.
+ * Changes that owners make to the pages of their areas and do not undo: protection, other files mapped over
+ * them, holes, advice, locks. The owner of a live area may make them. Once the area is freed, kva_vm_check
+ * reports them (V10), until a purge has replaced the pages or the change is undone. Pages that the check does
+ * not report are as good as new for the next owner.
  *
- * What the library itself does to its pages must pass the check at any time.
+ * The library's own changes to its pages must pass the check at any time.
  */
 #define _GNU_SOURCE
 #include "../common/harness.h"
@@ -26,12 +26,12 @@
 #endif
 
 static size_t page; /* bytes */
-static int file;    /* some file, of at least as many bytes as the areas here */
+static int file;    /* at least as long as the areas here */
 enum { MOST_PAGES = 300 };
 
 /* ---------------------------------------------------------------------------------------------- tampering */
 
-/** Something that owners do; false where the system does not allow it. */
+/** A change by an owner; false where the system does not allow it. */
 typedef bool tamper(unsigned char *memory, size_t bytes);
 
 static bool map_over(unsigned char *memory, size_t bytes, int flags, int descriptor)
@@ -64,7 +64,7 @@ static bool make_usual(unsigned char *memory, size_t bytes)
     return mprotect(memory, bytes, PROT_READ | PROT_WRITE) == 0;
 }
 
-/** Of the last page only. */
+/** Only the last page. */
 static bool make_last_readable(unsigned char *memory, size_t bytes)
 {
     return mprotect(memory + bytes - page, page, PROT_READ) == 0;
@@ -90,7 +90,7 @@ static bool map_fresh(unsigned char *memory, size_t bytes)
     return map_over(memory, bytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
 }
 
-/** One page, so that nothing else comes to lie there. */
+/** One page only, so that nothing else is mapped there. */
 static bool make_a_hole(unsigned char *memory, size_t bytes)
 {
     (void)bytes;
@@ -136,8 +136,8 @@ static const struct deed {
     const char *name;
     tamper *change;
     tamper *undo;
-    const char *words; /* that the check begins with */
-    size_t where;      /* the page that it names: 0 the first, 1 the last */
+    const char *words; /* the beginning of the check's message */
+    size_t where;      /* the page that it reports: 0 the first, 1 the last */
 } deeds[] = {
     {"read only", make_readable, make_usual, protection, 0},
     {"executable", make_executable, make_usual, protection, 0},
@@ -161,7 +161,7 @@ static const struct deed {
 
 enum { DEEDS = sizeof(deeds) / sizeof(deeds[0]) };
 
-/** The pages of the areas that are tampered with: small, and large enough for mappings of their own. */
+/** The pages of the changed areas: some small, some large enough for mappings of their own. */
 static const size_t lengths[] = {1, 16, MOST_PAGES};
 
 /* ---------------------------------------------------------------------------------------------- the check */
@@ -170,23 +170,25 @@ static void expect_sound(const struct kva_vm *vm, const char *what)
 {
     struct kva_fault fault = {.what = ""};
 
-    check_that(kva_vm_check(vm, &fault) == KVA_OK, "%s: %s at %#" PRIx64, what, fault.what, fault.address);
+    check_that(kva_vm_check(vm, &fault) == KVA_OK, "%s: the check reports %s at %#" PRIx64, what, fault.what,
+               fault.address);
 }
 
-/** Fail unless the check names a page, in words that begin so. */
-static void expect_named(const struct kva_vm *vm, const unsigned char *address, const char *words,
-                         const char *what)
+/** The check reports this page, in a message that begins with `words`. */
+static void expect_reported(const struct kva_vm *vm, const unsigned char *address, const char *words,
+                            const char *what)
 {
     struct kva_fault fault = {.what = ""};
 
-    check_that(kva_vm_check(vm, &fault) == KVA_ECORRUPT, "%s: not noticed", what);
+    check_that(kva_vm_check(vm, &fault) == KVA_ECORRUPT, "%s: the check reports nothing", what);
     check_that(strncmp(fault.what, words, strlen(words)) == 0 && fault.address == (uintptr_t)address,
-               "%s: %s at %#" PRIx64 ", not %p", what, fault.what, fault.address, (const void *)address);
+               "%s: the check reports %s at %#" PRIx64 "; %s at %p expected", what, fault.what, fault.address,
+               words, (const void *)address);
     assert_string_equal(fault.where, "kva_vm_check");
     assert_int_equal(fault.status, KVA_ECORRUPT);
 }
 
-/** Whether what the kernel says of mappings is about this program's, and says all of it. */
+/** Whether the kernel's list of mappings is about this program, and complete. */
 static bool kernel_reports(const char *what)
 {
     return test_is_on_its_own(what) && access("/proc/self/smaps", R_OK) == 0;
@@ -197,8 +199,8 @@ static const struct {
     uint64_t cache_bytes;
 } waits[] = {{"cached", 0}, {"parked", KVA_VM_NONE}};
 
-/** While the area is live, its owner may; when it has been freed and waits, the check names it; when it is
- *  undone, all is well. */
+/** A live area's owner may change it; once it is freed, and idle, the check reports the change; after the
+ *  change is undone, the check succeeds. */
 static void tamper_and_undo(enum kva_mechanism mechanism, const struct deed *deed, size_t pages, size_t wait)
 {
     struct test_vm test;
@@ -211,32 +213,32 @@ static void tamper_and_undo(enum kva_mechanism mechanism, const struct deed *dee
              waits[wait].name);
     void *before = kva_vmalloc(test.vm, page);
     unsigned char *memory = kva_vmalloc(test.vm, pages * page);
-    void *behind = kva_vmalloc(test.vm, page);
-    assert_true(before && memory && behind);
+    void *above = kva_vmalloc(test.vm, page);
+    assert_true(before && memory && above);
     memory[0] = 1;
     if (deed->change(memory, pages * page)) {
         expect_sound(test.vm, what);
         assert_int_equal(kva_vfree(test.vm, memory), KVA_OK);
-        expect_named(test.vm, memory + deed->where * (pages - 1) * page, deed->words, what);
+        expect_reported(test.vm, memory + deed->where * (pages - 1) * page, deed->words, what);
         assert_true(deed->undo(memory, pages * page));
         expect_sound(test.vm, what);
         assert_int_equal(kva_vm_purge(test.vm), KVA_OK);
         expect_sound(test.vm, what);
     } else {
-        print_message("left out, as the system refuses it: %s\n", what);
+        print_message("left out, because the system refuses it: %s\n", what);
         assert_int_equal(kva_vfree(test.vm, memory), KVA_OK);
     }
     assert_int_equal(kva_vfree(test.vm, before), KVA_OK);
-    assert_int_equal(kva_vfree(test.vm, behind), KVA_OK);
+    assert_int_equal(kva_vfree(test.vm, above), KVA_OK);
     test_vm_destroy(&test);
 }
 
-static void test_what_owners_leave_is_named(void **state)
+static void test_changes_that_owners_leave_are_reported(void **state)
 {
     enum kva_mechanism mechanism;
 
     (void)state;
-    if (!kernel_reports("what owners do to their pages"))
+    if (!kernel_reports("changes of owners to their pages"))
         return;
     for_each_mechanism (mechanism, k) {
         for (size_t i = 0; i < DEEDS; i++) {
@@ -250,8 +252,8 @@ static void test_what_owners_leave_is_named(void **state)
 
 /* ----------------------------------------------------------------------------------------- the next owner */
 
-/** The protection of the mapping that an address lies in, its file's number, and whether it has any of
- *  these attributes, read in another way than the library does it. */
+/** Whether the mapping at an address has the usual protection, no file, and none of these attributes; read
+ *  in another way than the library reads it. */
 static bool is_as_new(const unsigned char *address)
 {
     static const char *const strange[] = {" lo", " dc", " dd", " wf", " mg", " hg", " nh", " rr", " sr"};
@@ -272,9 +274,9 @@ static bool is_as_new(const unsigned char *address)
     return as_new;
 }
 
-/** After a flush the check names what is still there; what it does not name is gone. At level 3 the flush
- *  itself reports it. */
-static bool tamper_and_flush(enum kva_mechanism mechanism, const struct deed *deed, size_t pages,
+/** After a purge the check reports remaining changes; pages that it does not report are as new. At check
+ *  level 3 the purge itself reports them. */
+static bool tamper_and_purge(enum kva_mechanism mechanism, const struct deed *deed, size_t pages,
                              bool hardened)
 {
     struct test_vm test;
@@ -289,9 +291,9 @@ static bool tamper_and_flush(enum kva_mechanism mechanism, const struct deed *de
     bool done = deed->change(memory, pages * page);
     assert_int_equal(kva_vfree(test.vm, memory), KVA_OK);
     assert_int_equal(kva_vm_purge(test.vm), KVA_OK);
-    bool named = kva_vm_check(test.vm, &fault) == KVA_ECORRUPT;
-    assert_int_equal(test.hooks.corruptions, named && KVA_CHECK_LEVEL >= 3);
-    if (named) {
+    bool reported = kva_vm_check(test.vm, &fault) == KVA_ECORRUPT;
+    assert_int_equal(test.hooks.corruptions, reported && KVA_CHECK_LEVEL >= 3);
+    if (reported) {
         check_that(done && memcmp(fault.what, "V10: ", 5) == 0, "%s: %s", deed->name, fault.what);
         assert_in_range(fault.address, (uintptr_t)memory, (uintptr_t)memory + (pages - 1) * page);
     } else if (!hardened) {
@@ -300,41 +302,42 @@ static bool tamper_and_flush(enum kva_mechanism mechanism, const struct deed *de
         request.min = (uintptr_t)memory;
         assert_int_equal(kva_vm_alloc(test.vm, &request, &next), KVA_OK);
         assert_ptr_equal(next, memory);
-        check_that(is_as_new(memory) && is_as_new(memory + (pages - 1) * page), "%s, %zu pages: not named",
-                   deed->name, pages);
+        check_that(is_as_new(memory) && is_as_new(memory + (pages - 1) * page),
+                   "%s, %zu pages: changed, but the check reports nothing", deed->name, pages);
         memset(memory, 1, pages * page);
         assert_int_equal(kva_vfree(test.vm, memory), KVA_OK);
     }
     assert_int_equal(kva_vfree(test.vm, before), KVA_OK);
     test.hooks.corruptions = 0;
     assert_int_equal(kva_vm_abandon(test.vm, NULL, NULL), KVA_OK);
-    return named;
+    return reported;
 }
 
-static void test_what_is_not_named_is_as_new(void **state)
+static void test_unreported_pages_are_as_new(void **state)
 {
     enum kva_mechanism mechanism;
 
     (void)state;
-    if (!kernel_reports("what owners do to their pages, after a flush"))
+    if (!kernel_reports("changes of owners to their pages, after a purge"))
         return;
     for_each_mechanism (mechanism, k) {
-        unsigned named = 0;
+        unsigned reported = 0;
         for (size_t i = 0; i < DEEDS; i++) {
             for (size_t n = 0; n < sizeof(lengths) / sizeof(lengths[0]); n++) {
                 if (deeds[i].words == a_hole)
-                    continue; /* an area's neighbour may have come there */
-                named += tamper_and_flush(mechanism, &deeds[i], lengths[n], false);
-                named += tamper_and_flush(mechanism, &deeds[i], lengths[n], true);
+                    continue; /* a neighbour may have been mapped there */
+                reported += tamper_and_purge(mechanism, &deeds[i], lengths[n], false);
+                reported += tamper_and_purge(mechanism, &deeds[i], lengths[n], true);
             }
         }
-        /* Markers leave the mapping as it was, but a mapping of its own is replaced. */
-        check_that((named > 0) == (mechanism == KVA_MECHANISM_GUARDS), "%u named", named);
+        /* Markers leave the mapping as it is, but separate mappings are replaced. */
+        check_that((reported > 0) == (mechanism == KVA_MECHANISM_GUARDS),
+                   "changes should be reported exactly with guard regions, %u were", reported);
     }
 }
 
-/** Of a marked area nothing is left after a purge, whatever its owner has done; and before that the check
- *  does not mind. At level 3 the flush looks, too. */
+/** After a purge nothing remains of a marked area, whatever its owner has changed; before it the check
+ *  does not report the changes. At check level 3 the purge checks as well. */
 static void tamper_with_marked(enum kva_mechanism mechanism, const struct deed *deed, size_t pages,
                                bool hardened)
 {
@@ -350,7 +353,7 @@ static void tamper_with_marked(enum kva_mechanism mechanism, const struct deed *
     void *before = kva_vmalloc(test.vm, page);
     request.flags = KVA_VM_FOREIGN;
     assert_int_equal(kva_vm_alloc(test.vm, &request, &area), KVA_OK);
-    void *behind = kva_vmalloc(test.vm, page);
+    void *above = kva_vmalloc(test.vm, page);
     unsigned char *memory = area;
     memset(memory, 1, pages * page);
     (void)deed->change(memory, pages * page);
@@ -365,14 +368,14 @@ static void tamper_with_marked(enum kva_mechanism mechanism, const struct deed *
     request.max = (uintptr_t)memory + (pages * page - 1);
     assert_int_equal(kva_vm_alloc(test.vm, &request, &next), KVA_OK);
     assert_ptr_equal(next, memory);
-    check_that(is_as_new(memory) && is_as_new(memory + (pages - 1) * page), "%s, %zu pages", deed->name,
-               pages);
+    check_that(is_as_new(memory) && is_as_new(memory + (pages - 1) * page), "%s, %zu pages: not as new",
+               deed->name, pages);
     for (size_t at = 0; at < pages * page; at += page / 2)
         assert_int_equal(memory[at], 0);
     memset(memory, 1, pages * page);
     assert_int_equal(kva_vfree(test.vm, memory), KVA_OK);
     assert_int_equal(kva_vfree(test.vm, before), KVA_OK);
-    assert_int_equal(kva_vfree(test.vm, behind), KVA_OK);
+    assert_int_equal(kva_vfree(test.vm, above), KVA_OK);
     test_vm_destroy(&test);
 }
 
@@ -381,13 +384,13 @@ static void test_marked_areas_are_replaced(void **state)
     enum kva_mechanism mechanism;
 
     (void)state;
-    if (!kernel_reports("what owners do to the pages of marked areas"))
+    if (!kernel_reports("changes of owners to pages of marked areas"))
         return;
     for_each_mechanism (mechanism, k) {
         for (size_t i = 0; i < DEEDS; i++) {
             for (size_t n = 0; n < sizeof(lengths) / sizeof(lengths[0]); n++) {
                 if (deeds[i].words == a_hole)
-                    continue; /* which a mark does not allow */
+                    continue; /* marked areas must not have holes */
                 tamper_with_marked(mechanism, &deeds[i], lengths[n], false);
                 tamper_with_marked(mechanism, &deeds[i], lengths[n], true);
             }
@@ -395,19 +398,19 @@ static void test_marked_areas_are_replaced(void **state)
     }
 }
 
-/** A marked area that was parked before a fork, and what a child maps where the system finds room. */
-struct left_behind {
+/** A marked area that was parked before a fork; the child maps memory where it finds room. */
+struct leftover {
     struct kva_vm *vm;
     unsigned char *memory;
     size_t bytes;
     const struct deed *deed;
 };
 
-/** What the child maps is its own: nothing that it does with the instance may end that. Here it asks for
- *  the very addresses. */
-static int map_and_flush(void *context)
+/** The child's own mapping must survive all calls of the child on the instance. Here it asks for the
+ *  addresses of the parked area. */
+static int map_and_purge(void *context)
 {
-    const struct left_behind *left = context;
+    const struct leftover *left = context;
     struct kva_fault fault = {.what = ""};
 
     child_that(kva_vm_fork_child(left->vm) == KVA_OK);
@@ -425,7 +428,7 @@ static int map_and_flush(void *context)
     return 0;
 }
 
-/** As above, but the purge comes after a fork, which the program does without threads, or with some. */
+/** As above, but the purge comes after a fork, in a program with or without threads. */
 static void tamper_and_fork(enum kva_mechanism mechanism, const struct deed *deed, size_t pages,
                             bool one_thread)
 {
@@ -437,9 +440,9 @@ static void tamper_and_fork(enum kva_mechanism mechanism, const struct deed *dee
     test_vm_create(&test, &config);
     void *parked = kva_vmalloc(test.vm, MOST_PAGES * page);
     unsigned char *memory = kva_vmalloc(test.vm, pages * page);
-    void *behind = kva_vmalloc(test.vm, page);
-    struct left_behind left = {test.vm, memory, pages * page, deed};
-    assert_true(parked && memory && behind);
+    void *above = kva_vmalloc(test.vm, page);
+    struct leftover left = {test.vm, memory, pages * page, deed};
+    assert_true(parked && memory && above);
     memset(memory, 1, pages * page);
     assert_int_equal(kva_vm_mark_foreign(test.vm, memory), KVA_OK);
     (void)deed->change(memory, pages * page);
@@ -447,11 +450,11 @@ static void tamper_and_fork(enum kva_mechanism mechanism, const struct deed *dee
     assert_int_equal(kva_vfree(test.vm, memory), KVA_OK);
     assert_int_equal(test_vm_stats(test.vm).parked_areas, 2);
     assert_int_equal(kva_vm_fork_prepare(test.vm), KVA_OK);
-    struct test_child child = test_in_child(map_and_flush, &left);
+    struct test_child child = test_in_child(map_and_purge, &left);
     assert_int_equal(kva_vm_fork_parent(test.vm), KVA_OK);
     test_expect_success(&child, deed->name);
     expect_sound(test.vm, deed->name);
-    assert_int_equal(kva_vfree(test.vm, behind), KVA_OK);
+    assert_int_equal(kva_vfree(test.vm, above), KVA_OK);
     test_vm_destroy(&test);
 }
 
@@ -466,22 +469,22 @@ static void test_marked_areas_and_forks(void **state)
         for (size_t i = 0; i < DEEDS; i++) {
             for (size_t n = 0; n < sizeof(lengths) / sizeof(lengths[0]); n++) {
                 if (deeds[i].words == a_hole)
-                    continue; /* which a mark does not allow */
+                    continue; /* marked areas must not have holes */
                 tamper_and_fork(mechanism, &deeds[i], lengths[n], n % 2 == 0);
             }
         }
     }
 }
 
-/* -------------------------------------------------------------------------------- what is no area's pages */
+/* ------------------------------------------------------------------------------------ pages outside areas */
 
-/** Guards and what is free are nobody's at any time. */
+/** Guards and holes never have an owner. */
 static void test_guards_and_holes(void **state)
 {
     enum kva_mechanism mechanism;
 
     (void)state;
-    if (!kernel_reports("what is done to guards and holes"))
+    if (!kernel_reports("changes of guards and holes"))
         return;
     for_each_mechanism (mechanism, k) {
         struct test_vm test;
@@ -490,17 +493,17 @@ static void test_guards_and_holes(void **state)
         unsigned char *memory = kva_vmalloc(test.vm, 100 * page);
         unsigned char *hole = memory + 5000 * page;
         assert_true(make_readable(memory + 100 * page, page));
-        expect_named(test.vm, memory + 100 * page, protection, "a guard");
+        expect_reported(test.vm, memory + 100 * page, protection, "a guard");
         assert_true(make_inaccessible(memory + 100 * page, page));
         assert_true(map_over(hole, page, MAP_SHARED, file));
-        expect_named(test.vm, hole, protection, "a file in a hole");
+        expect_reported(test.vm, hole, protection, "a file in a hole");
         assert_true(make_inaccessible(hole, page));
-        expect_named(test.vm, hole, a_file, "an inaccessible file in a hole");
+        expect_reported(test.vm, hole, a_file, "an inaccessible file in a hole");
         assert_int_equal(munmap(hole, page), 0);
-        expect_named(test.vm, hole, a_hole, "a hole in a hole");
+        expect_reported(test.vm, hole, a_hole, "a hole in a hole");
         assert_true(map_fresh(hole, page) && make_inaccessible(hole, page));
         assert_true(keep_from_children(hole, page));
-        expect_named(test.vm, hole, advice, "advice in a hole");
+        expect_reported(test.vm, hole, advice, "advice in a hole");
         assert_true(leave_to_children(hole, page));
         expect_sound(test.vm, "undone");
         assert_int_equal(kva_vfree(test.vm, memory), KVA_OK);
@@ -528,13 +531,13 @@ static void set_up_maps(struct maps *maps, enum kva_mechanism mechanism)
     assert_int_equal(kva_vm_frames_alloc(maps->frames, MOST_PAGES, maps->numbers), KVA_OK);
 }
 
-/** Undo what was done to a map of the first frames of the pool. */
+/** Undo a change to a map of the first frames of the set. */
 static void map_frames_again(const struct maps *maps, unsigned char *memory, size_t bytes)
 {
     assert_true(map_over(memory, bytes, MAP_SHARED, (int)kva_vm_frames_descriptor(maps->frames)));
 }
 
-/** The deed, once to a map of kva_vmap and once to one of kva_map_ram, between two others that stay live. */
+/** Change a map of kva_vmap or of kva_map_ram, between two others that stay live. */
 static void tamper_with_map(struct maps *maps, const struct deed *deed, size_t pages, bool ram)
 {
     void *(*map)(struct kva_vm *, struct kva_vm_frames *, const uint64_t *, size_t) =
@@ -544,29 +547,29 @@ static void tamper_with_map(struct maps *maps, const struct deed *deed, size_t p
     const char *words = deed->change == map_fresh ? a_file : deed->words;
     void *before = map(vm, maps->frames, maps->numbers, 3);
     unsigned char *memory = map(vm, maps->frames, maps->numbers, pages);
-    void *behind = map(vm, maps->frames, maps->numbers, 2);
+    void *above = map(vm, maps->frames, maps->numbers, 2);
 
-    assert_true(before && memory && behind);
+    assert_true(before && memory && above);
     assert_true(deed->change(memory, pages * page));
     expect_sound(vm, deed->name);
     assert_int_equal(unmap(vm, memory), KVA_OK);
-    expect_named(vm, memory + deed->where * (pages - 1) * page, words, deed->name);
+    expect_reported(vm, memory + deed->where * (pages - 1) * page, words, deed->name);
     map_frames_again(maps, memory, pages * page);
     expect_sound(vm, deed->name);
     assert_int_equal(unmap(vm, before), KVA_OK);
-    assert_int_equal(unmap(vm, behind), KVA_OK);
+    assert_int_equal(unmap(vm, above), KVA_OK);
     expect_sound(vm, deed->name);
     assert_int_equal(kva_vm_purge(vm), KVA_OK);
     expect_sound(vm, deed->name);
 }
 
-static void test_maps_that_owners_change(void **state)
+static void test_changed_maps(void **state)
 {
     static const struct deed fresh = {"private memory", map_fresh, NULL, NULL, 0};
     enum kva_mechanism mechanism;
 
     (void)state;
-    if (!kernel_reports("what owners do to their maps"))
+    if (!kernel_reports("changes of owners to their maps"))
         return;
     for_each_mechanism (mechanism, k) {
         struct maps maps;
@@ -586,8 +589,8 @@ static void test_maps_that_owners_change(void **state)
     }
 }
 
-/** A long map of which a purge has closed the first part only. */
-static void test_a_purge_that_stands_still(void **state)
+/** A long map of which a purge has closed only the first part. */
+static void test_a_purge_that_stops_halfway(void **state)
 {
     enum kva_mechanism mechanism;
     const size_t count = 3000; /* of 4 KiB: one piece of 8 MiB, and more */
@@ -607,7 +610,7 @@ static void test_a_purge_that_stands_still(void **state)
         void *map = kva_vmap(test.vm, frames, numbers, count);
         assert_non_null(map);
         assert_int_equal(kva_vunmap(test.vm, map), KVA_OK);
-        kva_failing_pages_fail(&test.pages, 1, false); /* one slice is purged, and that is enough */
+        kva_failing_pages_fail(&test.pages, 1, false); /* one slice is purged, which suffices */
         void *memory = kva_vmalloc(test.vm, page);
         assert_non_null(memory);
         struct kva_vm_stats stats = test_vm_stats(test.vm);
@@ -620,9 +623,9 @@ static void test_a_purge_that_stands_still(void **state)
     free(numbers);
 }
 
-/* ----------------------------------------------------------------------------- what passes, and must pass */
+/* ------------------------------------------------------------------------------ what must pass a check */
 
-/** An instance with something in every state; in huge pages, too, where there are any. */
+/** An instance with areas in every state; also in huge pages, where there are any. */
 static int be_busy(void *context)
 {
     struct kva_vm_config *config = context;
@@ -674,7 +677,7 @@ static void test_busy_instances_pass(void **state)
     }
 }
 
-/** What the program locks as a whole is no fault of an area's owner, whenever it was. */
+/** When the program locks all of its memory, at any time, the check reports nothing. */
 static int lock_everything(void *context)
 {
     struct kva_vm_config config = {.reservation = 64 * TEST_MIB, .frames_part = 32 * TEST_MIB, .cpus = 1};
@@ -702,13 +705,13 @@ static int lock_everything(void *context)
     return 0;
 }
 
-static void test_a_program_that_locks_all(void **state)
+static void test_a_program_that_locks_all_memory(void **state)
 {
     (void)state;
     test_locking_on_each_mechanism(lock_everything);
 }
 
-/** The child has the parent's mappings, and its own from then on. */
+/** The child has the parent's mappings, and changes only its own copy. */
 static int check_in_a_child(void *context)
 {
     struct maps *maps = context;
@@ -745,7 +748,7 @@ static void test_forks(void **state)
     }
 }
 
-/** Without the list of mappings, nothing is known, and nothing is named. */
+/** Without the list of mappings the check reports no changes. */
 static int check_without_descriptors(void *context)
 {
     struct kva_vm_config config = {.reservation = 64 * TEST_MIB,
@@ -788,15 +791,15 @@ static int set_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_owners_leave_is_named),
-        cmocka_unit_test(test_what_is_not_named_is_as_new),
+        cmocka_unit_test(test_changes_that_owners_leave_are_reported),
+        cmocka_unit_test(test_unreported_pages_are_as_new),
         cmocka_unit_test(test_marked_areas_are_replaced),
         cmocka_unit_test(test_marked_areas_and_forks),
         cmocka_unit_test(test_guards_and_holes),
-        cmocka_unit_test(test_maps_that_owners_change),
-        cmocka_unit_test(test_a_purge_that_stands_still),
+        cmocka_unit_test(test_changed_maps),
+        cmocka_unit_test(test_a_purge_that_stops_halfway),
         cmocka_unit_test(test_busy_instances_pass),
-        cmocka_unit_test(test_a_program_that_locks_all),
+        cmocka_unit_test(test_a_program_that_locks_all_memory),
         cmocka_unit_test(test_forks),
         cmocka_unit_test(test_without_a_list),
     };

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Each public function with each kind of bad input: the status that kva/vm.h promises, one word to the misuse
- * hook if it is the caller's bug, and nothing else. Before and after, the report, the statistics and the
- * contents are the same.
+ * Each public function with each kind of bad input returns the status that kva/vm.h promises, calls the
+ * misuse hook once if the input is a misuse, and changes nothing: the report, the statistics and the contents
+ * are the same before and after.
  *
- *   A STAGE has one of everything that an address can point at: areas of each kind and in each state, their
- *   insides and guard pages, a block's unused pages, what was purged, what was never used, and what belongs
- *   to others.
+ *   A STAGE has an example of everything that an address can point at: areas of each kind and in each state,
+ *   their insides and guard pages, unused pages of a block, purged areas, addresses never used, and memory
+ *   outside the instance.
  *
- *   GIVING BACK   each such address is handed to each function that takes an area
- *   ARGUMENTS     a table of single calls
- *   CREATION      a table of configs
+ *   ADDRESSES   each such address is passed to each function that takes an area
+ *   ARGUMENTS   a table of single calls
+ *   CREATION    a table of configurations
  */
 #include "../common/harness.h"
 #include "../common/vmap.h"
@@ -30,7 +30,7 @@
 
 enum { FRAMES = 200 };
 
-/** A size, in frames, that gets an area of its own. */
+/** Frames of a map that gets an area of its own. */
 enum { LONG_MAP = KVA_MAP_RAM_MOST + 8 };
 
 struct stage {
@@ -64,7 +64,7 @@ struct stage {
     unsigned char *freed_object;
     unsigned char *other_object;
     struct kva_vm_reclaim reclaim;
-    void *out[4]; /* where calls put what they make */
+    void *out[4]; /* outputs of calls */
 };
 
 /* ---------------------------------------------------------------------------------------------- the stage */
@@ -92,7 +92,7 @@ static unsigned char *take(struct stage *stage, size_t pages)
     return memory;
 }
 
-/** High up in the private part, where nothing else goes. */
+/** High in the private part, where no other area is placed. */
 static unsigned char *take_and_purge(struct stage *stage)
 {
     struct kva_vm_request request = kva_vm_request_of(2 * stage->page);
@@ -192,11 +192,11 @@ static struct stage *set_up(enum kva_mechanism mechanism)
     stage->page = test_page();
     config.grace.after = hold_record;
     config.grace.context = stage;
-    config.cache_bytes = 100 * stage->page; /* what is larger is parked */
+    config.cache_bytes = 100 * stage->page; /* larger areas are parked */
     test_vm_create(&stage->test, &config);
     stage->vm = stage->test.vm;
     set_up_private(stage);
-    set_up_movable(stage); /* first, as some addresses after the other maps are tried */
+    set_up_movable(stage); /* first, because addresses after the other maps are tried */
     set_up_maps(stage);
     set_up_objects(stage);
     set_up_others(stage);
@@ -205,7 +205,7 @@ static struct stage *set_up(enum kva_mechanism mechanism)
     return stage;
 }
 
-/** What is right still works. */
+/** Correct calls still work. */
 static void tear_down(struct stage *stage)
 {
     struct kva_vm *vm = stage->vm;
@@ -252,36 +252,39 @@ static void expect_field(const struct test_hooks *hooks, const char *field, size
     const struct kva_fault *last = &hooks->last;
     bool same = field && last->field ? strcmp(field, last->field) == 0 : field == last->field;
 
-    check_that(same && last->index == index, "%s: the field is %s, i = %zu", name,
-               last->field ? last->field : "NULL", last->index);
+    check_that(same && last->index == index, "%s: field %s, index %zu expected; %s, %zu found", name,
+               field ? field : "NULL", index, last->field ? last->field : "NULL", last->index);
 }
 
-/** The hook was told of it, once, if it is to be; and nothing has changed. */
+/** The hook was called once, if it should be; and nothing has changed. */
 static void expect_unchanged(struct stage *stage, const struct before *before, enum kva_status status,
                              bool hook, const char *name)
 {
     const struct test_hooks *hooks = &stage->test.hooks;
     struct before after = look(stage);
 
-    check_that(hooks->misuses == (hook && is_misuse_status(status) ? 1 : 0), "%s: the hook was told %u times",
-               name, hooks->misuses);
+    check_that(hooks->misuses == (hook && is_misuse_status(status) ? 1 : 0), "%s: %u calls of the hook", name,
+               hooks->misuses);
     if (hooks->misuses > 0) {
-        check_that(hooks->last.status == status && strncmp(hooks->last.where, "kva_", 4) == 0, "%s: %s in %s",
-                   name, kva_status_name(hooks->last.status), hooks->last.where);
+        check_that(hooks->last.status == status && strncmp(hooks->last.where, "kva_", 4) == 0,
+                   "%s: the hook received %s in %s", name, kva_status_name(hooks->last.status),
+                   hooks->last.where);
         assert_string_equal(hooks->last.what, kva_status_text(status));
     }
-    check_that(strcmp(before->report, after.report) == 0, "%s: was\n%s\nis\n%s", name, before->report,
-               after.report);
-    check_that(memcmp(&before->stats, &after.stats, sizeof(after.stats)) == 0, "%s: statistics", name);
-    check_that(stage->live[0] == 0x5a && stage->live[3 * stage->page - 1] == 0x5a, "%s: contents", name);
+    check_that(strcmp(before->report, after.report) == 0, "%s: the report was\n%s\nand is\n%s", name,
+               before->report, after.report);
+    check_that(memcmp(&before->stats, &after.stats, sizeof(after.stats)) == 0,
+               "%s: the statistics have changed", name);
+    check_that(stage->live[0] == 0x5a && stage->live[3 * stage->page - 1] == 0x5a,
+               "%s: the contents have changed", name);
     test_vm_expect_sound(&stage->test, name);
     test_vm_forgive(&stage->test);
     free(after.report);
 }
 
-/* -------------------------------------------------------------------------------------------- giving back */
+/* ---------------------------------------------------------------------------------------------- addresses */
 
-/** What an address points at, and so what the answer is. */
+/** What an address points at, which decides the status. */
 enum target {
     STARTS_VMALLOC, /* a live area's start: right for some functions */
     STARTS_VMAP,
@@ -299,7 +302,7 @@ struct address {
     unsigned char *at;
 };
 
-/** Numbers that are no pointers to anything. */
+/** A number as an address. */
 static unsigned char *at_number(uint64_t number)
 {
     return (unsigned char *)(uintptr_t)number; // NOLINT(performance-no-int-to-ptr)
@@ -342,8 +345,8 @@ static size_t all_addresses(struct stage *stage, struct address *list)
         {"a page of an area that waits for readers", WAITS, stage->freed_later + page},
         {"another instance's area", OUTSIDE, stage->foreign},
         {"a variable", OUTSIDE, mine},
-        {"one below the reserve", OUTSIDE, at_number(stats.reservation_first - 1)},
-        {"one above the reserve", OUTSIDE, at_number(stats.reservation_last + 1)},
+        {"one below the reservation", OUTSIDE, at_number(stats.reservation_first - 1)},
+        {"one above the reservation", OUTSIDE, at_number(stats.reservation_last + 1)},
         {"address 1", OUTSIDE, at_number(1)},
         {"the last address", OUTSIDE, at_number(UINTPTR_MAX)},
     };
@@ -402,7 +405,7 @@ static enum kva_status unmap_ram(struct stage *stage, void *memory)
 static const struct {
     const char *name;
     enum kva_status (*call)(struct stage *stage, void *memory);
-    enum target right; /* what it is for */
+    enum target right; /* the target for which it succeeds */
 } givers[] = {
     {"kva_vfree", vfree, STARTS_VMALLOC},
     {"kva_vfree_later", vfree_later, STARTS_VMALLOC},
@@ -414,7 +417,7 @@ static const struct {
     {"kva_unmap_ram", unmap_ram, STARTS_RAM},
 };
 
-static enum kva_status answer_to(enum target target)
+static enum kva_status status_for(enum target target)
 {
     switch (target) {
     case INSIDE:
@@ -434,8 +437,8 @@ static enum kva_status answer_to(enum target target)
     return KVA_EINVAL;
 }
 
-/** Each function that takes an area, with each address that is none of its own. */
-static void give_all_back(struct stage *stage)
+/** Each function that takes an area, with each wrong address. */
+static void free_all_addresses(struct stage *stage)
 {
     struct address addresses[MOST_ADDRESSES];
     size_t count = all_addresses(stage, addresses);
@@ -449,18 +452,19 @@ static void give_all_back(struct stage *stage)
                 continue;
             snprintf(name, sizeof(name), "%s of %s", givers[g].name, address->name);
             enum kva_status status = givers[g].call(stage, address->at);
-            check_that(status == answer_to(address->target), "%s: %s", name, kva_status_name(status));
-            check_that(kva_vm_status(stage->vm) == status, "%s: noted %s", name,
+            check_that(status == status_for(address->target), "%s: %s expected, %s returned", name,
+                       kva_status_name(status_for(address->target)), kva_status_name(status));
+            check_that(kva_vm_status(stage->vm) == status, "%s: kva_vm_status returns %s", name,
                        kva_status_name(kva_vm_status(stage->vm)));
-            check_that(stage->test.hooks.last.address == (uintptr_t)address->at, "%s: told of %#" PRIx64,
-                       name, stage->test.hooks.last.address);
+            check_that(stage->test.hooks.last.address == (uintptr_t)address->at,
+                       "%s: the hook received address %#" PRIx64, name, stage->test.hooks.last.address);
             expect_unchanged(stage, &before, status, true, name);
         }
     }
     free(before.report);
 }
 
-/** The sizes that can be used are those of live areas' starts. */
+/** Only the starts of live areas have a usable size. */
 static void size_up_all(struct stage *stage)
 {
     struct address addresses[MOST_ADDRESSES];
@@ -469,16 +473,18 @@ static void size_up_all(struct stage *stage)
     for (size_t i = 0; i < count; i++) {
         size_t usable = kva_vm_usable_size(stage->vm, addresses[i].at);
         if (addresses[i].target > STARTS_PCPU)
-            check_that(usable == 0, "%s: %zu", addresses[i].name, usable);
+            check_that(usable == 0, "%s: a usable size of 0 expected, %zu found", addresses[i].name, usable);
         else if (addresses[i].target != STARTS_PCPU)
-            check_that(usable >= 3 * stage->page, "%s: %zu", addresses[i].name, usable);
+            check_that(usable >= 3 * stage->page, "%s: a usable size of 3 pages expected, %zu bytes found",
+                       addresses[i].name, usable);
     }
     assert_int_equal(kva_vm_usable_size(NULL, stage->live), 0);
     assert_int_equal(kva_vm_usable_size(stage->vm, NULL), 0);
     assert_int_equal(stage->test.hooks.misuses, 0);
 }
 
-/** A guard page and an area that is gone are found by kva_vm_find, the rest is not. */
+/** kva_vm_find finds live and waiting areas, also by their guard pages, and nothing outside; gone areas it
+ *  may find. */
 static void find_all(struct stage *stage)
 {
     struct address addresses[MOST_ADDRESSES];
@@ -492,11 +498,12 @@ static void find_all(struct stage *stage)
         bool found =
             status == KVA_OK && at >= area.start && at - area.start <= area.last - area.start + area.guard;
         bool there = address->target <= INSIDE || address->target == WAITS;
-        check_that(status == KVA_OK || status == KVA_ENOENT, "%s: %s", address->name,
+        check_that(status == KVA_OK || status == KVA_ENOENT, "%s: kva_vm_find returned %s", address->name,
                    kva_status_name(status));
-        check_that(status == KVA_ENOENT || found, "%s", address->name);
+        check_that(status == KVA_ENOENT || found, "%s: the area found does not hold the address",
+                   address->name);
         if (there || address->target == OUTSIDE)
-            check_that(found == there, "%s: %s", address->name, kva_status_name(status));
+            check_that(found == there, "%s: kva_vm_find returned %s", address->name, kva_status_name(status));
     }
     assert_int_equal(stage->test.hooks.misuses, 0);
 }
@@ -505,7 +512,7 @@ static void find_all(struct stage *stage)
 
 typedef enum kva_status bad_call(struct stage *s);
 
-/** A status that a short form leaves behind, if it has returned nothing. */
+/** The status that a short form leaves if it returns NULL. */
 static enum kva_status status_without(const struct stage *stage, const void *memory)
 {
     return memory == NULL ? kva_vm_status(stage->vm) : KVA_OK;
@@ -601,8 +608,8 @@ static enum kva_status add_without_callback(struct stage *s)
 
 static enum kva_status remove_an_unknown_callback(struct stage *s)
 {
-    struct kva_vm_reclaim stranger = {give_nothing, NULL, {NULL}};
-    return kva_vm_reclaim_remove(s->vm, &stranger);
+    struct kva_vm_reclaim unknown = {give_nothing, NULL, {NULL}};
+    return kva_vm_reclaim_remove(s->vm, &unknown);
 }
 
 static enum kva_status vfree_later_without_grace(struct stage *s)
@@ -632,7 +639,7 @@ static enum kva_status free_a_pinned_one(struct stage *s)
     return kva_vm_frames_free(s->movable, s->movable_numbers, 1);
 }
 
-/* The private part ends in the middle of the reserve. */
+/* The private part is the first half of the reservation. */
 #define FIRST(s) (test_vm_stats((s)->vm).reservation_first)
 #define LAST(s) (test_vm_stats((s)->vm).reservation_last)
 
@@ -674,7 +681,7 @@ CASE(vmalloc_huge_wraps, status_without(s, kva_vmalloc_huge(s->vm, SIZE_MAX)))
 CASE(vmalloc_aligned_6, status_without(s, kva_vmalloc_aligned(s->vm, 1, 6)))
 
 CASE(realloc_without_instance, kva_vm_realloc(NULL, s->live, 1, 0, &s->out[0]))
-CASE(realloc_without_answer, kva_vm_realloc(s->vm, s->live, 1, 0, NULL))
+CASE(realloc_without_output, kva_vm_realloc(s->vm, s->live, 1, 0, NULL))
 CASE(realloc_unknown_flag, kva_vm_realloc(s->vm, s->live, 1, 16, &s->out[0]))
 CASE(realloc_nothing_unknown_flag, kva_vm_realloc(s->vm, NULL, 1, 16, &s->out[0]))
 CASE(realloc_nothing_to_nothing_unknown_flag, kva_vm_realloc(s->vm, NULL, 0, 16, &s->out[0]))
@@ -704,7 +711,7 @@ CASE(congruent_wraps, congruent_with(s, ((struct kva_part){UINT64_MAX - s->page 
 
 CASE(frames_without_instance,
      kva_vm_frames_create(NULL, &(struct kva_vm_frames_config){.count = 1}, &(struct kva_vm_frames *){NULL}))
-CASE(frames_without_answer, kva_vm_frames_create(s->vm, &(struct kva_vm_frames_config){.count = 1}, NULL))
+CASE(frames_without_output, kva_vm_frames_create(s->vm, &(struct kva_vm_frames_config){.count = 1}, NULL))
 CASE(frames_none,
      kva_vm_frames_create(s->vm, &(struct kva_vm_frames_config){.count = 0}, &(struct kva_vm_frames *){NULL}))
 CASE(frames_too_many, kva_vm_frames_create(s->vm, &(struct kva_vm_frames_config){.count = UINT32_MAX},
@@ -745,7 +752,7 @@ CASE(unpin_beyond, kva_vm_unpin(s->vm, s->movable_map, 3 * s->page + 1))
 CASE(unpin_what_has_no_pin, kva_vm_unpin(s->vm, s->movable_map + s->page, 1))
 CASE(unpin_more_than_is_pinned, kva_vm_unpin(s->vm, s->movable_map, 2 * s->page))
 CASE(frames_stats_of_none, kva_vm_frames_stats_read(NULL, &(struct kva_frames_stats){0}))
-CASE(frames_stats_without_answer, kva_vm_frames_stats_read(s->movable, NULL))
+CASE(frames_stats_without_output, kva_vm_frames_stats_read(s->movable, NULL))
 CASE(picture_of_none, kva_vm_frames_picture(NULL, line_of_none, NULL))
 CASE(picture_without_line, kva_vm_frames_picture(s->movable, NULL, NULL))
 CASE(frames_destroy_none, kva_vm_frames_destroy(NULL))
@@ -765,7 +772,7 @@ CASE(frames_free_one_of_a_ram_map, free_two(s, s->numbers[9]))
 CASE(map_without_instance, kva_vm_map(NULL, s->frames, s->numbers, 1, 0, &s->out[0]))
 CASE(map_without_frames, kva_vm_map(s->vm, NULL, s->numbers, 1, 0, &s->out[0]))
 CASE(map_without_numbers, map_numbers(s, NULL, 1, 0))
-CASE(map_without_answer, kva_vm_map(s->vm, s->frames, s->numbers, 1, 0, NULL))
+CASE(map_without_output, kva_vm_map(s->vm, s->frames, s->numbers, 1, 0, NULL))
 CASE(map_nothing, map_numbers(s, s->numbers, 0, 0))
 CASE(map_wraps, map_numbers(s, s->numbers, SIZE_MAX / s->page + 1, 0))
 CASE(map_far_wraps, map_numbers(s, s->numbers, SIZE_MAX, 0))
@@ -780,7 +787,7 @@ CASE(vunmap_without_instance, kva_vunmap(NULL, s->map))
 CASE(map_ram_without_instance, kva_vm_map_ram(NULL, s->frames, s->numbers, 1, &s->out[0]))
 CASE(map_ram_without_frames, kva_vm_map_ram(s->vm, NULL, s->numbers, 1, &s->out[0]))
 CASE(map_ram_without_numbers, kva_vm_map_ram(s->vm, s->frames, NULL, 1, &s->out[0]))
-CASE(map_ram_without_answer, kva_vm_map_ram(s->vm, s->frames, s->numbers, 1, NULL))
+CASE(map_ram_without_output, kva_vm_map_ram(s->vm, s->frames, s->numbers, 1, NULL))
 CASE(map_ram_nothing, kva_vm_map_ram(s->vm, s->frames, s->numbers, 0, &s->out[0]))
 CASE(map_ram_wraps, kva_vm_map_ram(s->vm, s->frames, s->numbers, SIZE_MAX, &s->out[0]))
 CASE(map_ram_out_of_range, map_ram_number(s, UINT32_MAX))
@@ -790,7 +797,7 @@ CASE(map_ram_short_none, status_without(s, kva_map_ram(s->vm, s->frames, s->numb
 CASE(unmap_ram_without_instance, kva_unmap_ram(NULL, s->ram))
 
 CASE(pcpu_without_instance, kva_pcpu_create(NULL, NULL, &(struct kva_pcpu *){NULL}))
-CASE(pcpu_without_answer, kva_pcpu_create(s->vm, NULL, NULL))
+CASE(pcpu_without_output, kva_pcpu_create(s->vm, NULL, NULL))
 CASE(pcpu_more_groups, pcpu_with(s, 2, 3, 0))
 CASE(pcpu_more_groups_than_the_instances, pcpu_with(s, 0, 3, 0))
 CASE(pcpu_unit_wraps, pcpu_with(s, 2, 1, SIZE_MAX))
@@ -799,7 +806,7 @@ CASE(pcpu_far_too_large, pcpu_with(s, 2, 1, SIZE_MAX / 2 + 1))
 CASE(pcpu_destroy_none, kva_pcpu_destroy(NULL))
 CASE(pcpu_destroy_busy, kva_pcpu_destroy(s->pcpu))
 CASE(object_of_none, kva_pcpu_alloc(NULL, 1, 1, &s->out[0]))
-CASE(object_without_answer, kva_pcpu_alloc(s->pcpu, 1, 1, NULL))
+CASE(object_without_output, kva_pcpu_alloc(s->pcpu, 1, 1, NULL))
 CASE(object_of_nothing, kva_pcpu_alloc(s->pcpu, 0, 1, &s->out[0]))
 CASE(object_too_large, kva_pcpu_alloc(s->pcpu, s->page + 1, 1, &s->out[0]))
 CASE(object_far_too_large, kva_pcpu_alloc(s->pcpu, SIZE_MAX, 1, &s->out[0]))
@@ -818,17 +825,17 @@ CASE(object_free_foreign, kva_pcpu_free(s->pcpu, s->foreign))
 CASE(object_free_a_variable, kva_pcpu_free(s->pcpu, s))
 
 CASE(find_without_instance, kva_vm_find(NULL, s->live, &(struct kva_vm_area){0}))
-CASE(find_without_answer, kva_vm_find(s->vm, s->live, NULL))
+CASE(find_without_output, kva_vm_find(s->vm, s->live, NULL))
 CASE(first_without_instance, kva_vm_first(NULL, &(struct kva_vm_area){0}))
-CASE(first_without_answer, kva_vm_first(s->vm, NULL))
+CASE(first_without_output, kva_vm_first(s->vm, NULL))
 CASE(next_without_instance, kva_vm_next(NULL, &(struct kva_vm_area){0}))
-CASE(next_without_answer, kva_vm_next(s->vm, NULL))
+CASE(next_without_output, kva_vm_next(s->vm, NULL))
 CASE(report_without_instance, kva_vm_report(NULL, line_of_none, NULL))
 CASE(report_without_line, kva_vm_report(s->vm, NULL, NULL))
 CASE(stats_without_instance, kva_vm_stats_read(NULL, &(struct kva_vm_stats){0}))
-CASE(stats_without_answer, kva_vm_stats_read(s->vm, NULL))
+CASE(stats_without_output, kva_vm_stats_read(s->vm, NULL))
 CASE(check_without_instance, kva_vm_check(NULL, NULL))
-CASE(flush_without_instance, kva_vm_purge(NULL))
+CASE(purge_without_instance, kva_vm_purge(NULL))
 CASE(status_without_instance, kva_vm_status(NULL))
 CASE(destroy_without_instance, kva_vm_destroy(NULL, NULL, NULL))
 CASE(destroy_busy, kva_vm_destroy(s->vm, NULL, NULL))
@@ -839,24 +846,25 @@ CASE(add_twice, kva_vm_reclaim_add(s->vm, &s->reclaim))
 CASE(remove_from_none, kva_vm_reclaim_remove(NULL, &s->reclaim))
 CASE(remove_nothing, kva_vm_reclaim_remove(s->vm, NULL))
 
-/** Whom the call can tell: nobody without an instance. What only looks cannot note a status. */
-enum told { NOBODY, HOOK, HOOK_AND_STATUS };
+/** Where a call reports its status: without an instance, nowhere; calls that only look cannot note a
+ *  status. */
+enum reported { NOWHERE, HOOK, HOOK_AND_STATUS };
 
 static const struct row {
     const char *name;
     bad_call *call;
     enum kva_status status;
-    enum told told;
-    const char *field; /* the value that is bad; NULL: none in particular */
+    enum reported reported;
+    const char *field; /* the bad value; NULL: no particular one */
     size_t index;
 } rows[] = {
-#define ELEMENT(name, status, told, field, index)                                                            \
+#define ELEMENT(name, status, reported, field, index)                                                        \
     {                                                                                                        \
-#name, name, status, told, field, index                                                              \
+#name, name, status, reported, field, index                                                          \
     }
-#define FIELD(name, status, told, field) ELEMENT(name, status, told, field, 0)
-#define ROW(name, status, told) ELEMENT(name, status, told, NULL, 0)
-    ROW(alloc_without_instance, KVA_ENULL, NOBODY),
+#define FIELD(name, status, reported, field) ELEMENT(name, status, reported, field, 0)
+#define ROW(name, status, reported) ELEMENT(name, status, reported, NULL, 0)
+    ROW(alloc_without_instance, KVA_ENULL, NOWHERE),
     FIELD(alloc_without_request, KVA_ENULL, HOOK_AND_STATUS, "request"),
     FIELD(alloc_without_memory, KVA_ENULL, HOOK_AND_STATUS, "memory"),
     FIELD(alloc_nothing, KVA_ESIZE, HOOK_AND_STATUS, "size"),
@@ -874,7 +882,7 @@ static const struct row {
     FIELD(alloc_two_nodes_preferred, KVA_EINVAL, HOOK_AND_STATUS, "node.set"),
     FIELD(alloc_bound_to_no_node, KVA_EINVAL, HOOK_AND_STATUS, "node.set"),
     FIELD(alloc_interleaved_on_none, KVA_EINVAL, HOOK_AND_STATUS, "node.set"),
-    ROW(mark_without_instance, KVA_ENULL, NOBODY),
+    ROW(mark_without_instance, KVA_ENULL, NOWHERE),
     FIELD(mark_nothing, KVA_ENULL, HOOK_AND_STATUS, "memory"),
     ROW(mark_outside, KVA_EUNKNOWN, HOOK_AND_STATUS),
     ROW(mark_inside, KVA_EINTERIOR, HOOK_AND_STATUS),
@@ -885,16 +893,16 @@ static const struct row {
     FIELD(vmalloc_huge_nothing, KVA_ESIZE, HOOK_AND_STATUS, "size"),
     FIELD(vmalloc_huge_wraps, KVA_EWRAP, HOOK_AND_STATUS, "size"),
     FIELD(vmalloc_aligned_6, KVA_EALIGN, HOOK_AND_STATUS, "align"),
-    ROW(realloc_without_instance, KVA_ENULL, NOBODY),
-    FIELD(realloc_without_answer, KVA_ENULL, HOOK_AND_STATUS, "moved"),
+    ROW(realloc_without_instance, KVA_ENULL, NOWHERE),
+    FIELD(realloc_without_output, KVA_ENULL, HOOK_AND_STATUS, "moved"),
     FIELD(realloc_unknown_flag, KVA_EINVAL, HOOK_AND_STATUS, "flags"),
     FIELD(realloc_nothing_unknown_flag, KVA_EINVAL, HOOK_AND_STATUS, "flags"),
     FIELD(realloc_nothing_to_nothing_unknown_flag, KVA_EINVAL, HOOK_AND_STATUS, "flags"),
     FIELD(realloc_wraps, KVA_EWRAP, HOOK_AND_STATUS, "size"),
-    ROW(vfree_without_instance, KVA_ENULL, NOBODY),
-    ROW(later_without_instance, KVA_ENULL, NOBODY),
-    ROW(vfree_later_without_grace, KVA_ENOENT, NOBODY),
-    ROW(congruent_without_instance, KVA_ENULL, NOBODY),
+    ROW(vfree_without_instance, KVA_ENULL, NOWHERE),
+    ROW(later_without_instance, KVA_ENULL, NOWHERE),
+    ROW(vfree_later_without_grace, KVA_ENOENT, NOWHERE),
+    ROW(congruent_without_instance, KVA_ENULL, NOWHERE),
     FIELD(congruent_without_request, KVA_ENULL, HOOK_AND_STATUS, "request"),
     FIELD(congruent_without_parts, KVA_ENULL, HOOK_AND_STATUS, "parts"),
     FIELD(congruent_without_memory, KVA_ENULL, HOOK_AND_STATUS, "memory"),
@@ -909,13 +917,13 @@ static const struct row {
     FIELD(congruent_huge, KVA_EINVAL, HOOK_AND_STATUS, "flags"),
     FIELD(congruent_no_block, KVA_EINVAL, HOOK_AND_STATUS, "flags"),
     ELEMENT(congruent_wraps, KVA_EWRAP, HOOK_AND_STATUS, "parts[i].size", 1),
-    ROW(frames_without_instance, KVA_ENULL, NOBODY),
-    FIELD(frames_without_answer, KVA_ENULL, HOOK_AND_STATUS, "frames"),
+    ROW(frames_without_instance, KVA_ENULL, NOWHERE),
+    FIELD(frames_without_output, KVA_ENULL, HOOK_AND_STATUS, "frames"),
     FIELD(frames_none, KVA_ESIZE, HOOK_AND_STATUS, "count"),
     FIELD(frames_too_many, KVA_ESIZE, HOOK_AND_STATUS, "count"),
     FIELD(frames_far_too_many, KVA_ESIZE, HOOK_AND_STATUS, "count"),
     FIELD(frames_without_config, KVA_ENULL, HOOK_AND_STATUS, "config"),
-    ROW(run_from_none, KVA_ENULL, NOBODY),
+    ROW(run_from_none, KVA_ENULL, NOWHERE),
     FIELD(run_without_numbers, KVA_ENULL, HOOK_AND_STATUS, "numbers"),
     FIELD(run_of_nothing, KVA_ESIZE, HOOK_AND_STATUS, "count"),
     FIELD(run_align_3, KVA_EALIGN, HOOK_AND_STATUS, "align"),
@@ -923,11 +931,11 @@ static const struct row {
     ROW(run_too_long, KVA_ENOSPC, HOOK_AND_STATUS),
     ROW(run_nowhere_aligned, KVA_ENOSPC, HOOK_AND_STATUS),
     ROW(run_far_too_long, KVA_ENOSPC, HOOK_AND_STATUS),
-    ROW(compact_none, KVA_ENULL, NOBODY),
+    ROW(compact_none, KVA_ENULL, NOWHERE),
     FIELD(compact_large_order, KVA_EINVAL, HOOK_AND_STATUS, "order"),
     FIELD(compact_nearly_all_blocks, KVA_EINVAL, HOOK_AND_STATUS, "order"),
     ROW(compact_unmovable, KVA_ENOENT, HOOK_AND_STATUS),
-    ROW(pin_without_instance, KVA_ENULL, NOBODY),
+    ROW(pin_without_instance, KVA_ENULL, NOWHERE),
     FIELD(pin_without_memory, KVA_ENULL, HOOK_AND_STATUS, "memory"),
     FIELD(pin_no_bytes, KVA_ESIZE, HOOK_AND_STATUS, "bytes"),
     ROW(pin_outside, KVA_EUNKNOWN, HOOK_AND_STATUS),
@@ -939,7 +947,7 @@ static const struct row {
     FIELD(pin_beyond, KVA_ERANGE, HOOK_AND_STATUS, "bytes"),
     FIELD(pin_beyond_private, KVA_ERANGE, HOOK_AND_STATUS, "bytes"),
     FIELD(pin_wraps, KVA_ERANGE, HOOK_AND_STATUS, "bytes"),
-    ROW(unpin_without_instance, KVA_ENULL, NOBODY),
+    ROW(unpin_without_instance, KVA_ENULL, NOWHERE),
     FIELD(unpin_without_memory, KVA_ENULL, HOOK_AND_STATUS, "memory"),
     FIELD(unpin_no_bytes, KVA_ESIZE, HOOK_AND_STATUS, "bytes"),
     ROW(unpin_outside, KVA_EUNKNOWN, HOOK_AND_STATUS),
@@ -948,17 +956,17 @@ static const struct row {
     ROW(unpin_what_has_no_pin, KVA_EDOUBLE, HOOK_AND_STATUS),
     ROW(unpin_more_than_is_pinned, KVA_EDOUBLE, HOOK_AND_STATUS),
     ROW(free_a_pinned_one, KVA_EBUSY, HOOK_AND_STATUS),
-    ROW(frames_stats_of_none, KVA_ENULL, NOBODY),
-    FIELD(frames_stats_without_answer, KVA_ENULL, HOOK, "stats"),
-    ROW(picture_of_none, KVA_ENULL, NOBODY),
+    ROW(frames_stats_of_none, KVA_ENULL, NOWHERE),
+    FIELD(frames_stats_without_output, KVA_ENULL, HOOK, "stats"),
+    ROW(picture_of_none, KVA_ENULL, NOWHERE),
     FIELD(picture_without_line, KVA_ENULL, HOOK, "line"),
-    ROW(frames_destroy_none, KVA_ENULL, NOBODY),
+    ROW(frames_destroy_none, KVA_ENULL, NOWHERE),
     ROW(frames_destroy_mapped, KVA_EBUSY, HOOK_AND_STATUS),
-    ROW(frames_alloc_from_none, KVA_ENULL, NOBODY),
+    ROW(frames_alloc_from_none, KVA_ENULL, NOWHERE),
     FIELD(frames_alloc_without_numbers, KVA_ENULL, HOOK_AND_STATUS, "numbers"),
     FIELD(frames_alloc_nothing, KVA_ESIZE, HOOK_AND_STATUS, "count"),
     ROW(too_many_frames, KVA_ENOSPC, HOOK_AND_STATUS),
-    ROW(frames_free_to_none, KVA_ENULL, NOBODY),
+    ROW(frames_free_to_none, KVA_ENULL, NOWHERE),
     FIELD(frames_free_without_numbers, KVA_ENULL, HOOK_AND_STATUS, "numbers"),
     ELEMENT(frames_free_out_of_range, KVA_ERANGE, HOOK_AND_STATUS, "numbers[i]", 1),
     ELEMENT(frames_free_far_out_of_range, KVA_ERANGE, HOOK_AND_STATUS, "numbers[i]", 1),
@@ -966,10 +974,10 @@ static const struct row {
     ELEMENT(frames_free_twice, KVA_EDOUBLE, HOOK_AND_STATUS, "numbers[i]", 1),
     ROW(frames_free_a_mapped_one, KVA_EBUSY, HOOK_AND_STATUS),
     ROW(frames_free_one_of_a_ram_map, KVA_EBUSY, HOOK_AND_STATUS),
-    ROW(map_without_instance, KVA_ENULL, NOBODY),
+    ROW(map_without_instance, KVA_ENULL, NOWHERE),
     FIELD(map_without_frames, KVA_ENULL, HOOK_AND_STATUS, "frames"),
     FIELD(map_without_numbers, KVA_ENULL, HOOK_AND_STATUS, "numbers"),
-    FIELD(map_without_answer, KVA_ENULL, HOOK_AND_STATUS, "memory"),
+    FIELD(map_without_output, KVA_ENULL, HOOK_AND_STATUS, "memory"),
     FIELD(map_nothing, KVA_ESIZE, HOOK_AND_STATUS, "count"),
     FIELD(map_wraps, KVA_EWRAP, HOOK_AND_STATUS, "count"),
     FIELD(map_far_wraps, KVA_EWRAP, HOOK_AND_STATUS, "count"),
@@ -979,36 +987,36 @@ static const struct row {
     ROW(map_not_taken, KVA_ENOENT, HOOK_AND_STATUS),
     FIELD(map_others, KVA_EINVAL, HOOK_AND_STATUS, "frames"),
     ROW(vmap_not_taken, KVA_ENOENT, HOOK_AND_STATUS),
-    ROW(vunmap_without_instance, KVA_ENULL, NOBODY),
-    ROW(map_ram_without_instance, KVA_ENULL, NOBODY),
+    ROW(vunmap_without_instance, KVA_ENULL, NOWHERE),
+    ROW(map_ram_without_instance, KVA_ENULL, NOWHERE),
     FIELD(map_ram_without_frames, KVA_ENULL, HOOK_AND_STATUS, "frames"),
     FIELD(map_ram_without_numbers, KVA_ENULL, HOOK_AND_STATUS, "numbers"),
-    FIELD(map_ram_without_answer, KVA_ENULL, HOOK_AND_STATUS, "memory"),
+    FIELD(map_ram_without_output, KVA_ENULL, HOOK_AND_STATUS, "memory"),
     FIELD(map_ram_nothing, KVA_ESIZE, HOOK_AND_STATUS, "count"),
     FIELD(map_ram_wraps, KVA_EWRAP, HOOK_AND_STATUS, "count"),
     ELEMENT(map_ram_out_of_range, KVA_ERANGE, HOOK_AND_STATUS, "numbers[i]", 1),
     ROW(map_ram_not_taken, KVA_ENOENT, HOOK_AND_STATUS),
     FIELD(map_ram_others, KVA_EINVAL, HOOK_AND_STATUS, "frames"),
     FIELD(map_ram_short_none, KVA_ESIZE, HOOK_AND_STATUS, "count"),
-    ROW(unmap_ram_without_instance, KVA_ENULL, NOBODY),
-    ROW(pcpu_without_instance, KVA_ENULL, NOBODY),
-    FIELD(pcpu_without_answer, KVA_ENULL, HOOK_AND_STATUS, "pcpu"),
+    ROW(unmap_ram_without_instance, KVA_ENULL, NOWHERE),
+    ROW(pcpu_without_instance, KVA_ENULL, NOWHERE),
+    FIELD(pcpu_without_output, KVA_ENULL, HOOK_AND_STATUS, "pcpu"),
     FIELD(pcpu_more_groups, KVA_EINVAL, HOOK_AND_STATUS, "groups"),
     FIELD(pcpu_more_groups_than_the_instances, KVA_EINVAL, HOOK_AND_STATUS, "groups"),
     FIELD(pcpu_unit_wraps, SIZE_MAX == UINT64_MAX ? KVA_EWRAP : KVA_ENOSPC, HOOK_AND_STATUS, "unit"),
     ROW(pcpu_too_large, KVA_ENOSPC, HOOK_AND_STATUS),
     ROW(pcpu_far_too_large, KVA_ENOSPC, HOOK_AND_STATUS),
-    ROW(pcpu_destroy_none, KVA_ENULL, NOBODY),
+    ROW(pcpu_destroy_none, KVA_ENULL, NOWHERE),
     ROW(pcpu_destroy_busy, KVA_EBUSY, HOOK_AND_STATUS),
-    ROW(object_of_none, KVA_ENULL, NOBODY),
-    FIELD(object_without_answer, KVA_ENULL, HOOK_AND_STATUS, "object"),
+    ROW(object_of_none, KVA_ENULL, NOWHERE),
+    FIELD(object_without_output, KVA_ENULL, HOOK_AND_STATUS, "object"),
     FIELD(object_of_nothing, KVA_ESIZE, HOOK_AND_STATUS, "size"),
     FIELD(object_too_large, KVA_ESIZE, HOOK_AND_STATUS, "size"),
     FIELD(object_far_too_large, KVA_ESIZE, HOOK_AND_STATUS, "size"),
     FIELD(object_align_0, KVA_EALIGN, HOOK_AND_STATUS, "align"),
     FIELD(object_align_24, KVA_EALIGN, HOOK_AND_STATUS, "align"),
     FIELD(object_align_2_pages, KVA_EALIGN, HOOK_AND_STATUS, "align"),
-    ROW(object_free_to_none, KVA_ENULL, NOBODY),
+    ROW(object_free_to_none, KVA_ENULL, NOWHERE),
     ROW(object_free_inside, KVA_EINTERIOR, HOOK_AND_STATUS),
     ROW(object_free_one_byte_inside, KVA_EINTERIOR, HOOK_AND_STATUS),
     ROW(object_free_twice, KVA_EDOUBLE, HOOK_AND_STATUS),
@@ -1018,27 +1026,27 @@ static const struct row {
     ROW(object_free_an_area, KVA_EUNKNOWN, HOOK_AND_STATUS),
     ROW(object_free_foreign, KVA_EUNKNOWN, HOOK_AND_STATUS),
     ROW(object_free_a_variable, KVA_EUNKNOWN, HOOK_AND_STATUS),
-    ROW(find_without_instance, KVA_ENULL, NOBODY),
-    FIELD(find_without_answer, KVA_ENULL, HOOK, "area"),
-    ROW(first_without_instance, KVA_ENULL, NOBODY),
-    FIELD(first_without_answer, KVA_ENULL, HOOK, "area"),
-    ROW(next_without_instance, KVA_ENULL, NOBODY),
-    FIELD(next_without_answer, KVA_ENULL, HOOK, "area"),
-    ROW(report_without_instance, KVA_ENULL, NOBODY),
+    ROW(find_without_instance, KVA_ENULL, NOWHERE),
+    FIELD(find_without_output, KVA_ENULL, HOOK, "area"),
+    ROW(first_without_instance, KVA_ENULL, NOWHERE),
+    FIELD(first_without_output, KVA_ENULL, HOOK, "area"),
+    ROW(next_without_instance, KVA_ENULL, NOWHERE),
+    FIELD(next_without_output, KVA_ENULL, HOOK, "area"),
+    ROW(report_without_instance, KVA_ENULL, NOWHERE),
     FIELD(report_without_line, KVA_ENULL, HOOK, "line"),
-    ROW(stats_without_instance, KVA_ENULL, NOBODY),
-    FIELD(stats_without_answer, KVA_ENULL, HOOK, "stats"),
-    ROW(check_without_instance, KVA_ENULL, NOBODY),
-    ROW(flush_without_instance, KVA_ENULL, NOBODY),
-    ROW(status_without_instance, KVA_ENULL, NOBODY),
-    ROW(destroy_without_instance, KVA_ENULL, NOBODY),
+    ROW(stats_without_instance, KVA_ENULL, NOWHERE),
+    FIELD(stats_without_output, KVA_ENULL, HOOK, "stats"),
+    ROW(check_without_instance, KVA_ENULL, NOWHERE),
+    ROW(purge_without_instance, KVA_ENULL, NOWHERE),
+    ROW(status_without_instance, KVA_ENULL, NOWHERE),
+    ROW(destroy_without_instance, KVA_ENULL, NOWHERE),
     ROW(destroy_busy, KVA_EBUSY, HOOK_AND_STATUS),
-    ROW(abandon_without_instance, KVA_ENULL, NOBODY),
-    ROW(add_to_none, KVA_ENULL, NOBODY),
+    ROW(abandon_without_instance, KVA_ENULL, NOWHERE),
+    ROW(add_to_none, KVA_ENULL, NOWHERE),
     FIELD(add_nothing, KVA_ENULL, HOOK_AND_STATUS, "reclaim"),
     FIELD(add_without_callback, KVA_ENULL, HOOK_AND_STATUS, "reclaim.callback"),
     ROW(add_twice, KVA_EEXIST, HOOK_AND_STATUS),
-    ROW(remove_from_none, KVA_ENULL, NOBODY),
+    ROW(remove_from_none, KVA_ENULL, NOWHERE),
     FIELD(remove_nothing, KVA_ENULL, HOOK_AND_STATUS, "reclaim"),
     ROW(remove_an_unknown_callback, KVA_ENOENT, HOOK_AND_STATUS),
 #undef ROW
@@ -1054,18 +1062,19 @@ static void call_all_rows(struct stage *stage)
         const struct row *row = &rows[i];
         stage->out[0] = stage;
         enum kva_status status = row->call(stage);
-        check_that(status == row->status, "%s: %s", row->name, kva_status_name(status));
-        check_that(stage->out[0] == stage, "%s: has written its answer", row->name);
-        check_that(row->told != HOOK_AND_STATUS || kva_vm_status(stage->vm) == status, "%s: noted %s",
-                   row->name, kva_status_name(kva_vm_status(stage->vm)));
-        if (row->told != NOBODY && is_misuse_status(status))
+        check_that(status == row->status, "%s: %s expected, %s returned", row->name,
+                   kva_status_name(row->status), kva_status_name(status));
+        check_that(stage->out[0] == stage, "%s wrote an output", row->name);
+        check_that(row->reported != HOOK_AND_STATUS || kva_vm_status(stage->vm) == status,
+                   "%s: kva_vm_status returns %s", row->name, kva_status_name(kva_vm_status(stage->vm)));
+        if (row->reported != NOWHERE && is_misuse_status(status))
             expect_field(&stage->test.hooks, row->field, row->index, row->name);
-        expect_unchanged(stage, &before, status, row->told != NOBODY, row->name);
+        expect_unchanged(stage, &before, status, row->reported != NOWHERE, row->name);
     }
     free(before.report);
 }
 
-/** What answers with a pointer, or not at all. */
+/** Calls that return no status. */
 static void call_the_rest(struct stage *stage)
 {
     struct before before = look(stage);
@@ -1087,8 +1096,8 @@ static void call_the_rest(struct stage *stage)
     free(before.report);
 }
 
-/** NULL may be given back anywhere. */
-static void give_null_back(struct stage *stage)
+/** NULL may be passed to every free. */
+static void free_null(struct stage *stage)
 {
     struct before before = look(stage);
 
@@ -1118,16 +1127,16 @@ static void play_on_each_mechanism(void (*play)(struct stage *stage))
     }
 }
 
-static void test_what_cannot_be_given_back(void **state)
+static void test_wrong_addresses(void **state)
 {
     (void)state;
-    play_on_each_mechanism(give_all_back);
+    play_on_each_mechanism(free_all_addresses);
 }
 
-static void test_null_can(void **state)
+static void test_null_can_be_freed(void **state)
 {
     (void)state;
-    play_on_each_mechanism(give_null_back);
+    play_on_each_mechanism(free_null);
 }
 
 static void test_usable_sizes(void **state)
@@ -1149,7 +1158,7 @@ static void test_arguments(void **state)
     play_on_each_mechanism(call_the_rest);
 }
 
-/** In a hardened instance, what was freed is in quarantine, and still no live area. */
+/** In a hardened instance freed areas are in quarantine, and not live. */
 static void test_quarantined_areas(void **state)
 {
     enum kva_mechanism mechanism;
@@ -1186,8 +1195,8 @@ static void test_quarantined_areas(void **state)
     }
 }
 
-/** An area is freed once, whatever becomes of it; and the next owner's cannot be freed by the last one's
- *  key twice. */
+/** An area is freed once, whatever happens to it after; a double free does not put it into the cache
+ *  twice. */
 static void test_double_frees(void **state)
 {
     struct test_vm test;
@@ -1195,7 +1204,7 @@ static void test_double_frees(void **state)
 
     (void)state;
     config.cache_bytes = 100 * test_page();
-    config.one_thread = true; /* so that all of the cache is for one CPU */
+    config.one_thread = true; /* so that one CPU has the whole cache */
     test_vm_create(&test, &config);
     for (size_t pages = 1; pages <= 256; pages *= 2) { /* up to 100 pages: cached; then: parked */
         void *memory = kva_vmalloc(test.vm, pages * test_page());
@@ -1208,7 +1217,7 @@ static void test_double_frees(void **state)
         assert_memory_equal(&before, &after, sizeof(after));
         void *first = kva_vmalloc(test.vm, pages * test_page());
         void *second = kva_vmalloc(test.vm, pages * test_page());
-        assert_ptr_not_equal(first, second); /* it was not entered twice */
+        assert_ptr_not_equal(first, second); /* it is not cached twice */
         assert_int_equal(kva_vfree(test.vm, first), KVA_OK);
         assert_int_equal(kva_vfree(test.vm, second), KVA_OK);
         test_vm_expect_sound(&test, "freed twice");
@@ -1219,9 +1228,9 @@ static void test_double_frees(void **state)
     test_vm_destroy(&test);
 }
 
-/** Requests as a designated initialiser leaves them: no alignment, no window. They are those of
+/** Requests from a designated initialiser, without alignment and window, mean the same as those of
  *  kva_vm_request_of, from the cache and past it, in one piece and in several. */
-static void test_what_is_left_out(void **state)
+static void test_omitted_fields(void **state)
 {
     struct test_vm test;
     const struct kva_part parts[] = {{0, test_page()}, {4 * test_page(), test_page()}};
@@ -1252,7 +1261,7 @@ static void test_what_is_left_out(void **state)
 
 /* ----------------------------------------------------------------------------------------------- creation */
 
-/** What is wrong with a config. */
+/** Breaks one field of a configuration. */
 typedef void spoil(struct kva_vm_config *config);
 
 #define SPOIL(name, ...)                                                                                     \
@@ -1373,9 +1382,10 @@ static void test_configs(void **state)
         config.engine = &kva_engine_bt;
         configs[i].with(&config);
         enum kva_status status = kva_vm_create_from(&config, &vm);
-        check_that(status == configs[i].status, "%s: %s", configs[i].name, kva_status_name(status));
-        check_that(vm == NULL, "%s", configs[i].name);
-        check_that(test.hooks.misuses == (is_misuse_status(status) ? 1 : 0), "%s: the hook was told %u times",
+        check_that(status == configs[i].status, "%s: %s expected, %s returned", configs[i].name,
+                   kva_status_name(configs[i].status), kva_status_name(status));
+        check_that(vm == NULL, "%s wrote the output", configs[i].name);
+        check_that(test.hooks.misuses == (is_misuse_status(status) ? 1 : 0), "%s: %u calls of the hook",
                    configs[i].name, test.hooks.misuses);
         if (is_misuse_status(status))
             expect_field(&test.hooks, configs[i].field, 0, configs[i].name);
@@ -1394,12 +1404,12 @@ static void test_configs_of_the_host(void **state)
     assert_int_equal(kva_vm_create(&config, NULL), KVA_ENULL);
     assert_int_equal(kva_vm_create(NULL, NULL), KVA_ENULL);
     assert_null(vm);
-    assert_int_equal(kva_vm_create(&config, &vm), KVA_OK); /* nothing was wrong with it */
+    assert_int_equal(kva_vm_create(&config, &vm), KVA_OK); /* the configuration is valid here */
     assert_int_equal(kva_vm_status(vm), KVA_OK);
     assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_OK);
 }
 
-/** Without a descriptor an instance can live, and says so. */
+/** A page source without `descriptor` works; kva_vm_frames_descriptor then returns -1. */
 static void test_descriptors_are_optional(void **state)
 {
     struct test_vm test;
@@ -1415,10 +1425,10 @@ static void test_descriptors_are_optional(void **state)
     test_vm_destroy(&test);
 }
 
-/* -------------------------------------------------------------------------------- offsets that are broken */
+/* ----------------------------------------------------------------------------------------- broken offsets */
 
-static bool forgets; /* the engine knows no busy segment when it is asked to free one, */
-static bool objects; /* and its checks find something */
+static bool forgets; /* the engine finds no busy segment to free */
+static bool objects; /* the engine's checks report a broken invariant */
 
 static enum kva_status forget(struct kva_address_map *map, uint64_t start)
 {
@@ -1436,8 +1446,9 @@ static const char *object_nearby(const struct kva_address_map *map, uint64_t at,
     return objects ? "I4: a test objects" : kva_engine_scan.check_near(map, at, address);
 }
 
-/** Per-CPU objects are ranges of offsets, and what keeps these is checked as what keeps addresses: an
- *  object that is there and cannot be freed is told, and from check level 2 on each change is checked. */
+/** Per-CPU objects are ranges of offsets in an address map, which is checked like that of addresses: an
+ *  object that exists and cannot be freed is reported as corruption, and from check level 2 on each change
+ *  is checked. */
 static void test_broken_offsets(void **state)
 {
     struct kva_engine engine = kva_engine_scan;
@@ -1475,14 +1486,14 @@ static void test_broken_offsets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_cannot_be_given_back),
-        cmocka_unit_test(test_null_can),
+        cmocka_unit_test(test_wrong_addresses),
+        cmocka_unit_test(test_null_can_be_freed),
         cmocka_unit_test(test_usable_sizes),
         cmocka_unit_test(test_finding),
         cmocka_unit_test(test_arguments),
         cmocka_unit_test(test_quarantined_areas),
         cmocka_unit_test(test_double_frees),
-        cmocka_unit_test(test_what_is_left_out),
+        cmocka_unit_test(test_omitted_fields),
         cmocka_unit_test(test_configs),
         cmocka_unit_test(test_configs_of_the_host),
         cmocka_unit_test(test_descriptors_are_optional),

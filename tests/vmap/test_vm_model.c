@@ -1,23 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Contents: random traffic of every kind, against a model that knows whose each byte is.
+ * Contents: random traffic of every kind, against a model that knows the owner of each byte.
  *
- * THE MODEL   A list of what is live: areas, maps, short-lived maps, and per-CPU objects. Each has an id, and
- *             each
- *   page of its memory holds a word made of that id and of the word's offset (its STAMP); so does the end of
- *   the bytes that were asked for. Frames have a word of their own, which whoever maps them writes and reads:
+ * THE MODEL   A list of live areas, maps, short-lived maps and per-CPU objects. Each has an id. Each page of
+ *   its memory holds a word made of that id and of the word's offset (its STAMP), and so does the end of the
+ *   requested bytes. Frames have words of their own, which are written and read through any map of them:
  *
  *      area 7, 2.5 pages   |7:0          |7:4096       |7:8192  7:end|
  *      frames 4, 9 mapped  |frame 4's    |frame 9's    |
  *
- *   Stamps are looked at before an area is freed, around each realloc, and at intervals all of them at once:
- *   whoever gets a page that is not his, loses one that is, or is shown another frame, finds a word that is
- *   not there.
+ *   Stamps are compared before an area is freed, around each realloc, and all of them at intervals: an owner
+ *   who gets another owner's page, loses a page, or sees another frame, finds a wrong word.
  *
- * AND         Memory that is to be zero is, wherever it has been before; areas lie where they were asked to lie; any
- *   interior address finds its area; a refusal for want of space means that no hole is long enough;
- *   statistics and iteration agree with the model; and the library's own check is satisfied.
+ * ALSO        Memory that must be zero is zero, wherever it was used before; areas lie where requested; any
+ *   interior address finds its area; a request is refused only if no hole is long enough; statistics and
+ *   iteration agree with the model; the library's own check succeeds.
  *
  * It is played with every engine, on every mechanism, with and without guards, cached, uncached and hardened.
  */
@@ -41,13 +39,13 @@ struct area {
     enum kva_vm_kind kind; /* KVA_VM_VMALLOC, KVA_VM_VMAP or KVA_VM_RAM */
     bool later;
     bool foreign;
-    struct kva_vm_nodes node; /* as kva_vm_find is to say */
+    struct kva_vm_nodes node; /* as kva_vm_find should return it */
     struct kva_later record;
     size_t count; /* maps: frames */
     uint64_t numbers[MAP_MOST];
 };
 
-/** Frames of a short-lived map, kept so that it is asked for again. */
+/** The frames of a short-lived map, kept to map them again. */
 struct list {
     size_t count;
     uint64_t numbers[MAP_MOST];
@@ -125,10 +123,11 @@ static void put_stamps(const struct world *world, const struct area *area)
 
 static void expect_word(const struct world *world, const unsigned char *memory, uint64_t word, uint64_t id)
 {
-    check_that(word_at(memory) == word, "%s: area %" PRIu64 " at %p", world->name, id, (const void *)memory);
+    check_that(word_at(memory) == word, "%s: area %" PRIu64 " has lost its contents at %p", world->name, id,
+               (const void *)memory);
 }
 
-/** The stamps that lie in the first `size` bytes: all of them if that is the area's size. */
+/** The stamps in the first `size` bytes are right: all of them if that is the area's size. */
 static void expect_stamps(const struct world *world, const struct area *area, const unsigned char *memory,
                           size_t size)
 {
@@ -155,10 +154,10 @@ static void expect_contents(const struct world *world, const struct area *area)
 static void expect_zero(const struct world *world, const unsigned char *memory, size_t bytes)
 {
     bool zero = bytes == 0 || (memory[0] == 0 && memcmp(memory, memory + 1, bytes - 1) == 0);
-    check_that(zero, "%s: %zu bytes at %p", world->name, bytes, (const void *)memory);
+    check_that(zero, "%s: %zu bytes at %p should be zero", world->name, bytes, (const void *)memory);
 }
 
-/* ----------------------------------------------------------------------------------------- one in and out */
+/* -------------------------------------------------------------------------------------------------- areas */
 
 static size_t pages_of(const struct world *world, size_t size)
 {
@@ -185,7 +184,7 @@ static void forget(struct world *world, size_t index)
     world->areas[index] = world->areas[--world->count];
 }
 
-/** What kva_vm_find says of any address in the area and in its guard. */
+/** kva_vm_find returns the area for any address in it and in its guard. */
 static void expect_found(struct world *world, const struct area *area)
 {
     struct kva_vm_area found;
@@ -194,15 +193,16 @@ static void expect_found(struct world *world, const struct area *area)
 
     assert_int_equal(kva_vm_find(world->vm, area->memory + inside, &found), KVA_OK);
     check_that(found.start == (uintptr_t)area->memory && found.size == area->size && found.kind == area->kind,
-               "%s: area %" PRIu64, world->name, area->id);
+               "%s: area %" PRIu64 ": wrong start, size or kind", world->name, area->id);
     check_that(found.last - found.start + 1 >= bytes &&
                    found.pages * world->page == found.last - found.start + 1,
-               "%s: area %" PRIu64, world->name, area->id);
-    check_that(found.state == (area->later ? KVA_VM_LATER : KVA_VM_LIVE), "%s", world->name);
+               "%s: area %" PRIu64 ": wrong pages", world->name, area->id);
+    check_that(found.state == (area->later ? KVA_VM_LATER : KVA_VM_LIVE), "%s: area %" PRIu64 ": wrong state",
+               world->name, area->id);
     check_that(found.node.policy == area->node.policy && found.node.set == area->node.set,
-               "%s: area %" PRIu64 ": policy %d", world->name, area->id, (int)found.node.policy);
-    check_that(((found.flags & KVA_VM_FOREIGN) != 0) == area->foreign, "%s: area %" PRIu64, world->name,
-               area->id);
+               "%s: area %" PRIu64 ": wrong nodes, policy %d", world->name, area->id, (int)found.node.policy);
+    check_that(((found.flags & KVA_VM_FOREIGN) != 0) == area->foreign, "%s: area %" PRIu64 ": wrong mark",
+               world->name, area->id);
     if (found.guard == 0)
         return;
     inside = (size_t)test_below(&world->rng, found.guard);
@@ -211,8 +211,8 @@ static void expect_found(struct world *world, const struct area *area)
     assert_int_equal(found.start, start);
 }
 
-/** A new private area, as a request with these nodes and this mark has made it: where it lies, how much of
- *  it may be used, and its stamps. */
+/** Add a new private area of a request with these nodes and this mark; compare its place and its usable
+ *  size, and stamp it. */
 static void adopt_as(struct world *world, void *memory, size_t size, size_t align,
                      const struct kva_vm_request *request)
 {
@@ -222,10 +222,11 @@ static void adopt_as(struct world *world, void *memory, size_t size, size_t alig
     uintptr_t start = (uintptr_t)memory;
     size_t usable = kva_vm_usable_size(world->vm, memory);
 
-    check_that(start % align == 0 && start % world->page == 0, "%s: %p", world->name, memory);
-    check_that(start >= world->first && world->last - start >= size - 1, "%s: %p", world->name, memory);
-    check_that(TEST_ASAN ? usable == size : usable >= size && usable % world->page == 0, "%s: %zu of %zu",
-               world->name, usable, size);
+    check_that(start % align == 0 && start % world->page == 0, "%s: %p is not aligned", world->name, memory);
+    check_that(start >= world->first && world->last - start >= size - 1, "%s: %p is outside the private part",
+               world->name, memory);
+    check_that(TEST_ASAN ? usable == size : usable >= size && usable % world->page == 0,
+               "%s: %zu bytes are usable of an area of %zu", world->name, usable, size);
     put_stamps(world, area);
     expect_found(world, area);
 }
@@ -237,7 +238,7 @@ static void adopt(struct world *world, void *memory, size_t size, size_t align)
     adopt_as(world, memory, size, align, &usual);
 }
 
-/** Some nodes, on any machine; mostly none. */
+/** Random nodes that any machine has; mostly none. */
 static struct kva_vm_nodes random_nodes(struct world *world)
 {
     static const struct kva_vm_nodes nodes[] = {
@@ -246,7 +247,7 @@ static struct kva_vm_nodes random_nodes(struct world *world)
     return nodes[test_below(&world->rng, sizeof nodes / sizeof nodes[0])];
 }
 
-/** Do something to a page of a marked area, which the next owner must not find. */
+/** Change a page of a marked area; the next owner must not find the change. */
 static void tamper(struct world *world, const struct area *area)
 {
     uint64_t number = test_below(&world->rng, pages_of(world, area->size));
@@ -254,7 +255,7 @@ static void tamper(struct world *world, const struct area *area)
     (void)madvise(area->memory + number * world->page, world->page, MADV_DONTFORK);
 }
 
-/** Scribble over an area that is about to go: what is handed out again must not be zero by luck. */
+/** Write to an area before its free, so that memory handed out again is not zero by chance. */
 static void soil(struct world *world, struct area *area)
 {
     for (size_t offset = 0; offset < area->size; offset += world->page)
@@ -263,8 +264,8 @@ static void soil(struct world *world, struct area *area)
             0xee;
 }
 
-/** Nothing but space may be short here. */
-/** Without waiting, KVA_ENOSPC is left for the case that a purge could not help, either. */
+/** A request may fail for lack of space only. With KVA_VM_NO_BLOCK, KVA_ENOSPC means that no purge could
+ *  help either. */
 static bool is_no_space(const struct world *world, enum kva_status status, unsigned flags)
 {
     if (!(flags & KVA_VM_NO_BLOCK))
@@ -277,11 +278,12 @@ static bool is_no_space(const struct world *world, enum kva_status status, unsig
 
 static void expect_no_space(const struct world *world, enum kva_status status, size_t size, unsigned flags)
 {
-    check_that(is_no_space(world, status, flags), "%s: %zu bytes: %s", world->name, size,
+    check_that(is_no_space(world, status, flags),
+               "%s: %zu bytes: KVA_ENOSPC or KVA_EAGAIN expected, %s returned", world->name, size,
                kva_status_name(status));
 }
 
-/** Nothing fits: no hole of the private part is as long as the request with its guard. */
+/** No hole of the private part is as long as the request with its guard. */
 static void expect_full(struct world *world, size_t size)
 {
     const struct kva_space *space = kva_vm_space(world->vm);
@@ -289,14 +291,14 @@ static void expect_full(struct world *world, size_t size)
     uint64_t need = (pages_of(world, size) + (world->guards ? 1 : 0)) * world->page;
 
     world->refused++;
-    check_that(kva_vm_status(world->vm) == KVA_ENOSPC, "%s: %zu bytes: %s", world->name, size,
-               kva_status_name(kva_vm_status(world->vm)));
+    check_that(kva_vm_status(world->vm) == KVA_ENOSPC, "%s: %zu bytes: KVA_ENOSPC expected, %s returned",
+               world->name, size, kva_status_name(kva_vm_status(world->vm)));
     for (enum kva_status s = kva_first(space, &segment); s == KVA_OK; s = kva_next(space, &segment)) {
         if (segment.state == KVA_BUSY || segment.start > world->last)
             continue;
         uint64_t last = segment.last < world->last ? segment.last : world->last;
-        check_that(last - segment.start + 1 < need, "%s: %zu bytes fit at %#" PRIx64, world->name, size,
-                   segment.start);
+        check_that(last - segment.start + 1 < need, "%s: refused, but %zu bytes fit at %#" PRIx64,
+                   world->name, size, segment.start);
     }
 }
 
@@ -337,7 +339,7 @@ static void play_aligned(struct world *world)
         expect_no_space(world, kva_vm_status(world->vm), size, 0);
 }
 
-/** A window somewhere in the private part, with caller, owner and flags of its own. */
+/** A window in the private part, with a caller, an owner and flags. */
 static void play_window(struct world *world)
 {
     struct kva_vm_request request = kva_vm_request_of(random_size(world));
@@ -361,7 +363,7 @@ static void play_window(struct world *world)
     uintptr_t start = (uintptr_t)memory;
     check_that(start >= request.min &&
                    start + (pages_of(world, request.size) * world->page - 1) <= request.max,
-               "%s: %p", world->name, memory);
+               "%s: %p is outside the window", world->name, memory);
     if (request.flags & KVA_VM_ZERO)
         expect_zero(world, memory, request.size);
     assert_int_equal(kva_vm_find(world->vm, memory, &found), KVA_OK);
@@ -370,7 +372,7 @@ static void play_window(struct world *world)
     adopt_as(world, memory, request.size, 1, &request);
 }
 
-/** Anywhere, with nodes; the cache may serve it. */
+/** Anywhere, with nodes; the cache may serve the request. */
 static void play_nodes(struct world *world)
 {
     struct kva_vm_request request = kva_vm_request_of(random_size(world));
@@ -420,7 +422,7 @@ static void play_congruent(struct world *world)
     }
 }
 
-/** A live area of a kind, or AREAS. */
+/** The index of a live area of a kind, or AREAS. */
 static size_t pick(struct world *world, enum kva_vm_kind kind)
 {
     size_t from = world->count > 0 ? (size_t)test_below(&world->rng, world->count) : 0;
@@ -471,7 +473,7 @@ static void play_realloc(struct world *world)
     expect_found(world, area);
 }
 
-/** Mark an area, or tamper with one that is marked. */
+/** Mark an area, and change the pages of a marked one. */
 static void play_mark(struct world *world)
 {
     size_t index = pick(world, KVA_VM_VMALLOC);
@@ -513,7 +515,7 @@ static void begin_grace(void *context, struct kva_later *record)
     world->waiting[world->waiting_count++] = record;
 }
 
-/** With a record of the caller's, or of the library's. Until the grace period is over, the contents stay. */
+/** With a record of the caller or of the library. The contents stay until the grace period is over. */
 static void play_later(struct world *world)
 {
     size_t index = pick(world, KVA_VM_VMALLOC);
@@ -527,7 +529,7 @@ static void play_later(struct world *world)
     expect_found(world, area);
 }
 
-/** All grace periods are over. The records are the library's until the next call on the instance. */
+/** All grace periods end. The library owns the records until the next call on the instance. */
 static void end_grace(struct world *world)
 {
     for (size_t i = 0; i < world->count; i++) {
@@ -549,7 +551,7 @@ static void end_grace(struct world *world)
 
 /* ------------------------------------------------------------------------------------------------- frames */
 
-/** Take frames, or give some back that nobody maps. */
+/** Allocate frames, or free some that no map maps. */
 static void play_frames(struct world *world)
 {
     uint64_t numbers[16];
@@ -572,13 +574,14 @@ static void play_frames(struct world *world)
         return;
     }
     for (size_t i = 0; i < count; i++) {
-        check_that(!world->frame_taken[numbers[i]], "%s: frame %u", world->name, (unsigned)numbers[i]);
+        check_that(!world->frame_taken[numbers[i]], "%s: frame %u was allocated twice", world->name,
+                   (unsigned)numbers[i]);
         world->frame_taken[numbers[i]] = true;
         world->frame_word[numbers[i]] = 0;
     }
 }
 
-/** Frames that are taken: neighbours or not, some of them twice. */
+/** Allocated frames, adjacent or not, some of them twice. */
 static size_t random_frames(struct world *world, uint64_t *numbers)
 {
     size_t count = 1 + (size_t)test_below(&world->rng, test_one_in(&world->rng, 6) ? MAP_MOST : 12);
@@ -596,7 +599,8 @@ static size_t random_frames(struct world *world, uint64_t *numbers)
 static void adopt_map(struct world *world, unsigned char *memory, const uint64_t *numbers, size_t count,
                       enum kva_vm_kind kind)
 {
-    check_that((uintptr_t)memory > world->last, "%s: %p", world->name, (void *)memory);
+    check_that((uintptr_t)memory > world->last, "%s: the map at %p is in the private part", world->name,
+               (void *)memory);
     struct area *map = add(world, memory, count * world->page, kind);
     map->count = count;
     memcpy(map->numbers, numbers, count * sizeof(*numbers));
@@ -618,7 +622,7 @@ static void play_vmap(struct world *world)
     adopt_map(world, memory, numbers, count, KVA_VM_VMAP);
 }
 
-/** Half of them of frames that were mapped before, if those are still taken. */
+/** Half of these maps map frames that were mapped before, if those are still allocated. */
 static void play_map_ram(struct world *world)
 {
     struct list *list = &world->lists[test_below(&world->rng, MEMORY_LISTS)];
@@ -651,7 +655,7 @@ static void play_unmap(struct world *world, enum kva_vm_kind kind)
     forget(world, index);
 }
 
-/** Write a frame through one of its maps: all the others must show it. */
+/** Write to a frame through one of its maps: it must be visible through all others. */
 static void play_write(struct world *world)
 {
     size_t index = pick(world, test_one_in(&world->rng, 2) ? KVA_VM_VMAP : KVA_VM_RAM);
@@ -710,18 +714,18 @@ static void play_object_free(struct world *world)
     *object = world->objects[--world->object_count];
 }
 
-/* ---------------------------------------------------------------------------------------------- all of it */
+/* -------------------------------------------------------------------------------------------- all of them */
 
-/** What iteration finds. */
+/** What iteration finds: areas and bytes by state. */
 struct sums {
     uint64_t areas[KVA_VM_QUARANTINED + 1];
     uint64_t bytes[KVA_VM_QUARANTINED + 1];
     uint64_t live[KVA_VM_PCPU + 1]; /* by kind */
-    uint64_t ram_live;              /* short maps, which stay mapped when they end: live ones, */
-    uint64_t ram_parked; /* and those that have ended. They count nowhere else; none makes way here */
+    uint64_t ram_live;              /* short maps, which stay mapped when they end: live ones */
+    uint64_t ram_parked;            /* and parked ones; these count nowhere else */
 };
 
-/** Whether an area is a short-lived map that is kept when it ends. */
+/** Whether an area is a short-lived map that is parked when it ends. */
 static bool is_short_map(const struct world *world, const struct kva_vm_area *area)
 {
     return area->kind == KVA_VM_RAM && area->pages <= KVA_MAP_RAM_MOST && !world->is_hardened;
@@ -736,9 +740,10 @@ static void sum_up(struct world *world, struct sums *sums)
     for (enum kva_status status = kva_vm_first(world->vm, &area); status == KVA_OK;
          status = kva_vm_next(world->vm, &area)) {
         bool is_short = is_short_map(world, &area);
-        check_that(area.start >= end, "%s: %#" PRIxPTR, world->name, area.start);
-        check_that(area.guard == (is_short || !world->guards ? 0 : world->page), "%s: %#" PRIxPTR,
-                   world->name, area.start);
+        check_that(area.start >= end, "%s: the area at %#" PRIxPTR " overlaps the one before", world->name,
+                   area.start);
+        check_that(area.guard == (is_short || !world->guards ? 0 : world->page),
+                   "%s: the area at %#" PRIxPTR " has a wrong guard", world->name, area.start);
         if (area.state == KVA_VM_LIVE || area.state == KVA_VM_LATER)
             sums->live[area.kind]++;
         end = area.last + 1 + area.guard;
@@ -780,25 +785,28 @@ static void expect_sums(struct world *world)
     check_that(sums.live[KVA_VM_VMALLOC] == count_kind(world, KVA_VM_VMALLOC) &&
                    sums.live[KVA_VM_VMAP] == count_kind(world, KVA_VM_VMAP) &&
                    sums.live[KVA_VM_RAM] == count_kind(world, KVA_VM_RAM),
-               "%s", world->name);
+               "%s: live areas differ from the model", world->name);
     check_that(stats.live_areas == sums.areas[KVA_VM_LIVE] && stats.live_bytes == sums.bytes[KVA_VM_LIVE],
-               "%s", world->name);
+               "%s: live areas differ from the statistics", world->name);
     check_that(stats.later_areas == sums.areas[KVA_VM_LATER] && stats.later_bytes == sums.bytes[KVA_VM_LATER],
-               "%s", world->name);
+               "%s: later areas differ from the statistics", world->name);
     check_that(stats.cached_areas == sums.areas[KVA_VM_CACHED] &&
                    stats.cached_bytes == sums.bytes[KVA_VM_CACHED],
-               "%s", world->name);
+               "%s: cached areas differ from the statistics", world->name);
     check_that(stats.parked_areas == sums.areas[KVA_VM_PARKED] &&
                    stats.parked_bytes == sums.bytes[KVA_VM_PARKED],
-               "%s", world->name);
+               "%s: parked areas differ from the statistics", world->name);
     check_that(stats.quarantined_areas == sums.areas[KVA_VM_QUARANTINED] &&
                    stats.quarantined_bytes == sums.bytes[KVA_VM_QUARANTINED],
-               "%s", world->name);
-    check_that(stats.ram_live == sums.ram_live && stats.ram_parked == sums.ram_parked, "%s", world->name);
-    check_that(stats.frames_taken == count_frames(world), "%s", world->name);
+               "%s: quarantined areas differ from the statistics", world->name);
+    check_that(stats.ram_live == sums.ram_live && stats.ram_parked == sums.ram_parked,
+               "%s: short-lived maps differ from the statistics", world->name);
+    check_that(stats.frames_taken == count_frames(world), "%s: frames differ from the statistics",
+               world->name);
     uint64_t outstanding = sums.live[KVA_VM_VMALLOC] + sums.live[KVA_VM_VMAP] + sums.live[KVA_VM_PCPU];
-    check_that(stats.allocations - stats.frees == outstanding, "%s: %" PRIu64 " - %" PRIu64 " for %" PRIu64,
-               world->name, stats.allocations, stats.frees, outstanding);
+    check_that(stats.allocations - stats.frees == outstanding,
+               "%s: %" PRIu64 " allocations, %" PRIu64 " frees, but %" PRIu64 " live areas", world->name,
+               stats.allocations, stats.frees, outstanding);
 }
 
 static void expect_all(struct world *world)
@@ -809,16 +817,16 @@ static void expect_all(struct world *world)
         expect_object(world, &world->objects[i]);
     expect_sums(world);
     test_vm_expect_sound(&world->test, world->name);
-    check_that(world->test.hooks.misuses == 0, "%s: %s", world->name, world->test.hooks.last.what);
+    check_that(world->test.hooks.misuses == 0, "%s: misuse: %s", world->name, world->test.hooks.last.what);
 }
 
-static void play_flush(struct world *world)
+static void play_purge(struct world *world)
 {
     assert_int_equal(kva_vm_purge(world->vm), KVA_OK);
     struct kva_vm_stats stats = test_vm_stats(world->vm);
     check_that(stats.cached_areas == 0 && stats.parked_areas == 0 && stats.quarantined_areas == 0 &&
                    stats.ram_parked == 0,
-               "%s", world->name);
+               "%s: idle areas remain after a purge", world->name);
     expect_all(world);
 }
 
@@ -865,7 +873,7 @@ static void play_one(struct world *world)
     else if (test_one_in(&world->rng, 2))
         end_grace(world);
     else
-        play_flush(world);
+        play_purge(world);
 }
 
 /* ------------------------------------------------------------------------------------------ begin and end */
@@ -927,7 +935,7 @@ static void count_leak(void *context, const struct kva_vm_area *area)
     assert_true(area->state == KVA_VM_LIVE || area->state == KVA_VM_LATER);
 }
 
-/** What has happened in all worlds so far: a test that never gets there protects nothing. */
+/** What has happened in all worlds so far: a test that never gets there proves nothing. */
 static struct {
     uint64_t refused, hits, purges, retries, grown, moved, ram_hits, ram_misses;
 } seen;
@@ -946,14 +954,15 @@ static void note_what_happened(const struct world *world)
     seen.ram_misses += stats.ram_misses;
 }
 
-/** End the instance with all that is live in it: each of them is told of, and nothing is lost. */
+/** End the instance with its live areas: each is reported as a leak, and nothing is lost. */
 static void end(struct world *world)
 {
     struct leaks leaks = {world, 0, 0};
     note_what_happened(world);
     enum kva_status status = kva_vm_destroy(world->vm, count_leak, &leaks);
 
-    check_that(leaks.count == world->count, "%s: %" PRIu64 " of %zu", world->name, leaks.count, world->count);
+    check_that(leaks.count == world->count, "%s: %" PRIu64 " leaks reported, %zu expected", world->name,
+               leaks.count, world->count);
     if (world->count > 0) {
         assert_int_equal(status, KVA_EBUSY);
         test_vm_expect_sound(&world->test, world->name);
@@ -986,8 +995,8 @@ static void play(enum kva_mechanism mechanism, size_t engine_index, const struct
 }
 
 static const struct mode modes[] = {
-    {.name = "as it comes"},
-    {.name = "zeroing always", .zero_always = true, .cache_bytes = 4 << 20, .lazy_bytes = 1 << 20},
+    {.name = "default"},
+    {.name = "always zeroed", .zero_always = true, .cache_bytes = 4 << 20, .lazy_bytes = 1 << 20},
     {.name = "no guards", .without_guards = true},
     {.name = "no guards, little lazy",
      .without_guards = true,
@@ -1015,7 +1024,7 @@ static void test_contents_with_each_engine(void **state)
     }
 }
 
-/** The default engine for longer, so that the small reserve fills up. */
+/** The default engine for longer, so that the small reservation fills up. */
 static void test_contents_for_long(void **state)
 {
     enum kva_mechanism mechanism;
