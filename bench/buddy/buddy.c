@@ -91,7 +91,7 @@ static void unlink_block(struct buddy *buddy, uint32_t block, unsigned order)
         buddy->links[links.next].previous = links.previous;
 }
 
-/* --------------------------------------------------------------------------------------- create, destroy */
+/* ---------------------------------------------------------------------------------------- create, destroy */
 
 /* The largest order of a block that begins at `first` and ends in the set. */
 static unsigned order_at(uint32_t first, uint32_t frames)

@@ -41,7 +41,7 @@ struct list_pages {
     struct list_walk *maps;
 };
 
-/* --------------------------------------------------------------------------------------- create, destroy */
+/* ---------------------------------------------------------------------------------------- create, destroy */
 
 static uint64_t frames_first(const struct list_pages *list)
 {

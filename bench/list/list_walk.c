@@ -138,7 +138,7 @@ static void enter_area(struct list_walk *walk, struct area *area)
     kva_rb_insert(&walk->tree, &area->node, parent, side);
 }
 
-/* --------------------------------------------------------------------------------------- create, destroy */
+/* ---------------------------------------------------------------------------------------- create, destroy */
 
 enum kva_status list_walk_create(uint64_t first, uint64_t last, uint64_t quantum, struct list_walk **walk)
 {
@@ -323,8 +323,7 @@ static enum kva_status check_parts(const struct list_walk *walk, const struct kv
     return KVA_OK;
 }
 
-/* Walk down to the highest area that starts at or below the end of this part. True if it overlaps the
- * part. */
+/* Walk down to the highest area that starts at or below the part's end. True if it overlaps the part. */
 static bool meets_area(struct list_walk *walk, struct descent *part, uint64_t base)
 {
     uint64_t start = base + part->offset;

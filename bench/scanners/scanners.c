@@ -16,9 +16,9 @@
  *
  * SKIPPED BLOCKS
  *   Blocks with unmovable frames, blocks that a CPU holds, blocks that one run covers, and blocks with the
- *   skip hint, whose work range a scanner has examined in vain. A wholly free block is no target: compaction
- *   is to make such blocks. When the scanners meet, the hints are cleared, and the next scan begins at the
- *   ends of the zone.
+ *   skip hint, whose work range a scanner has examined in vain. A wholly free block is no target, because
+ *   compaction is meant to make such blocks. When the scanners meet, the hints are cleared, and the next scan
+ *   begins at the ends of the zone.
  *
  * RUNS OF SEVERAL FRAMES
  *   They need room of their length. The free scanner stays at a block while that block has free frames, and
