@@ -11,7 +11,7 @@
  *   fill     allocate runs of one order, 0 to 9, until the set is full; an operation is one allocation
  *   free     free all of these in random order
  *   fail     a request of order 6 that fails, because every 32nd frame is in use
- *   bulk     allocate 64 single frames by one call, free them by another; an operation is one frame, both ways
+ *   bulk     allocate 64 single frames by one call, free them by another; an operation is one frame
  *   churn    free a random frame, allocate one; a quarter, half and three quarters of the frames in use
  *   mixed    the same with runs of all orders, order j with probability 2^-(j+1), so that each order has
  *            about as many frames as any other. Half and nine tenths of the frames in use
