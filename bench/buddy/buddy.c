@@ -2,35 +2,34 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * THEORY
- *   A BLOCK is 2^order frames, and begins at a multiple of 2^order. Its BUDDY is the other half of the block
- *   of twice the size that it lies in: the number that differs in the bit 2^order alone.
+ *   A BLOCK is 2^order frames, and begins at a multiple of 2^order. Its BUDDY is the other half of the
+ *   enclosing block of twice the size: its number differs in the bit 2^order only.
  *
  *      order 2    |               0               |               4               |
  *      order 1    |       0       |       2       |       4       |       6       |
  *      order 0    |   0   |   1   |   2   |   3   |   4   |   5   |   6   |   7   |
  *
  *   Free blocks are kept on doubly linked lists, one for each order. A request takes the first block of the
- *   lowest order that has one, and halves it until it has the size asked for; the upper halves go onto their
- *   lists. A free block whose buddy is free as well is merged with it, and what comes out is looked at again.
+ *   lowest sufficient order that has one, and halves it down to the requested order; the upper halves go onto
+ *   their lists. A freed block is merged with its buddy while the buddy is free.
  *
  * BOOKKEEPING
- *   lies outside the frames: for each frame two links, used if a free block begins there, and a byte that
- *   tells what begins there. So a free needs the number alone.
+ *   It lies outside the frames: for each frame two links, used if a free block begins there, and a byte for
+ *   what begins there. So a free needs only the number.
  *
  *      order        a block in use
  *      order | 64   a free block
- *      INSIDE       nothing
+ *      INSIDE       no block
  *
  * INVARIANTS
- *   (Y1) Each frame lies in one block; its first frame's byte tells its order, and the bytes of the others
- *   are INSIDE.
+ *   (Y1) Each frame lies in one block. The byte of its first frame has the order; the others are INSIDE.
  *   (Y2) A block is on the list of its order if and only if it is free.
- *   (Y3) No two free buddies stand side by side, but at the largest order.
- *   By (Y3) an aligned group of frames that are all free lies in one block: a request fails only when there
- *   is no such group.
+ *   (Y3) Below the largest order, no two buddies are both free.
+ *   By (Y3) an aligned group of free frames, up to the largest order, lies in one block: a request fails only
+ *   when there is no such group.
  *
  * NOT DONE
- *   Types of frames, lists for each CPU, and everything else that was added to buddy systems later.
+ *   Types of frames, lists for each CPU, and other later additions to buddy systems.
  *
  * SOURCE
  *   K. C. Knowlton, "A fast storage allocator", CACM 8 (10), 1965; D. E. Knuth, The Art of Computer
@@ -92,7 +91,7 @@ static void unlink_block(struct buddy *buddy, uint32_t block, unsigned order)
         buddy->links[links.next].previous = links.previous;
 }
 
-/* ----------------------------------------------------------------------------------------- life and death */
+/* ---------------------------------------------------------------------------------------- create, destroy */
 
 /* The largest order of a block that begins at `first` and ends in the set. */
 static unsigned order_at(uint32_t first, uint32_t frames)
@@ -103,7 +102,7 @@ static unsigned order_at(uint32_t first, uint32_t frames)
     return order;
 }
 
-/* From the top, so that the lowest block is the first of its list. */
+/* Free all blocks from the top down, so that the lowest block is the first of its list. */
 static void free_all(struct buddy *buddy)
 {
     uint32_t whole = buddy->frames - buddy->frames % frames_of(BUDDY_ORDER_MAX);
@@ -157,7 +156,7 @@ size_t buddy_bytes(const struct buddy *buddy)
 
 /* ------------------------------------------------------------------------------------------ take and give */
 
-/* NONE: there is no such block. */
+/* Returns NONE if no block is large enough. */
 static uint32_t take(struct buddy *buddy, unsigned order)
 {
     unsigned at = order;
@@ -191,8 +190,8 @@ enum kva_status buddy_alloc(struct buddy *buddy, unsigned order, uint64_t *first
 /*      |  block  |  buddy, free |          |  buddy, free |  block  |
  *      |         block          |          |         block          |
  *
- * Where the upper half began, nothing does any more. A buddy may reach beyond the end of the set: it then
- * does not begin as a free block of this order. */
+ * Merging clears the byte of the upper half. A buddy that reaches beyond the end of the set is never a free
+ * block of this order. */
 static void give(struct buddy *buddy, uint32_t block, unsigned order)
 {
     while (order < BUDDY_ORDER_MAX) {

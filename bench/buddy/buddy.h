@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The binary buddy system for page frames, as textbooks have it. A peer to measure kva against, not a part of
- * it. See buddy.c for the design.
+ * The binary buddy system of the textbooks, for page frames. A peer to measure kva against, not a part of it.
+ * See buddy.c for the design.
  *
- * Statuses are kva's. One lock is taken for each call: any thread may call at any time.
+ * Statuses are kva's. Each call takes the one lock: any thread may call at any time.
  */
 #ifndef KVA_BENCH_BUDDY_H
 #define KVA_BENCH_BUDDY_H
@@ -16,23 +16,22 @@
 
 struct buddy;
 
-/** Begin with the frames [0, frames), all of them free. KVA_EINVAL: no frame, or more than 2^32 - 2;
+/** Create a set of the frames [0, frames), all of them free. KVA_EINVAL: no frame, or more than 2^32 - 2;
  *  KVA_ENOMEM. */
 enum kva_status buddy_create(uint64_t frames, struct buddy **buddy);
 
-/** End it, whatever frames are in use. No other call may run. */
+/** Destroy a set, even with frames in use. No other call may run. */
 void buddy_destroy(struct buddy *buddy);
 
-/** Take 2^order frames, the first a multiple of 2^order. KVA_ENOSPC; KVA_EINVAL: the order is above
- *  BUDDY_ORDER_MAX.
- *  Cost: O(orders). */
+/** Allocate 2^order frames, the first a multiple of 2^order. KVA_ENOSPC; KVA_EINVAL: the order is above
+ *  BUDDY_ORDER_MAX. Cost: O(orders). */
 enum kva_status buddy_alloc(struct buddy *buddy, unsigned order, uint64_t *first);
 
-/** Give back what was taken at `first`. KVA_EUNKNOWN: there is no such frame; KVA_EDOUBLE: a free block
- *  begins there; KVA_EINTERIOR: nothing begins there. Cost: O(orders). */
+/** Free the block that begins at `first`. KVA_EUNKNOWN: no such frame; KVA_EDOUBLE: a free block begins
+ *  there; KVA_EINTERIOR: no block begins there. Cost: O(orders). */
 enum kva_status buddy_free(struct buddy *buddy, uint64_t first);
 
-/** Memory that the bookkeeping takes. */
+/** Bytes of the bookkeeping. */
 size_t buddy_bytes(const struct buddy *buddy);
 
 #endif

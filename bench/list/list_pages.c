@@ -2,23 +2,22 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * THEORY
- *   Two list walks over one reservation of reserved addresses, the upper quarter for frames:
+ *   Two list walks over one reservation, whose upper quarter is for frames:
  *
  *      |  area  |g| area |g|       free             ||  map  |g|     free      |
  *       private areas                                frames
  *
- *   An allocation walks, then opens the pages; a free closes them, which flushes TLBs, and then makes the
- *   addresses free. Nothing is kept for later, so a page is either in use or with the system.
+ *   An allocation finds addresses, then opens the pages. A free makes the addresses free, then closes the
+ *   pages, which flushes TLBs. Nothing is kept for later: a page is either in use or with the system.
  *
- *   The pages come from the library's own source (kva_pages_host), by the mechanism that it finds best. So
- *   the peer pays for a page exactly what kva pays for one, and what a comparison shows is the search and the
- *   laziness, not who knows the better system call. It also leaves this peer room for more areas than
- *   vm.max_map_count where the kernel has guard regions: with a mapping for each area and each guard, the
- *   suite's second test could not be run at all.
+ *   The page source is the library's own (kva_pages_host, KVA_MECHANISM_BEST). A page costs this peer what it
+ *   costs kva, so a comparison shows the search and the laziness, not different system calls. Where the
+ *   kernel has guard regions, this peer can also have more areas than vm.max_map_count: with a mapping for
+ *   each area and each guard, the suite's second test would not run.
  *
  * PREPARE, THEN COMMIT
- *   Addresses first: they can be given back without fail. Then the pages. A free asks the walk first, which
- *   knows the starts of areas; how large they were, only the caller knows.
+ *   Addresses are taken first, because giving them back cannot fail; then the pages are opened. A free calls
+ *   the walk first, which knows where areas start. The caller passes the size of the area.
  */
 #include "list_pages.h"
 
@@ -26,13 +25,13 @@
 
 #include <stdlib.h>
 
-/* As kva's default: 1 TiB, of which a quarter is for frames; no less than 16 MiB. On a 32-bit host 1 GiB,
- * twice kva's: the list walk has no per-CPU objects of its own, and the driver's need 484 MiB of addresses
+/* As kva's default: 1 TiB, of which a quarter is for frames; at least 16 MiB. On a 32-bit host 1 GiB, twice
+ * kva's: the list walk has no per-CPU objects, and those of the driver need 484 MiB of addresses
  * (tools/test/pcpu.c). */
 #define RESERVATION_BYTES (UINT64_C(1) << (sizeof(void *) < 8 ? 30 : 40))
 #define RESERVATION_LEAST (UINT64_C(16) << 20)
 
-/* No driver asks for more parts at once. */
+/* The most parts of a congruent request. */
 #define PARTS_MAX 16
 
 struct list_pages {
@@ -42,7 +41,7 @@ struct list_pages {
     struct list_walk *maps;
 };
 
-/* ----------------------------------------------------------------------------------------- life and death */
+/* ---------------------------------------------------------------------------------------- create, destroy */
 
 static uint64_t frames_first(const struct list_pages *list)
 {
@@ -111,7 +110,7 @@ void list_pages_range(const struct list_pages *list, uint64_t *first, uint64_t *
 
 /* ------------------------------------------------------------------------------------------ private areas */
 
-/* Sizes in whole pages; false past 2^64 - 1, the guard page included. */
+/* Round a size up to whole pages. False if it exceeds 2^64 - 1 with the guard page. */
 static bool to_pages(const struct list_pages *list, uint64_t *size)
 {
     uint64_t page = list->pages.page;
@@ -158,7 +157,7 @@ enum kva_status list_pages_free(struct list_pages *list, uint64_t start, uint64_
     return status;
 }
 
-/* Close the first `count` parts, and give all of them back. */
+/* Free the addresses of all parts; close the pages of the first `opened`. */
 static void give_parts(struct list_pages *list, const struct kva_part *parts, size_t count, size_t opened,
                        uint64_t base)
 {
@@ -172,8 +171,8 @@ static void give_parts(struct list_pages *list, const struct kva_part *parts, si
 enum kva_status list_pages_congruent(struct list_pages *list, const struct kva_part *parts, size_t count,
                                      uint64_t align, uint64_t *base)
 {
-    struct kva_part whole[PARTS_MAX];   /* in whole pages, */
-    struct kva_part guarded[PARTS_MAX]; /* and with the guard page */
+    struct kva_part whole[PARTS_MAX];   /* in whole pages */
+    struct kva_part guarded[PARTS_MAX]; /* with the guard page */
     size_t opened = 0;
     if (count == 0 || count > PARTS_MAX)
         return KVA_EINVAL;

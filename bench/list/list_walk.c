@@ -2,49 +2,49 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * THEORY
- *   Only busy AREAS are kept: in a tree sorted by address, to find the one that a free means, and on a list
- *   in the same order, to walk. Free space is what lies between neighbours; nothing says how large the gaps
- *   are, so an allocation has to look at one after the other:
+ *   Only busy AREAS are kept: in a tree sorted by address, for frees, and on a list in the same order, for
+ *   the walk. Free space is what lies between neighbours. The sizes of the gaps are not recorded, so an
+ *   allocation examines them one by one:
  *
  *      lowest busy area
  *          |
  *       [AAAA]..[BB][CCC]....[DD]......[EEEEE]............
  *             ^^         ^^^^
- *             too short  fits: the answer
+ *             too short  the lowest fit
  *
- *   That is O(busy areas). To avoid it in the common case, in which a program asks for much the same again
- *   and again, the walk remembers where it ended. The CACHE consists of
+ *   That is O(busy areas). Programs often repeat similar requests, so the walk remembers where it ended. The
+ *   CACHE consists of
  *
- *      position    an area, the predecessor of the last hole: the walk goes on from there
- *      start       the lowest address that the request which left it there could have used
- *      align       that request's alignment
- *      skipped     the largest room found too short in the holes passed on the way
+ *      position    an area, the predecessor of the last hole: the next walk starts there
+ *      start       the lowest address that the request which set the position could have used
+ *      align       the alignment of that request
+ *      skipped     the most aligned bytes in any hole that was passed because it was too short
  *
  *   INVARIANT (L1): with a position, no hole that begins at or above `start` and ends below the position has
- *   more than `skipped` bytes from its first multiple of `align` on. So a request may go on from the position
- *   if it is larger than `skipped`, begins no lower than `start`, and is aligned no less: every hole before
- *   the position would refuse it. Any other request drops the cache, walks from the lowest busy area, and
- *   leaves a cache of its own.
+ *   more than `skipped` bytes from its first multiple of `align` on. So a request may continue from the
+ *   position if it is larger than `skipped`, begins at or above `start`, and has at least the alignment
+ *   `align`: no hole before the position fits it. Any other request drops the cache, walks from the lowest
+ *   busy area, and sets the cache anew.
  *
- *   Keeping it true:   taking space only makes holes smaller. Giving space back above the position touches no
- *   hole below it. Giving an area back at or below the position would, so the position moves back, to that
- *   area's predecessor; without one, the cache is dropped.
+ *   Why it holds: an allocation only makes holes smaller. A free above the position changes no hole below it.
+ *   A free at or below the position moves the position to the predecessor of the freed area; without a
+ *   predecessor, the cache is dropped.
  *
- *   The design asked for "not smaller than the largest skipped hole"; a request of just that size fits the
- *   skipped hole, so going on would pass over the lowest fit. Here the cache is dropped for it, too: the
- *   answers are then exactly kva's, which lets a driver compare them.
+ *   The original design continues for any request that is "not smaller than the largest skipped hole". But a
+ *   request of exactly that size fits the skipped hole, which is then the lowest fit. Here such a request
+ *   drops the cache, so that all addresses are the same as kva's and a driver can compare them.
  *
  * CONGRUENT AREAS
- *   Are laid out from the top: per-CPU chunks at the upper end stay out of the way of the walk. The base
- *   begins at the highest value that keeps all parts inside. A part that meets a busy area forces the base
- *   down, until the part ends below that area: every base in between would meet it, too. As the base only
- *   falls, so does each part's place in the list, and each is walked once, from its top.
+ *   They are placed from the top, so that per-CPU chunks stay out of the way of the walk. The base begins at
+ *   the highest value that keeps all parts inside. A part that overlaps a busy area lowers the base until the
+ *   part ends below that area: every base in between overlaps it as well. The base only falls, so each part
+ *   passes over the list once, from the top.
  *
  * MEMORY
- *   One node per busy area, by malloc. Taken before anything changes.
+ *   One node per busy area, by malloc, taken before anything changes.
  *
  * NOT DONE
- *   Lazy freeing (areas that are given back in batches), guard pages, and the lock: the driver has one.
+ *   Lazy freeing, guard pages, and the lock, which the driver has.
  *
  * SOURCE
  *   The published descriptions of Linux's vmap areas from 2.6.28 to 5.1; written afresh.
@@ -71,7 +71,7 @@ struct list_walk {
     struct kva_rb_tree tree;
     struct kva_list areas;
     struct {
-        struct area *position; /* NULL: dropped; the rest then says nothing */
+        struct area *position; /* NULL: dropped; the other members have no meaning then */
         uint64_t start;
         uint64_t align;
         uint64_t skipped;
@@ -119,8 +119,8 @@ static struct area *lowest_area_from(struct list_walk *walk, uint64_t address)
     return found;
 }
 
-/* Enter an area whose start and last are set. Its place is found in the tree; the list follows from that:
- * a new left child comes right before its parent in order, a new right child right behind. */
+/* Insert an area whose start and last are set. Its place in the tree gives its place on the list: a new left
+ * child immediately precedes its parent in order, a new right child immediately follows it. */
 static void enter_area(struct list_walk *walk, struct area *area)
 {
     struct kva_rb_node *parent = NULL;
@@ -138,7 +138,7 @@ static void enter_area(struct list_walk *walk, struct area *area)
     kva_rb_insert(&walk->tree, &area->node, parent, side);
 }
 
-/* ----------------------------------------------------------------------------------------- life and death */
+/* ---------------------------------------------------------------------------------------- create, destroy */
 
 enum kva_status list_walk_create(uint64_t first, uint64_t last, uint64_t quantum, struct list_walk **walk)
 {
@@ -195,7 +195,8 @@ static enum kva_status check_spec(const struct list_walk *walk, struct spec *spe
     return KVA_OK;
 }
 
-/* Drop the cache unless L1 says that this request loses nothing by going on from it. */
+/* Drop the cache unless, by L1, this request may continue from it. Then record the request's start and
+ * alignment. */
 static void revise_cache(struct list_walk *walk, const struct spec *spec)
 {
     bool usable = walk->cache.position != NULL && spec->size > walk->cache.skipped &&
@@ -208,8 +209,8 @@ static void revise_cache(struct list_walk *walk, const struct spec *spec)
     walk->cache.align = spec->align;
 }
 
-/* The walk. `*from` is where to look first; `area`, the first one that ends at or above it. Answers the
- * lowest aligned address with room before the next area, whatever the window's end; false past 2^64 - 1. */
+/* The walk. `area` is the first one that ends at or above *from. Sets *from to the lowest aligned address at
+ * or above it with enough room before the next area; ignores the end of the window. False past 2^64 - 1. */
 static bool walk_to_fit(struct list_walk *walk, const struct spec *spec, struct area *area, uint64_t *from)
 {
     uint64_t address = *from;
@@ -267,7 +268,7 @@ enum kva_status list_walk_alloc(struct list_walk *walk, uint64_t size, uint64_t 
 
 /* --------------------------------------------------------------------------------------------------- free */
 
-/* Say why no area begins at `start`. */
+/* The status for a free at `start`, where no area begins. */
 static enum kva_status explain_bad_free(const struct list_walk *walk, const struct area *area, uint64_t start)
 {
     if (start < walk->first || start > walk->last)
@@ -290,7 +291,7 @@ enum kva_status list_walk_free(struct list_walk *walk, uint64_t start)
 
 /* ---------------------------------------------------------------------------------------- congruent areas */
 
-/* One part of a congruent request at work: its area, and the busy area that its descent has come to. */
+/* One part of a congruent request: its area, and the busy area that its descent has reached. */
 struct descent {
     struct area *area;
     struct area *below; /* the highest one that starts at or below the part's end */
@@ -302,7 +303,7 @@ struct descent {
 static enum kva_status check_parts(const struct list_walk *walk, const struct kva_part *parts, size_t count,
                                    uint64_t align, struct descent *descents)
 {
-    uint64_t free_from = 0; /* the end of the part before, relative to the base */
+    uint64_t free_from = 0; /* the end of the previous part, relative to the base */
     if (!is_power_of_two(align))
         return KVA_EALIGN;
     for (size_t i = 0; i < count; i++) {
@@ -322,7 +323,7 @@ static enum kva_status check_parts(const struct list_walk *walk, const struct kv
     return KVA_OK;
 }
 
-/* Walk down to the highest area that starts at or below the end of this part. True: it overlaps the part. */
+/* Walk down to the highest area that starts at or below the part's end. True if it overlaps the part. */
 static bool meets_area(struct list_walk *walk, struct descent *part, uint64_t base)
 {
     uint64_t start = base + part->offset;
@@ -336,14 +337,14 @@ static bool meets_area(struct list_walk *walk, struct descent *part, uint64_t ba
 static bool lower_base(const struct list_walk *walk, const struct descent *part, uint64_t align,
                        uint64_t limit, uint64_t *base)
 {
-    uint64_t reach = part->offset + part->size; /* checked with the parts: does not wrap */
+    uint64_t reach = part->offset + part->size; /* does not wrap: check_parts() */
     if (limit < reach)
         return false;
     *base = align_down(limit - reach, align);
     return *base >= walk->first;
 }
 
-/* Find the highest base: lower it for one part after the other until all of them agree in a row. */
+/* Find the highest base: visit the parts in turn, and lower the base until `count` parts in a row fit. */
 static bool find_base(struct list_walk *walk, struct descent *parts, size_t count, uint64_t align,
                       uint64_t *base)
 {
@@ -361,7 +362,7 @@ static bool find_base(struct list_walk *walk, struct descent *parts, size_t coun
             agreed++;
             i = (i == 0 ? count : i) - 1;
         } else if (lower_base(walk, &parts[i], align, parts[i].below->start, base)) {
-            agreed = 0; /* and the same part again: it may meet the next area below */
+            agreed = 0; /* the same part again: it may overlap the next area below */
         } else {
             return false;
         }
@@ -375,7 +376,7 @@ static void free_nodes(struct descent *parts, size_t count)
         free(parts[i].area);
 }
 
-/* A node for each part, and the descent's beginning: the top of the list. */
+/* Allocate a node for each part, and start each descent at the top of the list. */
 static bool prepare_descents(struct list_walk *walk, struct descent *parts, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -398,7 +399,7 @@ static void enter_parts(struct list_walk *walk, const struct descent *parts, siz
     }
 }
 
-/* The rest of list_walk_congruent, with the working memory in place. */
+/* list_walk_congruent() once the parts are checked. */
 static enum kva_status take_parts(struct list_walk *walk, struct descent *parts, size_t count, uint64_t align,
                                   uint64_t *base)
 {

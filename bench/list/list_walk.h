@@ -5,7 +5,7 @@
  * not a part of it. See list_walk.c for the design.
  *
  * Statuses and the rounding to a quantum are as in kva.h, so that a driver can treat both alike. No lock is
- * taken: a walk may be used by one thread at a time.
+ * taken: one thread may use a walk at a time.
  */
 #ifndef KVA_BENCH_LIST_WALK_H
 #define KVA_BENCH_LIST_WALK_H
@@ -14,25 +14,26 @@
 
 struct list_walk;
 
-/** Begin with the range [first, last] wholly free. KVA_EALIGN: the quantum is no power of two, or the range
- *  misses it; KVA_ERANGE: first > last; KVA_ENOMEM. */
+/** Create a walk over [first, last], all of it free. KVA_EALIGN: the quantum is not a power of two, or the
+ *  range is not aligned to it; KVA_ERANGE: first > last; KVA_ENOMEM. */
 enum kva_status list_walk_create(uint64_t first, uint64_t last, uint64_t quantum, struct list_walk **walk);
 
-/** End it. KVA_EBUSY when areas were still busy; all memory is given back even so. */
+/** Free all memory. KVA_EBUSY: areas were still busy; they are freed as well. */
 enum kva_status list_walk_destroy(struct list_walk *walk);
 
-/** Take the lowest range of `size` bytes at a multiple of `align` within [min, max].
+/** Allocate the lowest range of `size` bytes at a multiple of `align` within [min, max].
  *  KVA_ENOSPC, KVA_ENOMEM, KVA_ESIZE, KVA_EALIGN, KVA_EWRAP, KVA_EWINDOW as kva_alloc.
- *  Cost: O(busy areas); O(1) when the cached position is where the answer lies. */
+ *  Cost: O(busy areas); when the lowest fit directly follows the cached position, a search of O(1) and an
+ *  insertion of O(log busy areas). */
 enum kva_status list_walk_alloc(struct list_walk *walk, uint64_t size, uint64_t align, uint64_t min,
                                 uint64_t max, uint64_t *start);
 
-/** Take all parts at the highest base, a multiple of `align`, at which every part is free. Parts and
+/** Allocate all parts at the highest base, a multiple of `align`, at which every part is free. Parts and
  *  statuses as for kva_alloc_congruent. Cost: O(count * busy areas). */
 enum kva_status list_walk_congruent(struct list_walk *walk, const struct kva_part *parts, size_t count,
                                     uint64_t align, uint64_t *base);
 
-/** Give back the area that begins at `start`. KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE as kva_free.
+/** Free the area that begins at `start`. KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE as kva_free.
  *  Cost: O(log busy areas). */
 enum kva_status list_walk_free(struct list_walk *walk, uint64_t start);
 

@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# Measure, and put the results into docs/: benchmarks.json (all of them), benchmarks.svg (the chart) and the
+# Measure, and write the results into docs/: benchmarks.json (all figures), benchmarks.svg (the chart) and the
 # results section of benchmarks.md. Takes about 25 minutes on an idle machine.
 #
-#     bench/plot/record.sh [ARGUMENT of kva bench...]     measure with these, then draw
-#     bench/plot/record.sh --draw                         draw from the docs/benchmarks.json that is there
+#     bench/plot/record.sh [ARGUMENT of kva bench...]     measure with these arguments, then draw
+#     bench/plot/record.sh --draw                         draw from the existing docs/benchmarks.json
 #
-# KVA is the program, build/release/kva if not set. Needs jq and gnuplot.
+# KVA is the program; default: build/release/kva. Needs jq and gnuplot.
 set -eu
 
 cd "$(dirname "$0")/../.."
@@ -18,7 +18,7 @@ page=docs/benchmarks.md
 
 for tool in jq gnuplot; do
     if ! command -v "$tool" >/dev/null 2>&1; then
-        echo "record.sh: $tool is missing; on Debian: apt-get install jq gnuplot-nox" >&2
+        echo "record.sh: $tool is missing; install it (on Debian: apt-get install jq gnuplot-nox)" >&2
         exit 3
     fi
 done
@@ -37,7 +37,7 @@ done
 gnuplot -e "churn='$scratch/churn'; others='$scratch/others'; picture='$scratch/picture.svg'" bench/plot/results.gp
 mv "$scratch/picture.svg" docs/benchmarks.svg
 
-# The results stand between two markers; everything else on the page is written by hand.
+# The results are between two markers; the rest of the page is written by hand.
 awk -v results="$scratch/markdown" '
     /<!-- results: end -->/ { inside = 0 }
     !inside { print }

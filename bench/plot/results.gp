@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# Two panels: the churn against the number of live ranges, and a bar for each engine in the other workloads.
-# Called with -e "churn='FILE'; others='FILE'; picture='FILE'"; the files come from results.jq.
+# Two panels: the churn over the number of live ranges, and a bar for each engine in the other workloads.
+# Call it with -e "churn='FILE'; others='FILE'; picture='FILE'"; results.jq writes the files.
 set terminal svg size 1100,480 font "sans-serif,12" background rgb "white"
 set output picture
 set multiplot layout 1,2
@@ -13,7 +13,7 @@ set format y "10^{%T}"
 set rmargin 8
 set ylabel "nanoseconds (lower is better)"
 
-# The files' columns: n or workload, then the engines, and in the first file the published figures.
+# Columns of the files: n or the workload, the engines, and in the first file the published figures.
 stats churn skip 1 nooutput
 engines = STATS_columns - 2
 colours = "#1f77b4 #d62728 #2ca02c #9467bd #8c564b #e377c2"

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# From the JSON of kva bench to what docs/benchmarks.md shows. Call one function: jq -r -f results.jq with
-# --arg what markdown | churn | others.
+# Turn the JSON of kva bench into the results section of docs/benchmarks.md, or into data for results.gp:
+# jq -r -f results.jq --arg what markdown | churn | others.
 
-# Figures of others for one pair of the churn in user space, by the number of live ranges, in nanoseconds: the design of
-# the rb engine as of 2019; an experiment that preceded bt, with 64-bit and with compact leaves; and two allocators that
-# hand out handles, in no order and within no window: TLSF, and an offset allocator with 256 bins.
+# Other figures for one pair of the churn in user space, by the number of live ranges, in nanoseconds: the design of the
+# rb engine as of 2019; an experiment that preceded bt, with 64-bit and with compact leaves; and two allocators that
+# return handles, without an order of addresses and without windows: TLSF, and an offset allocator with 256 bins.
 def published: {"1000": 257, "10000": 411, "100000": 1370, "1000000": 3014};
 def experiment: {"1000": "85 / 74", "10000": "124 / 108", "100000": "201 / 171", "1000000": "458 / 363"};
 def tlsf: {"1000": 67, "10000": 70, "100000": 279, "1000000": 512};
@@ -16,14 +16,14 @@ def offset_allocator: {"1000": 42, "10000": 44, "100000": 142, "1000000": 332};
 def grouped: tostring | explode | reverse
     | [range(0; length) as $i | (if $i > 0 and $i % 3 == 0 then 44 else empty end), .[$i]] | reverse | implode;
 
-# A number with so many decimals, as text.
+# A number as text, with this many decimals.
 def fixed($decimals):
     . as $value | ($value * pow(10; $decimals) | round | fabs | tostring) as $digits
     | if $decimals == 0 then $digits | grouped
       else (("0" * ([0, $decimals + 1 - ($digits | length)] | max)) // "") + $digits
           | (.[:-$decimals] | grouped) + "." + .[-$decimals:] end;
 
-# A row whose turns differ by more than this share of their median is marked: distrust it.
+# A row whose turns differ by more than this share of their median is marked as unreliable.
 def spread_limit: 0.10;
 
 def ns: if . < 100 then fixed(1) else fixed(0) end;
@@ -41,7 +41,7 @@ def machine_text:
       + ", transparent huge pages `" + $m.huge_pages + "`"
       + (if $m.pinned_to == null then ", not pinned" else ", pinned to CPU " + ($m.pinned_to | tostring) end)
       + ". Seed " + .seed + ", " + (.reps | tostring) + " turns of " + (.turn_ms | fixed(0)) + " ms; one reading of the stopwatch takes "
-      + (.stopwatch.reading_ns | fixed(0)) + " ns. The system took the CPU away " + (.preemptions | grouped) + " times.";
+      + (.stopwatch.reading_ns | fixed(0)) + " ns. The system preempted the run " + (.preemptions | grouped) + " times.";
 
 def row_cells:
     [title, (.n | grouped), .engine, (.ns | ns),
@@ -50,7 +50,7 @@ def row_cells:
      (.latency_ns | (.p50, .p99, ."p99.9", .max) | ns),
      (.bytes_per_live | fixed(1)), (if .fragmentation == null then "-" else .fragmentation | fixed(3) end)];
 
-# Workloads with tables of their own.
+# Workloads that have their own tables.
 def has_own_table: .workload == "policies" or .workload == "ranges";
 
 def policies_table:
@@ -89,7 +89,7 @@ def row($rows; $workload; $n; $engine):
 # A figure of that row, or a dash.
 def figure(get; $decimals): if . == null then "-" else (get | fixed($decimals)) end;
 
-# Each column of others beside ours; the last line is in bytes.
+# The other figures beside kva's; the last line is in bytes.
 def published_table:
     .rows as $rows
     | (["live ranges", "red-black, published", "rb", "experiment (64-bit / compact)", "bt", "bt: × rb", "TLSF (handles)", "256-bin offset allocator (handles)"] | cells),
@@ -103,7 +103,7 @@ def published_table:
         | ["bytes per range at 1,000,000", "87", ($rb | figure(.bytes_per_live; 1)), "31 / 17.5",
            ($bt | figure(.bytes_per_live; 1)) + ", without owners " + ($bare | figure(.bytes_per_live; 1)), "", "86", "96"] | cells);
 
-# What was aimed at and what came out.
+# The aims, with the measured figures.
 def aims_table:
     (["aim", "", "measured", ""] | cells), (["---", "--:", "--:", "---"] | cells),
     (.[] | [.what,
@@ -117,7 +117,7 @@ def threads_table:
         (.times_one_thread, .times_2019 | if . == null then "-" else fixed(2) end)] | cells);
 
 def waits_table:
-    (["beside a flush or purge of a million areas", "operations", "p50", "p99.9", "longest wait", "longest of nothing"] | cells),
+    (["during a flush or purge of a million areas", "operations", "p50", "p99.9", "longest wait", "longest of the empty loop"] | cells),
     (["---", "--:", "--:", "--:", "--:", "--:"] | cells),
     (.waits[] | [.who, (.operations | grouped), (.p50_ns, ."p99.9_ns", .longest_ns, .empty_longest_ns | ns)] | cells);
 
@@ -136,14 +136,14 @@ def crews_table:
 
 def markdown:
     machine_text, "",
-    "![Time per operation by engine: churn against the number of live ranges, and the other workloads](benchmarks.svg)", "",
+    "![Time per operation by engine: churn over the number of live ranges, and the other workloads](benchmarks.svg)", "",
     rows_table,
     (select(any(.rows[]; .spread > spread_limit)) | "",
-        "† The turns differ by more than " + (100 * spread_limit | fixed(0)) + " % of their median: distrust the row."),
+        "† The turns differ by more than " + (100 * spread_limit | fixed(0)) + " % of their median: the row is unreliable."),
     (select([.rows[] | select(.no_fit > 0)] != []) | "", ([.rows[] | select(.no_fit > 0)][0]
-        | "In windows, " + (100 * .no_fit / .requests | fixed(1)) + " % of the requests rightly found no fit.")),
-    (select([.rows[] | select(.skipped)] != []) | "", "Left out as too slow at these sizes: " + ([.rows[] | select(.skipped) | .engine] | unique | join(", ")) + "."),
-    (select([.rows[] | select(.workload == "churn")] != []) | "", "The churn beside figures of others, in ns per pair. Theirs are from another machine: compare the ratios.", "", published_table),
+        | "In *windows*, " + (100 * .no_fit / .requests | fixed(1)) + " % of the requests correctly found no fit.")),
+    (select([.rows[] | select(.skipped)] != []) | "", "Skipped at the larger sizes, where it is too slow: " + ([.rows[] | select(.skipped) | .engine] | unique | join(", ")) + "."),
+    (select([.rows[] | select(.workload == "churn")] != []) | "", "The churn beside published figures, in ns per pair. Those are from another machine: compare the ratios.", "", published_table),
     (select(any(.rows[]; .workload == "policies")) | "", "Policies, `kva bench policies`, in ns per pair.", "",
         ([.rows[] | select(.workload == "policies" and (.skipped | not))] | policies_table)),
     (select(any(.rows[]; .workload == "ranges")) | "", "Ranges, `kva bench ranges`.", "",
@@ -152,13 +152,13 @@ def markdown:
     (select(.evictions != null and .aims != []) | "", (.aims + .evictions.aims | aims_table)),
     (select(.longest != []) | "", "The longest single operation:", "", longest_table),
     (select(any(.longest[]; .capped)) | "",
-        "\\* An engine of O(n), with fewer ranges and operations than the others, with which the row does not compare."),
+        "\\* An O(n) engine, with fewer ranges and operations: do not compare this row with the others."),
     (select(.vmalloc != null) | "", "Memory, `kva bench vmalloc`: the aims.", "", (.vmalloc.aims | aims_table)),
-    (select(.threads != null) | .threads | "", "Many threads, `kva bench threads` on the engine " + .engine + ", times of waits in ns.", "", threads_table, "", waits_table, "", (.aims | aims_table)),
-    (select(.frames != null) | .frames | "", "Page frames, `kva bench frames`, times in ns; bookkeeping: " + ([.bookkeeping[] | .who + " " + (.bits_per_frame | fixed(2)) + " bits a frame"] | join(", ")) + ".",
+    (select(.threads != null) | .threads | "", "Many threads, `kva bench threads` on the engine " + .engine + "; waits in ns.", "", threads_table, "", waits_table, "", (.aims | aims_table)),
+    (select(.frames != null) | .frames | "", "Page frames, `kva bench frames`, times in ns; bookkeeping: " + ([.bookkeeping[] | .who + " " + (.bits_per_frame | fixed(2)) + " bits per frame"] | join(", ")) + ".",
         "", frames_table, "", crews_table, "", (.aims | aims_table));
 
-# Data for gnuplot: a head, then a line for each point; a column for each engine, NaN where it did not run.
+# Data for gnuplot: a heading, then a line for each point; a column for each engine, NaN where it did not run.
 def value_of($rows; $engine): [$rows[] | select(.engine == $engine and (.skipped | not)) | .ns][0] // "NaN" | tostring;
 
 def churn:

@@ -9,30 +9,29 @@
  *      zone    | 3 | 9 | . | 5 | 8 | 2 | . | 7 |     used frames of blocks of ten
  *                ->                          <-
  *
- *              | . | . | . | . | 4 |10 | . |10 |     afterwards: 17 moves, and 10 was filled in order to empty 9
+ *              | . | . | . | . | 4 |10 | . |10 |     afterwards: 17 moves; a block was filled to empty the 9
  *
- *   No count is looked at. So a block that is nearly full is emptied if it stands low, and one with a single
- *   frame is filled if it stands high: that is what compaction by counts saves.
+ *   The scanners do not use the counts of used frames. A low block that is nearly full is emptied, and a high
+ *   block with a single used frame is filled. Compaction by counts saves these moves.
  *
- * WHAT IS SKIPPED
- *   Blocks with unmovable frames, blocks that a CPU holds, and blocks that one run covers. A block that is
- *   free from end to end is no target: such blocks are what compaction is for. A block with the skip hint: a
- *   scanner has looked at all of its work range in vain. When the scanners have met, the hints are cleared,
- *   and the next scan begins at the zone's ends.
+ * SKIPPED BLOCKS
+ *   Blocks with unmovable frames, blocks that a CPU holds, blocks that one run covers, and blocks with the
+ *   skip hint, whose work range a scanner has examined in vain. A wholly free block is no target, because
+ *   compaction is meant to make such blocks. When the scanners meet, the hints are cleared, and the next scan
+ *   begins at the ends of the zone.
  *
  * RUNS OF SEVERAL FRAMES
- *   need room of their length. The free scanner stays where it is as long as that block has free frames, and
- *   looks further down for what does not fit there. A run that fits nowhere above the migrate scanner stays
- *   where it is.
+ *   They need room of their length. The free scanner stays at a block while that block has free frames, and
+ *   searches lower blocks for runs that do not fit there. A run that fits nowhere above the migrate scanner
+ *   stays in place.
  *
  * POSITIONS
- *   are frame numbers and lie in the zone, whatever its ends: the migrate scanner's is a frame of the block
- *   that it is in, the free scanner's the last frame of its block that lies in the zone. They are compared by
- *   block.
+ *   They are frame numbers inside the zone: for the migrate scanner, a frame of its block; for the free
+ *   scanner, the last frame of its block that lies in the zone. They are compared by block.
  *
  * NOT DONE
- *   Targets from free lists in place of a scan. Migration for one order's sake: a scan that ends when there
- *   is a free group.
+ *   Targets from free lists instead of a scan. Migration for one order: a scan that ends at the first free
+ *   group.
  */
 #include "scanners.h"
 
@@ -71,21 +70,21 @@ enum kva_status scanners_init(struct scanners *scanners, struct kva_frames *fram
 
 /* ------------------------------------------------------------------------------------------------ headers */
 
-/** Whether a scanner looks at a block at all. */
+/** Whether a scanner examines a block. */
 static bool is_suitable(uint64_t h)
 {
     return kind_of(h) == KIND_MOVABLE && !is_held(h) && used_of(h) > 0 && whole_of(h) == WHOLE_NOT &&
            (h & SKIP_MASK) == 0;
 }
 
-static uint64_t peek(const struct scanners *scanners, uint32_t block)
+static uint64_t header_of(const struct scanners *scanners, uint32_t block)
 {
     return block_header(&scanners->zone->headers[block]);
 }
 
 /* --------------------------------------------------------------------------------------- the free scanner */
 
-/** Isolate room in one block for runs of the batch, from `next` on. Returns the first that has none. */
+/** Isolate room in one block for runs of the batch, from `next` on. Returns the first run without room. */
 static unsigned fill_block(const struct scanners *scanners, uint32_t block, unsigned next)
 {
     const struct kva_frames *frames = scanners->frames;
@@ -105,13 +104,14 @@ static unsigned fill_block(const struct scanners *scanners, uint32_t block, unsi
     return placed;
 }
 
-/** Descend to the first block with free frames, at most to the migrate scanner's. */
+/** Descend to the first block with free frames, at most to the migrate scanner's block. */
 static void descend(struct scanners *scanners)
 {
     uint32_t block = free_block(scanners);
     uint32_t low = migrate_block(scanners);
 
-    while (block > low && (!is_suitable(peek(scanners, block)) || free_of(peek(scanners, block)) == 0)) {
+    while (block > low &&
+           (!is_suitable(header_of(scanners, block)) || free_of(header_of(scanners, block)) == 0)) {
         scanners->free = first_frame(scanners->frames, scanners->zone, block) - 1;
         block--;
     }
@@ -126,7 +126,7 @@ static unsigned place_run(struct scanners *scanners, unsigned next)
 
     descend(scanners);
     for (uint32_t block = free_block(scanners); block > low && placed == next; block--) {
-        if (is_suitable(peek(scanners, block)) && free_of(peek(scanners, block)) >= count)
+        if (is_suitable(header_of(scanners, block)) && free_of(header_of(scanners, block)) >= count)
             placed = fill_block(scanners, block, next);
     }
     return placed;
@@ -134,7 +134,7 @@ static unsigned place_run(struct scanners *scanners, unsigned next)
 
 /* ------------------------------------------------------------------------------------ the migrate scanner */
 
-/** Isolate runs of the migrate scanner's block. Returns whether it has been looked at to its end. */
+/** Isolate runs of the migrate scanner's block. Returns whether the end of the block was reached. */
 static bool isolate_some(struct scanners *scanners)
 {
     const struct kva_frames *frames = scanners->frames;
@@ -155,8 +155,8 @@ static bool isolate_some(struct scanners *scanners)
     return at_end;
 }
 
-/** Let the runs of the batch from `next` on stay where they are. Those that were given back meanwhile are
- *  free. */
+/** Drop the runs of the batch from `next` on: they stay in place. Runs that were freed meanwhile become free
+ *  frames. */
 static void let_go(const struct scanners *scanners, unsigned next)
 {
     const struct kva_frames *frames = scanners->frames;
@@ -176,7 +176,7 @@ static void let_go(const struct scanners *scanners, unsigned next)
     commit_block(frames, scanners->zone, block, before, h);
 }
 
-/** Find room for the batch. A run that has none is passed over, and the scan goes on after it. */
+/** Find room for the batch. A run without room is skipped, and the scan continues after it. */
 static bool find_room(struct scanners *scanners, bool at_end)
 {
     const struct kva_frames *frames = scanners->frames;
@@ -197,7 +197,7 @@ static bool find_room(struct scanners *scanners, bool at_end)
     return at_end;
 }
 
-/** Move a batch, and climb to the next block where this one has been looked at to its end. */
+/** Move a batch. Climb to the next block when the end of this one was reached. */
 static void move_some(struct scanners *scanners, struct kva_frames_compacted *done)
 {
     const struct kva_frames *frames = scanners->frames;
@@ -209,7 +209,7 @@ static void move_some(struct scanners *scanners, struct kva_frames_compacted *do
     done->moved_frames += moves.frames;
     done->pinned_runs += moves.refused;
     scanners->has_gained = scanners->has_gained || moves.runs > 0;
-    if (moves.runs > 0 && free_of(peek(scanners, block)) == frames->size)
+    if (moves.runs > 0 && free_of(header_of(scanners, block)) == frames->size)
         done->freed_blocks++;
     scanners->have_met = free_block(scanners) == block;
     if (at_end && !scanners->have_met) {

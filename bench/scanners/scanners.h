@@ -12,24 +12,24 @@
 
 struct frames_zone;
 
-/** Both scanners of a zone. What they remember from one slice to the next. */
+/** Both scanners of a zone: their state between slices. */
 struct scanners {
     struct kva_frames *frames;
     struct frames_zone *zone;
-    uint64_t migrate; /* the frame from which the one that climbs goes on; always in the zone */
-    uint64_t free;    /* the last frame of the block from which the one that descends goes on; likewise */
-    bool have_met;    /* the next slice begins anew, at both ends */
+    uint64_t migrate; /* the next frame of the migrate scanner; in the zone */
+    uint64_t free;    /* the last frame of the free scanner's block that lies in the zone */
+    bool have_met;    /* the next slice starts at both ends of the zone */
     bool has_gained;  /* a run of the block at `migrate` has been moved */
 };
 
 /** Put the scanners at the ends of a zone, given by its index in kva_frames_config.zones. The set must
- *  outlive them. KVA_EINVAL: there is no such zone. */
+ *  outlive them. KVA_EINVAL: no such zone. */
 enum kva_status scanners_init(struct scanners *scanners, struct kva_frames *frames, size_t zone);
 
-/** Compact until the scanners meet, or about `most` frames have been moved. `done` as for kva_frames_compact;
+/** Compact until the scanners meet or about `most` frames have been moved. `done` as for kva_frames_compact;
  *  is_finished: they have met. KVA_ENOENT, KVA_EREENTRY as kva_frames_compact.
- *  Any thread may call, but one at a time for the same scanners. Cost: O(blocks) for each batch of moves,
- *  and what the moves cost. */
+ *  Any thread may call, one at a time for the same scanners. Cost: O(blocks) for each batch of moves, and the
+ *  moves. */
 enum kva_status scanners_compact(struct scanners *scanners, uint64_t most, struct kva_frames_compacted *done);
 
 #endif

@@ -121,7 +121,7 @@ grep -q 'scan is O(n)' slow.txt || fail 'the cap is not told'
 # shellcheck disable=SC2086
 "$KVA" bench evictions $tiny --engine bt,scan --n 1001 >slow.txt
 grep -q '^ *1,001  scan  *lru  *-  *-' slow.txt || fail 'evictions: the cap is not applied'
-[ "$(grep -c 'scan is O(n) and left out above n = 1000;' slow.txt)" = 1 ] || fail 'evictions: the cap is not told once'
+[ "$(grep -c 'scan is O(n) and skipped above n = 1000;' slow.txt)" = 1 ] || fail 'evictions: the cap is not told once'
 
 # Memory: every case has its table, every contender its row, and every aim a figure or the word that it has none.
 # shellcheck disable=SC2086
@@ -178,7 +178,7 @@ for crew in 1 2 4 16 64; do
         grep -Eq "^ +$crew  $who +[0-9,.]+ " threads.txt || fail "threads: no row of vmalloc, $who with $crew"
     done
 done
-grep -q '^threads wait: while another thread gives back 40 areas' threads.txt || fail 'threads: no waits'
+grep -q '^threads wait: while another thread frees 40 areas' threads.txt || fail 'threads: no waits'
 [ "$(sed -n '/^threads wait/,/^threads aims/p' threads.txt | grep -Ec '^  (pools|lock|2019|kva) +[0-9,]+ ')" = 4 ] || fail 'threads: waits are missing'
 [ "$(grep -Ec ' at (least|most) .* (met|MISSED|not measured)$' threads.txt)" = 11 ] || fail "threads: aims are missing: $(tail -n 12 threads.txt)"
 # shellcheck disable=SC2086

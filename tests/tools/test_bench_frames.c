@@ -554,7 +554,7 @@ static void aims_are_judged(void **state)
     check_aim(&results, "one frame", 14, true);
     check_aim(&results, "order 9", 13, false);
     check_aim(&results, "fill", 10, true);
-    check_aim(&results, "free them", 11, false);
+    check_aim(&results, "free single", 11, false);
     check_aim(&results, "churn, a quarter used", 20, true);
     check_aim(&results, "churn, a quarter used: free blocks", 1480, true);
     check_aim(&results, "churn, a quarter used: times", 4.5, false);
@@ -564,7 +564,7 @@ static void aims_are_judged(void **state)
     check_aim(&results, "64 frames", 1.25, true);
     check_aim(&results, "churn, 2 threads", 1.75, false);
     check_aim(&results, "churn, 16 threads", 0.95, true);
-    check_aim(&results, "a frame that the other CPU frees", 99, true);
+    check_aim(&results, "a frame that another CPU frees", 99, true);
     check_aim(&results, "compaction of single frames: moves", 1.01, true);
     check_aim(&results, "compaction of mixed orders: moves", 1.03, false);
     check_aim(&results, "compaction in traffic", 1.25, true);
@@ -582,7 +582,7 @@ static void what_was_not_measured_is_not_judged(void **state)
     frames_judge(&results);
     check_aim(&results, "churn, 2 threads", -1, false);
     check_aim(&results, "churn, 16 threads", -1, false);
-    check_aim(&results, "a frame that the other CPU frees", -1, false);
+    check_aim(&results, "a frame that another CPU frees", -1, false);
     check_aim(&results, "churn, a quarter used", 20, true);
     check_aim(&results, "churn, a quarter used: free blocks", -1, false);
     check_aim(&results, "mixed orders, half used: free blocks", -1, false);

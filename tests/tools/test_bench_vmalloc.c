@@ -220,9 +220,9 @@ static void check_refusal(size_t most_live, size_t most_taken, size_t areas, con
 static void a_contender_that_is_refused_says_so(void **state)
 {
     (void)state;
-    check_refusal(300, SIZE_MAX, 300, "  limited held 300 areas, and was refused another: ");
-    check_refusal(0, SIZE_MAX, 0, "  limited held 0 areas, and was refused another: ");
-    check_refusal(SIZE_MAX, AREAS + 1, AREAS, "  limited held 500 areas, and was refused another: ");
+    check_refusal(300, SIZE_MAX, 300, "  limited held 300 areas; the next allocation failed: ");
+    check_refusal(0, SIZE_MAX, 0, "  limited held 0 areas; the next allocation failed: ");
+    check_refusal(SIZE_MAX, AREAS + 1, AREAS, "  limited held 500 areas; the next allocation failed: ");
 }
 
 static const struct aim *aim_of(const struct vmalloc_results *results, const char *begin)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Aims: what figures should be, beside what they are. A run that misses one has not failed: its exit code
- * says whether the answers were right, not how fast they came.
+ * Aims: target values of figures, reported beside the measured values. A run that misses an aim has not
+ * failed: the exit code reports correctness, not speed.
  */
 #ifndef KVA_TOOLS_BENCH_AIMS_H
 #define KVA_TOOLS_BENCH_AIMS_H
@@ -19,7 +19,7 @@ struct aim {
     double measured; /* negative: not measured */
 };
 
-/** No workload has more. */
+/** The most aims of a workload. */
 #define AIMS_MAX 24
 
 struct aims {
@@ -30,13 +30,13 @@ struct aims {
 void aims_add(struct aims *aims, const char *what, const char *unit, bool at_least, double wanted,
               double measured);
 
-/** Add those of `more`, as far as there is room. */
+/** Add the aims of `more`, as far as there is room. */
 void aims_append(struct aims *aims, const struct aims *more);
 
 /** Whether an aim was measured and met. */
 bool aim_is_met(const struct aim *aim);
 
-/** A table, under "<workload> aims". Ends the program when there is no memory for it. */
+/** Write a table under "<workload> aims". Ends the program without memory for it. */
 void aims_report(const struct aims *aims, const char *workload, FILE *out);
 
 json_t *aims_to_json(const struct aims *aims, bool *good);

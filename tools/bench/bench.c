@@ -8,13 +8,13 @@
  *                   needle.c, fill_drain.c
  *      subject.c    one engine at work on one workload
  *      runner.c     turns, statistics, interleaving; longest.c: the longest single operation
- *      goals.c      what the figures of these should be
- *      evictions.c  what has to be given up for room
+ *      goals.c      the aims of these workloads
+ *      evictions.c  the ranges that are evicted to make room
  *      threads.c    many threads on one space, or on one instance of vmalloc
- *      vmalloc.c    memory instead of addresses, against whoever else hands it out
- *      frames.c     page frames, against a buddy system
- *      ticks.c, histogram.c, times.c, machine.c    what measuring needs
- *      sheet.c, report.c                           what comes out, as text and as JSON
+ *      vmalloc.c    memory instead of addresses, beside mmap and heaps
+ *      frames.c     page frames, beside a buddy system
+ *      ticks.c, histogram.c, times.c, machine.c    stopwatch, statistics, description of the machine
+ *      sheet.c, report.c                           the results as text and as JSON
  */
 #include "../common/commands.h"
 
@@ -26,7 +26,7 @@
 #include <errno.h>
 #include <string.h>
 
-/** One workload at all its sizes, reported when it is done. */
+/** Run one workload at all its sizes, then report it. */
 static void run_sizes(const struct workload *workload, const struct bench_options *options,
                       struct results *results)
 {
@@ -107,7 +107,7 @@ int kva_cmd_bench(int argc, char **argv)
             run_sizes(workload, &options, &results);
     if (options.evictions_chosen)
         run_evictions(&options, &evictions);
-    if (options.frames_chosen) /* before any other thread has been started */
+    if (options.frames_chosen) /* before any other thread is started */
         run_frames(&options, &frames);
     if (options.vmalloc_chosen)
         run_vmalloc(&options, &vmalloc);

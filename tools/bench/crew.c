@@ -12,12 +12,12 @@
 #include <string.h>
 #include <time.h>
 
-/* Whoever reads all counters was interrupted when that took longer than this; then they are read again,
- * some times. */
+/* A reading of all counters that takes longer than READING_NS was interrupted. It is repeated, at most
+ * READINGS times. */
 #define READING_NS UINT64_C(20000)
 #define READINGS 50
 
-/* What one thread writes to lies on lines of its own: two, since processors fetch lines in pairs. */
+/* Each member has its own pair of cache lines, because processors fetch lines in pairs. */
 struct member {
     _Alignas(128) _Atomic uint64_t done;
     const struct crew *crew;
@@ -38,7 +38,7 @@ static void *member_main(void *argument)
     struct member *member = argument;
     struct crew *crew = (struct crew *)(uintptr_t)member->crew;
     uint64_t done = 0;
-    (void)machine_pin_to(member->index); /* refused: it runs wherever the system likes */
+    (void)machine_pin_to(member->index); /* if refused, the thread runs on any CPU */
     pthread_barrier_wait(&crew->gate);
     while (!atomic_load_explicit(&crew->stop, memory_order_relaxed)) {
         done += member->job.work(member->job.worker);
@@ -61,7 +61,7 @@ static double cpu_ns_of_program(void)
     return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
 }
 
-/* All counters at one moment, or as near to it as can be had. */
+/* Read all counters, as nearly at one moment as possible. */
 static struct crew_turn read_counters(struct crew *crew)
 {
     struct crew_turn now;
@@ -90,7 +90,7 @@ static void start(struct crew *crew, const struct crew_job *jobs, size_t count)
         good = pthread_create(&member->thread, NULL, member_main, member) == 0;
     }
     if (!good)
-        bench_fatal(TOOL_REFUSED, "threads: the system does not start %zu threads", count);
+        bench_fatal(TOOL_REFUSED, "threads: cannot start %zu threads", count);
     pthread_barrier_wait(&crew->gate);
 }
 

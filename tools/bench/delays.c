@@ -14,7 +14,8 @@ struct delays delays_open(void)
     return delays;
 }
 
-/* "run delay slices": nanoseconds on a CPU, ready but not on one; and how often. */
+/* The file has "run delay slices": nanoseconds on a CPU, nanoseconds ready without a CPU, number of
+ * slices. */
 uint64_t delays_since_last(struct delays *delays)
 {
     char text[96];

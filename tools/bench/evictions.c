@@ -11,41 +11,40 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Sizes: 1 to 8 pages, times 1, 2, 4 ... 32, all equally likely: from an icon to a picture that fills a
- * screen. */
+/* Sizes: 1 to 8 pages, times 1, 2, 4 ... 32, all equally likely: from an icon to a full-screen image. */
 #define PAGES_LOW 8
 #define DOUBLINGS 6
 
-/* A slow engine's cap is for operations of O(n). A success looks at more candidates the more there are, at
- * O(n) each. */
+/* A slow engine's cap is for operations of O(n). A success examines a number of candidates that grows with n,
+ * each in O(n). */
 #define CAP_PART 10
 
 static const size_t default_sizes[] = {200, 10000};
 
-/** Less has nothing to evict. */
+/** With fewer textures there is nothing to evict. */
 #define TEXTURES_LEAST 2
 
 static const char *const ways[] = {"lru", "scan"};
 #define WAYS 2
 
-/* A turn's successes are this part of --operations: 1000 by default. */
+/* The successes of a turn are --operations over this: 1000 by default. */
 #define OPERATIONS_EACH 10000
 #define SUCCESSES_LEAST 20
 
 struct texture {
     struct kva_candidate candidate; /* first: a candidate is its texture */
-    struct texture *older; /* in the list of those that have a range; from the oldest to the newest */
+    struct texture *older;          /* on the list of textures with a range, from the oldest to the newest */
     struct texture *newer;
     uint64_t size;
-    uint64_t start; /* NO_ADDRESS: it has no range */
+    uint64_t start; /* NO_ADDRESS: no range */
 };
 
-/** One engine at work in one way. */
+/** The textures and the space of one engine and one way. */
 struct pool {
     struct subject *subject;
     struct texture *textures;
     size_t count;
-    struct texture ends; /* of the list: its newer one is the oldest of all */
+    struct texture ends; /* the list's head: ends.newer is the oldest texture, ends.older the newest */
     bool scans;
     uint64_t scanned_ticks;
 };
@@ -68,7 +67,8 @@ static void drop(struct texture *texture)
 
 /* ------------------------------------------------------------------------------------------------- set-up */
 
-/** All sizes, and how many bytes the space has. The largest texture alone must fit, and not all must. */
+/** Draw all sizes. Returns the bytes of the space: half of their sum, or the largest texture if that is
+ *  more. */
 static uint64_t draw_sizes(struct pool *pool, struct rng *rng)
 {
     uint64_t sum = 0;
@@ -105,7 +105,7 @@ static void close_pool(struct pool *pool)
     free(pool->textures);
 }
 
-/* --------------------------------------------------------------------------------------------- to give up */
+/* ----------------------------------------------------------------------------------------------- eviction */
 
 static void give_up(struct texture *texture, struct evicted *row)
 {
@@ -133,7 +133,7 @@ static uint64_t evict_oldest(struct pool *pool, const struct kva_request *reques
     return start;
 }
 
-/** Feed the oldest until the scan says that it will do. */
+/** Feed candidates, the oldest first, until the scan has found room. */
 static void scan_oldest(struct pool *pool, const struct kva_request *request, struct kva_eviction *eviction,
                         struct evicted *row)
 {
@@ -167,7 +167,7 @@ static uint64_t evict_scanned(struct pool *pool, const struct kva_request *reque
     return start;
 }
 
-/** A range for a texture that has none; returns the ticks if others had to go, else 0. */
+/** Allocate a range for a texture without one. Returns the ticks if others were evicted, else 0. */
 static uint64_t bind(struct pool *pool, struct texture *texture, struct evicted *row)
 {
     struct kva_request request = kva_request_of(texture->size);
@@ -187,7 +187,7 @@ static uint64_t bind(struct pool *pool, struct texture *texture, struct evicted 
 
 /* -------------------------------------------------------------------------------------------------- turns */
 
-/** So many successes; returns their ticks. */
+/** Run until there are `successes` more. Returns their ticks. */
 static uint64_t run(struct pool *pool, uint64_t successes, struct evicted *row)
 {
     uint64_t until = row->successes + successes;
@@ -204,7 +204,7 @@ static uint64_t run(struct pool *pool, uint64_t successes, struct evicted *row)
     return ticks;
 }
 
-/** One turn; turn 0 is the warm-up, and counts nowhere. */
+/** Take one turn. Turn 0 is the warm-up, which does not count. */
 static void take_turn_of(struct pool *pool, struct evicted *row, const struct bench_options *options,
                          size_t turn)
 {
@@ -230,8 +230,7 @@ static void fill_in_bound(const struct pool *pool, struct evicted *row)
     row->bound = (double)sample.live_bytes / (double)(pool->subject->last + 1);
 }
 
-/** Rows of one n: for each engine one of each way. Each must have given up the same as those of other
- *  engines. */
+/** Compare the rows of one n: in each way, all engines must have evicted the same ranges. */
 static void compare(const struct evicted *rows, size_t count)
 {
     const struct evicted *first[WAYS] = {NULL};
@@ -244,7 +243,7 @@ static void compare(const struct evicted *rows, size_t count)
             *other = row;
         if ((*other)->evictions != row->evictions || (*other)->candidates != row->candidates)
             bench_fatal(TOOL_WRONG,
-                        "evictions, n = %zu: engines %s and %s gave up other ranges for the same calls",
+                        "evictions, n = %zu: engines %s and %s evicted different ranges for the same calls",
                         row->n, (*other)->engine, row->engine);
     }
 }
@@ -260,7 +259,7 @@ static void begin_rows(struct evicted *rows, size_t count, size_t n, const struc
     }
 }
 
-/** All engines and both ways, turn by turn. */
+/** Measure all engines and both ways, turn by turn. */
 static void run_rows(struct evicted *rows, size_t count, const struct bench_options *options)
 {
     static struct pool pools[WAYS * ENGINES_MAX];
@@ -304,7 +303,7 @@ static void run_size(size_t n, const struct bench_options *options, struct evict
 
 /* --------------------------------------------------------------------------------------------------- aims */
 
-/** The longest time of a candidate of the scan, over all sizes; negative: the engine did not run. */
+/** The longest time for a candidate of the scan, over all sizes; negative: the engine did not run. */
 static double worst_candidate(const struct evictions_results *results, const char *engine)
 {
     double worst = -1;
@@ -353,14 +352,14 @@ static void describe_evicted(struct sheet *sheet, const void *item)
     sheet_ns(sheet, "ns/candidate", "candidate_ns", row->way == ways[1] ? row->candidate.median_ns : -1);
 }
 
-/** Why rows are empty, once for each engine. */
+/** Explain empty rows, once for each engine. */
 static void note_on_skipped(const struct evictions_results *results, FILE *out)
 {
     const char *said = NULL;
     for (size_t i = 0; i < results->row_count; i++) {
         const struct evicted *row = &results->rows[i];
         if (row->skipped && row->engine != said)
-            fprintf(out, "  %s is O(n) and left out above n = %zu; --uncapped runs it\n", row->engine,
+            fprintf(out, "  %s is O(n) and skipped above n = %zu; --uncapped runs it\n", row->engine,
                     bench_engine_cap(row->engine) / CAP_PART);
         said = row->skipped ? row->engine : said;
     }
@@ -369,7 +368,7 @@ static void note_on_skipped(const struct evictions_results *results, FILE *out)
 void evictions_report(const struct evictions_results *results, const struct bench_options *options)
 {
     progress_clear(&bench_progress);
-    fprintf(options->out, "\nevictions (n = textures; figures of one success; times in ns)\n");
+    fprintf(options->out, "\nevictions (n = textures; figures per success; times in ns)\n");
     sheet_print(describe_evicted, results->rows, results->row_count, sizeof(*results->rows), options->out);
     note_on_skipped(results, options->out);
     aims_report(&results->aims, "evictions", options->out);

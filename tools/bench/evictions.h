@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * How much has to be given up so that a request fits.
+ * How many ranges must be evicted so that a request fits.
  *
- * n textures of mixed sizes share a space that holds half of their bytes, as a graphics processor's address
- * space does. One after the other, a random texture is wanted. If it has no range it gets one; if none
- * fits, others lose theirs, those first that have not been wanted for longest:
+ * n textures of mixed sizes share a space that holds half of their bytes, like the address space of a
+ * graphics processor. Random textures are requested one after the other. A texture without a range gets one;
+ * if none fits, other textures lose theirs, the least recently requested first:
  *
  *      lru     one by one, until the request fits
- *      scan    those that the eviction scan of kva/evict.h names, fed in the same order
+ *      scan    those that the eviction scan of kva/evict.h selects, fed in the same order
  *
- * A SUCCESS is a range for which others had to go. What is wanted depends on the seed alone, so all engines
- * must give up the same. The two ways leave different ranges behind, so each has a space of its own; both
- * go through the same sequence.
+ * A SUCCESS is an allocation for which others were evicted. The requests depend only on the seed, so all
+ * engines must evict the same ranges. The two ways leave different ranges, so each has its own space; both
+ * process the same sequence of requests.
  */
 #ifndef KVA_TOOLS_BENCH_EVICTIONS_H
 #define KVA_TOOLS_BENCH_EVICTIONS_H
@@ -27,9 +27,9 @@ struct evicted {
     const char *way;
     bool skipped;        /* n is beyond the engine's cap: nothing below is set */
     uint64_t successes;  /* in all turns */
-    uint64_t candidates; /* looked at for them */
-    uint64_t evictions;  /* given up for them */
-    double bound;        /* share of the space that textures have, at the end */
+    uint64_t candidates; /* examined for them */
+    uint64_t evictions;  /* ranges evicted for them */
+    double bound;        /* share of the space that belongs to textures at the end */
     struct times times;  /* of a success; ratio: the time of lru / this one's */
     struct times candidate;
 };
@@ -41,7 +41,7 @@ struct evictions_results {
     struct aims aims;
 };
 
-/** Measure all sizes. Ends the program when it cannot be done, or a wrong answer was given. */
+/** Measure all sizes. Ends the program if it cannot measure, or on a wrong result. */
 void evictions_run(const struct bench_options *options, struct evictions_results *results);
 
 void evictions_report(const struct evictions_results *results, const struct bench_options *options);

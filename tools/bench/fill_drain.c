@@ -2,9 +2,9 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 #include "workload.h"
 
-/* A turn fills the space with n single pages, or frees them all in some order. The time of a phase is that
- * of its n operations; whatever brings the space into the state before it is not timed. From the second
- * filling on, the nodes come from the space's own store. */
+/* A turn fills the space with n single pages, or frees them all in some order. Only the n operations of a
+ * phase are timed, not the work that brings the space into the state before it. From the second fill on, the
+ * space reuses its own nodes. */
 
 static void fill(struct subject *subject, size_t begin, size_t end)
 {
@@ -13,7 +13,7 @@ static void fill(struct subject *subject, size_t begin, size_t end)
         subject->live[i] = subject_take(subject, &page);
 }
 
-/** Free in the order of the order table, which is read in sequence. */
+/** Free the addresses of the order table in sequence. */
 static void drain(struct subject *subject, size_t begin, size_t end)
 {
     for (size_t i = subject->cursor + begin; i < subject->cursor + end; i++)
@@ -44,7 +44,8 @@ static void order_down(struct subject *subject)
         subject->order[i] = subject->live[subject->n - 1 - i];
 }
 
-/** A uniformly random order: each place in turn, from the back, swaps with one at or before it. */
+/** A uniformly random order: each place, from the last one down, swaps with a random place at or before
+ *  it. */
 static void order_random(struct subject *subject)
 {
     order_up(subject);
@@ -56,7 +57,7 @@ static void order_random(struct subject *subject)
     }
 }
 
-/** In front of a filling: empty the space. */
+/** Before a fill: empty the space. */
 static void enter_fill(struct subject *subject)
 {
     subject->cursor = 0;
@@ -64,16 +65,16 @@ static void enter_fill(struct subject *subject)
         order_down(subject);
         drain(subject, 0, subject->n);
     }
-    subject->full = true; /* it will be when the turn is over */
+    subject->full = true; /* at the end of the turn */
 }
 
-/** In front of a draining: fill the space. */
+/** Before a drain: fill the space. */
 static void fill_up(struct subject *subject)
 {
     subject->cursor = 0;
     if (!subject->full)
         fill(subject, 0, subject->n);
-    subject->full = false; /* it will be empty when the turn is over */
+    subject->full = false; /* at the end of the turn */
 }
 
 static void enter_up(struct subject *subject)
@@ -103,8 +104,8 @@ static const struct phase phases[] = {
 
 const struct workload workload_fill_drain = {
     .name = "fill-drain",
-    .purpose = "Single pages are allocated one after the other, then freed in address order, in reverse and "
-               "in random order. Shows growth, merging, and the price of freeing what is not in the cache.",
+    .purpose = "Allocates single pages, then frees them in address order, in reverse and in random order. "
+               "Shows growth, merging, and the cost of a free that misses the caches.",
     .counts = "single pages",
     .unit = "op",
     .sizes = {1000000},

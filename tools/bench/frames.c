@@ -2,29 +2,29 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * THEORY
- *   Page frames, not addresses: a million of them in one zone, in blocks of 512. What matters is what a call
- *   costs, how many whole blocks stay free while small runs come and go, and whether two CPUs hinder each
- *   other. All requests are for movable frames, so that one type has the whole set.
+ *   Page frames instead of addresses: a million of them in one zone, in blocks of 512. Measured are the cost
+ *   of a call, the number of whole blocks that stay free while small runs come and go, and whether two CPUs
+ *   slow each other down. All requests are for movable frames, so that one type has the whole set.
  *
  * CASES WITH ONE THREAD
- *   hot      allocate and free again at once, in an empty set; orders 0, 3, 6 and 9
- *   fill     allocate runs of one order until the set is full; orders 0 to 9. An operation is one allocation
+ *   hot      allocate a run and free it at once, in an empty set; orders 0, 3, 6 and 9
+ *   fill     allocate runs of one order, 0 to 9, until the set is full; an operation is one allocation
  *   free     free all of these in random order
- *   fail     a request of order 6 that fails, since every 32nd frame is in use
- *   bulk     64 single frames by one call, and back by another; an operation is one frame, both ways
+ *   fail     a request of order 6 that fails, because every 32nd frame is in use
+ *   bulk     allocate 64 single frames by one call, free them by another; an operation is one frame
  *   churn    free a random frame, allocate one; a quarter, half and three quarters of the frames in use
- *   mixed    the same with runs of all orders, order j with probability 2^-(j+1): each order has about as many frames as any
- *            other. Half and nine tenths of the frames in use
+ *   mixed    the same with runs of all orders, order j with probability 2^-(j+1), so that each order has
+ *            about as many frames as any other. Half and nine tenths of the frames in use
  *
  *   Before a churn is measured, the set is filled, random runs are freed until the share is reached, and each
- *   run is replaced sixteen times. So a contender finds the worst that there is, a set with no free block,
- *   and has had all the time it needs to leave it. Then the free blocks are counted, and a hundred of them
- *   asked for: that depends on the seed alone.
+ *   run is replaced sixteen times. So a contender starts with the worst case, hardly any free block, and has
+ *   ample time to improve on it. Then the free blocks are counted, and up to a hundred of them are requested.
+ *   The results depend only on the seed.
  *
- * PLACES: most of these once more, in a set of four zones on two nodes, with holes, whose borders lie inside
- * blocks; in the same
- *   for a device that cannot reach the end of one zone; and in the plain set beside them, since only what ran
- *   in turn compares.
+ * PLACES
+ *   Most of these cases run again in a set of four zones on two nodes, with holes and with borders inside
+ *   blocks; in the same set for a device that cannot reach the end of one zone; and in the plain set, because
+ *   only sets that take turns are comparable.
  *
  * CASES WITH MANY THREADS: see frames_threads.c.
  *
@@ -32,14 +32,13 @@
  *
  * CONTENDERS
  *   kva      a set with the host's threads, and as many CPUs as are online
- *   buddy    the binary buddy system of the textbooks, behind one lock (bench/buddy)
+ *   buddy    the binary buddy system of the textbooks, under one lock (bench/buddy)
  *
- *   Each gets a turn in turn, a third as long as the options say. Batches in which the system took the CPU
- *   away do not count: the question is what a call takes, and not how busy the machine is.
+ *   They take turns, each a third as long as the options say. Batches in which the system preempted the
+ *   thread do not count: the cost of a call is measured, not the load of the machine.
  *
- *   While a program has but one thread, kva and the C library's locks take plain steps. A program that has
- *   had a second thread is never alone again. So these cases come before all that start threads, and the
- *   report tells if they could not.
+ *   While a process has only ever had one thread, kva and the C library use plain instructions for locks. So
+ *   these cases run before all cases that start threads, and the report says if they could not.
  */
 #define _GNU_SOURCE
 #include "frames.h"
@@ -52,24 +51,24 @@
 #include <kva/threads.h>
 #include <stdlib.h>
 
-/* A turn is the options' over this. */
+/* A turn is the turn of the options over this. */
 #define SHORTER 3
 #define LEAD_IN 8
 
-/* Calls between two looks at the clock that need no preparation. */
+/* Calls between two readings of the clock, in cases without preparation. */
 #define CALLS 256u
 
 #define FAIL_STEP 32
 
-/* Runs between two looks at the clock while a set is filled or freed: some hundred microseconds. */
+/* Runs between two readings of the clock while a set is filled or freed: some hundred microseconds. */
 #define PIECE 4096u
 
 struct frames_case {
     const char *what;
     unsigned order;
     unsigned percent;
-    bool places;                                              /* measured in all places, too */
-    void (*set_up)(struct frames_set *set, unsigned percent); /* NULL: it stays empty */
+    bool places;                                              /* also measured in all places */
+    void (*set_up)(struct frames_set *set, unsigned percent); /* NULL: the set stays empty */
     size_t (*prepare)(struct frames_set *set);                /* returns the steps of the batch */
     uint64_t (*run)(struct frames_set *set, size_t steps);    /* timed; returns the operations */
     void (*finish)(struct frames_set *set, size_t steps);     /* NULL: nothing to do */
@@ -112,7 +111,7 @@ static uint64_t fail(struct frames_set *set, size_t steps)
         uint64_t first;
         enum kva_status status = set->who->alloc(set->state, &request, &first);
         if (status != KVA_ENOSPC)
-            bench_fatal(TOOL_WRONG, "frames: %s: a request that nothing fits returned: %s", set->who->name,
+            bench_fatal(TOOL_WRONG, "frames: %s: a request that cannot succeed returned: %s", set->who->name,
                         kva_status_text(status));
     }
     return steps;
@@ -157,7 +156,7 @@ static const struct frames_case churns[] = {
 
 /* -------------------------------------------------------------------------------------------------- races */
 
-/* Those who are compared, side by side; the last one is the base. */
+/* The contenders of a race; the last one is the base. */
 struct line_up {
     const struct frames_contender *who;
     size_t count;
@@ -199,7 +198,7 @@ static void close_race(const struct race *race)
         frames_set_destroy(race->sets[i]);
 }
 
-/* A row for each contender; returns the first. */
+/* Add a row for each contender; returns the first. */
 static struct frames_row *add_rows(const struct race *race, const char *what, unsigned percent,
                                    struct frames_results *results)
 {
@@ -234,7 +233,7 @@ static double turn_of(const struct race *race)
 
 /* -------------------------------------------------------------------------------------- most of the cases */
 
-/* Batches until `budget_ns` are spent, at least one; returns the nanoseconds of an operation. */
+/* Run batches until `budget_ns` are spent, at least one. Returns the nanoseconds of an operation. */
 static double take_turn(const struct frames_case *test, struct frames_set *set, double budget_ns,
                         double ns_per_tick)
 {
@@ -258,7 +257,7 @@ static void run_turns(const struct race *race, const struct frames_case *test, s
             show(race, i, "turn", number, race->options->reps);
             (void)take_turn(test, race->sets[i], turn_of(race) / LEAD_IN, ns_per_tick);
             double ns = take_turn(test, race->sets[i], turn_of(race), ns_per_tick);
-            if (number > 0) /* the first one is to warm up */
+            if (number > 0) /* the first turn is the warm-up */
                 times_add(&rows[i].times, ns);
         }
     }
@@ -294,7 +293,7 @@ static void must_be_full(const struct frames_set *set)
 {
     uint64_t first;
     if (set->who->alloc(set->state, &set->request, &first) != KVA_ENOSPC)
-        bench_fatal(TOOL_WRONG, "frames: %s: gave more frames than there are", set->who->name);
+        bench_fatal(TOOL_WRONG, "frames: %s: a full set gave another run", set->who->name);
 }
 
 static void fill(struct frames_set *set, size_t begin, size_t end)
@@ -317,7 +316,7 @@ static void release(struct frames_set *set, size_t begin, size_t end)
     }
 }
 
-/* Piece by piece, so that an interruption does not spoil all. */
+/* Run in pieces, so that an interruption spoils only one of them. */
 static void run_pieces(struct frames_set *set, size_t runs, struct tally *tally,
                        void (*run)(struct frames_set *set, size_t begin, size_t end))
 {
@@ -339,7 +338,7 @@ static void shuffle(struct frames_set *set, size_t runs)
     }
 }
 
-/* Full and empty again until `budget_ns` are spent, at least once. */
+/* Fill and empty the set until `budget_ns` are spent, at least once. */
 static struct fill_turn fill_and_free(struct frames_set *set, double budget_ns, double ns_per_tick)
 {
     struct fill_turn turn = {0};
@@ -353,7 +352,7 @@ static struct fill_turn fill_and_free(struct frames_set *set, double budget_ns, 
     return turn;
 }
 
-/* Both cases at once. */
+/* Measure both cases, fill and free, together. */
 static void run_fill_turns(const struct race *race, struct frames_row *fill_rows,
                            struct frames_row *free_rows)
 {
@@ -401,8 +400,8 @@ static void measure_memory(uint64_t frames, const struct bench_options *options,
     close_race(&race);
 }
 
-/* Of one line-up; in all places the cases that are marked, and the fill with single frames: larger ones
- * leave frames over where a zone's border lies inside a block. */
+/* Run all cases of one line-up. In places, only the cases that are marked and the fill with single frames,
+ * because larger runs do not fill the block at a zone's border. */
 static void run_line_up(const struct line_up *line_up, uint64_t frames, const struct bench_options *options,
                         struct frames_results *results)
 {
@@ -432,7 +431,7 @@ uint64_t frames_of_size(size_t size)
     return frames < FRAMES_LEAST ? FRAMES_LEAST : frames;
 }
 
-/* Sizes that come to the same number of frames are measured once. Returns how many there are. */
+/* Measure sizes that are rounded to the same number of frames only once. Returns the number of sizes. */
 static size_t choose_sizes(const struct bench_options *options, uint64_t *sizes)
 {
     size_t count = 0;
@@ -449,7 +448,7 @@ static size_t choose_sizes(const struct bench_options *options, uint64_t *sizes)
     return count;
 }
 
-/* Those of one size one after the other: what ran alone was measured for all sizes first. */
+/* Group the rows by size: those with one thread were measured first, for all sizes. */
 static void sort_crews(struct frames_results *results, const uint64_t *sizes, size_t count)
 {
     struct frames_crew *sorted = NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** What all figures of kva bench frames together should show. */
+/** The aims of kva bench frames. */
 #include "frames.h"
 
 #include <string.h>
@@ -29,7 +29,7 @@ const struct frames_crew *frames_find_crew(const struct frames_results *results,
     return NULL;
 }
 
-/* What a call is to take at most, in a set of any zones. */
+/* The aims for calls, in a set with any zones. */
 static void judge_calls(const struct frames_results *results, const char *who, struct aims *aims)
 {
     static const struct {
@@ -42,11 +42,11 @@ static void judge_calls(const struct frames_results *results, const char *who, s
         {"one frame, allocate and free again", 15, FRAMES_HOT, 0, 0},
         {"order 9, allocate and free again", 12, FRAMES_HOT, 9, 0},
         {"fill with single frames", 10, FRAMES_FILL, 0, 0},
-        {"free them at random", 10, FRAMES_FREE, 0, 0},
+        {"free single frames in random order", 10, FRAMES_FREE, 0, 0},
         {"churn, a quarter used", 35, FRAMES_CHURN, 0, 25},
         {"mixed orders, half used", 100, FRAMES_MIXED, 0, 50},
         {"order 6 that fails", 500, FRAMES_FAIL, 6, 0},
-        {"64 frames by one call and back, a frame", 1.5, FRAMES_BULK, 0, 0},
+        {"64 frames by one call, freed by another, per frame", 1.5, FRAMES_BULK, 0, 0},
     };
     for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
         const struct frames_row *row =
@@ -55,7 +55,7 @@ static void judge_calls(const struct frames_results *results, const char *who, s
     }
 }
 
-/* Free blocks; the aims are about a million frames. */
+/* Free blocks; the aims hold for 2^20 frames only. */
 static double huge(const struct frames_results *results, const char *what, unsigned percent)
 {
     const struct frames_row *row = frames_find(results, what, 0, percent, FRAMES_KVA);
@@ -70,7 +70,7 @@ static double faster(const struct frames_results *results, const char *what, uns
     return kva == NULL || buddy == NULL ? -1 : times_quotient(&buddy->times, &kva->times);
 }
 
-/* With one CPU nothing can be said about two threads. */
+/* NULL with one CPU, which measures nothing about two threads. */
 static const struct frames_crew *crew_of(const struct frames_results *results, const char *what,
                                          size_t threads)
 {
@@ -92,7 +92,7 @@ static double sixteen_over_two(const struct frames_results *results)
 static double handover(const struct frames_results *results)
 {
     const struct frames_crew *crew = crew_of(results, FRAMES_HANDOVER, 2);
-    /* 0: in such a short time no batch was handed over. */
+    /* 0: the turns were too short to hand over a batch. */
     return crew == NULL || crew->cpu.median_ns <= 0 ? -1 : crew->cpu.median_ns;
 }
 
@@ -102,8 +102,8 @@ static const struct compaction_row *counts(const struct frames_results *results,
     return compaction_find(&results->compaction, state, mixed, percent, COMPACTION_COUNTS);
 }
 
-/* The most of what any thinned set-up of the first size takes, of single frames or of mixed orders. After
- * a churn so few moves are left that what counts is how often all headers are looked at. */
+/* The largest figure of all thinned set-ups of the first size, with single frames or with mixed orders.
+ * After a churn there are few moves, so that scans of all headers dominate. */
 static double most(const struct frames_results *results, bool mixed,
                    double (*figure)(const struct compaction_row *row))
 {
@@ -159,11 +159,11 @@ void frames_judge(struct frames_results *results)
              faster(results, FRAMES_CHURN, 25));
     aims_add(aims, "mixed orders, half used: free blocks of 1024", "", true, 600,
              huge(results, FRAMES_MIXED, 50));
-    aims_add(aims, "churn, 2 threads: times one beside an idle one, by CPU time", "x", true, 1.8,
+    aims_add(aims, "churn, 2 threads: times one thread beside an idle one, by CPU time", "x", true, 1.8,
              over_one(results, 2));
     aims_add(aims, "churn, 16 threads: times 2 threads, by CPU time", "x", true, 0.9,
              sixteen_over_two(results));
-    aims_add(aims, "a frame that the other CPU frees, both calls, by CPU time", "ns", false, 100,
+    aims_add(aims, "a frame that another CPU frees, both calls, by CPU time", "ns", false, 100,
              handover(results));
     judge_compaction(results);
 }

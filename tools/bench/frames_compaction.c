@@ -10,19 +10,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Each turn takes a set-up. */
+/* The most turns, because each turn needs a set-up. */
 #define TURNS_MOST 3
 
-/* Frames that are moved between two looks at the clock: a millisecond or two. A call looks at all headers,
- * so it should not be much less. */
+/* Frames that are moved between two readings of the clock: a millisecond or two. Each call scans all headers,
+ * so fewer frames would measure the scan. */
 #define SLICE 32768u
 
-/* Frames that are moved between two disturbances, and frames that each of those replaces. */
+/* Frames that are moved between two disturbances, and frames that each disturbance replaces. */
 #define TRAFFIC_SLICE 256u
 #define TRAFFIC_FRAMES 32u
 
-/* Pinned frames lie together, as a device's buffers do: of so many aligned groups of this many frames, one
- * is pinned. */
+/* Pinned frames lie together, like the buffers of a device: one of PINNED_STEP aligned groups of
+ * BUFFER_FRAMES frames is pinned. */
 #define BUFFER_FRAMES 64
 #define PINNED_STEP 100
 
@@ -51,24 +51,24 @@ struct moved {
     uint32_t to;
 };
 
-/* Whose each frame is. One set is compacted at a time. */
+/* The owners of all runs. One set is compacted at a time. */
 static struct owners {
     struct frames_set *set;
-    uint32_t *run_of; /* for the first frame of each run, its place in the set's table */
+    uint32_t *run_of; /* by the first frame of a run: its index in set->held */
     unsigned char *pinned;
     struct moved *log;
     size_t logged;
     size_t log_room;
 } owners;
 
-/* The table follows a move. */
+/* Enter a move into the table. */
 static enum kva_frames_moved repoint(void *context, uint64_t from, uint64_t to, uint64_t count)
 {
     uint32_t run = owners.run_of[from];
     struct frames_held *held = &owners.set->held[run];
     (void)context;
     if (held->first != from || UINT64_C(1) << held->order != count)
-        bench_fatal(TOOL_WRONG, "frames: a run was to be moved that nobody owns");
+        bench_fatal(TOOL_WRONG, "frames: compaction tried to move a run without an owner");
     if (owners.pinned[run])
         return KVA_FRAMES_PINNED;
     held->first = (uint32_t)to;
@@ -101,7 +101,7 @@ static void owners_close(void)
     free(owners.log);
 }
 
-/* All moves once more, backwards: as many calls of the same function, over the same entries. */
+/* Repeat all moves backwards: as many calls of the same function, over the same entries. */
 static double time_alone(double ns_per_tick)
 {
     struct tally tally = {0};
@@ -175,7 +175,7 @@ static uint32_t *count_used(const struct frames_set *set)
     return used;
 }
 
-/* So many blocks more are free. */
+/* The fewest moved frames that free as many blocks. */
 static uint64_t fewest_for(const uint32_t *used, const struct frames_shape *before,
                            const struct frames_shape *after)
 {
@@ -185,9 +185,9 @@ static uint64_t fewest_for(const uint32_t *used, const struct frames_shape *befo
     return fewest;
 }
 
-/* --------------------------------------------------------------------------------------------- to compact */
+/* --------------------------------------------------------------------------------------------- compaction */
 
-/* One slice; returns whether there is nothing more to be done. */
+/* Run one slice. Returns whether compaction is finished. */
 static bool compact_slice(struct frames_set *set, struct scanners *scanners, uint64_t most,
                           struct compaction_row *row)
 {
@@ -202,7 +202,7 @@ static bool compact_slice(struct frames_set *set, struct scanners *scanners, uin
     return done.is_finished;
 }
 
-/* Free random frames and allocate others; what is pinned stays. */
+/* Free random frames and allocate others. Pinned frames stay. */
 static void disturb(struct frames_set *set)
 {
     for (size_t i = 0; i < TRAFFIC_FRAMES; i++) {
@@ -216,7 +216,7 @@ static void disturb(struct frames_set *set)
     }
 }
 
-/* Returns the nanoseconds of a moved run. */
+/* Returns the nanoseconds of a moved run; negative: none was moved. */
 static double compact(struct frames_set *set, struct compaction_row *row, double ns_per_tick)
 {
     bool traffic = strcmp(row->state, COMPACTION_TRAFFIC) == 0;
@@ -257,8 +257,8 @@ static void take_turn(const struct compaction_case *test, const struct frames_co
 
 /* -------------------------------------------------------------------------------- one block for a request */
 
-/* Take what is free without compaction, then what is not. Returns the nanoseconds of a request that was
- * served by a compaction; negative: none was. */
+/* Allocate all free blocks, then more with compaction. Returns the nanoseconds of a request that compaction
+ * served; negative: none. */
 static double take_one_by_one(struct frames_set *set, double ns_per_tick)
 {
     struct kva_frames_request request = {.order = FRAMES_BLOCK_ORDER, .type = KVA_MOVABLE};

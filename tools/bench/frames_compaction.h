@@ -4,32 +4,32 @@
  * Compaction of page frames, in two orders of visiting blocks.
  *
  * SET-UPS
- *   thinned   the set is filled, and random runs are freed until the share is left: in most blocks something
- *             is in use
- *   churned   then each run is replaced sixteen times: kva has had all the time it needs to leave blocks free
+ *   thinned   the set is filled, and random runs are freed until the share is left: most blocks have frames
+ *             in use
+ *   churned   then each run is replaced sixteen times, so that kva has had time to win blocks back
  *
  *   Each with a quarter, half and three quarters of the frames in use, by single frames and by runs of all
- *   orders. A table of owners tells where each run is; to move one means to change its entry. No contents are
- *   copied: what is measured is the bookkeeping, and the table.
+ *   orders. A table of owners has the place of each run; moving a run changes its entry. No contents are
+ *   copied: the bookkeeping and the table are measured.
  *
- * WHO
+ * WAYS
  *   counts     kva_frames_compact: the blocks with the fewest used frames are emptied into the others
  *   scanners   two scanners that meet (bench/scanners), over the same step that isolates and moves
  *
- * WHAT IS COUNTED
+ * COUNTS
  *   Free blocks, and how many of a hundred requests of order 9 succeed, before and after. Moved frames, over
- *   the FEWEST with which so many blocks could have been freed: if k blocks were, the sum of the used frames
- *   of the k blocks that had the fewest.
+ *   the FEWEST that free as many blocks: for k blocks, the sum of the used frames of the k blocks with the
+ *   fewest.
  *
- * WHAT IS TIMED
- *   run    a move, all in all: slices of many moves, over the runs that were moved
- *   alone  of that, the function that changes the table: all moves once more, from the last one to the first
- *   one    a request of order 9 with KVA_FRAMES_COMPACT when no block is free: kva alone
+ * TIMES
+ *   run    a move in total: the time of slices of many moves, over the moved runs
+ *   alone  the part of the function that changes the table: all moves again, from the last to the first
+ *   one    a request of order 9 with KVA_FRAMES_COMPACT when no block is free; kva only
  *
  * TRAFFIC
- *   One set-up more, half used by single frames and thinned. Of the aligned groups of 64 frames, one in a
- *   hundred is pinned: buffers of devices lie together. After each slice of 256 moves, 32 random frames are
- *   freed and others allocated.
+ *   One more set-up: thinned, half of the frames in use, single frames. Of the aligned groups of 64 frames,
+ *   one in a hundred is pinned, because buffers of devices lie together. After each slice of 256 moves, 32
+ *   random frames are freed and others allocated.
  */
 #ifndef KVA_TOOLS_BENCH_FRAMES_COMPACTION_H
 #define KVA_TOOLS_BENCH_FRAMES_COMPACTION_H
@@ -56,11 +56,11 @@ struct compaction_row {
     struct frames_shape after;
     uint64_t moved_runs;
     uint64_t moved_frames;
-    uint64_t pinned_runs; /* that were asked for in vain */
-    uint64_t fewest;      /* frames, for so many free blocks */
+    uint64_t pinned_runs; /* runs that refused to move */
+    uint64_t fewest;      /* the fewest moved frames that free as many blocks */
     struct times run;     /* a moved run; no turns: none was moved, or there was traffic */
-    struct times alone;   /* as many turns */
-    struct times one;     /* a request; no turns: the scanners, traffic, or none succeeded */
+    struct times alone;   /* the function that changes the table; as many turns as `run` */
+    struct times one;     /* a request; no turns: by scanners, with traffic, or none succeeded */
 };
 
 struct compaction_results {
@@ -68,15 +68,15 @@ struct compaction_results {
     size_t count;
 };
 
-/** Measure. */
+/** Measure all set-ups and add their rows. */
 void frames_compaction_run(uint64_t frames, const struct bench_options *options,
                            struct compaction_results *results);
 
-/** The row of the first size; NULL when there is none. */
+/** The row of the first size; NULL if there is none. */
 const struct compaction_row *compaction_find(const struct compaction_results *results, const char *state,
                                              bool mixed, unsigned percent, const char *who);
 
-/** Moved frames over the fewest; negative when none were needed. */
+/** Moved frames over the fewest; negative if none were needed. */
 double compaction_excess(const struct compaction_row *row);
 
 /** Nanoseconds of a move without the function that changes the table; negative: not measured. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Who hands out frames: all behind one table of functions, which costs everyone a jump for each call. */
+/** The contenders, called through one table of functions, which costs each of them an indirect call. */
 #define _GNU_SOURCE
 #include "frames_set.h"
 
@@ -48,7 +48,7 @@ static enum kva_status destroy_kva(void *state)
 {
     struct kva_fault fault;
     if (kva_frames_check(state, &fault) != KVA_OK)
-        bench_fatal(TOOL_WRONG, "frames: a set is broken: %s", fault.what);
+        bench_fatal(TOOL_WRONG, "frames: a set is corrupt: %s", fault.what);
     return kva_frames_destroy(state);
 }
 
@@ -82,7 +82,7 @@ static size_t bytes_of_kva(void *state, uint64_t frames)
 }
 
 /* ------------------------------------------------------------------------------------- kva in several zones
- * Four zones on two nodes, with as many frames in all as the plain set has. Their borders lie inside blocks:
+ * Four zones on two nodes, with as many frames in total as the plain set. Their borders lie inside blocks:
  *
  *      node 0                             node 1
  *      | zone 0   | zone 1 -- hole --  | zone 2 |             | zone 3 -- hole --     |
@@ -114,15 +114,15 @@ static enum kva_status create_zones(uint64_t frames, void **state)
     return status;
 }
 
-/* Of node 1, whose nearer zone has about half of the frames: at a quarter used it serves all requests, a
- * fill goes past it. */
+/* Request frames of node 1, whose nearer zone has about half of the frames: with a quarter in use it
+ * serves all requests; a fill continues in other zones. */
 static void ask_node(struct frames_set *set)
 {
     for (unsigned order = 0; order <= FRAMES_BLOCK_ORDER; order++)
         set->requests[order].node = 1;
 }
 
-/* A device that cannot reach the end of zone 3. */
+/* Request frames for a device that cannot reach the end of zone 3. */
 static void ask_in_window(struct frames_set *set)
 {
     uint64_t n = set->frames;
@@ -159,7 +159,7 @@ static enum kva_status free_of_buddy(void *state, uint64_t first)
     return buddy_free(state, first);
 }
 
-/* It has no calls for many. */
+/* The buddy system has no calls for many frames. */
 static enum kva_status alloc_many_of_buddy(void *state, const struct kva_frames_request *request, size_t runs,
                                            uint64_t *firsts)
 {

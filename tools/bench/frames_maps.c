@@ -13,64 +13,64 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Each turn takes a set-up. */
+/* The most turns, because each turn needs a set-up. */
 #define TURNS_MOST 3
 
-/* Frames that are moved between two looks at the clock: as many as kva moves before it lets others have
- * the lock. */
+/* Frames that are moved between two readings of the clock: as many as kva moves under one hold of its
+ * lock. */
 #define SLICE 32u
 
 static const unsigned shares[] = {25, 50};
 #define SHARES (sizeof(shares) / sizeof(shares[0]))
 
-/* -------------------------------------------------------------------------------------- stretches of time */
+/* ---------------------------------------------------------------------------------------------- intervals */
 
-struct reservation {
+struct interval {
     uint64_t begin; /* ticks */
     uint64_t end;
-    uint64_t lost_ns; /* of it, the thread was ready and had no CPU */
+    uint64_t lost_ns; /* the part in which the thread was ready and had no CPU */
 };
 
-/** The first of them that there were. */
-struct reservations {
-    struct reservation *list;
+/** The first `room` intervals that were noted. */
+struct intervals {
+    struct interval *list;
     size_t count;
     size_t room;
 };
 
-static struct reservations reservations_of(size_t room)
+static struct intervals intervals_of(size_t room)
 {
-    return (struct reservations){.list = maps_memory(room, sizeof(struct reservation)), .room = room};
+    return (struct intervals){.list = maps_memory(room, sizeof(struct interval)), .room = room};
 }
 
-static void note(struct reservations *reservations, uint64_t begin, uint64_t end, uint64_t lost_ns)
+static void note(struct intervals *intervals, uint64_t begin, uint64_t end, uint64_t lost_ns)
 {
-    if (reservations->count < reservations->room)
-        reservations->list[reservations->count++] = (struct reservation){begin, end, lost_ns};
+    if (intervals->count < intervals->room)
+        intervals->list[intervals->count++] = (struct interval){begin, end, lost_ns};
 }
 
-static bool meets_one(const struct reservations *reservations, const struct reservation *one)
+static bool meets_one(const struct intervals *intervals, const struct interval *one)
 {
-    for (size_t i = 0; i < reservations->count; i++)
-        if (one->begin <= reservations->list[i].end && one->end >= reservations->list[i].begin)
+    for (size_t i = 0; i < intervals->count; i++)
+        if (one->begin <= intervals->list[i].end && one->end >= intervals->list[i].begin)
             return true;
     return false;
 }
 
 /* ----------------------------------------------------------------------------------- a thread that stores */
 
-/* A shorter time between two stores is not looked at; and as many longer ones are kept. */
+/* Shorter times between two stores are ignored; the first GAPS_MOST longer ones are kept. */
 #define GAP_NS 5000
 #define GAPS_MOST 65536u
 
-/** It stores to random pages without pause. What it has stored, and where, only it knows. */
+/** A thread that stores to random pages without pause, and records its stores. */
 struct storer {
     struct maps_set *set;
     pthread_t thread;
     _Atomic bool over;
     _Atomic uint64_t stores;
-    uint64_t *stored;         /* for each page, what it must hold */
-    struct reservations gaps; /* from one store to the next */
+    uint64_t *stored;      /* for each page, the last value stored */
+    struct intervals gaps; /* from one store to the next */
     uint64_t gap_ticks;
 };
 
@@ -103,14 +103,14 @@ static void storer_begin(struct storer *storer, struct maps_set *set, double ns_
 {
     *storer = (struct storer){.set = set, .gap_ticks = (uint64_t)(GAP_NS / ns_per_tick)};
     storer->stored = maps_memory(set->used, sizeof(*storer->stored));
-    storer->gaps = reservations_of(GAPS_MOST);
+    storer->gaps = intervals_of(GAPS_MOST);
     if (pthread_create(&storer->thread, NULL, storer_main, storer) != 0)
-        bench_fatal(TOOL_REFUSED, "no thread");
+        bench_fatal(TOOL_REFUSED, "frames, maps: cannot start a thread");
     while (atomic_load(&storer->stores) == 0)
         continue;
 }
 
-/* No store may be lost. */
+/* Stop the thread, and verify that no store was lost. */
 static void storer_end(struct storer *storer)
 {
     atomic_store(&storer->over, true);
@@ -121,14 +121,14 @@ static void storer_end(struct storer *storer)
     free(storer->stored);
 }
 
-/* The longest gap that begins between two moments, in nanoseconds. It does not count if the compacting
- * thread had no CPU meanwhile; nor does what the storing thread waited for one. */
-static double longest_gap(const struct reservations *gaps, const struct reservations *spoilt, uint64_t begin,
+/* The longest gap that begins in [begin, end), in nanoseconds, without the time in which the storing thread
+ * waited for a CPU. Gaps in which the compacting thread was preempted do not count. */
+static double longest_gap(const struct intervals *gaps, const struct intervals *spoilt, uint64_t begin,
                           uint64_t end, double ns_per_tick)
 {
     double longest = 0;
     for (size_t i = 0; i < gaps->count; i++) {
-        const struct reservation *gap = &gaps->list[i];
+        const struct interval *gap = &gaps->list[i];
         double ns = (double)(gap->end - gap->begin) * ns_per_tick - (double)gap->lost_ns;
         if (ns > longest && gap->begin >= begin && gap->begin < end && !meets_one(spoilt, gap))
             longest = ns;
@@ -136,11 +136,11 @@ static double longest_gap(const struct reservations *gaps, const struct reservat
     return longest;
 }
 
-/* --------------------------------------------------------------------------------------------- to compact */
+/* --------------------------------------------------------------------------------------------- compaction */
 
-/* Returns the nanoseconds of a moved frame; negative: none was moved. Slices in which the system took the
- * CPU away are noted. */
-static double compact(struct maps_set *set, struct maps_row *row, struct reservations *spoilt,
+/* Returns the nanoseconds of a moved frame; negative: none was moved. Notes slices in which the thread was
+ * preempted. */
+static double compact(struct maps_set *set, struct maps_row *row, struct intervals *spoilt,
                       double ns_per_tick)
 {
     struct kva_frames_compacted done = {0};
@@ -158,11 +158,11 @@ static double compact(struct maps_set *set, struct maps_row *row, struct reserva
     return row->moved_frames == 0 ? -1 : tally_ns(&tally, ns_per_tick);
 }
 
-/* With another thread that stores all the time, and then without a compaction for as long. */
-static double compact_beside(struct maps_set *set, struct maps_row *row, struct reservations *spoilt,
+/* Compact while another thread stores without pause; then let it store for as long without a compaction. */
+static double compact_beside(struct maps_set *set, struct maps_row *row, struct intervals *spoilt,
                              double ns_per_tick)
 {
-    static const struct reservations none;
+    static const struct intervals none;
     struct storer storer;
     storer_begin(&storer, set, ns_per_tick);
     uint64_t before = atomic_load(&storer.stores);
@@ -181,12 +181,12 @@ static double compact_beside(struct maps_set *set, struct maps_row *row, struct 
     return ns;
 }
 
-/* The set stays, for the views of it. */
+/* Returns the set, for the views. */
 static struct maps_set *take_turn(const struct bench_options *options, struct maps_row *row)
 {
     double ns_per_tick = options->clock.ns_per_tick;
     struct maps_set *set = maps_set_create(row->frames, row->percent, row->mapped, options->seed);
-    struct reservations spoilt = reservations_of((size_t)row->frames / SLICE);
+    struct intervals spoilt = intervals_of((size_t)row->frames / SLICE);
     row->before = maps_set_state(set);
     double ns = row->mapped && machine_cpus() > 1 ? compact_beside(set, row, &spoilt, ns_per_tick)
                                                   : compact(set, row, &spoilt, ns_per_tick);
@@ -216,7 +216,7 @@ static struct maps_set *run_turns(const struct bench_options *options, struct ma
         if (set != NULL)
             maps_set_destroy(set);
         set = take_turn(options, row);
-        if (row->mapped && row->moved_frames == 0) /* not on this system */
+        if (row->mapped && row->moved_frames == 0) /* this system cannot move mapped frames */
             break;
     }
     summarize(row);
@@ -230,7 +230,7 @@ static struct maps_row fresh_row(uint64_t frames, unsigned percent, bool mapped)
         .frames = frames, .percent = percent, .mapped = mapped, .possible = (frames - used) / FRAMES_BLOCK};
 }
 
-/* Mapped frames; and where the system cannot move them, frames that are not mapped. */
+/* Measure mapped frames; where the system cannot move them, frames that are not mapped. */
 static struct maps_set *run_share(uint64_t frames, unsigned percent, const struct bench_options *options,
                                   struct maps_row *row)
 {
@@ -243,7 +243,7 @@ static struct maps_set *run_share(uint64_t frames, unsigned percent, const struc
     return run_turns(options, row);
 }
 
-/* Sizes that come to the same set are measured once. */
+/* Sizes that give the same set are measured once. */
 static bool is_measured(const struct maps_results *results, uint64_t frames)
 {
     for (size_t i = 0; i < results->row_count; i++)

@@ -4,23 +4,21 @@
  * kva bench frames, the case maps: movable frames of kva/vm.h, compacted while a program uses them through
  * its maps.
  *
- *      places, before    |#.#..#..|###.####|.#......|      a program maps each #, in no order
- *      places, after     |........|########|#.#.....|      its pointers are the same
+ *      frames, before    |#.#..#..|###.####|.#......|      a program maps each #, in no order
+ *      frames, after     |........|########|#.#.....|      its pointers are unchanged
  *
  * THREE TABLES
- *   compaction   a quarter and half of the frames are in use, at random places, each mapped; then all are
- *                moved together. What the process and the set hold before and after, how many whole blocks
- *                can be had, what a moved frame costs, and how long a thread waits at most that stores to the
- *                frames all the time. Each of these stores is verified afterwards: a lost one ends the
- *                program
- *   views        the same number of pages, shown by scattered frames, by runs, and by runs with KVA_VM_HUGE: mappings, huge pages,
- *                and a touch of a random page
- *   costs        a map and its end, in a set that is movable and in one that is not, side by side
+ *   compaction   A quarter and half of the frames are in use, at random places, each mapped; then all are
+ *                compacted. Mappings, memory and whole blocks before and after, the cost of a moved frame,
+ *                and the longest wait of a thread that stores to the frames without pause. Its stores are
+ *                verified afterwards: a lost store ends the program.
+ *   views        The same number of pages that map scattered frames, runs, and runs with KVA_VM_HUGE:
+ *                mappings, huge pages, and the time of a touch of a random page.
+ *   costs        Mapping and unmapping, in a movable set and in one that is not, in turn.
  *
- * Where the system cannot move frames under their maps, the first two say so, and are about frames that no
- * map shows.
+ * Where the system cannot move mapped frames, the first table says so and measures frames without maps.
  *
- *      frames_maps_set.c     a program that uses a movable set, and what /proc tells of it
+ *      frames_maps_set.c     a program that uses a movable set, and its figures from /proc
  *      frames_maps.c         compaction
  *      frames_maps_views.c   views and costs
  */
@@ -29,7 +27,7 @@
 
 #include "runner.h"
 
-/** A set has no more frames: each one in use takes a mapping, and a process has 65,530. */
+/** The most frames of a set: each frame in use takes a mapping, and a process has at most 65,530. */
 #define MAPS_MOST (UINT64_C(1) << 16)
 
 #define MAPS_SCATTERED "scattered"
@@ -43,48 +41,48 @@
 #define MAPS_FIXED "fixed"
 #define MAPS_MOVABLE "movable"
 
-/** What the process and the set hold at one moment. */
+/** Resources of the process and the set at one moment. */
 struct maps_state {
     uint64_t mappings;    /* of the process */
-    uint64_t bytes;       /* of the set's file; 0: not known */
-    uint64_t free_blocks; /* whole ones */
-    uint64_t runs_taken;  /* requests for a block, aligned, that succeeded until one failed */
+    uint64_t bytes;       /* of the set's file; 0: unknown */
+    uint64_t free_blocks; /* wholly free blocks */
+    uint64_t runs_taken;  /* requests for an aligned block that succeeded until one failed */
 };
 
 /** A compaction. */
 struct maps_row {
     uint64_t frames;
-    unsigned percent;  /* of them are in use */
-    bool mapped;       /* else no map shows them */
+    unsigned percent;  /* of the frames in use */
+    bool mapped;       /* the frames in use are mapped */
     uint64_t possible; /* blocks that all free frames would make */
     struct maps_state before;
     struct maps_state after;
     uint64_t moved_frames;
     uint64_t pinned_runs;
     struct times each; /* a moved frame; no turns: none was moved */
-    struct times
-        gap; /* the longest time between two stores in a turn; no turns: not mapped, or there is one CPU */
+    /** The longest time between two stores in a turn; no turns: not mapped, or only one CPU. */
+    struct times gap;
     struct times quiet; /* the same without a compaction, for as long */
-    uint64_t stores;    /* in all turns, during the compactions */
+    uint64_t stores;    /* during the compactions of all turns */
 };
 
-/** A map. */
+/** A view: a map of many pages. */
 struct maps_view {
     uint64_t frames; /* of the set */
     uint64_t pages;
     const char *who;
     uint64_t mappings;
-    uint64_t huge_bytes; /* that huge pages map */
+    uint64_t huge_bytes; /* mapped by huge pages */
     struct times touch;  /* base: scattered */
 };
 
-/** A map and its end. */
+/** Mapping and unmapping. */
 struct maps_cost {
     const char *what;
     unsigned pages;
     const char *who;
     struct times times;  /* base: fixed */
-    double calls;        /* of the system, for each */
+    double calls;        /* system calls per operation */
     uint64_t operations; /* in all timed turns */
 };
 
@@ -97,19 +95,19 @@ struct maps_results {
     size_t cost_count;
 };
 
-/** Measure. The program has threads from then on. */
+/** Measure all three tables. Starts threads. */
 void frames_maps_run(uint64_t frames, const struct bench_options *options, struct maps_results *results);
 
 struct maps_set;
 
-/** Views of a compacted set, and their rows. */
+/** Measure views of a compacted set. */
 void frames_maps_view(struct maps_set *set, const struct bench_options *options,
                       struct maps_results *results);
 
-/** Costs, and their rows. They do not depend on the size of a set. */
+/** Measure costs, which do not depend on the size of a set. */
 void frames_maps_costs(const struct bench_options *options, struct maps_results *results);
 
-/** The row of the first size; NULL when there is none. */
+/** The row of the first size; NULL if there is none. */
 const struct maps_row *maps_find(const struct maps_results *results, unsigned percent);
 const struct maps_view *maps_find_view(const struct maps_results *results, uint64_t pages, const char *who);
 const struct maps_cost *maps_find_cost(const struct maps_results *results, const char *what, unsigned pages,

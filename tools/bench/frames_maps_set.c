@@ -15,10 +15,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Frames of one map: the program's objects are not all of one page. */
+/* Frames of one map: objects of a program have more than one page. */
 #define OBJECT 64u
 
-#define BLOCK_BYTES 512u /* that st_blocks counts */
+#define BLOCK_BYTES 512u /* the unit of st_blocks */
 
 void maps_must(enum kva_status status, const char *what)
 {
@@ -37,7 +37,7 @@ void *maps_memory(size_t count, size_t bytes)
 
 /* -------------------------------------------------------------------------------------------------- /proc */
 
-/* The range of a line of /proc/self/maps, or of the first line of a mapping in /proc/self/smaps. */
+/* Parse the range of a line of /proc/self/maps, or of the first line of a mapping in /proc/self/smaps. */
 static bool read_range(const char *line, uintptr_t *start, uintptr_t *end)
 {
     char *at;
@@ -85,7 +85,7 @@ uint64_t maps_huge_bytes(uintptr_t first, uintptr_t last)
     return sum;
 }
 
-/* Of a descriptor of the program, by its name in /proc/self/fd. */
+/* The bytes of a memory file, by the name of its descriptor in /proc/self/fd; 0 for other files. */
 static uint64_t bytes_of_file(const char *name)
 {
     char path[64], target[64];
@@ -133,10 +133,10 @@ static void thin(struct maps_set *set, unsigned percent)
     shuffle(set);
     set->used = (size_t)(set->count * percent / 100);
     maps_must(kva_vm_frames_free(set->frames, set->number + set->used, (size_t)set->count - set->used),
-              "giving frames back");
+              "a free of frames");
 }
 
-/* Each page says whose it is. */
+/* Map all frames in use. Each page records the number of its frame. */
 static void map_all(struct maps_set *set)
 {
     for (size_t done = 0, count; done < set->used; done += count) {
@@ -172,19 +172,19 @@ void maps_set_destroy(struct maps_set *set)
 {
     for (size_t i = 0; i < set->used; i++)
         if (set->page[i] != NULL && set->page[i]->number != set->number[i])
-            bench_fatal(TOOL_WRONG, "frames, maps: a page shows another frame than before");
+            bench_fatal(TOOL_WRONG, "frames, maps: a page maps another frame than before");
     maps_must(kva_vm_check(set->vm, NULL), "a check");
     for (size_t i = 0; i < set->used; i += OBJECT)
         if (set->page[i] != NULL)
-            maps_must(kva_vunmap(set->vm, set->page[i]), "the end of a map");
-    maps_must(kva_vm_frames_destroy(set->frames), "the end of a set");
-    maps_must(kva_vm_destroy(set->vm, NULL, NULL), "the end of an instance");
+            maps_must(kva_vunmap(set->vm, set->page[i]), "an unmap");
+    maps_must(kva_vm_frames_destroy(set->frames), "destroying a set");
+    maps_must(kva_vm_destroy(set->vm, NULL, NULL), "destroying an instance");
     free(set->number);
     free(set->page);
     free(set);
 }
 
-/* Blocks that can be had now. */
+/* The number of blocks that can be allocated now. They are freed again. */
 static uint64_t count_runs(struct maps_set *set)
 {
     uint64_t runs = 0;
@@ -195,7 +195,7 @@ static uint64_t count_runs(struct maps_set *set)
         runs++;
     if (status != KVA_ENOSPC)
         maps_must(status, "a run");
-    maps_must(kva_vm_frames_free(set->frames, numbers, (size_t)(runs * FRAMES_BLOCK)), "giving runs back");
+    maps_must(kva_vm_frames_free(set->frames, numbers, (size_t)(runs * FRAMES_BLOCK)), "a free of runs");
     free(numbers);
     return runs;
 }

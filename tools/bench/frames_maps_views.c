@@ -8,24 +8,24 @@
 #include <kva/vmap.h>
 #include <stdlib.h>
 
-/* A turn is the options' over this. */
+/* A turn is the turn of the options over this. */
 #define SHORTER 3
 
 /* -------------------------------------------------------------------------------------------------- views */
 
-/* Pages of a view: what one page table maps, and so many that their translations fill the processor's
- * buffers several times. */
+/* Pages of a view: those of one page table, and so many that their translations fill the processor's TLBs
+ * several times. */
 static const size_t view_pages[] = {FRAMES_BLOCK, 16 * FRAMES_BLOCK};
 #define VIEW_SIZES (sizeof(view_pages) / sizeof(view_pages[0]))
 
 #define VIEWS 3
 static const char *const view_names[VIEWS] = {MAPS_SCATTERED, MAPS_RUNS, MAPS_HUGE};
 
-/* Steps between two looks at the clock. */
+/* Steps between two readings of the clock. */
 #define STEPS 8192u
 
-/* A word of each page leads to the next: a load of a random page cannot begin before the one before it has
- * ended. The words lie at different places in their pages, so that the data caches have room for them. */
+/* A word of each page points to that of the next page, so that each load depends on the one before. The words
+ * lie at different offsets in their pages, so that the data caches hold all of them. */
 struct view {
     unsigned char *memory;
     size_t pages;
@@ -40,7 +40,7 @@ static void **word_of(const struct view *view, size_t page)
     return (void **)(void *)(view->memory + page * view->bytes + page * LINE % view->bytes);
 }
 
-/* One cycle through all pages. */
+/* Link all pages into one cycle. */
 static void chain(const struct view *view)
 {
     for (size_t i = 0; i < view->pages; i++)
@@ -75,7 +75,7 @@ static size_t *random_order(size_t pages, struct rng *rng)
     return order;
 }
 
-/* A view of frames that were taken before. */
+/* Create a view of allocated frames. */
 static void open_view(const struct maps_set *set, struct view *view, const uint64_t *numbers, unsigned flags,
                       struct maps_view *row)
 {
@@ -83,14 +83,14 @@ static void open_view(const struct maps_set *set, struct view *view, const uint6
     maps_must(kva_vm_map(set->vm, set->frames, numbers, view->pages, flags, &memory), "a map");
     view->memory = memory;
     view->bytes = set->bytes;
-    for (size_t i = 0; i < view->pages; i++) /* so that there are pages to be counted */
+    for (size_t i = 0; i < view->pages; i++) /* fault all pages in, so that they can be counted */
         *word_of(view, i) = NULL;
     uintptr_t first = (uintptr_t)memory;
     row->mappings = maps_count_mappings(first, first + view->pages * view->bytes - 1);
     row->huge_bytes = maps_huge_bytes(first, first + view->pages * view->bytes - 1);
 }
 
-/* Block by block; the numbers of as many as there are. */
+/* Allocate blocks until `pages` frames or a failure. Returns the number of frames. */
 static size_t take_runs(const struct maps_set *set, size_t pages, uint64_t *numbers)
 {
     size_t taken = 0;
@@ -108,7 +108,7 @@ static void run_turns(const struct view *views, const struct bench_options *opti
             progress_show(&bench_progress, "frames maps: touch %s, turn %zu/%zu", rows[i].who, number,
                           options->reps);
             double ns = touch(&views[i], (double)options->turn_ns / SHORTER, ns_per_tick);
-            if (number > 0) /* the first one is to warm up */
+            if (number > 0) /* the first turn is the warm-up */
                 times_add(&rows[i].touch, ns);
         }
     for (size_t i = 0; i < VIEWS; i++) {
@@ -117,7 +117,7 @@ static void run_turns(const struct view *views, const struct bench_options *opti
     }
 }
 
-/* Frames in use, and two times as many in runs. The frames in use lose what they hold. */
+/* Measure views of frames in use, and of twice as many frames in runs. Overwrites the frames in use. */
 static void run_views(struct maps_set *set, size_t pages, const uint64_t *runs,
                       const struct bench_options *options, struct maps_view *rows)
 {
@@ -131,7 +131,7 @@ static void run_views(struct maps_set *set, size_t pages, const uint64_t *runs,
     }
     run_turns(views, options, rows);
     for (size_t i = 0; i < VIEWS; i++)
-        maps_must(kva_vunmap(set->vm, views[i].memory), "the end of a map");
+        maps_must(kva_vunmap(set->vm, views[i].memory), "an unmap");
     free(order);
 }
 
@@ -146,20 +146,20 @@ void frames_maps_view(struct maps_set *set, const struct bench_options *options,
                 bench_add_rows(results->views, &results->view_count, VIEWS, sizeof(*results->views));
             run_views(set, pages, runs, options, results->views + first);
         }
-        maps_must(kva_vm_frames_free(set->frames, runs, taken), "giving runs back");
+        maps_must(kva_vm_frames_free(set->frames, runs, taken), "a free of runs");
         free(runs);
     }
-    for (size_t i = 0; i < set->used; i++) /* the chains went through the same frames */
+    for (size_t i = 0; i < set->used; i++) /* the chains overwrote the numbers */
         if (set->page[i] != NULL)
             set->page[i]->number = set->number[i];
 }
 
 /* -------------------------------------------------------------------------------------------------- costs */
 
-/* More pages than ended maps are kept. */
+/* Frames of a set: more than the pages of all parked maps. */
 #define CYCLE 8192u
 
-/* Operations between two looks at the clock. */
+/* Operations between two readings of the clock. */
 #define OPERATIONS 64u
 
 static const struct cost_case {
@@ -195,8 +195,8 @@ static struct bench_set open_set(bool movable)
 
 static void close_set(const struct bench_set *set)
 {
-    maps_must(kva_vm_frames_destroy(set->frames), "the end of a set");
-    maps_must(kva_vm_destroy(set->vm, NULL, NULL), "the end of an instance");
+    maps_must(kva_vm_frames_destroy(set->frames), "destroying a set");
+    maps_must(kva_vm_destroy(set->vm, NULL, NULL), "destroying an instance");
     free(set->number);
 }
 
@@ -210,7 +210,7 @@ static void map_and_unmap(const struct bench_set *set, const struct cost_case *t
         status = kva_vm_map(set->vm, set->frames, numbers, test->pages, 0, &memory);
     if (status == KVA_OK)
         status = test->ram ? kva_unmap_ram(set->vm, memory) : kva_vunmap(set->vm, memory);
-    maps_must(status, "a map and its end");
+    maps_must(status, "a map and an unmap");
 }
 
 static uint64_t calls_of(const struct bench_set *set)
@@ -256,7 +256,7 @@ static void run_cost(const struct cost_case *test, const struct bench_options *o
                           number, options->reps);
             double ns = take_turn(&sets[i], test, (double)options->turn_ns / SHORTER, ns_per_tick,
                                   number > 0 ? &rows[i] : &unused);
-            if (number > 0) /* the first one is to warm up */
+            if (number > 0) /* the first turn is the warm-up */
                 times_add(&rows[i].times, ns);
         }
     for (size_t i = 0; i < KINDS; i++) {

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-/* A crew that got less than this of its CPUs shared them with other programs. */
+/* A crew that got a smaller share of its CPUs shared them with other programs. */
 #define SHARE_LEAST 0.9
 
 /* --------------------------------------------------------------------------------------------- one thread */
@@ -85,7 +85,7 @@ static void describe_churn(struct sheet *sheet, const void *item)
     describe_shape(sheet, row);
 }
 
-/* How many rows from the first on belong into the same table. */
+/* The number of rows, from the first on, that belong to the same table. */
 static size_t rows_of_table(const struct frames_row *rows, size_t count)
 {
     size_t same = 1;
@@ -112,16 +112,14 @@ static void report_rows(const struct frames_row *rows, size_t count, FILE *out)
                                  : describe_calls,
                     rows, same, sizeof(*rows), out);
         if (rows->places)
-            fputs("  zones: four zones on two nodes, with holes, whose borders lie inside blocks. window: "
-                  "there, "
-                  "below a number inside\n  a zone.\n",
+            fputs("  zones: four zones on two nodes, with holes and with borders inside blocks. window: the "
+                  "same, for frames below\n  a limit inside a zone.\n",
                   out);
         else if (churn)
-            fputs(
-                "  free blocks: in which nothing is in use, of those that all free frames would make. taken: "
-                "requests of order 9\n  that found one, of those asked. refused: of the requests of the "
-                "churn with mixed orders.\n",
-                out);
+            fputs("  free blocks: wholly free blocks, of those that all free frames would make. taken: "
+                  "requests of order 9 that\n  succeeded, of those asked. refused: share of failed requests "
+                  "of the churn with mixed orders.\n",
+                  out);
     }
 }
 
@@ -156,8 +154,8 @@ static void note_on_others(const struct frames_results *results, FILE *out)
     if (least < SHARE_LEAST)
         fprintf(
             out,
-            "  Other programs had up to %.0f %% of the CPUs: figures by the clock say little. Trust those "
-            "by CPU time.\n",
+            "  Other programs had up to %.0f %% of the CPUs: clock times are unreliable. Use the figures by "
+            "CPU time.\n",
             100 * (1 - least));
 }
 
@@ -172,10 +170,11 @@ static void report_crews(const struct frames_results *results, FILE *out)
                 format_count(frames, crews->frames));
         sheet_print(describe_crew, crews, same, sizeof(*crews), out);
     }
-    fputs("  alone: the program has no other thread. 1: one thread works beside an idle one; \"x one\" is to "
-          "that.\n  handover: each frame is freed by the other CPU; CPU ns/op is the time within both "
-          "calls.\n",
-          out);
+    fputs(
+        "  alone: the program has no other thread. 1: one thread works beside an idle one; it is the base of "
+        "\"x one\".\n  handover: each frame is freed by another CPU; CPU ns/op is the time within both "
+        "calls.\n",
+        out);
     note_on_others(results, out);
 }
 
@@ -229,12 +228,13 @@ static void report_compaction(const struct compaction_results *results, FILE *ou
         fprintf(out, "\nframes compaction (n = %s frames)\n", format_count(frames, rows->frames));
         sheet_print(describe_compaction, rows, same, sizeof(*rows), out);
     }
-    fputs("  free: blocks in which nothing is in use, before and after, of those that all free frames would "
-          "make. taken: of a\n  hundred requests of order 9, before and after. x fewest: frames moved, over "
-          "the fewest for so many blocks.\n  alone: of the time of a run, the function that changes its "
-          "owner's reference; no contents are copied.\n  us one: a request of order 9 that compaction makes "
-          "room for.\n",
-          out);
+    fputs(
+        "  free: wholly free blocks, before and after, of those that all free frames would make. taken: of a "
+        "hundred\n  requests of order 9, before and after. x fewest: frames moved, over the fewest that free "
+        "as many blocks.\n  alone: the part of a run's time in the function that changes its owner's "
+        "reference; no contents are copied.\n  us one: a request of order 9 for which compaction makes "
+        "room.\n",
+        out);
 }
 
 /* --------------------------------------------------------------------------------------------------- maps */
@@ -298,20 +298,17 @@ static void describe_cost(struct sheet *sheet, const void *item)
     sheet_measure(sheet, "calls", "calls", cost->calls, 1, 2);
 }
 
-/* What the system allows is the same for all. */
+/* Explain the columns. Either all frames were mapped or none, depending on the system. */
 static void note_on_maps(const struct maps_results *maps, FILE *out)
 {
     if (maps->rows[0].mapped)
-        fputs("  MiB: of the set's memory. taken: requests for 512 aligned frames that found some. us wait: "
-              "the "
-              "longest time between\n  two stores of a thread that stores to random frames all the time, and "
-              "without "
-              "a compaction.\n",
+        fputs("  MiB: memory of the set. taken: requests for 512 aligned frames that succeeded. us wait: the "
+              "longest time between\n  two stores of a thread that stores to random frames without pause. "
+              "without: the same without a compaction.\n",
               out);
     else
-        fputs("  This system cannot hold back stores to shared memory (userfaultfd with write protection), "
-              "so no frame "
-              "is moved while it\n  is mapped. These were not mapped.\n",
+        fputs("  This system cannot block stores to shared memory (userfaultfd with write protection), so "
+              "mapped frames\n  cannot be moved. These frames were not mapped.\n",
               out);
 }
 
@@ -331,7 +328,7 @@ static void report_maps(const struct maps_results *maps, FILE *out)
         note_on_maps(maps, out);
     fputs("\nframes maps: views\n", out);
     sheet_print(describe_view, maps->views, maps->view_count, sizeof(*maps->views), out);
-    fputs("\nframes maps: costs of a map and its end\n", out);
+    fputs("\nframes maps: costs of mapping and unmapping\n", out);
     sheet_print(describe_cost, maps->costs, maps->cost_count, sizeof(*maps->costs), out);
 }
 
@@ -367,8 +364,8 @@ void frames_report(const struct frames_results *results, const struct bench_opti
     progress_clear(&bench_progress);
     fprintf(out, "\nframes: on %zu %s, blocks of %u, one thread is %s\n", results->cpus,
             results->cpus == 1 ? "CPU" : "CPUs", (unsigned)FRAMES_BLOCK,
-            results->alone ? "alone: locks are taken by plain steps"
-                           : "not alone: locks are taken by atomic steps");
+            results->alone ? "alone: locks use plain instructions"
+                           : "not alone: locks use atomic instructions");
     report_rows(results->rows, results->row_count, out);
     report_compaction(&results->compaction, out);
     report_crews(results, out);

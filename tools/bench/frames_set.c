@@ -7,23 +7,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Replacements for each live run in a set-up. A random run stays through all of them with probability
- * e^-16: of a million, none is left where the filling put it. */
+/* Replacements for each live run in a set-up. A run survives all of them with probability e^-16, so that of a
+ * million runs none stays where the fill put it. */
 #define ROUNDS 16
 
-/* More huge blocks are not asked for. */
+/* The most requests for blocks. */
 #define HUGE_ASKED 100
 
 #define ORDERS (FRAMES_BLOCK_ORDER + 1)
 
-/* ----------------------------------------------------------------------------------------- life and death */
+/* ---------------------------------------------------------------------------------------- create, destroy */
 
 void frames_must(const struct frames_set *set, enum kva_status status, const char *what)
 {
     if (status == KVA_ENOMEM)
         bench_fatal(TOOL_REFUSED, "frames: %s: %s: %s", set->who->name, what, kva_status_text(status));
     if (status != KVA_OK)
-        bench_fatal(TOOL_WRONG, "frames: %s: %s: refused what is no error: %s", set->who->name, what,
+        bench_fatal(TOOL_WRONG, "frames: %s: %s must not fail, but returned: %s", set->who->name, what,
                     kva_status_text(status));
 }
 
@@ -55,7 +55,7 @@ void frames_set_order(struct frames_set *set, unsigned order)
 
 void frames_set_destroy(struct frames_set *set)
 {
-    frames_must(set, set->who->destroy(set->state), "the end of a set");
+    frames_must(set, set->who->destroy(set->state), "destroying a set");
     free(set->held);
     free(set->all);
     free(set);
@@ -69,7 +69,7 @@ static void push(struct frames_set *set, uint64_t first, unsigned order)
     set->used += UINT64_C(1) << order;
 }
 
-/* Take a random one of `count` out, and put the last one in its place. */
+/* Choose a random run of the first `count`, and swap it with the last of them. */
 static struct frames_held choose_one(struct frames_held *held, size_t count, struct rng *rng)
 {
     size_t index = (size_t)rng_below(rng, count);
@@ -87,7 +87,7 @@ static struct frames_held pop_random(struct frames_set *set)
     return chosen;
 }
 
-/* Nothing left: KVA_ENOSPC is what a contender may say, and nothing else. */
+/* False if nothing is left. KVA_ENOSPC is the only permitted error. */
 static bool take(struct frames_set *set, unsigned order)
 {
     uint64_t first;
@@ -121,7 +121,7 @@ void frames_set_comb(struct frames_set *set, uint64_t step)
 }
 
 /* The number of trailing zeros of a random number: j with probability 2^-(j+1), so that each order has
- * about as many frames as any other; the largest one gets what is left, which is twice as much. */
+ * about as many frames as any other. The largest order gets the rest, which is twice as much. */
 static unsigned draw_order(struct rng *rng)
 {
     uint64_t draw = rng_next(rng);
@@ -178,7 +178,7 @@ void frames_set_mixed(struct frames_set *set, unsigned percent)
 
 /* -------------------------------------------------------------------------------------------------- shape */
 
-/* Count the blocks in which nothing lives. Two runs over one frame end the program. */
+/* Count the blocks without live runs. Two runs that share a frame end the program. */
 static uint64_t count_huge(const struct frames_set *set)
 {
     size_t blocks = (size_t)(set->frames / FRAMES_BLOCK);
@@ -190,7 +190,8 @@ static uint64_t count_huge(const struct frames_set *set)
         uint64_t first = set->held[i].first, end = first + (UINT64_C(1) << set->held[i].order);
         for (; first < end; first++)
             if (first >= set->frames || taken[first]++ != 0)
-                bench_fatal(TOOL_WRONG, "frames: %s: gave a frame that was none, or in use", set->who->name);
+                bench_fatal(TOOL_WRONG, "frames: %s: gave a frame outside the set, or in use",
+                            set->who->name);
     }
     for (size_t block = 0; block < blocks; block++)
         huge += memchr(taken + block * FRAMES_BLOCK, 1, FRAMES_BLOCK) == NULL;
@@ -279,8 +280,8 @@ void frames_churn_finish(struct frames_set *set, size_t steps)
 
 /* ------------------------------------------------------------------------------------------- mixed orders */
 
-/* A step takes a run of the order that was drawn if the quota has room for it; until it has, steps give.
- * What is chosen to be given back has lived before the batch. */
+/* A step allocates a run of the drawn order if the quota has room for it; until then, steps free. The runs to
+ * free are older than the batch. */
 size_t frames_mixed_prepare(struct frames_set *set)
 {
     uint64_t coming = 0;
@@ -298,7 +299,7 @@ size_t frames_mixed_prepare(struct frames_set *set)
     return FRAMES_BATCH;
 }
 
-/* Of two steps, one gives and one takes, in the long run: a pair. */
+/* In the long run, half of the steps free and half allocate: two steps are a pair. */
 uint64_t frames_mixed_run(struct frames_set *set, size_t steps)
 {
     const struct frames_contender *who = set->who;

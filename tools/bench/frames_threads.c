@@ -2,23 +2,23 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * CASES
- *   churn      each thread has its share of the frames in use, a quarter of all, frees a random one and allocates another; 1 to
- *              16 threads
- *   handover   one thread allocates frames and hands them over by 256 in an array; the other frees them. On
- *              two CPUs, then, each frame is freed by another one than has allocated it. An operation is one
- *              frame, both calls
+ *   churn      A quarter of the frames is in use. Each thread has its share of them, frees a random one and
+ *              allocates another; 1 to 16 threads.
+ *   handover   One thread allocates frames and passes them on in arrays of 256; the other frees them. With
+ *              two CPUs, each frame is freed on another CPU than it was allocated on. An operation is one
+ *              frame, both calls.
  *
- * WHAT ONE THREAD IS
- *   A program with one thread takes its locks by plain steps, and one with a second thread, even an idle one,
- *   by atomic ones. So there are two rows with one thread: "alone", measured before the program has started
- *   any other, and one that works beside the thread that waits for the turn to end. What two threads do is
- *   compared with the second one.
+ * ONE THREAD
+ *   A process with one thread uses plain instructions for its locks; with a second thread, even an idle one,
+ *   atomic ones. So there are two rows with one thread: "alone", measured before the process starts another
+ *   thread, and one beside an idle thread, which waits for the end of the turn. Rows with more threads are
+ *   compared with the second row.
  *
  * TIMES
- *   By the clock, two threads do twice the work of one if both CPUs work on this alone, which a shared
- *   machine does not grant. By CPU time, what counts is the time that the threads have had for an operation.
- *   What they slept, waiting for a lock, is not in it. In the handover, CPU time is that within the calls:
- *   not that of waiting for each other.
+ *   By the clock, two threads do at most twice the work of one, and only if no other program uses the two
+ *   CPUs. The CPU time of an operation is what the threads spent on it; it does not contain the time in which
+ *   they slept, waiting for a lock. In the handover it is the time within the calls, without the waits for
+ *   the other thread.
  */
 #define _GNU_SOURCE
 #include "frames.h"
@@ -34,26 +34,27 @@
 #include <string.h>
 #include <time.h>
 
-/* The lead-in's share of a turn. */
+/* The lead-in is a turn over this. */
 #define LEAD_IN 4
 
-/* Of the frames of a set. */
+/* Share of the frames in use. */
 #define PERCENT_USED 25
 
-/* Pairs between two looks at the clock, as it were. */
+/* Pairs between two updates of a thread's counter. */
 #define ROUND 64
 
 static const size_t crews[] = {1, 2, 4, 8, 16};
 #define CREWS (sizeof(crews) / sizeof(crews[0]))
 #define HANDS 16
 
-/* Reading a thread's CPU time takes a system call: with so many frames between two, a nanosecond a frame. */
+/* Frames between two readings of a thread's CPU time, a system call, which then costs a nanosecond per
+ * frame. */
 #define BELT_FRAMES 256u
 #define BELT_PLACES 4u
 
 /* -------------------------------------------------------------------------------------------- the workers */
 
-/* One thread of a crew; on lines of its own. */
+/* One thread of a crew, on its own cache lines. */
 struct hand {
     _Alignas(128) const struct frames_set *set;
     struct frames_held *held; /* its share */
@@ -72,13 +73,13 @@ static uint64_t churn(void *argument)
     return steps;
 }
 
-/* What one side of the handover has done, and in which CPU time. */
+/* The frames that one side of the handover processed, and the CPU time of that. */
 struct busy {
     double ns;
     uint64_t frames;
 };
 
-/* Between the two: places in a ring. Only the giver writes `put`, and only the taker `taken`. */
+/* A ring between the two threads. Only the giver writes `put`, and only the taker writes `taken`. */
 struct belt {
     _Alignas(128) uint64_t first[BELT_PLACES][BELT_FRAMES];
     _Alignas(128) _Atomic uint64_t put;
@@ -112,7 +113,7 @@ static uint64_t allocate_for_the_other(void *argument)
     belt->giver.ns += thread_cpu_ns() - start;
     belt->giver.frames += BELT_FRAMES;
     atomic_store_explicit(&belt->put, put + 1, memory_order_release);
-    return 0; /* a frame counts when it is free again */
+    return 0; /* a frame counts when the taker frees it */
 }
 
 static uint64_t free_for_the_other(void *argument)
@@ -135,7 +136,7 @@ static uint64_t free_for_the_other(void *argument)
 
 /* -------------------------------------------------------------------------------------------- a contender */
 
-/* A contender at work. */
+/* A contender with its workers. */
 struct runner {
     struct hand hand[HANDS];
     struct belt belt;
@@ -159,7 +160,7 @@ static struct runner *runner_create(const struct frames_contender *who, uint64_t
 
 static void runner_destroy(struct runner *runner)
 {
-    (void)frames_set_shape(runner->set); /* nothing was given twice */
+    (void)frames_set_shape(runner->set); /* verifies that no two runs share a frame */
     frames_set_destroy(runner->set);
     free(runner);
 }
@@ -186,8 +187,8 @@ static struct frames_crew *add_crew(struct frames_results *results, const char *
     return &results->crews[row];
 }
 
-/* The row of the same contender, case and size with one thread beside an idle one; or of the base with as
- * many threads. */
+/* The row of the same contender, case and size with one thread beside an idle one; with `base`, the row of
+ * the base contender with as many threads. */
 static const struct frames_crew *related(const struct frames_results *results, const struct frames_crew *crew,
                                          bool base)
 {
@@ -231,7 +232,7 @@ static void book(struct frames_crew *crew, double ns, double cpu_ns, double cpu_
     times_add(&crew->cpu, cpu_ns / count);
 }
 
-/* The first hand's work in this thread, for about as long; nothing is kept when `crew` is NULL. */
+/* Do the first hand's work in this thread for `turn_ns`. If `crew` is NULL, the result is dropped. */
 static void take_turn_alone(struct runner *runner, uint64_t turn_ns, struct frames_crew *crew)
 {
     uint64_t operations = 0, start = clock_ns(), now;
@@ -274,7 +275,7 @@ static void handover_turn(struct runner *runner, const struct bench_options *opt
         book(crew, turn.ns, cpu_ns, turn.cpu_ns, turn.operations, cpus);
 }
 
-/* Where in the results a contender's rows begin: the crews in their order, then the handover. */
+/* Rows of a contender: the crews in their order, then the handover. */
 #define ROWS (CREWS + 1)
 
 static void run_turns(struct runner *const runners[FRAMES_CONTENDERS], size_t first,

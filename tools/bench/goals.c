@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** What the figures of some rows should be. */
+/** Aims for the rows of some workloads. */
 #include "runner.h"
 
 #include <string.h>
 
-/** At most so much, at the least favourable size. */
+/** An upper limit for a figure at the least favourable size. */
 static const struct goal {
     const char *workload;
     const char *phase;
     const char *engine;
     const char *what;
-    bool beside_first; /* times the time of the first phase; else nanoseconds */
+    bool beside_first; /* in multiples of the first phase's time; else nanoseconds */
     double at_most;
 } goals[] = {
     {"policies", "highest", "bt", "bt, highest, worst size: times lowest's time", true, 2},
@@ -30,7 +30,7 @@ static bool is_about(const struct goal *goal, const struct row *row)
            strcmp(goal->phase, row->phase->name) == 0 && strcmp(goal->engine, row->engine) == 0;
 }
 
-/** The largest figure of the rows that a goal is about; negative: it was not measured. */
+/** The largest figure of the rows of a goal; negative: not measured. */
 static double worst(const struct goal *goal, const struct row *rows, size_t count)
 {
     double most = -1;

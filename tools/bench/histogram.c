@@ -16,11 +16,11 @@ uint64_t histogram_bucket_last(size_t index)
         return index;
     size_t shift = (index >> HISTOGRAM_BITS) - 1;
     uint64_t leading = index - (shift << HISTOGRAM_BITS);
-    /* For the last bucket the shift drops the only bit: 0 - 1 is 2^64 - 1, as it should be. */
+    /* For the last bucket the shift drops the only bit, and 0 - 1 is 2^64 - 1, as required. */
     return ((leading + 1) << shift) - 1;
 }
 
-/** Which value in ascending order, counted from 1, has the share `quantile` at or below it. */
+/** The rank, from 1, of the smallest value with at least the share `quantile` at or below it. */
 static uint64_t rank_of(const struct histogram *histogram, double quantile)
 {
     double rank = ceil(quantile * (double)histogram->count);

@@ -6,10 +6,10 @@
  *      value     0  1  2 ... 255 | 256 258 260 ... 510 | 512 516 520 ... 1020 | 1024 ...
  *      width           1         |          2          |           4          |   8
  *
- * Adding costs a shift and an increment, whatever the value, and the table's size (58 KiB) does not depend
- * on how many values there are. The price is a bounded error: below 256 values are exact; above, a bucket is
- * at most 1/128 of its values wide. A quantile is reported as the UPPER end of its bucket, so it is never too
- * small, and too large by less than 1/128 (0.8 %). The maximum is kept exactly.
+ * Adding a value costs a shift and an increment. The table takes 58 KiB for any number of values. The error
+ * is bounded: values below 256 are exact; above, a bucket is at most 1/128 of its values wide. A quantile is
+ * reported as the UPPER end of its bucket, so it is never too small, and less than 1/128 (0.8 %) too large.
+ * The maximum is exact.
  */
 #ifndef KVA_TOOLS_BENCH_HISTOGRAM_H
 #define KVA_TOOLS_BENCH_HISTOGRAM_H
@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The leading one and this many bits behind it choose the bucket: a relative width of 2^-7. */
+/* The leading one and the next HISTOGRAM_BITS bits choose the bucket: a relative width of 2^-7. */
 #define HISTOGRAM_BITS 7
 
 /* A value of 64 bits loses up to 63 - 7 bits. Each such shift has 2^7 buckets, and those of shift 0 begin
@@ -32,7 +32,7 @@ struct histogram {
 
 void histogram_init(struct histogram *histogram);
 
-/** The bucket of a value. Ascending in the value. */
+/** The bucket of a value; monotonic in the value. */
 static inline size_t histogram_index(uint64_t value)
 {
     /* The bit that is or-ed in makes all values below 2^8 share the shift 0. */
@@ -56,8 +56,8 @@ uint64_t histogram_bucket_last(size_t index);
  *  0.5 is the median, 1 the maximum. 0 when there is no value. */
 uint64_t histogram_quantile(const struct histogram *histogram, double quantile);
 
-/** How many values lie in higher buckets than `value` does: those above it, but for the ones that are so
- *  close that they share its bucket. */
+/** The number of values in higher buckets than that of `value`. Larger values in the same bucket are not
+ *  counted. */
 uint64_t histogram_above(const struct histogram *histogram, uint64_t value);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Workloads that allocate and free what they have just got, among ranges that stay. */
+/** Workloads that allocate a range and free it at once, among ranges that stay. */
 #include "workload.h"
 
-/** n ranges side by side. */
+/** Allocate n adjacent ranges. */
 static void take_all(struct subject *subject, uint64_t pages)
 {
     struct kva_request request = kva_request_of(pages * PAGE);
@@ -13,7 +13,7 @@ static void take_all(struct subject *subject, uint64_t pages)
 
 /* -------------------------------------------------------------------------------------------------- holes */
 
-/* n single pages side by side, then every other one is given back:
+/* n adjacent single pages, then every other one is freed:
  *
  *      | busy | hole | busy | hole | ... | busy | hole |   free to the end of the space
  *
@@ -34,8 +34,8 @@ static void draw_larger(struct subject *subject, struct step *step)
 
 const struct workload workload_holes = {
     .name = "holes",
-    .purpose = "Every other one of many single pages is freed; then 2 to 8 pages are allocated and freed. "
-               "Shows how well a search skips a field of holes that are too small.",
+    .purpose = "Frees every other one of many single pages, then allocates and frees 2 to 8 pages. Shows "
+               "how well a search skips many holes that are too small.",
     .counts = "single pages before every other one is freed",
     .unit = "pair",
     .sizes = {2000000},
@@ -47,10 +47,10 @@ const struct workload workload_holes = {
 
 /* ---------------------------------------------------------------------------------------------------- hot */
 
-/* Any size would do, so long as it is one; 16 pages are a kernel stack's. */
+/* Any one size is suitable; 16 pages is the size of a kernel stack. */
 #define HOT_PAGES 16
 
-/* Everything lies in the first-level cache, so the pair that follows costs what the code itself costs. */
+/* Everything lies in the first-level cache, so a pair costs only the code. */
 static void setup_hot(struct subject *subject)
 {
     take_all(subject, HOT_PAGES);
@@ -64,8 +64,8 @@ static void draw_the_same(struct subject *subject, struct step *step)
 
 const struct workload workload_hot = {
     .name = "hot",
-    .purpose = "A few live ranges; the same size is allocated and freed again and again (LIFO). The least "
-               "that a pair can cost: no cache miss, no search worth the name.",
+    .purpose = "Few live ranges; allocates and frees the same size repeatedly (LIFO). Shows the least cost "
+               "of a pair: no cache miss, hardly any search.",
     .counts = "live ranges",
     .unit = "pair",
     .sizes = {100},

@@ -3,15 +3,15 @@
 /**
  * The longest single operation.
  *
- * A worst case is what one looks for, and what everything else on the machine spoils: in ten seconds a
- * processor takes thousands of interrupts, and each lands in some operation. Two things set them aside.
+ * In ten seconds a processor takes thousands of interrupts, and each one delays some operation. Two
+ * measurements separate them from the engine's worst case.
  *
  *   Twice      The churn is the same for the same seed, so the whole run is made twice, from the set-up on,
- *              and each operation counts with the SHORTER of its two times. What the engine itself does (a
- *              long search, a rebalancing, a new chunk of nodes) it does both times, at the same operation;
- *              an interrupt would have to hit the same one of ten million again.
- *   Empty      Beside the first run, batch by batch, a loop that does nothing is timed in the same way for
- *              the same duration. Its maximum is what the machine alone can make of no operation at all.
+ *              and each operation counts with the SHORTER of its two times. The engine's own work (a long
+ *              search, a rebalancing, a new slab) takes time in both runs, at the same operation; an
+ *              interrupt would have to hit the same one of ten million operations twice.
+ *   Empty      After each batch of the first run, an empty loop is timed in the same way for the same
+ *              duration. Its maximum is caused by the machine alone.
  */
 #include "runner.h"
 
@@ -22,9 +22,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/** What one pass writes to. */
+/** The times of both passes. */
 struct pass {
-    uint32_t *ticks; /* one for each operation; in the second pass the smaller of both remains */
+    uint32_t *ticks; /* of each operation; the second pass keeps the smaller of both */
     bool second;
     struct histogram all;
     struct histogram empty;
@@ -32,7 +32,7 @@ struct pass {
 
 static void book(struct pass *pass, uint64_t operation, uint64_t ticks)
 {
-    uint32_t cut = ticks > UINT32_MAX ? UINT32_MAX : (uint32_t)ticks; /* a second: no operation is as long */
+    uint32_t cut = ticks > UINT32_MAX ? UINT32_MAX : (uint32_t)ticks; /* about a second: enough */
     if (!pass->second) {
         histogram_add(&pass->all, ticks);
         pass->ticks[operation] = cut;
@@ -41,7 +41,7 @@ static void book(struct pass *pass, uint64_t operation, uint64_t ticks)
     }
 }
 
-/** The pairs of a prepared batch, each as two timed operations: even ones free, odd ones allocate. */
+/** Run the pairs of a prepared batch, each as two timed operations: even ones free, odd ones allocate. */
 static void timed_operations(struct subject *subject, size_t pairs, uint64_t operation, struct pass *pass)
 {
     struct batch *batch = &subject->batch;
@@ -58,7 +58,7 @@ static void timed_operations(struct subject *subject, size_t pairs, uint64_t ope
     }
 }
 
-/** Time nothing, again and again, for `duration` ticks. */
+/** Time an empty loop for `duration` ticks. */
 static void empty_loop(struct histogram *histogram, uint64_t duration)
 {
     uint64_t start = ticks_now();
@@ -88,8 +88,8 @@ static void run_pass(struct subject *subject, const struct workload *workload, u
     }
 }
 
-/** What both passes together say: the longest of the shorter times, and how many of them are longer than
- *  the empty loop's p99.999. */
+/** Evaluate both passes: the longest of the shorter times, and how many of them exceed the p99.999 of the
+ *  empty loop. */
 static void evaluate(const struct pass *pass, double ns_per_tick, struct longest *longest)
 {
     uint64_t threshold = histogram_quantile(&pass->empty, 0.99999);
@@ -107,16 +107,16 @@ static void evaluate(const struct pass *pass, double ns_per_tick, struct longest
     longest->above_empty = histogram_above(&pass->all, pass->empty.max);
 }
 
-/** Both passes of one engine. */
+/** Run both passes of one engine. */
 static void measure(struct longest *longest, const struct bench_options *options)
 {
-    static struct pass pass; /* two histograms: too much for a stack */
+    static struct pass pass; /* two histograms: too large for a stack */
     memset(&pass, 0, sizeof(pass));
     pass.ticks = zeroed_array(longest->operations, sizeof(*pass.ticks));
     if (pass.ticks == NULL)
         bench_fatal(TOOL_REFUSED, "no memory for the times of %llu operations",
                     (unsigned long long)longest->operations);
-    /* Its pages must be there before they are written to between two readings. */
+    /* Fault its pages in now, not between two readings. */
     memset(pass.ticks, 0, (size_t)longest->operations * sizeof(*pass.ticks));
     for (int number = 1; number <= 2; number++) {
         pass.second = number == 2;

@@ -10,7 +10,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-/* The build system may say with which flags and check level it built the library. */
+/* The build system may define the flags and the check level with which it built the library. */
 #ifndef KVA_BUILD_FLAGS
 #define KVA_BUILD_FLAGS "unknown"
 #endif
@@ -46,7 +46,7 @@
 #define SANITIZED false
 #endif
 
-/* The CPUs that the program could use when this was first asked for: before it bound itself to one. */
+/* The CPUs that the program may use, read at the first call, before it bound itself to one. */
 static const cpu_set_t *allowed_cpus(void)
 {
     static cpu_set_t allowed;
@@ -61,7 +61,7 @@ size_t machine_cpus(void)
     return count < 1 ? 1 : (size_t)count;
 }
 
-/* The number of the CPU that is index-th from the top, or -1. */
+/* The number of the index-th CPU from the top, or -1. */
 static int cpu_from_top(size_t index)
 {
     size_t left = index % machine_cpus();
@@ -98,7 +98,7 @@ uint64_t machine_preemptions(void)
     return getrusage(RUSAGE_THREAD, &usage) == 0 ? (uint64_t)usage.ru_nivcsw : 0;
 }
 
-/** The first line of a file, without its line feed; "unknown" when there is none. */
+/** Read the first line of a file, without its line feed; "unknown" if there is none. */
 static void first_line(const char *path, char text[MACHINE_TEXT])
 {
     FILE *file = fopen(path, "r");
@@ -109,7 +109,7 @@ static void first_line(const char *path, char text[MACHINE_TEXT])
     text[strcspn(text, "\n")] = 0;
 }
 
-/** What follows "key   : " in a line of /proc/cpuinfo; NULL when the line has another key. */
+/** The value after "key   : " in a line of /proc/cpuinfo; NULL if the line has another key. */
 static const char *value_of(const char *line, const char *key)
 {
     const char *colon = strstr(line, ": ");

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A description of the machine and the build: without it a figure says nothing.
- *
- * What the system does not tell is "unknown"; nothing here can fail.
+ * A description of the machine and the build, without which a figure is meaningless. Values that the system
+ * does not report are "unknown"; no function here fails.
  */
 #ifndef KVA_TOOLS_BENCH_MACHINE_H
 #define KVA_TOOLS_BENCH_MACHINE_H
@@ -31,18 +30,18 @@ struct machine {
     int pinned_to;   /* the CPU that the run is bound to; negative: refused */
 };
 
-/** Bind the calling thread to the highest CPU that it may use: on most machines the lowest ones serve more
- *  interrupts. Returns its number, or -1 when the system refuses. */
+/** Bind the calling thread to the highest CPU that it may use, because on most machines the lowest ones serve
+ *  more interrupts. Returns its number, or -1 if the system refuses. */
 int machine_pin(void);
 
-/** How many CPUs the program could use before it was bound; 1 when the system does not tell. */
+/** The number of CPUs that the program could use before it was bound; 1 if the system does not report it. */
 size_t machine_cpus(void);
 
-/** Bind the calling thread to one of those: 0 is the highest, 1 the next below, and behind the lowest it
- *  goes on with the highest. False when the system refuses. */
+/** Bind the calling thread to one of those CPUs: 0 is the highest, 1 the next lower one; after the lowest
+ *  comes the highest again. False if the system refuses. */
 bool machine_pin_to(size_t index);
 
-/** How often the system has taken the CPU away from this thread since it began. */
+/** How often the system has preempted the calling thread since the thread began. */
 uint64_t machine_preemptions(void);
 
 void machine_describe(struct machine *machine, int pinned_to);

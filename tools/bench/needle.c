@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * One hole that fits among many that nearly do. In pages, with a hole of 512 in every 1024:
+ * One hole that fits among many that nearly fit. In pages, with a hole of 512 in every 1024:
  *
  *      0 1          513      1025        1537     2049           1024 n       1024 n + 512     1024 (n + 1)
  *      |B|   hole    |  busy  |   hole    |  busy  |   ... busy   |   needle   |     busy      |
  *
- * 2 MiB are 512 pages. A hole at 1024 k + 1 contains the boundary 1024 k + 512, but ends one page before
- * 512 pages from there would; the needle begins on a boundary and is exactly long enough. The space declares
- * 2 MiB as an alignment class, for the engines that can make use of that.
+ * 2 MiB are 512 pages. A hole at 1024 k + 1 begins one page after a multiple of 512, and the next multiple is
+ * its last page. The needle begins at a multiple and is exactly long enough. The space declares 2 MiB as an
+ * align class, for the engines that use it.
  */
 #include "workload.h"
 
@@ -42,14 +42,14 @@ static void draw_aligned(struct subject *subject, struct step *step)
     step->align = HUGE;
 }
 
-/** Without the alignment the first hole fits. */
+/** Without alignment, the first hole fits. */
 static void draw_unaligned(struct subject *subject, struct step *step)
 {
     (void)subject;
     *step = step_of_pages(HOLE_PAGES);
 }
 
-/** The needle is the answer, and the only one: with it gone, nothing fits. */
+/** The needle must be the only fit: once it is allocated, the same request must fail. */
 static void verify_needle(struct subject *subject)
 {
     struct step step;
@@ -98,9 +98,9 @@ static const struct phase phases[] = {
 const struct workload workload_needle = {
     .name = "needle",
     .align_class = {HUGE},
-    .purpose = "Holes of 512 pages that miss 2 MiB alignment by one page, and behind them one that does not. "
-               "512 pages are asked for at 2 MiB alignment, and without. The answer is verified each time: a "
-               "search for size + alignment would miss it.",
+    .purpose = "Holes of 512 pages that miss 2 MiB alignment by one page, and after them one that does not. "
+               "Requests 512 pages, aligned to 2 MiB and unaligned. Each address is verified: a search for "
+               "size + alignment would miss the only fit.",
     .counts = "holes that miss",
     .unit = "pair",
     .sizes = {100000},

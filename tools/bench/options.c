@@ -18,21 +18,21 @@
 #define DEFAULT_OPERATIONS 10000000
 #define DEFAULT_BASE "rb"
 
-/* With a mapping for each, and one for each guard page, these take 100,000; a process may have 65,530, as
- * most systems are set (vm.max_map_count). */
+/* With a mapping for each area and each guard page, these take 100,000 mappings; by default a process may
+ * have 65,530 (vm.max_map_count). */
 #define DEFAULT_AREAS 50000
 
-/* Turns of more than a minute, or a billion operations with four bytes for each, are slips of the finger. */
+/* Longer turns, and more operations at four bytes each, are taken for typing errors. */
 #define TURN_MS_LIMIT 60000
 #define OPERATIONS_LIMIT 1000000000
 
-/* The workloads that are none of the list: evictions; memory, not spaces; many threads; and page frames. */
+/* The workloads outside the list of workload.c. */
 #define EVICTIONS "evictions"
 #define VMALLOC "vmalloc"
 #define THREADS "threads"
 #define FRAMES "frames"
 
-/* A list of sizes is short; a longer one is refused rather than cut. */
+/* The most sizes. A longer list is refused. */
 #define SIZES_MAX 32
 
 enum key {
@@ -47,16 +47,16 @@ enum key {
 };
 
 static const struct argp_option argp_options[] = {
-    {"engine", 'e', "LIST", 0, "Engines to measure: all (the default), or names with commas", 0},
-    {"base", KEY_BASE, "ENGINE", 0, "The engine that ratios refer to; default: rb", 0},
+    {"engine", 'e', "LIST", 0, "Engines to measure: all (the default), or names separated by commas", 0},
+    {"base", KEY_BASE, "ENGINE", 0, "The base engine of ratios; default: rb", 0},
     {"n", 'n', "N,...", 0, "Sizes instead of the workload's own, 1 to 1e7", 0},
     {"seed", KEY_SEED, "N", 0, "Seed of the random numbers; default: 1", 0},
     {"reps", KEY_REPS, "N", 0, "Timed turns for each engine, 1 to 100; default: 7", 0},
     {"turn", KEY_TURN, "MS", 0, "Length of a turn in milliseconds; default: 150", 0},
     {"operations", KEY_OPERATIONS, "N", 0, "Operations of the workload longest, an even number; default: 1e7",
      0},
-    {"areas", KEY_AREAS, "N", 0, "Areas that live in vmalloc's case many, 1 to 1e7; default: 50000", 0},
-    {"uncapped", KEY_UNCAPPED, NULL, 0, "Run slow engines at sizes that take them hours, too", 0},
+    {"areas", KEY_AREAS, "N", 0, "Live areas in vmalloc's case many, 1 to 1e7; default: 50000", 0},
+    {"uncapped", KEY_UNCAPPED, NULL, 0, "Run slow engines even at sizes that take hours", 0},
     {"json", KEY_JSON, NULL, 0, "Write JSON instead of tables", 0},
     {"output", 'o', "FILE", 0, "Write to FILE instead of standard output", 0},
     {0},
@@ -64,7 +64,7 @@ static const struct argp_option argp_options[] = {
 
 /* -------------------------------------------------------------------------------------------------- lists */
 
-/** Call `each` for the parts of a list with commas in between. */
+/** Call `each` for the parts of a list that is separated by commas. */
 static void for_each_part(const char *list, void (*each)(const struct argp_state *, const char *),
                           const struct argp_state *state)
 {
@@ -87,7 +87,7 @@ static void choose_engines(const struct argp_state *state, const char *text, str
         argp_error(state, "%s", wrong);
 }
 
-/** The engine that ratios refer to: one. */
+/** Parse the base engine. */
 static const char *base_or_usage(const struct argp_state *state, const char *text)
 {
     struct engines base;
@@ -97,7 +97,7 @@ static const char *base_or_usage(const struct argp_state *state, const char *tex
     return base.name[0];
 }
 
-/** Operations come in pairs. */
+/** Parse the number of operations, which come in pairs. */
 static uint64_t operations_or_usage(const struct argp_state *state, const char *text)
 {
     uint64_t count = number_or_usage(state, "--operations", text, 2, OPERATIONS_LIMIT);
@@ -146,7 +146,7 @@ static void add_workload(const struct argp_state *state, const char *text)
             (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", i > 0 ? ", " : "", workload->name);
     }
     argp_error(state,
-               "there is no workload '%s'; there are: %s, " EVICTIONS ", " VMALLOC ", " THREADS ", " FRAMES,
+               "there is no workload '%s'; use one of: %s, " EVICTIONS ", " VMALLOC ", " THREADS ", " FRAMES,
                text, names);
 }
 
@@ -175,7 +175,7 @@ static void choose_main_engine(struct bench_options *options)
         engines_contain(&options->engines, preferred) ? preferred : options->engines.name[0];
 }
 
-/** The base must run, or there is nothing to refer to. */
+/** Choose the base, which must be among the engines. */
 static void choose_base(const struct argp_state *state, struct bench_options *options)
 {
     char names[ENGINES_TEXT];
@@ -238,7 +238,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
     return 0;
 }
 
-/** The workloads and the engines for --help, from their own descriptions. */
+/** Compose the list of workloads and engines for --help from their descriptions. */
 static char *help(int key, const char *text, void *input)
 {
     (void)input;
@@ -249,7 +249,7 @@ static char *help(int key, const char *text, void *input)
     FILE *out = open_memstream(&help_text, &size);
     if (out == NULL)
         return NULL;
-    fputs("Workloads (with the sizes that they run at):\n", out);
+    fputs("Workloads (with their default sizes):\n", out);
     const struct workload *workload;
     for (size_t i = 0; (workload = workload_at(i)) != NULL; i++) {
         fprintf(out, "\n%s: %s n is the number of %s:", workload->name, workload->purpose, workload->counts);
@@ -259,58 +259,56 @@ static char *help(int key, const char *text, void *input)
         fputs(".\n", out);
     }
     fputs("\n" EVICTIONS
-          ": Textures of 1 to 256 pages in a space that holds half of them. One after the other, a random "
-          "one is wanted; where its range does not fit, others lose theirs, least recently wanted first: one "
-          "by one until it fits (lru), or those that the eviction scan names (scan). Evictions and "
-          "candidates for each success, and their times. A turn has a ten-thousandth of --operations "
-          "successes. n is the number of textures: 200, 10000; at least 2.\n",
+          ": Textures of 1 to 256 pages in a space that holds half of them. Random textures are requested; "
+          "if a range does not fit, other textures lose theirs, the least recently requested first: one by "
+          "one until it fits (lru), or those that the eviction scan selects (scan). Shows evictions and "
+          "candidates per success, and their times. A turn has a ten-thousandth of --operations successes. "
+          "n is the number of textures: 200, 10000; at least 2.\n",
           out);
-    fputs("\n" VMALLOC ": Memory, not addresses: allocate, touch and free areas of 1 page to 64 MiB, in "
-          "steady state, cold, and beside 50,000 others (--areas); map frames; kva test's eight tests of "
-          "2019 against the list walk; resident "
-          "memory. Rows: kva (by default, without guard pages, on the fallback for older kernels), list, "
-          "mmap, malloc, and jemalloc and mimalloc if they are installed; ratios are to mmap. kva stands on "
-          "its default engine, or on the first of --engine if that is not among them. At the end, what "
-          "should come out and what did. n is the number of pages: 1, 4, 16, 100, 512, 4096, 16384.\n",
+    fputs("\n" VMALLOC ": Memory instead of addresses: allocates, touches and frees areas of 1 page to "
+          "64 MiB, in steady state, cold, and beside 50,000 others (--areas); maps frames; runs kva test's "
+          "eight tests of 2019 on the list walk and on kva; measures resident memory. Rows: kva (by default, "
+          "without guard pages, with the mechanism for older kernels), list, mmap, malloc, and jemalloc and "
+          "mimalloc if they are installed; ratios are to mmap. kva uses its default engine, or the first of "
+          "--engine if that is not among them. Ends with a table of aims. n is the number of pages: 1, 4, "
+          "16, 100, 512, 4096, 16384.\n",
           out);
     fputs("\n" THREADS ": 1, 2, 4, 16 and 64 threads on one space or one instance of vmalloc: a churn of "
           "pooled sizes; a find, alone and beside a churn; pairs of vmalloc. Rows: pools (a space with "
-          "pools), lock (without), 2019 (the engine rb behind one mutex), kva (vmalloc), mutex (made for one "
-          "thread, behind one mutex), alone (made for one thread). Then the longest wait of an operation "
-          "while another thread gives back a million areas (a tenth of --operations). At the end, what "
-          "should come out and what did. All but 2019 stand on kva's default engine, or on the first of "
-          "--engine if that is not among them. n is the number of live ranges: 10000; at least 64.\n",
+          "pools), lock (without pools), 2019 (the engine rb under one mutex), kva (vmalloc), mutex (an "
+          "instance for one thread, under one mutex), alone (for one thread). Then the longest wait of an "
+          "operation while another thread frees a million areas (a tenth of --operations). Ends with a table "
+          "of aims. All rows but 2019 use kva's default engine, or the first of --engine if that is not "
+          "among them. n is the number of live ranges: 10000; at least 64.\n",
           out);
     fputs(
-        "\n" FRAMES ": Page frames, in blocks of 512: allocate and free again at once, fill a set, free all, "
-        "64 by one call, a request that fails; a churn of single frames with a quarter, half and three "
-        "quarters in use, and of mixed orders, order j with probability 2^-(j+1), with half and nine "
-        "tenths in use, and the free blocks that each leaves; then 1 to 16 threads, and frames that the "
-        "other CPU frees; and the bookkeeping for a frame. Compaction of such sets, by counts (kva's) and by "
-        "two scanners: free blocks, moves over the fewest possible, time of a move without a copy, and of a "
-        "request that compaction makes room for. Movable frames, compacted while a thread stores to them "
-        "through their maps: free blocks, mappings, time of a move, the longest wait; maps of scattered "
-        "frames, of runs and of huge pages; what a map costs in a set that is movable. Rows: kva, and buddy "
-        "(the binary buddy system "
-        "behind one lock), to which ratios are. At the end, what should come out and what did. No engine "
-        "takes part. n is the number of frames: 1048576; at least 4096, in whole blocks.\n",
+        "\n" FRAMES ": Page frames, in blocks of 512: allocate and free at once, fill a set, free all, 64 "
+        "frames by one call, a request that fails; a churn of single frames with a quarter, half and three "
+        "quarters in use, and of mixed orders, order j with probability 2^-(j+1), with half and nine tenths "
+        "in use, and the free blocks that each leaves; 1 to 16 threads; frames that another CPU frees; bits "
+        "of bookkeeping per frame. Compaction of such sets, by counts (kva) and by two scanners: free "
+        "blocks, moves over the fewest possible, the time of a move without a copy, and of a request for "
+        "which compaction makes room. Movable frames, compacted while a thread stores to them through their "
+        "maps: free blocks, mappings, the time of a move, the longest wait; maps of scattered frames, of "
+        "runs and of huge pages; the cost of a map in a movable set. Rows: kva, and buddy (the binary buddy "
+        "system under one lock), the base of ratios. Ends with a table of aims. Uses no engine. n is the "
+        "number of frames: 1048576; at least 4096, in whole blocks.\n",
         out);
     char names[ENGINES_TEXT];
     struct engines all;
     engines_all(&all);
-    fprintf(
-        out,
-        "\nEngines of this build: %s. Slow engines are left out at large sizes, and say so. The list walk of "
-        "kva test is not among them: it has no statistics and no check of itself, and cannot reserve a "
-        "place.\n",
-        engines_text(names, &all));
+    fprintf(out,
+            "\nEngines of this build: %s. Slow engines are skipped at large sizes, which a note reports. The "
+            "list walk of kva test is not an engine here: it has no statistics and no check, and cannot "
+            "reserve a range.\n",
+            engines_text(names, &all));
     return fclose(out) == 0 ? help_text : NULL; /* argp frees it */
 }
 
 static const char documentation[] =
-    "Measure the engines on workloads: time per operation, its distribution, memory per live range, and how "
-    "far the space stretches beyond what lives in it."
-    "\vRun it on an idle machine. The columns are explained in kva-bench(1) and docs/benchmarks.md.";
+    "Measure the engines on workloads: time per operation, its distribution, memory per live range, and "
+    "fragmentation."
+    "\vRun it on an idle machine. kva-bench(1) and docs/benchmarks.md explain the columns.";
 
 static const struct argp argp = {
     .options = argp_options,

@@ -8,14 +8,13 @@
 
 #include "runner.h"
 
-/** No n may be larger: ten million ranges of up to 512 pages still fit the space of 2^46 bytes. */
+/** The largest n: ten million ranges of up to 512 pages fit the space of 2^46 bytes. */
 #define SIZE_LIMIT 10000000
 
-/** Read the command line, and open the output. Leaves the program for --help and for whatever is wrong. */
+/** Parse the command line, and open the output. Exits for --help and on errors. */
 void bench_options_parse(struct bench_options *options, int argc, char **argv);
 
-/** Close the output file, if there is one. False when something that was written did not reach it; errno
- *  says why. */
+/** Close the output file, if there is one. False if a write failed; errno has the reason. */
 bool bench_options_close(struct bench_options *options);
 
 #endif

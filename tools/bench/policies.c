@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What policies cost: the churn, with another policy in each request. Each policy has a space of its own,
- * so it finds the holes that it leaves itself; and turns go round among the policies, so that each stands
- * beside one of the lowest.
+ * The cost of policies: the churn, with another policy in each phase. Each policy has its own space, so it
+ * searches the holes that it leaves itself. The policies take turns, so that each turn stands beside one of
+ * the policy lowest.
  *
- *      lowest            the churn as it always is
+ *      lowest            the churn
  *      highest           the same from the other end
- *      nearest           to a target anywhere, at most 2 GiB from it: code within reach of a branch
- *      lowest in reach   the lowest within the same window: what of that is the window's cost
- *      random            from anywhere upwards
- *      best              in a space that is not declared for it: a look at every hole that is long enough
- *      best, index       in one that is
- *      lowest, index     the lowest in such a space: what the index costs those who do not use it
+ *      nearest           nearest to a random target, at most 2 GiB from it: code within reach of a branch
+ *      lowest in reach   the lowest fit in the same window: the window's part of that cost
+ *      random            the lowest fit from a random address on
+ *      best              best fit without an index by size: examines every hole that is large enough
+ *      best, index       best fit with an index by size
+ *      lowest, index     the lowest fit in such a space: the cost of the index for other requests
  *
- * The space has 130 pages for each live range. So there is always a fit: the n - 1 others take at most 64
- * pages each, and leave at least 66 n + 64 pages in at most n holes, so one of them has more than 64 pages.
- * (In a window, that is so almost always: a quarter of 2^20 pages is busy.)
+ * The space has 130 pages for each live range, so there is always a fit: the n - 1 other ranges take at most
+ * 64 pages each, and leave at least 66 n + 64 pages in at most n holes, so one hole has more than 64 pages.
+ * (In a window there is almost always a fit: a quarter of its 2^20 pages is busy.)
  */
 #include "workload.h"
 
@@ -77,8 +77,8 @@ static void draw_best(struct subject *subject, struct step *step)
         .finish = subject_replace_finish, __VA_ARGS__                                                        \
     }
 
-/* The same calls give the same addresses with an index and without, so the space without may be set up in
- * one with: otherwise the set-up would take minutes at 100,000 ranges. */
+/* The same calls give the same addresses with and without an index. So "best" is set up in a space with an
+ * index: otherwise the set-up would take minutes at 100,000 ranges. */
 static const struct phase phases[] = {
     PHASE("lowest", draw_lowest, .scattered = false),
     PHASE("highest", draw_highest, .scattered = false),
@@ -90,15 +90,14 @@ static const struct phase phases[] = {
     PHASE("lowest, index", draw_lowest, .best_fit = true),
 };
 
-_Static_assert(sizeof(phases) / sizeof(phases[0]) <= APART_MAX, "each phase has a place among those apart");
+_Static_assert(sizeof(phases) / sizeof(phases[0]) <= APART_MAX, "run_apart() has room for all phases");
 
 const struct workload workload_policies = {
     .name = "policies",
     .purpose =
-        "Churn of 1 to 64 pages by each policy, in a space of its own beside that of the lowest: highest; "
-        "nearest to a random target, within 2 GiB; the lowest in that window; random; best, in a space "
-        "without its index and with it; the lowest beside that index. Shows what a policy costs beside the "
-        "lowest, turn by turn.",
+        "Churn of 1 to 64 pages by each policy, each in its own space: lowest; highest; nearest to a random "
+        "target, within 2 GiB; the lowest in that window; random; best, without and with an index by size; "
+        "the lowest with that index. Shows the cost of a policy over that of the lowest, turn by turn.",
     .counts = "live ranges",
     .unit = "pair",
     .sizes = {1000, 10000, 100000},

@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What one does with ranges of addresses beside allocating them: clear many segments at once, and go over
- * the holes.
+ * Calls on ranges other than allocation: clear many segments by one call, and iterate over the holes.
  *
  *      | busy | hole | busy | hole | busy | hole | ...       n live ranges and n holes, 32 pages each
  *      |<-- clear 2 -->|
  *
- *      free          one range by kva_free, to compare
- *      clear k       k ranges by one kva_clear, from the start of the first to the end of the last. Times
- *                    are those of one range, a k-th of the call
- *      hole up       a step of kva_next_hole over all of them, again and again
+ *      free          one range by kva_free, for comparison
+ *      clear k       k ranges by one kva_clear, from the start of the first to the end of the last. The time
+ *                    is that of the call over k
+ *      hole up       a step of kva_next_hole; iterates over all holes repeatedly
  *      hole down     the same with kva_prev_hole
  *
- * Where ranges were cleared, they are reserved again outside the timed part. All places are used in turn,
- * far from each other, so that a call does not find in the caches what the one before it has left there.
+ * Cleared ranges are reserved again outside the timed part. Successive calls use places that are far from
+ * each other, so that a call does not profit from the cache lines of the previous one.
  */
 #include "workload.h"
 
@@ -55,20 +54,21 @@ static size_t common_divisor(size_t a, size_t b)
     return a;
 }
 
-/** How many ranges a call of this phase clears. */
+/** The number of ranges that a call of this phase clears. */
 static size_t ranges_of(const struct subject *subject)
 {
     return subject->group;
 }
 
-/** Clear `group` ranges at a time, or all that there are. A batch has each place once at most. */
+/** Prepare for calls that clear `group` ranges, or all if there are fewer. A batch has each place at most
+ *  once. */
 static void enter(struct subject *subject, size_t group)
 {
     subject->group = group < subject->n ? group : subject->n;
     size_t places = subject->n / subject->group;
     subject->batch_limit = places < BATCH ? places : BATCH;
     subject->batch_count = subject->batch_count < subject->batch_limit ? subject->batch_count : 1;
-    /* About golden, and coprime: a step that leads to all places, and at first to ones that are far apart. */
+    /* Near the golden ratio and coprime: the steps lead to all places, and successive ones are far apart. */
     subject->stride = places * 5 / 8 + 1;
     while (common_divisor(subject->stride, places) != 1)
         subject->stride++;
@@ -180,10 +180,8 @@ static const struct phase phases[] = {
 
 const struct workload workload_ranges = {
     .name = "ranges",
-    .purpose = "Live ranges of 32 pages with a hole of 32 pages after each. One range is freed; 1 to 10000 "
-               "of them are "
-               "cleared by one call, and the time is that for each; and a step from hole to hole, upwards "
-               "and downwards.",
+    .purpose = "Live ranges of 32 pages with a hole of 32 pages after each. Frees one range; clears 1 to "
+               "10000 ranges by one call, timed per range; steps from hole to hole, up and down.",
     .counts = "live ranges, and of holes",
     .unit = "range",
     .sizes = {10000, 1000000},

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Workloads that replace random live ranges, and differ in what they ask for. */
+/** Workloads that replace random live ranges, and differ in their requests. */
 #include "workload.h"
 
 /* -------------------------------------------------------------------------------------------------- churn */
 
-/* Sizes are uniform in 1 .. 64 pages: small ranges as a kernel's stacks, modules and buffers take them, and
- * the mix for which figures of other allocators have been published. */
+/* Sizes are uniform in 1 .. 64 pages, like the stacks, modules and buffers of a kernel. Figures of other
+ * allocators are published for this mix. */
 static void draw_small(struct subject *subject, struct step *step)
 {
     *step = step_of_pages(rng_between(&subject->rng, 1, 64));
@@ -14,8 +14,9 @@ static void draw_small(struct subject *subject, struct step *step)
 
 const struct workload workload_churn = {
     .name = "churn",
-    .purpose = "A random live range is freed by address and one of another random size, 1 to 64 pages, is "
-               "allocated. The everyday load, and the one to compare allocators by.",
+    .purpose =
+        "Frees a random live range by address and allocates one of another random size, 1 to 64 pages. "
+        "The ordinary load, for which figures of other allocators are published.",
     .counts = "live ranges",
     .unit = "pair",
     .sizes = {1000, 10000, 100000, 1000000},
@@ -25,12 +26,12 @@ const struct workload workload_churn = {
     .phase_count = 1,
 };
 
-/* What the owners cost: a pointer for each range, and the lines that it lies on. */
+/* The cost of owners: a pointer for each range, and its cache lines. */
 const struct workload workload_ownerless = {
     .name = "ownerless",
     .purpose =
-        "The churn in a space that keeps no owners (without_owners): what the least bookkeeping takes, in "
-        "bytes and in time.",
+        "The churn in a space that keeps no owners (without_owners). Shows the bytes and the time of the "
+        "least bookkeeping.",
     .counts = "live ranges",
     .unit = "pair",
     .sizes = {10000, 1000000},
@@ -41,12 +42,12 @@ const struct workload workload_ownerless = {
     .phase_count = 1,
 };
 
-/* The longest single operation is looked for in the same traffic, one operation at a time. */
+/* The longest single operation of the same traffic. */
 const struct workload workload_longest = {
     .name = "longest",
-    .purpose = "The longest single operation in 10 million of the churn. All of them are timed twice, and "
-               "an operation counts with the shorter time, so that an interruption is not taken for the "
-               "engine's; an empty timed loop beside it shows what the machine itself does.",
+    .purpose = "The longest single operation of 10 million of the churn. All are timed in two identical "
+               "runs, and each counts with its shorter time, which excludes interruptions; an empty loop, "
+               "timed in between, shows the delays of the machine itself.",
     .counts = "live ranges",
     .unit = "op",
     .sizes = {100000},
@@ -59,11 +60,11 @@ const struct workload workload_longest = {
 
 /* ------------------------------------------------------------------------------------------------ aligned */
 
-/* 4 KiB, 8 KiB, ... 2 MiB: from a page to what a huge page needs. */
+/* 4 KiB, 8 KiB, ... 2 MiB: from a page to a huge page. */
 #define ALIGNMENTS 10
 
-/* Sizes are uniform in 1 .. 512 pages, up to the largest alignment; alignments are equally likely and
- * independent of the size, so most requests ask for more alignment than their size would suggest. */
+/* Sizes are uniform in 1 .. 512 pages, up to the largest alignment. Alignments are equally likely and
+ * independent of the size. */
 static void draw_aligned(struct subject *subject, struct step *step)
 {
     *step = step_of_pages(rng_between(&subject->rng, 1, 512));
@@ -72,8 +73,8 @@ static void draw_aligned(struct subject *subject, struct step *step)
 
 const struct workload workload_aligned = {
     .name = "aligned",
-    .purpose = "Churn of 1 to 512 pages at a random alignment from 4 KiB to 2 MiB. Shows what an exact "
-               "search costs where many holes are long enough but lie wrong.",
+    .purpose = "Churn of 1 to 512 pages at a random alignment from 4 KiB to 2 MiB. Shows the cost of an "
+               "exact search where many holes are large enough but misaligned.",
     .counts = "live ranges",
     .unit = "pair",
     .sizes = {100000},
@@ -87,14 +88,14 @@ const struct workload workload_aligned = {
 
 #define PAGES_MAX 64
 
-/* Twice the bytes of n ranges of 1 .. 64 pages, 32.5 on the average: the windows lie over a stretch that is
- * half full. */
+/* The windows lie in an extent of twice the size of n ranges of 1 .. 64 pages, 32.5 on average: it is half
+ * full. */
 static uint64_t extent_pages(const struct subject *subject)
 {
     return 65 * (uint64_t)subject->n;
 }
 
-/** How many widths there are: 64, 128, 256 ... pages, as long as they fit the extent; at least one. */
+/** The number of widths: 64, 128, 256 ... pages, as far as they fit the extent; at least one. */
 static uint64_t widths(uint64_t extent)
 {
     uint64_t count = 1;
@@ -104,8 +105,8 @@ static uint64_t widths(uint64_t extent)
 }
 
 /* A window begins at a uniformly random page of the extent. Its width is 64 pages times a power of two, all
- * equally likely up to the extent: as many requests are bound to a close neighbourhood (code within reach of
- * a branch) as are nearly free (below 4 GiB). The narrowest may find nothing. */
+ * widths up to the extent equally likely: from narrow ones (code within reach of a branch) to wide ones
+ * (below 4 GiB). A request with a narrow window may find no fit. */
 static void draw_within(struct subject *subject, struct step *step)
 {
     uint64_t extent = extent_pages(subject);
@@ -123,9 +124,9 @@ static void setup_windows(struct subject *subject)
 
 const struct workload workload_windows = {
     .name = "windows",
-    .purpose = "Churn of 1 to 64 pages, each request within a random window [min, max]: 64 pages times a "
-               "power of two wide, over a stretch twice as long as the live ranges. Requests that rightly "
-               "find no fit are counted.",
+    .purpose = "Churn of 1 to 64 pages, each request within a random window [min, max], whose width is 64 "
+               "pages times a power of two, in an extent of twice the size of the live ranges. Counts the "
+               "requests that correctly find no fit.",
     .counts = "live ranges",
     .unit = "pair",
     .sizes = {100000},

@@ -22,19 +22,18 @@ void bench_report_machine(const struct machine *machine, const struct bench_opti
     else
         fprintf(out, "\nnote: the system refused to pin the run to a CPU; expect more spread\n");
     if (!machine->optimized)
-        fprintf(out, "note: built without optimization; the figures say nothing about speed\n");
+        fprintf(out, "note: built without optimization; times are meaningless\n");
     if (machine->sanitized)
-        fprintf(out, "note: built with a sanitizer; the figures say nothing about speed\n");
+        fprintf(out, "note: built with a sanitizer; times are meaningless\n");
     if (machine->check_level > 1)
-        fprintf(out, "note: built with check level %d; the figures say nothing about speed\n",
-                machine->check_level);
+        fprintf(out, "note: built with check level %d; times are meaningless\n", machine->check_level);
 }
 
 void bench_report_preemptions(const struct results *results, const struct bench_options *options)
 {
     if (results->preemptions > 0)
         fprintf(options->out,
-                "\nnote: the system took the CPU away %" PRIu64 " time%s; this is in the figures\n",
+                "\nnote: the system preempted the run %" PRIu64 " time%s; the figures include this\n",
                 results->preemptions, results->preemptions == 1 ? "" : "s");
 }
 
@@ -71,7 +70,7 @@ static json_t *json_of_clock(const struct bench_clock *clock, bool *good)
 
 /* --------------------------------------------------------------------------------------------------- rows */
 
-/** The stretch that the ranges take, over their bytes; unknown where they are scattered on purpose. */
+/** The extent of all live ranges over their bytes; unknown where they are scattered on purpose. */
 static double fragmentation(const struct sample *sample, bool scattered)
 {
     return scattered ? -1 : (double)sample->used_bytes / (double)sample->live_bytes;
@@ -121,7 +120,7 @@ static void describe_row(struct sheet *sheet, const void *item)
     sheet_measure(sheet, "used/live", NULL, fragmentation(&row->sample, scattered), 1, 4);
 }
 
-/** Why rows are empty (once for each engine), and how many requests found no fit. */
+/** Explain empty rows (once for each engine), and report how many requests found no fit. */
 static void notes_on_rows(const struct row *rows, size_t count, FILE *out)
 {
     for (size_t i = 0; i < count; i++) {
@@ -129,10 +128,10 @@ static void notes_on_rows(const struct row *rows, size_t count, FILE *out)
         for (size_t j = 0; j < i; j++)
             said |= rows[j].skipped && rows[j].engine == rows[i].engine;
         if (rows[i].skipped && !said)
-            fprintf(out, "  %s is O(n) and left out above n = %zu; --uncapped runs it\n", rows[i].engine,
+            fprintf(out, "  %s is O(n) and skipped above n = %zu; --uncapped runs it\n", rows[i].engine,
                     bench_engine_cap(rows[i].engine));
         if (rows[i].sample.no_fit > 0)
-            fprintf(out, "  %s, n = %zu: %.1f %% of the requests rightly found no fit\n", rows[i].engine,
+            fprintf(out, "  %s, n = %zu: %.1f %% of the requests correctly found no fit\n", rows[i].engine,
                     rows[i].n, 100 * (double)rows[i].sample.no_fit / (double)rows[i].sample.requests);
     }
 }
@@ -150,7 +149,7 @@ void bench_report_rows(const struct row *rows, size_t count, const struct bench_
 
 /* ------------------------------------------------------------------------------------------------ longest */
 
-/** A count that was cut has a mark in the table. */
+/** Write a count, with a mark in the table if it was capped. */
 static void describe_cut(struct sheet *sheet, const char *name, uint64_t count, bool cut)
 {
     char text[NUMBER_ROOM];
@@ -175,12 +174,12 @@ static void describe_longest(struct sheet *sheet, const void *item)
     sheet_count(sheet, NULL, "repeated_above_empty_p99.999", longest->repeated_above);
 }
 
-/** What the columns mean; and what was cut, once for each engine. */
+/** Explain the columns, and the capped rows, once for each engine. */
 static void notes_on_longest(const struct longest *longest, size_t count, FILE *out)
 {
     char n[NUMBER_ROOM], operations[NUMBER_ROOM];
-    fprintf(out, "  empty: a loop that does nothing, timed beside it for as long. above empty: operations "
-                 "longer than its longest.\n"
+    fprintf(out, "  empty: an empty loop, timed in between for as long. above empty: operations longer than "
+                 "its longest.\n"
                  "  longest twice: each operation counts with the shorter of two identical runs.\n");
     for (size_t i = 0; i < count; i++) {
         bool said = false;
@@ -188,8 +187,8 @@ static void notes_on_longest(const struct longest *longest, size_t count, FILE *
             said |= longest[j].capped && longest[j].engine == longest[i].engine;
         if (longest[i].capped && !said)
             fprintf(out,
-                    "  * %s is O(n): at most n = %s and %s operations, which do not compare with the others; "
-                    "--uncapped lifts both\n",
+                    "  * %s is O(n): at most n = %s and %s operations; do not compare this row with the "
+                    "others. --uncapped lifts both limits\n",
                     longest[i].engine, format_count(n, bench_engine_cap(longest[i].engine)),
                     format_count(operations, bench_engine_operations_cap(longest[i].engine)));
     }

@@ -12,17 +12,17 @@
  * of a microsecond, a hundred of them beyond the p99.9. */
 #define LATENCY_TURNS 2
 
-/* The lead-in's share of a turn: an eighth is enough to reload a second-level cache and is not missed. */
+/* The lead-in is a turn over this: long enough to reload a second-level cache. */
 #define LEAD_IN 8
 
-/* A batch should take between these, so that a turn ends near its time even on an engine that takes
- * milliseconds, and yet no batch is so short that reading the stopwatch shows. */
+/* The time of a batch should lie between these: short enough that a turn ends near its time even on a slow
+ * engine, long enough that the readings of the stopwatch do not matter. */
 #define BATCH_NS_MIN 100000.0
 #define BATCH_NS_MAX 1000000.0
 
 /* ------------------------------------------------------------------------------------------------ caps
- * Engines of O(n) would take hours at the larger sizes. The scan engine takes some microseconds for a pair
- * at 10^4 ranges and a hundred times that at 10^6. */
+ * O(n) engines would take hours at the larger sizes. The scan engine takes some microseconds for a pair at
+ * 10^4 ranges and a hundred times that at 10^6. */
 static const struct cap {
     const char *engine;
     size_t n;
@@ -66,7 +66,7 @@ static uint64_t timed_batch(struct subject *subject, const struct phase *phase, 
     return ticks_now() - start;
 }
 
-/** Run `count` operations, each timed; the histogram gets them. Returns the sum. */
+/** Run `count` operations, each timed, and add the times to the histogram. Returns their sum. */
 static uint64_t timed_singly(struct subject *subject, const struct phase *phase, size_t count,
                              struct histogram *histogram)
 {
@@ -76,12 +76,12 @@ static uint64_t timed_singly(struct subject *subject, const struct phase *phase,
         phase->run(subject, i, i + 1);
         uint64_t after = ticks_now();
         histogram_add(histogram, after - before);
-        before = ticks_now(); /* the histogram's own time belongs to nobody */
+        before = ticks_now(); /* excludes the time of histogram_add() */
     }
     return before - start;
 }
 
-/** Prepare, run and finish one batch of `count` operations; one tick counter for both ways of timing. */
+/** Prepare, run and finish one batch of `count` operations, timed as one or, with a histogram, singly. */
 static void batch(struct subject *subject, const struct phase *phase, size_t count,
                   struct histogram *histogram, struct turn *turn)
 {
@@ -102,7 +102,7 @@ static void adapt_batch(struct subject *subject, double ns)
         subject->batch_count /= 2;
 }
 
-/** A turn that lasts: batches until `budget_ns` are spent, at least one. */
+/** A turn by time: batches until `budget_ns` are spent, at least one. */
 static struct turn lasting_turn(struct subject *subject, const struct phase *phase, double budget_ns,
                                 double ns_per_tick, struct histogram *histogram)
 {
@@ -128,7 +128,7 @@ static struct turn whole_turn(struct subject *subject, const struct phase *phase
     return turn;
 }
 
-/** Nanoseconds of a tick's share in one part of an operation. */
+/** Nanoseconds of a tick, over the parts of an operation. */
 static double ns_of_part(const struct subject *subject, const struct phase *phase, double ns_per_tick)
 {
     return phase->parts == NULL ? ns_per_tick : ns_per_tick / (double)phase->parts(subject);
@@ -152,7 +152,7 @@ static double take_turn(struct subject *subject, const struct phase *phase, uint
 
 /* ------------------------------------------------------------------------------------ one workload, one n */
 
-/** The engines of one measurement, side by side; a NULL subject is skipped. */
+/** The engines of one measurement. A subject that is NULL is skipped. */
 struct bout {
     const struct workload *workload;
     const struct phase *phase; /* the current one; NULL before the first */
@@ -242,7 +242,7 @@ static void measure_turn(struct bout *bout, size_t turn)
 
 static void measure_latency(struct bout *bout)
 {
-    static struct histogram histograms[ENGINES_MAX]; /* half a megabyte: too much for a stack */
+    static struct histogram histograms[ENGINES_MAX]; /* half a megabyte: too large for a stack */
     const struct bench_options *options = bout->options;
     for (size_t i = 0; i < options->engines.count; i++)
         histogram_init(&histograms[i]);
@@ -277,7 +277,8 @@ static void fill_in_ratios(struct bout *bout)
     }
 }
 
-/** Where phases follow one another, no two turns of theirs stand side by side: the medians are divided. */
+/** Compare each row with the first phase. Phases that stand apart take turns, so their turns are divided;
+ *  otherwise the medians are divided. */
 static void compare_with_first(struct bout *bout, const struct row *first)
 {
     for (size_t i = 0; i < bout->options->engines.count; i++) {
@@ -290,7 +291,7 @@ static void compare_with_first(struct bout *bout, const struct row *first)
     }
 }
 
-/** Add the rows of the current phase, as yet without figures. */
+/** Add the rows of the current phase, without figures. */
 static void add_rows(struct bout *bout, const struct row *models, struct results *results)
 {
     size_t engines = bout->options->engines.count;
@@ -309,7 +310,7 @@ static void close_subjects(struct bout *bout)
             subject_destroy(bout->subjects[i]);
 }
 
-/** Phase after phase, on the same subjects. */
+/** Measure phase after phase on the same subjects. */
 static void run_together(struct bout *bout, struct results *results)
 {
     struct row models[ENGINES_MAX];
@@ -328,7 +329,7 @@ static void run_together(struct bout *bout, struct results *results)
     close_subjects(bout);
 }
 
-/** All phases at once, each on subjects of its own. */
+/** Measure all phases in turn, each on its own subjects. */
 static void run_apart(const struct bout *model, struct results *results)
 {
     static struct bout bouts[APART_MAX];
@@ -343,7 +344,7 @@ static void run_apart(const struct bout *model, struct results *results)
         compare_samples(&bouts[p], models);
         add_rows(&bouts[p], models, results);
     }
-    for (size_t p = 0; p < count; p++) /* the rows have stopped moving */
+    for (size_t p = 0; p < count; p++) /* the array of rows does not move any more */
         bouts[p].rows = results->rows + first_phase + p * engines;
     for (size_t turn = 0; turn <= model->options->reps; turn++)
         for (size_t p = 0; p < count; p++)

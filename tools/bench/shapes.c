@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What shapes cost: the churn once more, with an alignment, a phase or a boundary in each request, beside the
- * plain one.
+ * The cost of shapes: the churn with an alignment, a phase or a boundary in each request, beside plain
+ * requests.
  *
- *      set-up      requests of all kinds, in turn at random: all engines must give the same addresses
- *      a phase     one kind alone; before it is timed, seven of eight live ranges have been replaced by that kind,
- *                  so it finds the holes that it leaves itself
+ *      set-up      requests of random kinds: all engines must give the same addresses
+ *      a phase     one kind only; before it is timed, seven of eight live ranges have been replaced by that
+ *                  kind, so that it searches the holes that it leaves itself
  *
- * The space declares the powers of two as alignment classes, as a program does that often asks for them.
+ * The space declares the powers of two as align classes, like a program that often requests them.
  *
- * All numbers are small multiples of a page, so that each kind finds its places among holes that are about as
- * long as the ranges. Of larger alignments, and of how many holes miss them, aligned and needle tell.
+ * All numbers are small multiples of a page, so that each kind finds places in holes that are about as large
+ * as the ranges. The workloads aligned and needle measure larger alignments, and holes that miss them.
  */
 #include "workload.h"
 
@@ -73,13 +73,13 @@ static void draw_any(struct subject *subject, struct step *step)
     kinds[rng_below(&subject->rng, sizeof(kinds) / sizeof(kinds[0]))](subject, step);
 }
 
-/** Ask for one kind from here on. */
+/** Request only one kind from here on. */
 static void enter(struct subject *subject, draw_step *draw)
 {
     if (subject->draw == draw)
         return;
     subject->draw = draw;
-    subject_replace_settle(subject);
+    subject_replace_twice(subject);
 }
 
 static void enter_plain(struct subject *subject)
@@ -122,9 +122,9 @@ const struct workload workload_shapes = {
     .name = "shapes",
     .align_class = {2 * PAGE, 4 * PAGE, 8 * PAGE, 16 * PAGE},
     .purpose =
-        "Churn of 1 to 64 pages, plain, and with a shape: at multiples of 2 to 16 pages, at odd ones "
-        "(3 to 15 pages), at a random phase of the former, and without crossing multiples of 64 to 512 "
-        "pages. Shows what a shape costs beside the plain request.",
+        "Churn of 1 to 64 pages, plain, and with a shape: at multiples of 2 to 16 pages, at multiples of odd "
+        "numbers (3 to 15 pages), at a random phase of the former, and without crossing multiples of 64 to "
+        "512 pages. Shows the cost of a shape over that of a plain request.",
     .counts = "live ranges",
     .unit = "pair",
     .sizes = {10000, 100000},

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * One description, walked three times: for the heads and sides of a table's columns, for its cells, and for
- * JSON.
+ * One description, used in three modes: for the headings and sides of a table's columns, for its cells, and
+ * for JSON.
  */
 #include "sheet.h"
 
@@ -11,7 +11,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-/* The widest table has fifteen columns; no head has as many bytes. */
+/* The widest table has fifteen columns; each heading is shorter. */
 #define COLUMNS 16
 #define HEAD_BYTES 32
 
@@ -19,8 +19,8 @@ enum walk { HEADS, CELLS, MEMBERS };
 
 struct sheet {
     enum walk walk;
-    bool absent; /* the rest of this row */
-    bool *good;  /* false: there was no memory for JSON */
+    bool absent; /* the rest of this row is absent */
+    bool *good;  /* false: no memory for JSON */
     /* HEADS */
     size_t columns;
     char sides[COLUMNS + 1];
@@ -52,7 +52,7 @@ static void put_cell(struct sheet *sheet, char side, const char *head, const cha
         table_cell(sheet->table, "%s", sheet->absent ? "-" : text);
 }
 
-/** The object that a key's member belongs to, made if need be; and the member's own name. */
+/** The object of a key's member, created if necessary, and the member's name. */
 static json_t *parent_of(struct sheet *sheet, const char **key)
 {
     char name[HEAD_BYTES];
@@ -66,7 +66,7 @@ static json_t *parent_of(struct sheet *sheet, const char **key)
     return json_object_get(sheet->object, name);
 }
 
-/** Takes over the value. */
+/** Takes ownership of the value. */
 static void put_member(struct sheet *sheet, const char *key, json_t *value)
 {
     if (key == NULL || sheet->walk != MEMBERS || sheet->absent) {
@@ -176,7 +176,7 @@ static const void *row_at(const void *rows, size_t index, size_t bytes)
 
 void sheet_print(sheet_row *describe, const void *rows, size_t count, size_t bytes, FILE *out)
 {
-    bool good = true; /* of no interest: there is no JSON */
+    bool good = true; /* unused: there is no JSON */
     struct sheet sheet = {.walk = HEADS, .good = &good};
     describe(&sheet, rows);
     sheet.walk = CELLS;

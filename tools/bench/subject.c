@@ -20,11 +20,11 @@ _Noreturn void subject_wrong(const struct subject *subject, const char *call, ui
 _Noreturn void subject_misplaced(const struct subject *subject, uint64_t expected, uint64_t got)
 {
     bench_fatal(TOOL_WRONG,
-                "engine %s, n = %zu: the lowest fit is 0x%" PRIx64 ", but kva_alloc answered 0x%" PRIx64,
+                "engine %s, n = %zu: the lowest fit is 0x%" PRIx64 ", but kva_alloc returned 0x%" PRIx64,
                 subject->engine, subject->n, expected, got);
 }
 
-/* ----------------------------------------------------------------------------------------- life and death */
+/* ---------------------------------------------------------------------------------------- create, destroy */
 
 static uint64_t *table_of(size_t n)
 {
@@ -106,7 +106,7 @@ void subject_need_order(struct subject *subject)
 
 /* ------------------------------------------------------------------------------------------------ samples */
 
-/** FNV-1a over 64-bit words: order matters, and every bit of every address counts. */
+/** FNV-1a over 64-bit words: depends on the order and on every bit of every address. */
 static uint64_t fingerprint_of(const struct subject *subject)
 {
     uint64_t print = UINT64_C(0xcbf29ce484222325);
@@ -115,8 +115,8 @@ static uint64_t fingerprint_of(const struct subject *subject)
     return print;
 }
 
-/** Bytes from the start of the lowest busy range to the end of the highest: each is the outermost segment,
- *  or the one beside it, as that is free. There is a busy range. */
+/** Bytes from the start of the lowest busy range to the end of the highest, of which there is at least
+ *  one. Each is the outermost segment, or the next one if that is free. */
 static uint64_t used_bytes(const struct subject *subject)
 {
     struct kva_segment lowest;
@@ -149,8 +149,9 @@ void subject_sample(const struct subject *subject, struct sample *sample)
 
 /* -------------------------------------------------------------------------------- dense copies of victims */
 
-/** The dense entry of live range `home`: the one it has got in this batch already, or a new one.
- *  Open addressing; the multiplier is 2^32 / golden ratio, and its high bits are the well-mixed ones. */
+/** The dense entry of live range `home`: the one that it has in this batch, or a new one.
+ *  Open addressing; the multiplier is 2^32 / golden ratio, and the high bits of the product are well
+ *  mixed. */
 static uint32_t dense_entry(struct subject *subject, uint32_t home)
 {
     struct batch *batch = &subject->batch;
@@ -180,7 +181,7 @@ void subject_replace_prepare(struct subject *subject, size_t count)
     }
 }
 
-/** Allocate into *address, where finding no fit may be an ordinary answer. */
+/** Allocate into *address. NO_ADDRESS if there is no fit and the workload permits that. */
 static inline void replace_take(struct subject *subject, const struct step *step, uint64_t *address)
 {
     struct kva_request request = step_request(step);
@@ -208,7 +209,7 @@ void subject_replace_run(struct subject *subject, size_t begin, size_t end)
 void subject_replace_finish(struct subject *subject, size_t count)
 {
     const struct batch *batch = &subject->batch;
-    (void)count; /* entries, not steps, go home */
+    (void)count; /* entries are copied, not steps */
     for (uint32_t entry = 0; entry < batch->entries; entry++)
         subject->live[batch->home[entry]] = batch->address[entry];
 }
@@ -224,7 +225,7 @@ static void replace_many(struct subject *subject, uint64_t pairs)
     }
 }
 
-void subject_replace_settle(struct subject *subject)
+void subject_replace_twice(struct subject *subject)
 {
     replace_many(subject, 2 * (uint64_t)subject->n);
 }
@@ -236,7 +237,7 @@ void subject_replace_setup(struct subject *subject)
         subject->draw(subject, &step);
         replace_take(subject, &step, &subject->live[i]);
     }
-    subject_replace_settle(subject);
+    subject_replace_twice(subject);
 }
 
 /* --------------------------------------------------------------------------------------------- LIFO pairs */

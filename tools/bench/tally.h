@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Times of batches, without those in which the system took the CPU away. */
+/** Times of batches, without those in which the system preempted the thread. */
 #ifndef KVA_TOOLS_BENCH_TALLY_H
 #define KVA_TOOLS_BENCH_TALLY_H
 
 #include "machine.h"
 #include "ticks.h"
 
-/** What was timed: all of it, and what was not interrupted. */
+/** The sums over all batches, and over those without preemption (`whole`). */
 struct tally {
     struct {
         double ticks;
@@ -37,7 +37,7 @@ static inline void watch_stop(const struct watch *watch, struct tally *tally, ui
     tally->whole.operations += whole ? operations : 0;
 }
 
-/** If all was interrupted, all counts. */
+/** Nanoseconds of an operation. If every batch was preempted, all batches count. */
 static inline double tally_ns(const struct tally *tally, double ns_per_tick)
 {
     if (tally->whole.operations > 0)

@@ -2,34 +2,33 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * THEORY
- *   The other workloads have one thread. Here 1 to 64 threads share one space, or one instance of vmalloc,
- *   and what is asked is whether two threads get twice as much done as one, and what it costs one thread that
- *   there might be others.
+ *   The other workloads have one thread. Here 1 to 64 threads share one space, or one instance of vmalloc.
+ *   Measured are the speedup of two threads over one, and the cost for one thread of being prepared for
+ *   others.
  *
  * CASES
- *   churn     each thread has a share of n live ranges; an operation frees a random one of them and allocates another of 1 to
- *             64 pages, which are sizes that pools serve. n is the same for any number of threads, so the
- *             structure is
- *   vmalloc   an operation allocates an area of 1 to 16 pages from the one instance, and frees it untouched
- *   find      one thread looks up addresses in ranges that nobody frees, first alone, then while a second one churns beside
- *             it in the same space; an operation is a lookup
- *   wait      see threads_wait.c
+ *   churn     Each thread has a share of n live ranges; an operation frees a random one of them and allocates
+ *             another of 1 to 64 pages, sizes that pools serve. n is the same for any number of threads, so
+ *             that the address map is, too.
+ *   vmalloc   An operation allocates an area of 1 to 16 pages from the one instance, and frees it untouched.
+ *   find      One thread looks up addresses in ranges that no thread frees, first alone, then while a second
+ *             thread churns in the same space; an operation is a lookup.
+ *   wait      See threads_wait.c.
  *
  * CONTENDERS
  *   pools     a space with threads and pools, on kva's default engine (or the first that is chosen)
  *   lock      the same without pools: each call takes the space's lock
- *   2019      the engine rb without threads or pools behind one mutex around each call: the design of 2019, shared
- *   alone     a space without threads on the same engine: what one thread pays at least
- *   kva       an instance of vmalloc as it is by default
- *   mutex     one that is made for one thread, behind one mutex around each call
+ *   2019      the engine rb without threads or pools, under one mutex: the shared design of 2019
+ *   alone     a space without threads on the same engine: the least cost for one thread
+ *   kva       an instance of vmalloc with the defaults
+ *   mutex     an instance for one thread, under one mutex
  *
- *   In the case vmalloc, "alone" is an instance that is made for one thread.
+ *   In the case vmalloc, "alone" is an instance for one thread.
  *
  * TURNS
- *   All contenders with all numbers of threads take turns, so that what changes in the machine meets them
- *   alike; ratios are medians of quotients of turns that stood side by side. Times are by the clock: on a
- *   machine on which other programs run they say little. The CPU time beside them tells how much of the
- *   machine a turn has had.
+ *   All contenders with all numbers of threads take turns, so that changes of the machine affect them alike;
+ *   ratios are medians of quotients of adjacent turns. Times are by the clock, which is unreliable while
+ *   other programs run. The CPU time beside them shows what share of the CPUs a turn got.
  */
 #define _GNU_SOURCE
 #include "threads.h"
@@ -43,15 +42,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The lead-in's share of a turn: 64 threads on 2 CPUs have all been run once by then. */
+/* The lead-in is a turn over this: long enough that each of 64 threads on 2 CPUs has run. */
 #define LEAD_IN 4
 
-/* Operations between two looks at the clock, as it were: at 50 ns each they are worth a few microseconds,
- * a ten-thousandth of a turn, and 64 of them make the counter's line move too rarely to matter. */
+/* Operations between two updates of a thread's counter: at 50 ns each they take a few microseconds, a
+ * ten-thousandth of a turn, and the traffic of the counter's cache line is negligible. */
 #define ROUND 64
 
-/* n unless the command line says otherwise: small enough that the 2019 design is not slow for its depth
- * alone. */
+/* The default n: so small that the depth of the tree does not slow the 2019 design. */
 #define LIVE_RANGES 10000
 
 static const size_t crews[] = {1, 2, 4, 16, CREW_MOST};
@@ -59,7 +57,7 @@ static const size_t crews[] = {1, 2, 4, 16, CREW_MOST};
 
 /* -------------------------------------------------------------------------------------------- the workers */
 
-/* One thread of a crew; on lines of its own. */
+/* One thread of a crew, on its own cache lines. */
 struct worker {
     _Alignas(128) struct shared_space *shared;
     struct target *target; /* for vmalloc */
@@ -68,7 +66,7 @@ struct worker {
     struct rng rng;
 };
 
-/* One draw for both: the upper half scales to an index (the error is a 2^32nd), the lower bits are a size. */
+/* One draw for both: the upper half gives an index (with an error of 2^-32), the lower bits a size. */
 static uint64_t churn(void *argument)
 {
     struct worker *worker = argument;
@@ -81,7 +79,7 @@ static uint64_t churn(void *argument)
     return ROUND;
 }
 
-/* Churns, but does not count: it stands beside. */
+/* The churn beside a find, which does not count. */
 static uint64_t churn_uncounted(void *argument)
 {
     (void)churn(argument);
@@ -120,7 +118,7 @@ struct contender {
     struct sharing sharing;
 };
 
-/* On a space. */
+/* Contenders on a space. */
 static const struct contender on_space[] = {
     {THREADS_POOLS, false, {.threads = true, .pools = true}},
     {THREADS_LOCK, false, {.threads = true}},
@@ -128,7 +126,7 @@ static const struct contender on_space[] = {
     {THREADS_ALONE, false, {0}},
 };
 
-/* Instances of vmalloc: all have pools. */
+/* Contenders that are instances of vmalloc: all have pools. */
 static const struct contender on_vmalloc[] = {
     {THREADS_KVA, false, {.threads = true, .pools = true}},
     {THREADS_MUTEX, false, {.pools = true, .mutex = true}},
@@ -137,11 +135,11 @@ static const struct contender on_vmalloc[] = {
 
 #define CONTENDERS 4
 
-/* A contender at work on a case. */
+/* A contender in a case. */
 struct runner {
     const struct contender *who;
     struct shared_space shared;
-    uint64_t *live; /* the ranges that live in it */
+    uint64_t *live; /* its live ranges */
     size_t count;
     struct target target;
     struct worker worker[CREW_MOST];
@@ -164,7 +162,7 @@ static struct runner *runner_create(uint64_t seed)
     return runner;
 }
 
-/* Fill the space, then replace twice as many, so that its holes are in their steady state. */
+/* Fill the space with n ranges, then replace 2 n, so that the holes are in their steady state. */
 static struct runner *open_space(const struct contender *who, const struct bench_options *options, size_t n)
 {
     struct runner *runner = runner_create(options->seed);
@@ -209,7 +207,7 @@ static struct runner *open_vmalloc(const struct contender *who, const struct ben
 
 static void close_vmalloc(struct runner *runner)
 {
-    threads_must(target_destroy(&runner->target), "the end of an instance");
+    threads_must(target_destroy(&runner->target), "destroying an instance");
     free(runner);
 }
 
@@ -224,7 +222,7 @@ static void book(struct threads_row *row, const struct crew_turn *turn, size_t c
     times_add(&row->times, turn->ns / operations);
 }
 
-/* A crew in which each has an equal share of the live ranges. */
+/* A crew in which each thread has an equal share of the live ranges. */
 static size_t crew_of_churn(struct runner *runner, size_t threads, struct crew_job *jobs)
 {
     size_t share = runner->count / threads;
@@ -238,7 +236,7 @@ static size_t crew_of_churn(struct runner *runner, size_t threads, struct crew_j
     return threads;
 }
 
-/* The first finds in one half of the ranges, the second churns in the other. */
+/* The first thread finds in one half of the ranges; the second churns in the other half. */
 static size_t crew_of_find(struct runner *runner, size_t threads, struct crew_job *jobs)
 {
     (void)crew_of_churn(runner, 2, jobs);
@@ -258,9 +256,9 @@ static size_t crew_of_vmalloc(struct runner *runner, size_t threads, struct crew
 
 struct threads_case {
     const char *name;
-    size_t crews;    /* of `crews`, the first so many */
+    size_t crews;    /* the number of elements of `crews` to run */
     bool on_space;   /* else on vmalloc */
-    bool with_alone; /* and its row of one thread */
+    bool with_alone; /* has a row of the contender "alone" */
     size_t (*crew)(struct runner *runner, size_t threads, struct crew_job *jobs);
 };
 
@@ -270,7 +268,7 @@ static const struct threads_case cases[] = {
     {THREADS_VMALLOC, CREWS, false, true, crew_of_vmalloc},
 };
 
-/* A row, and who works for it. */
+/* A row, and the runner that measures it. */
 struct entry {
     struct runner *runner;
     size_t row; /* its index: the array moves */
@@ -376,7 +374,7 @@ static void run_case(const struct threads_case *test, size_t n, const struct ben
         summarize(results, &results->rows[race.entry[i].row]);
 }
 
-/* Each thread needs a range at least. */
+/* Each thread needs at least one range. */
 static size_t live_ranges(size_t n)
 {
     return n < CREW_MOST ? CREW_MOST : n;
@@ -393,7 +391,7 @@ void threads_run(const struct bench_options *options, struct threads_results *re
     for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++)
         for (size_t i = 0; i < (cases[c].on_space ? count : 1); i++)
             run_case(&cases[c], live_ranges(sizes[i]), options, results);
-    /* A tenth of the operations of longest: a million areas, unless the command line says otherwise. */
+    /* A tenth of the operations of longest: a million areas by default. */
     threads_measure_waits(options, options->operations < 10 ? 1 : options->operations / 10, results);
     threads_judge(results);
 }

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * kva bench threads: one space, or one instance of vmalloc, and many threads. See threads.c for what is
- * measured and how.
+ * kva bench threads: one space, or one instance of vmalloc, and many threads. See threads.c for the method.
  *
  *      threads.c          cases, contenders, turns
- *      threads_wait.c     the longest wait beside a purge of a million areas
+ *      threads_wait.c     the longest wait during a purge of a million areas
  *      threads_space.c    a space that threads share
- *      threads_aims.c     what all figures together should show
- *      threads_report.c   what comes out
- *      crew.c             threads at work, and counted
+ *      threads_aims.c     the aims
+ *      threads_report.c   tables and JSON
+ *      crew.c             threads that run and are counted
  */
 #ifndef KVA_TOOLS_BENCH_THREADS_H
 #define KVA_TOOLS_BENCH_THREADS_H
@@ -19,7 +18,7 @@
 
 #include "../common/target.h"
 
-/** Names of cases and contenders, as they stand in the tables. */
+/** Names of cases and contenders, as in the tables. */
 #define THREADS_CHURN "churn"
 #define THREADS_VMALLOC "vmalloc"
 #define THREADS_FIND "find"
@@ -37,25 +36,25 @@ struct threads_row {
     const char *who;
     size_t n; /* live ranges; 0: the case has none */
     size_t threads;
-    struct times times; /* by the clock, an operation of anyone in the crew; base: 2019, as many threads */
-    double speedup;     /* times the same contender's row with one thread; negative: there is none */
-    double cpu_ns;      /* CPU time of the whole crew for one operation, median */
-    double share;       /* of the CPUs that the crew could use, how much it got or wanted, median */
+    struct times times; /* clock time per operation of the whole crew; base: 2019 with as many threads */
+    double speedup;     /* over the same contender with one thread; negative: no such row */
+    double cpu_ns;      /* CPU time of the whole crew per operation, median */
+    double share;       /* CPU time over that of the CPUs that the crew could use, median */
     double turn_cpu_ns[REPS_MAX];
     double turn_share[REPS_MAX];
 };
 
-/** How long an allocation or a free had to wait while another thread gave back a million areas. */
+/** The wait of an allocation or a free while another thread frees and flushes a million areas. */
 struct threads_wait {
     const char *who;
-    uint64_t areas;         /* given back each time */
-    uint64_t operations;    /* beside that, in all passes */
-    struct latency latency; /* of all passes, interruptions and all */
-    double longest;         /* in one pass, less what the thread waited for a CPU; the least of all passes */
-    double empty_max;       /* of the empty loop, interruptions and all */
-    double empty_longest;   /* likewise less the wait for a CPU: the largest of all passes */
-    double purge_ns;        /* that giving back took: median of the passes */
-    bool delays_known;      /* the system tells how long a thread waits for a CPU */
+    uint64_t areas;         /* freed in each pass */
+    uint64_t operations;    /* meanwhile, in all passes */
+    struct latency latency; /* of all passes, with interruptions */
+    double longest;         /* of a pass, without the wait for a CPU; the least of all passes */
+    double empty_max;       /* of the empty loop, with interruptions */
+    double empty_longest;   /* without the wait for a CPU; the largest of all passes */
+    double purge_ns;        /* of the frees and the flush; median of the passes */
+    bool delays_known;      /* the system reports how long a thread waits for a CPU */
 };
 
 #define THREADS_WAITS 4
@@ -71,22 +70,22 @@ struct threads_results {
     struct aims aims;
 };
 
-/** Measure everything. Ends the program when it cannot be done, or a wrong answer was given. */
+/** Measure everything. Ends the program if it cannot measure, or on a wrong result. */
 void threads_run(const struct bench_options *options, struct threads_results *results);
 
-/** The waits. `areas`: how many are given back beside each. */
+/** Measure the waits while `areas` areas are freed. */
 void threads_measure_waits(const struct bench_options *options, uint64_t areas,
                            struct threads_results *results);
 
-/** The row; NULL when there is none. `n` 0: of the first n that was measured. */
+/** The row; NULL if there is none. `n` 0: of the first n that was measured. */
 const struct threads_row *threads_find(const struct threads_results *results, const char *what,
                                        const char *who, size_t threads, size_t n);
 
-/** Its times; NULL when there is none. */
+/** The times of that row; NULL if there is none. */
 const struct times *threads_times(const struct threads_results *results, const char *what, const char *who,
                                   size_t threads, size_t n);
 
-/** The aims, from all there is. */
+/** Add all aims. */
 void threads_judge(struct threads_results *results);
 
 void threads_report(const struct threads_results *results, const struct bench_options *options);

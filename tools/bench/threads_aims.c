@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** What all figures of kva bench threads together should show. */
+/** The aims of kva bench threads. */
 #include "threads.h"
 
 #include <string.h>
@@ -24,7 +24,8 @@ const struct times *threads_times(const struct threads_results *results, const c
     return row == NULL ? NULL : &row->times;
 }
 
-/* How many times as fast the second is. With one CPU nothing can be said about two threads. */
+/* How many times as fast the second one is; negative with one CPU, which measures nothing about two
+ * threads. */
 static double faster(const struct threads_results *results, const char *what, const char *who, size_t threads,
                      const char *by, size_t by_threads)
 {

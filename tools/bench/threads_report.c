@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* A crew that hardly ever sleeps and got less than this of its CPUs shared them with other programs. */
+/* A crew that hardly sleeps and got a smaller share of its CPUs shared them with other programs. */
 #define SHARE_LEAST 0.9
 
 /* --------------------------------------------------------------------------------------------------- rows */
@@ -39,7 +39,7 @@ static void describe_row(struct sheet *sheet, const void *item)
     sheet_share(sheet, "of the CPUs", "cpu_share", row->share);
 }
 
-/* How many rows from the first on are of the same case and n. */
+/* The number of rows, from the first on, of the same case and n. */
 static size_t rows_of_case(const struct threads_row *rows, size_t count)
 {
     size_t same = 1;
@@ -59,13 +59,13 @@ static void report_rows(const struct threads_row *rows, size_t count, FILE *out)
         fputc('\n', out);
         sheet_print(describe_row, rows, same, sizeof(*rows), out);
         if (is_find(rows))
-            fputs(
-                "  With 2 threads, one finds and is counted; the other allocates and frees without pause.\n",
-                out);
+            fputs("  With 2 threads, only the finds of one are counted; the other allocates and frees "
+                  "without pause.\n",
+                  out);
     }
 }
 
-/* Threads with pools hardly ever sleep: what they did not get, others had. */
+/* Threads with pools hardly sleep, so CPU time that they did not get went to other programs. */
 static void note_on_others(const struct threads_results *results, FILE *out)
 {
     double least = 1;
@@ -76,11 +76,9 @@ static void note_on_others(const struct threads_results *results, FILE *out)
             least = row->share;
     }
     if (least < SHARE_LEAST)
-        fprintf(
-            out,
-            "\nOther programs had up to %.0f %% of the CPUs: figures by the clock say little. Distrust the "
-            "ratios.\n",
-            100 * (1 - least));
+        fprintf(out,
+                "\nOther programs had up to %.0f %% of the CPUs: clock times and ratios are unreliable.\n",
+                100 * (1 - least));
 }
 
 /* -------------------------------------------------------------------------------------------------- waits */
@@ -107,11 +105,11 @@ static void describe_wait(struct sheet *sheet, const void *item)
 static void report_waits(const struct threads_wait *waits, size_t count, FILE *out)
 {
     char areas[NUMBER_ROOM];
-    fprintf(out, "\nthreads wait: while another thread gives back %s areas (times in us)\n",
+    fprintf(out, "\nthreads wait: while another thread frees %s areas (times in us)\n",
             format_count(areas, waits->areas));
     sheet_print(describe_wait, waits, count, sizeof(*waits), out);
     if (!waits->delays_known)
-        fputs("  The system does not tell how long a thread waits for a CPU: that is in these figures.\n",
+        fputs("  The system does not report how long a thread waits for a CPU; these figures include it.\n",
               out);
 }
 

@@ -10,7 +10,7 @@
 #include <kva/engine.h>
 #include <kva/threads.h>
 
-/* A CPU may hold a full magazine, 32 ranges, of each of 64 sizes: 32 * 2080 pages, 272 MB. */
+/* A CPU may hold a full magazine of 32 ranges for each of 64 sizes: 32 * 2080 pages, 272 MB. */
 #define POOL_BYTES_OF_CPU (UINT64_C(512) << 20)
 
 void threads_must(enum kva_status status, const char *what)
@@ -18,7 +18,7 @@ void threads_must(enum kva_status status, const char *what)
     if (status == KVA_ENOMEM)
         bench_fatal(TOOL_REFUSED, "threads: %s: %s", what, kva_status_text(status));
     if (status != KVA_OK)
-        bench_fatal(TOOL_WRONG, "threads: %s refused what is no error: %s", what, kva_status_text(status));
+        bench_fatal(TOOL_WRONG, "threads: %s must not fail, but returned: %s", what, kva_status_text(status));
 }
 
 void shared_open(struct shared_space *shared, const char *engine, const struct sharing *sharing)
@@ -31,7 +31,7 @@ void shared_open(struct shared_space *shared, const char *engine, const struct s
         .pool_bytes = sharing->pools ? machine_cpus() * POOL_BYTES_OF_CPU : 0,
     };
     threads_must(kva_space_create(&config, &shared->space), "a space");
-    pthread_mutex_init(&shared->mutex, NULL); /* a default one cannot fail on Linux */
+    pthread_mutex_init(&shared->mutex, NULL); /* cannot fail on Linux with default attributes */
     shared->guarded = sharing->mutex;
 }
 
@@ -39,8 +39,8 @@ void shared_close(struct shared_space *shared)
 {
     struct kva_fault fault;
     if (kva_space_check(shared->space, &fault) != KVA_OK)
-        bench_fatal(TOOL_WRONG, "threads: a space is broken: %s", fault.what);
-    threads_must(kva_space_destroy(shared->space), "the end of a space");
+        bench_fatal(TOOL_WRONG, "threads: a space is corrupt: %s", fault.what);
+    threads_must(kva_space_destroy(shared->space), "destroying a space");
     pthread_mutex_destroy(&shared->mutex);
 }
 

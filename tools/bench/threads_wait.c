@@ -1,27 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The longest wait of an allocation or a free while another thread gives back a million areas.
+ * The longest wait of an allocation or a free while another thread frees and flushes a million areas.
  *
- *      the purger    | frees area after area | one flush, or purge, of all of them |
- *      the waiter    | 256 timed operations | as long: nothing | 256 timed operations | ...
+ *      the purger    | frees area after area | one flush, or purge, of all of them    |
+ *      the waiter    | 256 timed operations | empty loop, as long | 256 timed operations | ...
  *
- * The areas have one page each and are all parked before the flush: its limit is lifted. The waiter replaces
- * ranges of 1 to 512 pages, so that pools and the tree have their share of them, and times every call by
- * itself.
+ * The areas have one page each. All are deferred (parked) until the flush, because their limit is lifted. The
+ * waiter replaces ranges of 1 to 512 pages, which both pools and the tree serve, and times every call.
  *
- * What is looked for is what the allocator makes a thread wait. Everything else on the machine makes it wait,
- * too; three things set that apart:
+ * The waits should be those that the allocator causes. Three measurements separate them from other delays:
  *
- *   The CPU     Linux keeps, for each thread, how long it was ready to run and did not: others had its CPU, or it was woken up
- *               late. That is read before each batch and after each operation that took long, and taken off
- *               the operation's time.
- *   Nothing     Beside each batch a loop that does nothing is timed in the same way. Its longest, likewise with its wait for
- *               the CPU taken off, is what the machine makes of no operation at all: interrupts, and the
- *               host's.
- *   Passes      All is done several times, and the LEAST of the passes' longest waits counts. If the purger holds a lock
- *               for long, it does so in each pass; but that it is interrupted in the middle of a slice, while
- *               the waiter needs the same lock, happens in some.
+ *   CPU          Linux counts for each thread how long it was ready to run without a CPU. The counter is read
+ *                before each batch and after each long operation, and the delay is subtracted from the
+ *                operation's time.
+ *   Empty loop   After each batch, an empty loop is timed in the same way. Its longest time, also without the
+ *                wait for a CPU, is caused by the machine alone: by interrupts, also of the host.
+ *   Passes       Everything is done PASSES times, and the LEAST of their longest waits counts. A purger that
+ *                holds a lock for long does so in each pass; an interrupt in the middle of a slice, while the
+ *                waiter needs the same lock, happens only in some.
  */
 #define _GNU_SOURCE
 #include "threads.h"
@@ -44,16 +41,16 @@
 #define BATCH_OPERATIONS 256
 #define HELD 256
 
-/* To ask the system takes a microsecond or two, so it is asked only for what is long beside that. Nobody
- * waits less for a CPU that others have. */
+/* Reading the delay takes a microsecond or two, so it is read only after longer operations. A wait for a CPU
+ * that another thread uses is longer. */
 #define LONG_NS 20000.0
 
-/* More than this has no place in the limits, whatever the unit. */
+/* A limit that is never reached. */
 #define NO_LIMIT (UINT64_C(1) << 60)
 
-/* --------------------------------------------------------------------------------------- what is measured */
+/* -------------------------------------------------------------------------------------- space or instance */
 
-/* A space or an instance, behind the same four calls. */
+/* A space or an instance, with the same four calls. */
 struct subject_of_wait {
     const char *who;
     bool is_space; /* else the target */
@@ -200,7 +197,7 @@ static void run_pass(struct bout *bout)
     if (pthread_barrier_init(&bout->gate, NULL, 2) != 0 ||
         pthread_create(&purger, NULL, purger_main, bout) != 0 ||
         pthread_create(&waiter, NULL, waiter_main, bout) != 0)
-        bench_fatal(TOOL_REFUSED, "threads: the system does not start two threads");
+        bench_fatal(TOOL_REFUSED, "threads: cannot start two threads");
     pthread_join(purger, NULL);
     pthread_join(waiter, NULL);
     pthread_barrier_destroy(&bout->gate);
@@ -208,7 +205,7 @@ static void run_pass(struct bout *bout)
 
 /* ------------------------------------------------------------------------------------------ one contender */
 
-/* What is the same for all contenders. */
+/* The parameters that all contenders share. */
 struct course {
     const struct bench_options *options;
     double ns_per_tick;
@@ -218,7 +215,7 @@ struct course {
 
 static void measure(struct subject_of_wait *subject, const struct course *course)
 {
-    static struct bout bout; /* two histograms: too much for a stack */
+    static struct bout bout; /* two histograms: too large for a stack */
     struct threads_wait *wait = &course->results->waits[course->results->wait_count++];
     uint64_t areas = course->areas;
     double purge_ns[PASSES];
@@ -266,7 +263,7 @@ static void measure_vmalloc(const struct course *course)
     kind.vm.lazy_bytes = NO_LIMIT;
     threads_must(target_create(&subject.target, &kind, &range, true), "an instance of vmalloc");
     measure(&subject, course);
-    threads_must(target_destroy(&subject.target), "the end of an instance");
+    threads_must(target_destroy(&subject.target), "destroying an instance");
 }
 
 void threads_measure_waits(const struct bench_options *options, uint64_t areas,

@@ -6,10 +6,10 @@
 
 #include <stddef.h>
 
-/* Long enough that the two clocks' readings, some 50 ns apart, spoil no more than the sixth digit. */
+/* Long enough that the two readings, some 50 ns apart, change only the sixth digit. */
 #define CALIBRATION_NS UINT64_C(50000000)
 
-/* Enough for a median, done in less than a millisecond. */
+/* Enough for a median; they take less than a millisecond. */
 #define COST_READINGS 10000
 
 double ticks_calibrate(void)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The benchmark's stopwatch: fenced readings of the cycle counter, and what a cycle is worth in nanoseconds.
+ * The benchmark's stopwatch: fenced readings of the cycle counter, and the length of a cycle in nanoseconds.
  *
- * A processor may read its counter before the loads in front of it have arrived, and so book part of one
- * operation under the next. On x86 a load fence in front of the reading waits for them. That costs some
- * nanoseconds for each reading, which ticks_cost reports; nothing is subtracted from any figure.
+ * A processor may read its counter before earlier loads have completed, and so count part of one operation
+ * with the next. On x86 a load fence before the reading waits for them. That costs some nanoseconds per
+ * reading, which ticks_cost() measures; nothing is subtracted from any figure.
  */
 #ifndef KVA_TOOLS_BENCH_TICKS_H
 #define KVA_TOOLS_BENCH_TICKS_H
@@ -20,11 +20,11 @@ static inline uint64_t ticks_now(void)
     return clock_cycles();
 }
 
-/** Measure how long a tick is, against the monotonic clock, for some 50 milliseconds. Nanoseconds. */
+/** Measure the nanoseconds of a tick, against the monotonic clock, for some 50 milliseconds. */
 double ticks_calibrate(void);
 
-/** What one reading costs, in ticks: the median distance of two readings in a row. It is contained in every
- *  individually timed operation once. */
+/** The cost of one reading in ticks: the median distance of two successive readings. The time of each
+ *  individually timed operation contains it once. */
 uint64_t ticks_cost(void);
 
 #endif

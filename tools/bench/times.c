@@ -12,7 +12,7 @@ static int compare_doubles(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-/** Copy the values in ascending order; returns their median. */
+/** Copy the values in ascending order. Returns their median. */
 static double sort(double sorted[REPS_MAX], const double *values, size_t count)
 {
     memcpy(sorted, values, count * sizeof(*sorted));

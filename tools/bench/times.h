@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Statistics over turns: what all workloads make of the times that they measured.
+ * Statistics over turns, for all workloads.
  */
 #ifndef KVA_TOOLS_BENCH_TIMES_H
 #define KVA_TOOLS_BENCH_TIMES_H
 
 #include "histogram.h"
 
-/** More repetitions than this are refused. */
+/** The most repetitions. */
 #define REPS_MAX 100
 
 /** The timed turns of one row: nanoseconds of one operation. */
@@ -23,11 +23,11 @@ struct times {
 /** Add a turn. */
 void times_add(struct times *times, double ns);
 
-/** Fill in the median and the spread. There is a turn at least. */
+/** Compute the median and the spread of at least one turn. */
 void times_summarize(struct times *times);
 
-/** The median of the quotients a / b of turns that stood side by side: how many times as fast b is. Negative
- *  when one of them is NULL, or the turns are not as many. */
+/** The median of the quotients a / b of adjacent turns: how many times as fast b is. Negative if one of
+ *  them is NULL, or the numbers of turns differ. */
 double times_quotient(const struct times *a, const struct times *b);
 
 /** The median of 1 to REPS_MAX values. */

@@ -2,39 +2,39 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * THEORY
- *   The other workloads measure the search for an address. Here memory stands behind it, and the search is
- *   the least: a system call takes longer than a hundred searches, and the first touch of a page longer than
- *   the call. So the contenders are everything that a program may get pages from, and the base of all ratios
- *   is mmap.
+ *   The other workloads measure the search for an address. Here addresses have memory, and the search matters
+ *   least: a system call takes as long as several searches, and the first touch of a page longer than the
+ *   call. So the contenders are the sources from which a program can get pages, and the base of ratios is
+ *   mmap.
  *
- * CASES, all "per operation"
- *   steady           allocate, touch the first byte, free; one size, over and over
- *   random           the same, with 1 .. 100 pages
- *   cold             allocate and touch, when nothing is at hand that was used before. A batch is allocated; then, outside
- *                    the timed part, it is freed, and everything that is idle is given back to the system
- *   cold-untouched   the same without the touch: the call alone
- *   many             a pair: free a random one of 50,000 areas of a page, allocate another, touch it. Allocating the
- *                    50,000 and touching them is timed, too: as a whole, once
- *   map-fresh        map frames that have no map, and unmap them. The frames go round in a pool that is larger than
- *                    what may be parked; whether a map was found again all the same is counted
+ * CASES, with one operation each
+ *   steady           allocate, touch the first byte, free; one size
+ *   random           the same with 1 .. 100 pages
+ *   cold             allocate and touch, without cached or parked areas. A batch is allocated; then, outside
+ *                    the timed part, it is freed, and all idle memory is returned to the system
+ *   cold-untouched   the same without the touch: the call only
+ *   many             a pair: free a random one of 50,000 areas of a page, allocate another, touch it.
+ *                    Allocating and touching the 50,000 areas is also timed, once, as a whole
+ *   map-fresh        map frames that have no map, and unmap them. The frames come in turn from a set with
+ *                    more frames than may be parked; maps that were reused nevertheless are counted
  *   map-again        map the same frames, and unmap them
  *
  * CONTENDERS
- *   kva              an instance as it is by default, on kva's default engine (or the first that is chosen)
- *   kva-bare         without guard pages: what those cost
- *   kva-mappings     the fallback for kernels without guard regions; only where the default is another
+ *   kva              an instance with the defaults, on kva's default engine (or the first that is chosen)
+ *   kva-bare         the same without guard pages, which shows their cost
+ *   kva-mappings     with the mechanism for kernels without guard regions; only if the default is another one
  *   list, mmap, malloc, jemalloc, mimalloc    as in kva test
  *
- *   Each gets a turn in turn, as with the other workloads, a third as long: there are many rows. All calls go
- *   through the same table of functions, a nanosecond or two for everyone.
+ *   They take turns, as in the other workloads; a turn is a third as long, because there are many rows. All
+ *   calls go through the same table of functions, which costs each contender a nanosecond or two.
  *
- *   In `many` each has all of its turns before the next one begins: the mappings that a process may have are
- *   what is short there, and what one holds the next would lack.
+ *   In `many` each contender has all of its turns before the next one begins, because the mappings of the
+ *   process are limited and those of one contender would limit the next.
  *
  * COUNTS
- *   Page faults are the system's own count for this thread. System calls are those that the contender counts
- *   itself; for heaps they are not known. Both are taken around whole turns: in the cold cases, the frees are
- *   in them. Mappings are lines of the system's list, before a contender begins and after its last turn.
+ *   Page faults are the system's count for this thread. System calls are those that the contender counts; for
+ *   heaps they are unknown. Both are counted over whole turns, which in the cold cases include the frees.
+ *   Mappings are lines of /proc/self/maps, before a contender begins and after its last turn.
  */
 #define _GNU_SOURCE
 #include "vmalloc.h"
@@ -47,65 +47,64 @@
 #include <string.h>
 #include <sys/resource.h>
 
-/* A turn is the options' over this. */
+/* A turn is the turn of the options over this. */
 #define SHORTER 3
 #define LEAD_IN 8
 #define LATENCY_TURNS 2
 
-/* Areas that are allocated before the first is freed, in the cold cases. With 64 MiB each they take 2 GiB of
+/* In the cold cases, areas that are allocated before the first is freed. With 64 MiB each they take 2 GiB of
  * addresses, and a page of memory each. */
 #define COLD_BATCH 32u
 
-/* A batch should take about this long, so that a turn ends near its time. */
+/* A batch should take about this time, so that a turn ends near its time. */
 #define BATCH_NS_MIN 50000.0
 
-/* Frames of the pool: with 64 to a map, 16 GiB of addresses over 1024 maps; with one to a map, 2^18 maps.
- * Ended maps are unmapped after less than 2^12 pages. Nothing is written to the frames, so they take no
- * memory. */
+/* Frames of the set. Maps that are no longer used are unmapped after less than 2^12 pages, so a map is not
+ * reused before the frames come round again. No page is written, so the frames take no memory. */
 #define POOL_FRAMES (UINT64_C(1) << 18)
 
-/* Areas between two looks at the progress line, while so many are made: some milliseconds. */
+/* Areas between two updates of the progress line: some milliseconds. */
 #define SHOWN_EVERY 1024u
 
 #define CONTENDERS 8
 
-/* A contender at work on a case. */
+/* A contender in a case. */
 struct racer {
     const struct vmalloc_contender *who;
     struct vmalloc_row *row;
     void *state;
     void *frames;
     size_t pages;
-    uint64_t next; /* frame to be mapped */
+    uint64_t next; /* the next frame to map */
     size_t batch;
     struct rng rng;
     uint64_t size[BATCH];
     uint64_t addr[BATCH];
     uint64_t *live;          /* the areas of `many`: row->areas addresses, or NO_ADDRESS */
-    size_t chosen[BATCH];    /* of those, to be replaced */
+    size_t chosen[BATCH];    /* indices of the areas to replace */
     int64_t mappings_before; /* of the process */
     struct histogram latency;
 };
 
 struct vmalloc_case {
     const char *name;
-    bool maps;       /* frames, not private memory */
-    bool cold;       /* only those that make system calls of their own */
-    bool many;       /* areas live all the time, and each contender has the process to itself */
-    size_t sizes[8]; /* 0: random, and the end of the list behind the first */
+    bool maps;       /* maps frames; else private memory */
+    bool cold;       /* only for contenders that are not heaps */
+    bool many;       /* areas stay live, and each contender has the process to itself */
+    size_t sizes[8]; /* the first may be 0: random; a later 0 ends the list */
     void (*prepare)(struct racer *racer, size_t count);
-    bool (*run)(struct racer *racer, size_t begin, size_t end); /* timed; false: refused */
+    bool (*run)(struct racer *racer, size_t begin, size_t end); /* timed; false: a call failed */
     void (*finish)(struct racer *racer, size_t count);
 };
 
 /* --------------------------------------------------------------------------------------------- operations */
 
-/* What is refused is noted, and the row says so. What no allocator may answer ends the program. */
+/* Record a failure for the row's note. A status that no allocator may return here ends the program. */
 static bool refused(struct racer *racer, enum kva_status status)
 {
     racer->row->refused = status;
     if (status != KVA_ENOMEM && status != KVA_ENOSPC && status != KVA_ELIMIT)
-        bench_fatal(TOOL_WRONG, "vmalloc: %s refused what is no error: %s", racer->who->name,
+        bench_fatal(TOOL_WRONG, "vmalloc: %s must not fail, but returned: %s", racer->who->name,
                     kva_status_text(status));
     return false;
 }
@@ -143,7 +142,7 @@ static bool allocate_touch_free(struct racer *racer, size_t begin, size_t end)
     return true;
 }
 
-/* What was not reached is marked. */
+/* Allocate. Addresses after a failure stay NO_ADDRESS. */
 static bool allocate(struct racer *racer, size_t begin, size_t end)
 {
     const struct target_kind *kind = &racer->who->kind;
@@ -213,7 +212,7 @@ static bool replace_areas(struct racer *racer, size_t begin, size_t end)
     return true;
 }
 
-/* Map and unmap; step: how far to go on in the pool. */
+/* Map and unmap; advance by `step` frames. */
 static bool map_unmap(struct racer *racer, uint64_t step)
 {
     const struct target_kind *kind = &racer->who->kind;
@@ -244,7 +243,7 @@ static bool map_again(struct racer *racer, size_t begin, size_t end)
     return true;
 }
 
-/* 16384 pages are 64 MiB; 512, a huge page. 64 frames are the most of a map that kva finds again. */
+/* 16384 pages are 64 MiB; 512 are a huge page. kva reuses maps of at most 64 frames. */
 static const struct vmalloc_case cases[] = {
     {.name = VMALLOC_STEADY,
      .sizes = {1, 4, 16, 100, 512, 4096, 16384},
@@ -270,7 +269,7 @@ static const struct vmalloc_case cases[] = {
 
 /* --------------------------------------------------------------------------------------------- contenders */
 
-/* How closed pages are kept closed by an instance of this kind. */
+/* The mechanism by which an instance of this kind closes pages. */
 static const char *mechanism_of(const struct target_kind *kind)
 {
     struct target_range range = {.quantum = PAGE};
@@ -280,9 +279,9 @@ static const char *mechanism_of(const struct target_kind *kind)
     if (status == KVA_OK)
         status = kva_vm_stats_read(vm, &stats);
     if (status != KVA_OK)
-        bench_fatal(TOOL_REFUSED, "vmalloc: an instance cannot be made: %s", kva_status_text(status));
+        bench_fatal(TOOL_REFUSED, "vmalloc: cannot create an instance: %s", kva_status_text(status));
     kind->destroy(vm);
-    return stats.pages.mechanism; /* lives for ever */
+    return stats.pages.mechanism; /* a constant string */
 }
 
 static void add(struct vmalloc_contender *all, size_t *count, const char *name,
@@ -327,7 +326,7 @@ static size_t choose_contenders(const struct bench_options *options, struct vmal
     return count;
 }
 
-/* Heaps have no frames, and no cold state that they could be brought to. */
+/* Heaps have no frames, and cannot be brought into a cold state. */
 static bool takes_part(const struct vmalloc_case *test, const struct target_kind *kind)
 {
     return !test->cold || target_can(kind, TARGET_CAN_MAP);
@@ -335,7 +334,7 @@ static bool takes_part(const struct vmalloc_case *test, const struct target_kind
 
 /* -------------------------------------------------------------------------------------------------- turns */
 
-/* What is counted around a turn. */
+/* The counts before or after a turn. */
 struct counts {
     uint64_t faults;
     struct target_calls calls;
@@ -353,7 +352,7 @@ static struct counts read_counts(const struct racer *racer)
     return counts;
 }
 
-/* Sums, until the end of all turns. */
+/* Add the counts of a turn to the sums of all turns. */
 static void add_counts(struct vmalloc_row *row, const struct counts *before, const struct counts *after)
 {
     row->faults += (double)(after->faults - before->faults);
@@ -390,7 +389,7 @@ struct turn {
     uint64_t operations;
 };
 
-/* Batches until `budget_ns` are spent, at least one; none after a refusal. */
+/* Run batches until `budget_ns` are spent, at least one; none after a failure. */
 static struct turn take_turn(struct racer *racer, const struct vmalloc_case *test, double budget_ns,
                              double ns_per_tick, bool singly)
 {
@@ -445,7 +444,7 @@ static void show(const struct race *race, size_t racer, const char *what, size_t
                   race->racers[racer]->who->name, what, number, count);
 }
 
-/* How many mappings the process has; negative: the system does not tell. */
+/* The number of mappings of the process; negative: unknown. */
 static int64_t count_mappings(void)
 {
     FILE *file = fopen("/proc/self/maps", "r");
@@ -458,7 +457,7 @@ static int64_t count_mappings(void)
     return lines;
 }
 
-/* None, if a heap has given back what it had before. */
+/* Mappings since then; 0 if there are fewer, because a heap returned earlier ones; negative: unknown. */
 static int64_t mappings_since(int64_t before)
 {
     int64_t now = count_mappings();
@@ -467,7 +466,7 @@ static int64_t mappings_since(int64_t before)
     return now > before ? now - before : 0;
 }
 
-/* Its areas, all of them alive. They are touched, so that what heaps write beside them is there, too. */
+/* Allocate and touch all areas, so that the pages of the heaps' own data are present as well. */
 static void fill(const struct race *race, size_t number)
 {
     struct racer *racer = race->racers[number];
@@ -509,11 +508,11 @@ static struct racer *racer_create(const struct vmalloc_contender *who, const str
     if (status == KVA_OK && race->test->maps)
         status = who->kind.frames_take(racer->state, POOL_FRAMES, &racer->frames);
     if (status != KVA_OK)
-        bench_fatal(TOOL_REFUSED, "vmalloc: %s cannot begin: %s", who->name, kva_status_text(status));
+        bench_fatal(TOOL_REFUSED, "vmalloc: cannot set up %s: %s", who->name, kva_status_text(status));
     return racer;
 }
 
-/* Also the last look at what only kva counts, and at the mappings. */
+/* Read kva's statistics and the mappings, and destroy the racer. */
 static void racer_destroy(struct racer *racer)
 {
     const struct target_kind *kind = &racer->who->kind;
@@ -601,7 +600,7 @@ static void run_race(const struct vmalloc_case *test, size_t pages, const struct
     close_race(&race);
 }
 
-/* The ratios of the rows of one case and size. */
+/* Compute the ratios of the rows of one case and size. */
 static void relate_to_mmap(struct vmalloc_row *rows, size_t count)
 {
     const struct times *base = NULL;

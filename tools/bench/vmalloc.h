@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * kva bench vmalloc: memory, not addresses. See vmalloc.c for what is measured and how.
+ * kva bench vmalloc: memory instead of addresses. See vmalloc.c for the method.
  *
  *      vmalloc.c          cases, contenders, turns
- *      vmalloc_whole.c    what is measured once: resident memory, the suite against the list walk
- *      vmalloc_aims.c     what all figures together should show
- *      vmalloc_report.c   what comes out
+ *      vmalloc_whole.c    figures that are measured once: resident memory, the suite
+ *      vmalloc_aims.c     the aims
+ *      vmalloc_report.c   tables and JSON
  */
 #ifndef KVA_TOOLS_BENCH_VMALLOC_H
 #define KVA_TOOLS_BENCH_VMALLOC_H
@@ -16,7 +16,7 @@
 
 #include "../common/target.h"
 
-/** Names of cases, rows and contenders, as they stand in the tables. */
+/** Names of cases, rows and contenders, as in the tables. */
 #define VMALLOC_STEADY "steady"
 #define VMALLOC_RANDOM "random"
 #define VMALLOC_COLD "cold"
@@ -29,7 +29,7 @@
 #define VMALLOC_BARE "kva-bare"
 #define VMALLOC_MAPPINGS "kva-mappings"
 
-/** What the case with random sizes has in place of one size. */
+/** The most pages of an area in the case with random sizes. */
 #define VMALLOC_RANDOM_MOST 100
 
 struct vmalloc_contender {
@@ -42,40 +42,40 @@ struct vmalloc_row {
     const char *what;
     const char *who;
     size_t pages;            /* 0: random, 1 .. VMALLOC_RANDOM_MOST */
-    size_t areas;            /* of `many`: that it has held, fewer than were asked for if one was refused */
+    size_t areas;            /* of `many`: held; fewer than requested if an allocation failed */
     enum kva_status refused; /* not KVA_OK: nothing below is set */
     struct times times;      /* the base is mmap */
     struct latency latency;
-    uint64_t operations; /* in all timed turns; the figures below are for each */
+    uint64_t operations; /* in all timed turns; the next three figures are per operation */
     double faults;
-    double calls; /* negative: not known */
+    double calls; /* negative: unknown */
     double flushing;
-    uint64_t found_again; /* maps that were found again, in all turns; kva only */
-    /* Of `many`, negative elsewhere and where they are not known. */
-    double fill_ns;             /* for each area, until all lived */
-    int64_t mappings;           /* that the process has more than before, after all turns */
-    int64_t failed_unmap_pages; /* closed pages, guards among them, that can be touched then; kva only */
+    uint64_t found_again; /* reused maps, in all turns; kva only */
+    /* Of `many`; negative elsewhere, and if unknown. */
+    double fill_ns;             /* time per area of allocating all areas */
+    int64_t mappings;           /* after all turns, less those before the contender began */
+    int64_t failed_unmap_pages; /* failed unmaps after all turns; kva only */
 };
 
-/** Bytes in memory: at the start, with everything touched, and after all was freed and flushed once. */
+/** Resident bytes: at the start, with all areas written, and after all were freed and flushed once. */
 struct vmalloc_resident {
     uint64_t start;
     uint64_t full;
     uint64_t end;
 };
 
-/** The eight tests of 2019 on pages, microseconds each; list: the list walk. */
+/** Microseconds of each of the eight tests of 2019 on pages; list: the list walk. */
 #define VMALLOC_SUITE_TESTS 8
 struct vmalloc_suite {
     double list_us[VMALLOC_SUITE_TESTS];
     double kva_us[VMALLOC_SUITE_TESTS];
     bool scaled;        /* a loop was cut, and its time scaled to the full count */
-    const char *failed; /* NULL, or the engine of which a test failed */
+    const char *failed; /* the engine in a failed test, or NULL */
 };
 
 struct vmalloc_results {
     const char *engine;    /* of kva's instances */
-    const char *mechanism; /* how closed pages are kept closed here; NULL: nothing was measured */
+    const char *mechanism; /* by which pages are closed; NULL: nothing was measured */
     struct vmalloc_row *rows;
     size_t row_count;
     struct vmalloc_resident resident;
@@ -83,11 +83,11 @@ struct vmalloc_results {
     struct aims aims;
 };
 
-/** Find the libraries of those contenders that are not linked. It may start the program once more (see
- *  ../common/target_heap.c), so nothing may have been written yet. */
+/** Load the libraries of contenders that are not linked. May restart the program (see
+ *  ../common/target_heap.c), so the program must not have written anything yet. */
 void vmalloc_open_peers(void);
 
-/** Measure everything. Ends the program when it cannot be done, or a wrong answer was given. */
+/** Measure everything. Ends the program if it cannot measure, or on a wrong result. */
 void vmalloc_run(const struct bench_options *options, struct vmalloc_results *results);
 
 /** Measure one case at one size with contenders of the caller's choice, and add their rows. */
@@ -95,22 +95,22 @@ void vmalloc_run_case(const char *name, size_t pages, const struct bench_options
                       const struct vmalloc_contender *contenders, size_t count,
                       struct vmalloc_results *results);
 
-/** The row of a contender; NULL when there is none, or it was refused. */
+/** The row of a contender; NULL if there is none, or an allocation failed in it. */
 const struct vmalloc_row *vmalloc_find(const struct vmalloc_results *results, const char *what, size_t pages,
                                        const char *who);
 
-/** The times of the tests of a mask, added up. */
+/** The sums of the times of the tests in a mask. */
 struct vmalloc_suite_sum {
     double list_us;
     double kva_us;
-    double ratio; /* how many times as fast as the list walk kva is; negative: not known */
+    double ratio; /* how many times as fast as the list walk kva is; negative: unknown */
 };
 struct vmalloc_suite_sum vmalloc_suite_sum(const struct vmalloc_suite *suite, unsigned mask);
 
-/** Resident memory and the suite. */
+/** Measure resident memory and the suite. */
 void vmalloc_measure_whole(const struct bench_options *options, struct vmalloc_results *results);
 
-/** The aims, from all there is. */
+/** Add all aims. */
 void vmalloc_judge(struct vmalloc_results *results);
 
 void vmalloc_report(const struct vmalloc_results *results, const struct bench_options *options);

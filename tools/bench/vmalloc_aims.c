@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** What all figures of kva bench vmalloc together should show. */
+/** The aims of kva bench vmalloc. */
 #include "vmalloc.h"
 
 #include "../test/suite.h"
@@ -18,7 +18,7 @@ const struct vmalloc_row *vmalloc_find(const struct vmalloc_results *results, co
     return NULL;
 }
 
-/* NULL when the row is not there, or was refused. */
+/* NULL if there is no such row, or an allocation failed in it. */
 static const struct times *times_of(const struct vmalloc_results *results, const char *what, size_t pages,
                                     const char *who)
 {
@@ -26,14 +26,14 @@ static const struct times *times_of(const struct vmalloc_results *results, const
     return row == NULL ? NULL : &row->times;
 }
 
-/* How many times as fast as another kva is; negative: not measured. */
+/* How many times as fast as a contender kva is; negative: not measured. */
 static double faster_than(const struct vmalloc_results *results, const char *what, size_t pages,
                           const char *who)
 {
     return times_quotient(times_of(results, what, pages, who), times_of(results, what, pages, VMALLOC_KVA));
 }
 
-/* The worst of all sizes of a case: kva's time over mmap's. */
+/* kva's time over mmap's, the largest of all sizes of a case. */
 static double slowest_against_mmap(const struct vmalloc_results *results, const char *what)
 {
     double worst = -1;
@@ -47,8 +47,8 @@ static double slowest_against_mmap(const struct vmalloc_results *results, const 
     return worst;
 }
 
-/* The most system calls for one operation of kva, over all sizes of a case. `purges`: with those that give
- * back what was parked, a batch at a time. */
+/* The most system calls per operation of kva, over all sizes of a case. `purges`: including those that unmap
+ * parked areas. */
 static double most_calls(const struct vmalloc_results *results, const char *what, bool purges)
 {
     double most = -1;
@@ -69,7 +69,8 @@ static double calls_of(const struct vmalloc_results *results, size_t pages)
     return row == NULL ? -1 : row->calls;
 }
 
-/* What guard pages cost, in percent; the mean of a page and of a hundred. 0 if those without are slower. */
+/* The cost of guard pages in percent: the mean for areas of 1 and of 100 pages; 0 if kva is slower without
+ * them. */
 static double guard_percent(const struct vmalloc_results *results)
 {
     double one = faster_than(results, VMALLOC_STEADY, 1, VMALLOC_BARE);

@@ -17,7 +17,7 @@ static bool is_of(const struct vmalloc_row *row, const char *what)
     return strcmp(row->what, what) == 0;
 }
 
-/* A count; negative: not known. */
+/* A count; negative: unknown. */
 static void describe_count(struct sheet *sheet, const char *head, const char *key, int64_t count)
 {
     if (count < 0) {
@@ -28,7 +28,7 @@ static void describe_count(struct sheet *sheet, const char *head, const char *ke
     }
 }
 
-/* In `many` they are always the same, and the table has no room for it. */
+/* In `many` the number of pages is always the same, and the table has no room for it. */
 static void describe_pages(struct sheet *sheet, const struct vmalloc_row *row)
 {
     if (row->pages == 0) {
@@ -59,26 +59,26 @@ static void describe_row(struct sheet *sheet, const void *item)
     sheet_count(sheet, NULL, "found_again", row->found_again);
     sheet_ns(sheet, many ? "fill" : NULL, "fill_ns", row->fill_ns);
     describe_count(sheet, many ? "mappings" : NULL, "mappings", row->mappings);
-    describe_count(sheet, many ? "weak pages" : NULL, "failed_unmap_pages", row->failed_unmap_pages);
+    describe_count(sheet, many ? "failed unmaps" : NULL, "failed_unmap_pages", row->failed_unmap_pages);
 }
 
-/* What is missing, and what was not what the case says. */
+/* Explain rows without figures, and report maps that were not fresh. */
 static void notes_on_rows(const struct vmalloc_row *rows, size_t count, FILE *out)
 {
     for (size_t i = 0; i < count; i++) {
         if (rows[i].refused != KVA_OK && is_of(&rows[i], VMALLOC_MANY))
-            fprintf(out, "  %s held %zu areas, and was refused another: %s\n", rows[i].who, rows[i].areas,
+            fprintf(out, "  %s held %zu areas; the next allocation failed: %s\n", rows[i].who, rows[i].areas,
                     kva_status_text(rows[i].refused));
         else if (rows[i].refused != KVA_OK)
             fprintf(out, "  %s, %zu pages: %s\n", rows[i].who, rows[i].pages,
                     kva_status_text(rows[i].refused));
         if (rows[i].found_again > 0 && is_of(&rows[i], VMALLOC_MAP_FRESH))
-            fprintf(out, "  %s, %zu pages: %" PRIu64 " maps were not fresh, but found again\n", rows[i].who,
+            fprintf(out, "  %s, %zu pages: %" PRIu64 " maps were not fresh but reused\n", rows[i].who,
                     rows[i].pages, rows[i].found_again);
     }
 }
 
-/* How many rows from the first on are of the same case. */
+/* The number of rows, from the first on, of the same case. */
 static size_t rows_of_case(const struct vmalloc_row *rows, size_t count)
 {
     size_t same = 1;
@@ -128,9 +128,9 @@ static void report_suite(const struct vmalloc_suite *suite, FILE *out)
     fprintf(out, "\nvmalloc suite: the eight tests of 2019, a million loops each (times in us)\n");
     sheet_print(describe_sum, lines, VMALLOC_SUITE_TESTS + 2, sizeof(*lines), out);
     if (suite->scaled)
-        fputs("  Loops were cut short, and their times scaled to the full count.\n", out);
+        fputs("  Loops were cut short; their times are scaled to the full count.\n", out);
     if (suite->failed != NULL)
-        fprintf(out, "  A test of %s failed: run kva test to see which.\n", suite->failed);
+        fprintf(out, "  A test of %s failed; kva test shows which.\n", suite->failed);
 }
 
 static json_t *json_of_suite(const struct vmalloc_suite *suite, bool *good)

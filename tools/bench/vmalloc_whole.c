@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What is measured once.
+ * Figures that are measured once.
  *
- * RESIDENT MEMORY. An instance is made; areas of many sizes are allocated and every page of them is written
- * to; all are freed and the instance is flushed once. What is then still in memory beyond the start is what
- * laziness costs for good.
+ * RESIDENT MEMORY. An instance is created; areas of many sizes are allocated, and all of their pages written;
+ * all are freed, and the instance is flushed once. The memory that is then resident beyond the start is the
+ * lasting cost of laziness.
  *
- * THE SUITE. kva test's eight tests of 2019, on pages: the list walk, which gives every page back at once,
- * and kva. The loops are a million, as the suite has them, but each test may only take so many turns' time; a
- * loop that was cut is scaled to its full count.
+ * THE SUITE. kva test's eight tests of 2019, on pages: the list walk, which closes every page at once, and
+ * kva. The loops are a million, as in the suite, but the time of each test is limited; the time of a loop
+ * that was cut is scaled to the full count.
  */
 #define _GNU_SOURCE
 #include "vmalloc.h"
@@ -24,19 +24,19 @@
 
 /* ---------------------------------------------------------------------------------------- resident memory */
 
-/* 1, 2, 4 ... 2048 pages are 16 MiB together; 16 rounds of them, 256 MiB, are more than an instance parks
- * or caches on a small machine. */
+/* Areas of 1, 2, 4 ... 2048 pages, 16 MiB in total; 16 rounds of them, 256 MiB, are more than an instance
+ * parks or caches on a small machine. */
 #define RESIDENT_ROUNDS 16
 #define RESIDENT_SIZES 12
 #define RESIDENT_AREAS (RESIDENT_ROUNDS * RESIDENT_SIZES)
 
 static uint64_t resident_bytes(void)
 {
-    char line[128]; /* seven numbers; the second is the pages in memory */
+    char line[128]; /* seven numbers; the second is the number of resident pages */
     FILE *file = fopen("/proc/self/statm", "r");
     char *end = file == NULL || fgets(line, sizeof(line), file) == NULL ? NULL : strchr(line, ' ');
     if (end == NULL)
-        bench_fatal(TOOL_REFUSED, "vmalloc: the system does not tell how much memory is resident");
+        bench_fatal(TOOL_REFUSED, "vmalloc: cannot read the resident memory from /proc/self/statm");
     fclose(file);
     uint64_t pages = strtoull(end, NULL, 10);
     return pages * (uint64_t)sysconf(_SC_PAGESIZE);
@@ -50,7 +50,7 @@ static uint64_t area_pages(size_t area)
 static void must(enum kva_status status)
 {
     if (status != KVA_OK)
-        bench_fatal(TOOL_REFUSED, "vmalloc: resident memory cannot be measured: %s", kva_status_text(status));
+        bench_fatal(TOOL_REFUSED, "vmalloc: cannot measure resident memory: %s", kva_status_text(status));
 }
 
 static void fill_and_empty(const struct target_kind *kind, void *vm, struct vmalloc_resident *resident)
@@ -73,7 +73,7 @@ static void measure_resident(const struct bench_options *options, struct vmalloc
     struct target_range range = {.quantum = PAGE};
     void *vm;
     target_kind_of_vm(&kind, options->main_engine);
-    (void)resident_bytes(); /* stdio's own buffers are part of the start */
+    (void)resident_bytes(); /* stdio allocates its buffers before the start */
     must(kind.create(&kind, &range, &vm));
     resident->start = resident_bytes();
     fill_and_empty(&kind, vm, resident);
@@ -82,17 +82,17 @@ static void measure_resident(const struct bench_options *options, struct vmalloc
 
 /* ---------------------------------------------------------------------------------------------- the suite */
 
-/* Each test may take so many turns: 3 seconds with the usual 150 ms. */
+/* The limit of a test in turns: 3 seconds with the default of 150 ms. */
 #define TURNS_PER_TEST 20
 
-/* One engine's microseconds. False: a test failed, or could not be run. */
+/* Measure one engine's microseconds. False: a test failed, or could not run. */
 static bool run_suite(const struct bench_options *options, const struct target_kind *kind,
                       double us[VMALLOC_SUITE_TESTS], bool *scaled)
 {
     struct plan plan = {
         .memory = TARGET_PAGES,
         .seed = options->seed,
-        .cpus = 2, /* for the number of holes in test 2: a machine's own would change the test */
+        .cpus = 2, /* test 2 derives the number of holes from it: the same on all machines */
         .budget_ns = TURNS_PER_TEST * options->turn_ns,
     };
     struct report report;

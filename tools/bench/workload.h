@@ -1,58 +1,56 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A WORKLOAD is a kind of traffic: how the space is set up, and one or more PHASES of operations to be
- * timed. workload.c lists them. A workload knows nothing about engines,
- * clocks or statistics; those are the runner's.
+ * A WORKLOAD is a kind of traffic: the set-up of the space, and one or more PHASES of operations to time.
+ * workload.c lists them. Engines, clocks and statistics belong to the runner.
  */
 #ifndef KVA_TOOLS_BENCH_WORKLOAD_H
 #define KVA_TOOLS_BENCH_WORKLOAD_H
 
 #include "subject.h"
 
-/** No workload has more default sizes than this; the rest of the array is 0. */
+/** The most default sizes of a workload. Unused elements are 0. */
 #define WORKLOAD_SIZES 4
 
-/** No workload whose phases stand apart has more of them. */
+/** The most phases of a workload whose phases stand apart. */
 #define APART_MAX 8
 
 struct phase {
-    const char *name; /* NULL when it is the only one */
-    /* Where phases stand apart: */
-    draw_step *draw; /* of its subject */
-    /* Untimed work in front of each turn; NULL: none. */
+    const char *name; /* NULL if it is the only one */
+    draw_step *draw;  /* where phases stand apart: of the phase's subject */
+    /* Untimed work before each turn; NULL: none. */
     void (*enter)(struct subject *subject);
-    /* How many parts an operation has, once entered: the times are those of one. NULL: 1. */
+    /* Parts of an operation, after `enter`; times are per part. NULL: 1. */
     size_t (*parts)(const struct subject *subject);
-    /* Ready the next `count` operations, outside the timed part; NULL: nothing to ready. */
+    /* Prepare the next `count` operations, outside the timed part; NULL: nothing to prepare. */
     void (*prepare)(struct subject *subject, size_t count);
-    /* Operations begin .. end - 1 of those: the timed part. */
+    /* Run the operations begin .. end - 1 of these: the timed part. */
     void (*run)(struct subject *subject, size_t begin, size_t end);
-    /* Book the `count` operations; NULL: nothing to book. */
+    /* Record the `count` operations, outside the timed part; NULL: nothing to record. */
     void (*finish)(struct subject *subject, size_t count);
-    /* A turn is exactly n operations; else it lasts as long as the runner likes. */
+    /* A turn has exactly n operations; else the runner limits its time. */
     bool whole;
     bool scattered;      /* as in struct workload */
-    bool best_fit;       /* its space is declared for KVA_BEST */
-    bool best_fit_setup; /* its space is set up in one that is */
+    bool best_fit;       /* the space has an index by size, for KVA_BEST */
+    bool best_fit_setup; /* the set-up runs in a space with that index */
 };
 
 struct workload {
     const char *name;
-    const char *purpose; /* what it does and why one should look: for --help */
-    const char *counts;  /* what n is the number of */
-    const char *unit;    /* what is timed: "pair" or "op" */
+    const char *purpose; /* what it does and what it shows, for --help */
+    const char *counts;  /* what n counts */
+    const char *unit;    /* of the times: "pair", "op" or "range" */
     size_t sizes[WORKLOAD_SIZES];
     bool scattered;    /* addresses are spread on purpose: fragmentation has no meaning */
     bool single;       /* measured by longest.c instead of the runner */
-    bool beside_first; /* each phase is compared with the first one, too */
-    bool apart;        /* each phase has a space of its own, and phases take turns as engines do */
-    uint64_t align_class[KVA_ALIGN_CLASSES]; /* that the space declares; 0: none */
-    bool without_owners;                     /* the space keeps none */
+    bool beside_first; /* each phase is also compared with the first one */
+    bool apart;        /* each phase has its own space, and phases take turns as engines do */
+    uint64_t align_class[KVA_ALIGN_CLASSES]; /* of the space; 0: none */
+    bool without_owners;                     /* the space keeps no owners */
     /* The space's last address for a size; NULL: SPACE_LAST. */
     uint64_t (*last)(size_t n);
-    draw_step *draw; /* of the subject, unless a phase sets another; NULL: the workload has none */
-    /* Bring a fresh subject into the state that is sampled and measured. */
+    draw_step *draw; /* of the subject, unless a phase sets another; NULL: none */
+    /* Bring a new subject into the state that is sampled and measured. */
     void (*setup)(struct subject *subject);
     const struct phase *phases;
     size_t phase_count;
@@ -78,13 +76,13 @@ extern const struct workload workload_longest;
 /** Enumerate the workloads; NULL past the last. */
 const struct workload *workload_at(size_t index);
 
-/** NULL when there is none of that name. */
+/** Returns NULL if there is none of that name. */
 const struct workload *workload_by_name(const char *name);
 
-/** A subject of the workload, set up; where phases stand apart, that of the first. */
+/** Create and set up a subject of the workload; where phases stand apart, that of the first phase. */
 struct subject *workload_open(const struct workload *workload, const char *engine, size_t n, uint64_t seed);
 
-/** The same of a phase, where phases stand apart. */
+/** The same for a phase, where phases stand apart. */
 struct subject *workload_open_phase(const struct workload *workload, const struct phase *phase,
                                     const char *engine, size_t n, uint64_t seed);
 
