@@ -199,12 +199,12 @@ enum kva_status list_pages_congruent(struct list_pages *list, const struct kva_p
 
 /* ------------------------------------------------------------------------------------------------- frames */
 
-enum kva_status list_pages_pool(struct list_pages *list, uint64_t count, void **frame_set)
+enum kva_status list_pages_create_frames(struct list_pages *list, uint64_t count, void **frame_set)
 {
     return list->pages.create_frames(list->pages.context, list->reservation.handle, count, false, frame_set);
 }
 
-void list_pages_drop(struct list_pages *list, void *frame_set)
+void list_pages_destroy_frames(struct list_pages *list, void *frame_set)
 {
     list->pages.destroy_frames(list->pages.context, list->reservation.handle, frame_set);
 }

@@ -37,8 +37,8 @@ enum kva_status list_pages_congruent(struct list_pages *list, const struct kva_p
                                      uint64_t align, uint64_t *base);
 
 /** Create a frame set; destroy it, with no frame mapped. */
-enum kva_status list_pages_pool(struct list_pages *list, uint64_t count, void **frame_set);
-void list_pages_drop(struct list_pages *list, void *frame_set);
+enum kva_status list_pages_create_frames(struct list_pages *list, uint64_t count, void **frame_set);
+void list_pages_destroy_frames(struct list_pages *list, void *frame_set);
 
 /** Map `count` frames of a set, `frame` the first; unmap them at once. */
 enum kva_status list_pages_map(struct list_pages *list, void *frame_set, uint64_t frame, uint64_t count,

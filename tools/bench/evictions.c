@@ -40,7 +40,7 @@ struct texture {
 };
 
 /** The textures and the space of one engine and one way. */
-struct pool {
+struct bindings {
     struct subject *subject;
     struct texture *textures;
     size_t count;
@@ -51,12 +51,12 @@ struct pool {
 
 /* --------------------------------------------------------------------------------------------------- list */
 
-static void add_newest(struct pool *pool, struct texture *texture)
+static void add_newest(struct bindings *bindings, struct texture *texture)
 {
-    texture->newer = &pool->ends;
-    texture->older = pool->ends.older;
+    texture->newer = &bindings->ends;
+    texture->older = bindings->ends.older;
     texture->older->newer = texture;
-    pool->ends.older = texture;
+    bindings->ends.older = texture;
 }
 
 static void drop(struct texture *texture)
@@ -69,13 +69,13 @@ static void drop(struct texture *texture)
 
 /** Draw all sizes. Returns the bytes of the space: half of their sum, or the largest texture if that is
  *  more. */
-static uint64_t draw_sizes(struct pool *pool, struct rng *rng)
+static uint64_t draw_sizes(struct bindings *bindings, struct rng *rng)
 {
     uint64_t sum = 0;
     uint64_t largest = 0;
-    for (size_t i = 0; i < pool->count; i++) {
+    for (size_t i = 0; i < bindings->count; i++) {
         uint64_t size = (rng_between(rng, 1, PAGES_LOW) << rng_below(rng, DOUBLINGS)) * PAGE;
-        pool->textures[i] = (struct texture){.size = size, .start = NO_ADDRESS};
+        bindings->textures[i] = (struct texture){.size = size, .start = NO_ADDRESS};
         sum += size;
         largest = size > largest ? size : largest;
     }
@@ -83,26 +83,26 @@ static uint64_t draw_sizes(struct pool *pool, struct rng *rng)
     return half > largest ? half : largest;
 }
 
-static void open_pool(struct pool *pool, const struct evicted *row, uint64_t seed)
+static void open_bindings(struct bindings *bindings, const struct evicted *row, uint64_t seed)
 {
     struct rng rng;
     rng_seed(&rng, seed);
-    memset(pool, 0, sizeof(*pool));
-    pool->scans = row->way == ways[1];
-    pool->count = row->n;
-    pool->textures = calloc(pool->count, sizeof(*pool->textures));
-    if (pool->textures == NULL)
-        bench_fatal(TOOL_REFUSED, "no memory for %zu textures", pool->count);
-    pool->ends.older = &pool->ends;
-    pool->ends.newer = &pool->ends;
-    struct kva_config kind = {.last = draw_sizes(pool, &rng) - 1};
-    pool->subject = subject_create(row->engine, &kind, 1, seed);
+    memset(bindings, 0, sizeof(*bindings));
+    bindings->scans = row->way == ways[1];
+    bindings->count = row->n;
+    bindings->textures = calloc(bindings->count, sizeof(*bindings->textures));
+    if (bindings->textures == NULL)
+        bench_fatal(TOOL_REFUSED, "no memory for %zu textures", bindings->count);
+    bindings->ends.older = &bindings->ends;
+    bindings->ends.newer = &bindings->ends;
+    struct kva_config kind = {.last = draw_sizes(bindings, &rng) - 1};
+    bindings->subject = subject_create(row->engine, &kind, 1, seed);
 }
 
-static void close_pool(struct pool *pool)
+static void close_bindings(struct bindings *bindings)
 {
-    subject_destroy(pool->subject);
-    free(pool->textures);
+    subject_destroy(bindings->subject);
+    free(bindings->textures);
 }
 
 /* ----------------------------------------------------------------------------------------------- eviction */
@@ -115,119 +115,122 @@ static void give_up(struct texture *texture, struct evicted *row)
 }
 
 /** Free the oldest until the request fits. */
-static uint64_t evict_oldest(struct pool *pool, const struct kva_request *request, struct evicted *row)
+static uint64_t evict_oldest(struct bindings *bindings, const struct kva_request *request,
+                             struct evicted *row)
 {
     uint64_t start;
     enum kva_status status;
     do {
-        struct texture *oldest = pool->ends.newer;
-        if (oldest == &pool->ends)
-            subject_wrong(pool->subject, "kva_alloc in an empty space", request->size, KVA_ENOSPC);
-        subject_give(pool->subject, oldest->start);
+        struct texture *oldest = bindings->ends.newer;
+        if (oldest == &bindings->ends)
+            subject_wrong(bindings->subject, "kva_alloc in an empty space", request->size, KVA_ENOSPC);
+        subject_give(bindings->subject, oldest->start);
         give_up(oldest, row);
         row->candidates++;
-        status = kva_alloc(&pool->subject->space, request, &start);
+        status = kva_alloc(&bindings->subject->space, request, &start);
     } while (status == KVA_ENOSPC);
     if (status != KVA_OK)
-        subject_wrong(pool->subject, "kva_alloc", request->size, status);
+        subject_wrong(bindings->subject, "kva_alloc", request->size, status);
     return start;
 }
 
 /** Feed candidates, the oldest first, until the scan has found room. */
-static void scan_oldest(struct pool *pool, const struct kva_request *request, struct kva_eviction *eviction,
-                        struct evicted *row)
+static void scan_oldest(struct bindings *bindings, const struct kva_request *request,
+                        struct kva_eviction *eviction, struct evicted *row)
 {
     uint64_t begin = ticks_now();
-    enum kva_status status = kva_evict_begin(&pool->subject->space, request, eviction);
+    enum kva_status status = kva_evict_begin(&bindings->subject->space, request, eviction);
     if (status != KVA_OK)
-        subject_wrong(pool->subject, "kva_evict_begin", request->size, status);
-    struct texture *texture = pool->ends.newer;
+        subject_wrong(bindings->subject, "kva_evict_begin", request->size, status);
+    struct texture *texture = bindings->ends.newer;
     do {
-        if (texture == &pool->ends)
-            subject_wrong(pool->subject, "kva_evict_add of all", request->size, KVA_ENOSPC);
+        if (texture == &bindings->ends)
+            subject_wrong(bindings->subject, "kva_evict_add of all", request->size, KVA_ENOSPC);
         status = kva_evict_add(eviction, &texture->candidate, texture->start);
         row->candidates++;
         texture = texture->newer;
     } while (status == KVA_ENOSPC);
     if (status != KVA_OK)
-        subject_wrong(pool->subject, "kva_evict_add", request->size, status);
-    pool->scanned_ticks += ticks_now() - begin;
+        subject_wrong(bindings->subject, "kva_evict_add", request->size, status);
+    bindings->scanned_ticks += ticks_now() - begin;
 }
 
-static uint64_t evict_scanned(struct pool *pool, const struct kva_request *request, struct evicted *row)
+static uint64_t evict_scanned(struct bindings *bindings, const struct kva_request *request,
+                              struct evicted *row)
 {
     struct kva_eviction eviction;
     uint64_t start;
-    scan_oldest(pool, request, &eviction, row);
+    scan_oldest(bindings, request, &eviction, row);
     for (struct kva_candidate *c = kva_evict_first(&eviction); c != NULL; c = kva_evict_next(&eviction, c))
         give_up((struct texture *)c, row);
     enum kva_status status = kva_evict_finish(&eviction, &start);
     if (status != KVA_OK)
-        subject_wrong(pool->subject, "kva_evict_finish", request->size, status);
+        subject_wrong(bindings->subject, "kva_evict_finish", request->size, status);
     return start;
 }
 
 /** Allocate a range for a texture without one. Returns the ticks if others were evicted, else 0. */
-static uint64_t bind(struct pool *pool, struct texture *texture, struct evicted *row)
+static uint64_t bind(struct bindings *bindings, struct texture *texture, struct evicted *row)
 {
     struct kva_request request = kva_request_of(texture->size);
     uint64_t ticks = 0;
-    enum kva_status status = kva_alloc(&pool->subject->space, &request, &texture->start);
+    enum kva_status status = kva_alloc(&bindings->subject->space, &request, &texture->start);
     if (status == KVA_ENOSPC) {
         uint64_t begin = ticks_now();
-        texture->start = pool->scans ? evict_scanned(pool, &request, row) : evict_oldest(pool, &request, row);
+        texture->start =
+            bindings->scans ? evict_scanned(bindings, &request, row) : evict_oldest(bindings, &request, row);
         ticks = ticks_now() - begin;
         row->successes++;
     } else if (status != KVA_OK) {
-        subject_wrong(pool->subject, "kva_alloc", request.size, status);
+        subject_wrong(bindings->subject, "kva_alloc", request.size, status);
     }
-    add_newest(pool, texture);
+    add_newest(bindings, texture);
     return ticks;
 }
 
 /* -------------------------------------------------------------------------------------------------- turns */
 
 /** Run until there are `successes` more. Returns their ticks. */
-static uint64_t run(struct pool *pool, uint64_t successes, struct evicted *row)
+static uint64_t run(struct bindings *bindings, uint64_t successes, struct evicted *row)
 {
     uint64_t until = row->successes + successes;
     uint64_t ticks = 0;
     while (row->successes < until) {
-        struct texture *texture = &pool->textures[rng_below(&pool->subject->rng, pool->count)];
+        struct texture *texture = &bindings->textures[rng_below(&bindings->subject->rng, bindings->count)];
         if (texture->start != NO_ADDRESS) {
             drop(texture);
-            add_newest(pool, texture);
+            add_newest(bindings, texture);
         } else {
-            ticks += bind(pool, texture, row);
+            ticks += bind(bindings, texture, row);
         }
     }
     return ticks;
 }
 
 /** Take one turn. Turn 0 is the warm-up, which does not count. */
-static void take_turn_of(struct pool *pool, struct evicted *row, const struct bench_options *options,
+static void take_turn_of(struct bindings *bindings, struct evicted *row, const struct bench_options *options,
                          size_t turn)
 {
     double ns_per_tick = options->clock.ns_per_tick;
     uint64_t successes = options->operations / OPERATIONS_EACH;
     uint64_t before = row->candidates;
     successes = successes < SUCCESSES_LEAST ? SUCCESSES_LEAST : successes;
-    pool->scanned_ticks = 0;
-    double ns = (double)run(pool, successes, row) * ns_per_tick;
+    bindings->scanned_ticks = 0;
+    double ns = (double)run(bindings, successes, row) * ns_per_tick;
     if (turn == 0) {
         row->successes = row->evictions = row->candidates = 0;
         return;
     }
     times_add(&row->times, ns / (double)successes);
     times_add(&row->candidate,
-              (double)pool->scanned_ticks * ns_per_tick / (double)(row->candidates - before));
+              (double)bindings->scanned_ticks * ns_per_tick / (double)(row->candidates - before));
 }
 
-static void fill_in_bound(const struct pool *pool, struct evicted *row)
+static void fill_in_bound(const struct bindings *bindings, struct evicted *row)
 {
     struct sample sample;
-    subject_sample(pool->subject, &sample);
-    row->bound = (double)sample.live_bytes / (double)(pool->subject->last + 1);
+    subject_sample(bindings->subject, &sample);
+    row->bound = (double)sample.live_bytes / (double)(bindings->subject->last + 1);
 }
 
 /** Compare the rows of one n: in each way, all engines must have evicted the same ranges. */
@@ -262,24 +265,24 @@ static void begin_rows(struct evicted *rows, size_t count, size_t n, const struc
 /** Measure all engines and both ways, turn by turn. */
 static void run_rows(struct evicted *rows, size_t count, const struct bench_options *options)
 {
-    static struct pool pools[WAYS * ENGINES_MAX];
+    static struct bindings all_bindings[WAYS * ENGINES_MAX];
     for (size_t i = 0; i < count; i++)
         if (!rows[i].skipped)
-            open_pool(&pools[i], &rows[i], options->seed);
+            open_bindings(&all_bindings[i], &rows[i], options->seed);
     for (size_t turn = 0; turn <= options->reps; turn++) {
         for (size_t i = 0; i < count; i++) {
             if (rows[i].skipped)
                 continue;
             progress_show(&bench_progress, "evictions n=%zu: %s %s, turn %zu/%zu", rows[i].n, rows[i].engine,
                           rows[i].way, turn, options->reps);
-            take_turn_of(&pools[i], &rows[i], options, turn);
+            take_turn_of(&all_bindings[i], &rows[i], options, turn);
         }
     }
     for (size_t i = 0; i < count; i++) {
         if (rows[i].skipped)
             continue;
-        fill_in_bound(&pools[i], &rows[i]);
-        close_pool(&pools[i]);
+        fill_in_bound(&all_bindings[i], &rows[i]);
+        close_bindings(&all_bindings[i]);
     }
 }
 

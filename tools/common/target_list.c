@@ -43,12 +43,12 @@ static enum kva_status list_congruent(void *state, const struct kva_part *parts,
 
 static enum kva_status list_frames_take(void *state, uint64_t count, void **frames)
 {
-    return list_pages_pool(state, count, frames);
+    return list_pages_create_frames(state, count, frames);
 }
 
 static enum kva_status list_frames_give(void *state, void *frames)
 {
-    list_pages_drop(state, frames);
+    list_pages_destroy_frames(state, frames);
     return KVA_OK;
 }
 
