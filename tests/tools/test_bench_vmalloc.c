@@ -105,12 +105,12 @@ static enum kva_status end_alone(void *state)
     return limited.mmap.destroy(state);
 }
 
-static enum kva_status limited_alloc(void *state, uint64_t size, uint64_t align, unsigned wishes,
+static enum kva_status limited_alloc(void *state, uint64_t size, uint64_t align, unsigned flags,
                                      uint64_t *addr)
 {
     if (limited.live == limited.most_live || limited.taken == limited.most_taken)
         return KVA_ELIMIT;
-    enum kva_status status = limited.mmap.alloc(state, size, align, wishes, addr);
+    enum kva_status status = limited.mmap.alloc(state, size, align, flags, addr);
     assert_int_equal(status, KVA_OK);
     limited.live++;
     limited.taken++;

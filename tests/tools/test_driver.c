@@ -401,13 +401,13 @@ static enum kva_status honest_alloc(uint64_t size, uint64_t align, uint64_t *add
     return KVA_OK;
 }
 
-static enum kva_status crook_alloc(void *state, uint64_t size, uint64_t align, unsigned wishes,
+static enum kva_status crook_alloc(void *state, uint64_t size, uint64_t align, unsigned flags,
                                    uint64_t *addr)
 {
     (void)state;
     crook_note(size);
     crook_note(align);
-    crook_note(wishes);
+    crook_note(flags);
     bool shows = crook_turns();
     if ((shows && crook.vice == REFUSES) || (crook.vice == REFUSES_SHIFT && align >> crook.turn != 0))
         return crook.status;

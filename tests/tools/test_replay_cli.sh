@@ -177,8 +177,8 @@ refuse 3 'missing.log: No such file or directory' missing.log
 refuse 3 'kva replay: .: Is a directory' .
 
 # Command lines that cannot be understood: the right words are listed.
-refuse 2 'which file?'
-refuse 2 'one file at a time' small.log small.log
+refuse 2 'name a file to play'
+refuse 2 'only one file can be played' small.log small.log
 refuse 2 "no engine 'tree': the engines are bt, rb, scan, or all" --engine tree small.log
 refuse 2 "'list' is for kva test only: the engines are bt, rb, scan, or all" --engine list small.log
 refuse 2 "engine 'rb' is named twice" --engine rb,rb small.log

@@ -813,7 +813,7 @@ static void test_mismatch(void **state)
     assert_non_null(player);
     assert_int_equal(player_observe(player, &sample, 1, &observed, message), PLAYED_WRONG);
     assert_string_equal(message, "line 1 of the log: kva_alloc, 4096 bytes: expected KVA_OK, 0x7ffff7ffd000, "
-                                 "but it says KVA_OK, 0x7ffff7ffe000");
+                                 "but it returned KVA_OK, 0x7ffff7ffe000");
     message[0] = '\0';
     assert_int_equal(player_measure(player, &ns, message), PLAYED_WRONG);
     assert_non_null(strstr(message, "0x7ffff7ffd000"));

@@ -63,9 +63,9 @@ bool trial_verify(struct trial *trial, uint64_t size, uint64_t align, uint64_t a
     return true;
 }
 
-bool trial_take_as(struct trial *trial, uint64_t size, uint64_t align, unsigned wishes, uint64_t *addr)
+bool trial_take_as(struct trial *trial, uint64_t size, uint64_t align, unsigned flags, uint64_t *addr)
 {
-    enum kva_status status = target_alloc(trial->target, size, align, wishes, addr);
+    enum kva_status status = target_alloc(trial->target, size, align, flags, addr);
     if (status != KVA_OK)
         return trial_fail_at(trial, "allocation refused", status, size, align, 0);
     return trial_verify(trial, size, align, *addr);
@@ -94,10 +94,10 @@ static bool take_and_give(struct trial *trial, uint64_t size, uint64_t align)
     return trial_take(trial, size, align, &addr) && trial_give(trial, addr, size);
 }
 
-static bool take_touch_and_give(struct trial *trial, uint64_t size, uint64_t align, unsigned wishes)
+static bool take_touch_and_give(struct trial *trial, uint64_t size, uint64_t align, unsigned flags)
 {
     uint64_t addr;
-    if (!trial_take_as(trial, size, align, wishes, &addr))
+    if (!trial_take_as(trial, size, align, flags, &addr))
         return false;
     trial_touch(trial, addr);
     return trial_give(trial, addr, size);

@@ -98,10 +98,10 @@ bool trial_fail_at(struct trial *trial, const char *what, enum kva_status status
                    uint64_t align, uint64_t addr);
 
 /** Allocate, and verify the answer: inside the range, aligned. False, and the trial has failed, otherwise.
- *  `wishes`: enum target_spec. */
-bool trial_take_as(struct trial *trial, uint64_t size, uint64_t align, unsigned wishes, uint64_t *addr);
+ *  `flags`: enum target_spec. */
+bool trial_take_as(struct trial *trial, uint64_t size, uint64_t align, unsigned flags, uint64_t *addr);
 
-/** The same, without wishes. */
+/** The same, without flags. */
 bool trial_take(struct trial *trial, uint64_t size, uint64_t align, uint64_t *addr);
 
 /** Verify an answer alone, as trial_take does. */
