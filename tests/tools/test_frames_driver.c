@@ -196,15 +196,15 @@ static void each_defect_is_found(void **state)
         const char *words;
         const char *or_words; /* where it is noticed first depends on chance; NULL: it does not */
     } defects[] = {
-        {HANDS_OUT_TWICE, "was handed out twice: to worker 0, and to worker 0, which has it still", NULL},
+        {HANDS_OUT_TWICE, "was handed out twice: to worker 0, and to worker 0, which still has it", NULL},
         {MISSES_THE_ALIGNMENT, "off its alignment", NULL},
         {REFUSES, "kva_frames_alloc of 2 frames from 0x0 on returned KVA_ENOSPC, not KVA_OK", NULL},
         {LOSES_FREES, "free frames, not ", NULL},
         {TAKES_DOUBLE_FREES, "returned KVA_OK, not KVA_EDOUBLE", NULL},
-        {FINDS_TOO_MUCH, "kva_frames_find of 0x", "was to be moved to 0x"},
-        {MOVES_TWICE, "was handed out twice: to compaction, and to worker 0, which has it still", NULL},
-        {MOVES_PARTS, "was to be moved as one of ", NULL},
-        {MOVES_THE_UNMOVABLE, "was to be moved, and is unmovable", NULL},
+        {FINDS_TOO_MUCH, "kva_frames_find of 0x", "a move to 0x"},
+        {MOVES_TWICE, "was handed out twice: to compaction, and to worker 0, which still has it", NULL},
+        {MOVES_PARTS, "frames of the run at 0x", NULL},
+        {MOVES_THE_UNMOVABLE, "which is unmovable", NULL},
         {MOVES_WITHOUT_CONTENTS, "has lost its contents", NULL},
         {KEEPS_THE_OLD_PLACE, "free frames, not ", NULL},
         {GIVES_UP_THE_NEW_PLACE, "0x", NULL} /* what is noticed first depends on chance */,

@@ -37,7 +37,7 @@ static void a_frame_that_is_handed_out_twice_is_named(void **state)
     make(&table, 0);
     assert_true(traffic_table_change(&table, 0x123, 4, OWNER_NONE, 4, fault));
     expect_fault(&table, 0x120, 8, OWNER_NONE, 2,
-                 "frame 0x123 was handed out twice: to worker 1, and to worker 3, which has it still");
+                 "frame 0x123 was handed out twice: to worker 1, and to worker 3, which still has it");
     expect_fault(&table, 0x124, 1, 2, OWNER_NONE,
                  "frame 0x124 belonged to worker 1; the table now has worker 3");
     assert_true(traffic_table_change(&table, 0x123, 4, 4, OWNER_NONE, fault));
@@ -55,9 +55,9 @@ static void what_is_not_in_the_set_is_nobodys(void **state)
     const struct kva_frames_range *hole = &table.shape.holes[0];
     assert_true(traffic_table_change(&table, hole->first - 1, 1, OWNER_NONE, OWNER_OFFLINE, fault));
     expect_fault(&table, hole->first - 1, 2, OWNER_NONE, 1,
-                 "frame 0x100001004 was handed out to worker 0, and is offline");
+                 "frame 0x100001004 was handed out to worker 0, but is offline");
     expect_fault(&table, hole->first, 1, OWNER_NONE, 1,
-                 "frame 0x100001005 was handed out to worker 0, and is in a hole");
+                 "frame 0x100001005 was handed out to worker 0, but is in a hole");
     expect_fault(&table, 0, 1, OWNER_NONE, 1, "1 frames from 0x0 on do not lie in one zone");
     expect_fault(&table, table.shape.zones[1].end - 1, 2, OWNER_NONE, 1,
                  "2 frames from 0x501a on do not lie in one zone");
