@@ -45,7 +45,7 @@ void table_destroy(struct table *table);
 const char *format_count(char text[NUMBER_ROOM], uint64_t value);
 
 /** "1,234.57" with 0 to 6 decimals; "-" for a value that is negative, infinite or not a number. Returns
- *  `text`. From 10^15 on, "1.00e15". */
+ *  `text`. From 10^15 on, "1.00e+15". */
 const char *format_fixed(char text[NUMBER_ROOM], double value, int decimals);
 
 #endif

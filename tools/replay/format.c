@@ -118,8 +118,8 @@ static bool event_head(struct scan *scan, const char **before)
     return false;
 }
 
-/** "  hello 17652 [001]  1929.576103:   syscalls:sys_enter_mmap: ...": a blank before the process number. In a
- *  trace of the kernel, "bash-1977  [000] .... 17284.993652: ...", it is a '-'. */
+/** "  hello 17652 [001]  1929.576103:   syscalls:sys_enter_mmap: ...": a blank before the process number.
+ *  In a trace of the kernel, "bash-1977  [000] .... 17284.993652: ...", it is a '-'. */
 static bool is_event(struct scan line, char before_number)
 {
     const char *begin = line.at;
