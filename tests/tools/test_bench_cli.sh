@@ -109,7 +109,7 @@ grep -q 'x scan' one.txt || fail 'the only engine is not the base'
 # shellcheck disable=SC2086
 "$KVA" bench hot $tiny --base scan --n 5 --json | jq -e '.base == "scan"' >/dev/null || fail '--base is not in the JSON'
 
-# A slow engine is left out at large sizes, and the table says why.
+# A slow engine is left out at large sizes, and the table explains it.
 # shellcheck disable=SC2086
 "$KVA" bench hot $tiny --engine scan --n 10001 >slow.txt
 grep -q 'scan  *-  *-' slow.txt || fail 'the cap is not applied'

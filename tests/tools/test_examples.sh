@@ -18,8 +18,8 @@ build()
     "./$1" >printed
 }
 
-# says PROGRAM TEXT...: build it, run it, and compare the output.
-says()
+# prints_exactly PROGRAM TEXT...: build it, run it, and compare the output.
+prints_exactly()
 {
     build "$1"
     shift
@@ -42,8 +42,8 @@ prints()
 }
 
 # Ten times round 16384 bytes: 16384 is not a multiple of 100, so each end falls into a message.
-says ring 'byte 0 again, one ring further: 42' 'messages across the end, all intact: 10'
-says ranges 'KVA_OK ring 0x0 frame 0xffe00000' \
+prints_exactly ring 'byte 0 again, one ring further: 42' 'messages across the end, all intact: 10'
+prints_exactly ranges 'KVA_OK ring 0x0 frame 0xffe00000' \
     'the address lies inside a busy segment, not at its start' \
     '0x0000000000000000-0x0000000000002fff 12288 busy' \
     '0x0000000000003000-0x00000000fedfffff 4276080640 free' \
@@ -53,14 +53,14 @@ says ranges 'KVA_OK ring 0x0 frame 0xffe00000' \
     '0x00000000ffe03000-0x00000000ffffffff 2084864 free'
 
 # Two ranges are few enough to be invalidated one by one, three are not.
-says iova 'sound 0xffffd000 disk 0xffffffffd000' 'not reused yet: 0xffffa000' 'invalidate 0xffffd000-0xffffffff' \
+prints_exactly iova 'sound 0xffffd000 disk 0xffffffffd000' 'not reused yet: 0xffffa000' 'invalidate 0xffffd000-0xffffffff' \
     'invalidate 0xffffffffa000-0xffffffffbfff' 'reused: 0xffffd000' \
     'invalidate everything: ranges in 0xffffffff6000-0xffffffffffff'
-says pci 'KVA_OK net 0xfebe0000' 'KVA_OK display 0xfd000000' 'KVA_OK disk 0xfebdc000' 'KVA_OK gpu 0x400000000' \
+prints_exactly pci 'KVA_OK net 0xfebe0000' 'KVA_OK display 0xfd000000' 'KVA_OK disk 0xfebdc000' 'KVA_OK gpu 0x400000000' \
     'net to 0xe0000000: KVA_OK' 'display to 0xfc000000: KVA_OK' 'disk to 0xe0004000: KVA_EEXIST' '  there is net' \
     'gpu to 0x600000000: KVA_OK' '0xe0000010 is net + 0x10' '0xfebe0010 is no device' '0x700000000 is gpu + 0x100000000'
 # One space, one thread: every address is determined.
-says gpu 'descriptors: KVA_OK' '400 textures, 0 refused, 0 misplaced: 61 evictions unbound 190' \
+prints_exactly gpu 'descriptors: KVA_OK' '400 textures, 0 refused, 0 misplaced: 61 evictions unbound 190' \
     'a screen of 200 MiB at 0xf800000 unbound 10' 'descriptors are where they were: yes'
 
 # Which frames are allocated is undefined; their number is defined, and so are the holes.

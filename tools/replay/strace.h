@@ -20,7 +20,7 @@
  *
  * The reader checks only the outer shape of calls that are not listed below, and counts them.
  *
- * ODD LINES. Logs have other lines too: output of the program, a line that was cut off. The reader skips
+ * ODD LINES. Logs also have other lines: output of the program, a line that was cut off. The reader skips
  * them, counts them by kind, and keeps the first of each kind with its place. A strict reader refuses the log
  * at the first one, with its line and column, and delivers nothing. Both deliver the same from a log without
  * odd lines. Both refuse a log in which no line is understood.
