@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The program kva: one program, several commands. This file finds the command and hands the rest of the line
- * to it.
+ * The program kva. This file finds the command and passes the rest of the command line to it.
  */
 #define _GNU_SOURCE
 #include "common/commands.h"
@@ -17,7 +16,7 @@
 
 static const struct {
     const char *name;
-    const char *title; /* argv[0] of the command, for its messages */
+    const char *title; /* argv[0] of the command, which begins its messages */
     int (*run)(int argc, char **argv);
     const char *about;
 } commands[] = {
@@ -34,7 +33,7 @@ static void print_usage(FILE *out)
           "       kva help COMMAND\n"
           "       kva --help | --version\n"
           "\n"
-          "Hands out address ranges, and proves it.\n"
+          "Tests, replays and measures allocators of address ranges, memory and page frames.\n"
           "\n"
           "Commands:\n",
           out);
@@ -49,7 +48,7 @@ static void print_version(FILE *out, struct argp_state *state)
     fprintf(out, "kva %d.%d.%d\n", KVA_VERSION_MAJOR, KVA_VERSION_MINOR, KVA_VERSION_PATCH);
 }
 
-/* The index of a command; COMMANDS when there is none of that name. */
+/* The index of a command; COMMANDS if no command has that name. */
 static size_t find_command(const char *name)
 {
     size_t i = 0;
@@ -72,12 +71,12 @@ static int run_command(const char *name, int argc, char **argv)
     size_t index = find_command(name);
     if (index == COMMANDS)
         return complain_about_command(name);
-    argv[0] =
-        (char *)(uintptr_t)commands[index].title; /* nobody writes to it; argv's type is older than const */
+    /* argv predates const in C; no command writes to the title. */
+    argv[0] = (char *)(uintptr_t)commands[index].title;
     return commands[index].run(argc, argv);
 }
 
-/* `kva help`, `kva help COMMAND`: the same as the command's own --help. */
+/* `kva help`; `kva help COMMAND`, which is `kva COMMAND --help`. */
 static int help(int argc, char **argv)
 {
     if (argc > 2) {
@@ -95,7 +94,7 @@ static int help(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    atexit(tool_finish_at_exit); /* it can only fail beyond 32 functions */
+    atexit(tool_finish_at_exit); /* 32 registrations always succeed */
     argp_err_exit_status = TOOL_USAGE;
     argp_program_version_hook = print_version;
     if (argc < 2) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What kva bench measures: that the workloads build what they say, do the same on every engine and for every
- * way of cutting the work into batches, and that a wrong answer ends the program.
+ * kva bench: the workloads build the described state, run the same on every engine and in batches of any
+ * size, and a wrong result ends the program.
  */
 #include "common/harness.h"
 
@@ -51,7 +51,7 @@ static void wrong_numbers_are_refused(void **state)
         check_that(!number_parse(wrong[i], 1, 100, &value), "'%s' gave %" PRIu64, wrong[i], value);
     assert_false(number_parse("18446744073709551616", 0, UINT64_MAX, &value));
     assert_false(number_parse("1e20", 0, UINT64_MAX, &value));
-    assert_true(value == 7); /* untouched */
+    assert_true(value == 7); /* unchanged */
 }
 
 /* ---------------------------------------------------------------------------------------------- workloads */
@@ -79,7 +79,7 @@ static void every_engine_does_the_same(void **state)
     }
 }
 
-static void names_lead_to_workloads(void **state)
+static void workloads_are_found_by_name(void **state)
 {
     (void)state;
     const struct workload *workload;
@@ -104,7 +104,7 @@ static void churn_keeps_n_alive(void **state)
     subject_destroy(subject);
 }
 
-/** Half of the pages are holes; the last one has merged with the free rest of the space. */
+/** Half of the pages are holes; the last hole has merged with the free rest of the space. */
 static void holes_are_single_pages(void **state)
 {
     (void)state;
@@ -116,8 +116,8 @@ static void holes_are_single_pages(void **state)
     subject_destroy(subject);
 }
 
-/** n holes that miss and one that does not, all equally long: only the alignment tells them apart. */
-static void the_needle_is_one_of_equals(void **state)
+/** n holes without an aligned place and one with it, all equally long. */
+static void needle_holes_differ_only_in_alignment(void **state)
 {
     (void)state;
     struct subject *subject = workload_open(&workload_needle, kva_engine_name(0), 50, SEED);
@@ -138,7 +138,7 @@ static void narrow_windows_may_find_nothing(void **state)
     subject_destroy(subject);
 }
 
-/** Each phase of shapes on its own asks for its kind, and gets it: the same addresses on each engine. */
+/** Each phase of shapes gets places of its kind, with the same addresses on each engine. */
 static void shapes_are_kept(void **state)
 {
     (void)state;
@@ -183,7 +183,7 @@ static void run_pairs(struct subject *subject, const struct phase *phase, size_t
     }
 }
 
-/** Each policy, in its space: the same addresses on each engine, with an index and without. */
+/** Each policy has the same addresses on each engine, with and without an index. */
 static void policies_are_kept(void **state)
 {
     (void)state;
@@ -213,8 +213,8 @@ static void policies_are_kept(void **state)
     assert_int_equal(pairs, 2);
 }
 
-/** A target may be anywhere; the window reaches 2 GiB from it, and is cut at 0. */
-static void targets_have_their_reach(void **state)
+/** The window reaches 2 GiB from a random target, and is cut at 0. */
+static void windows_reach_2_gib_from_targets(void **state)
 {
     (void)state;
     const uint64_t reach = UINT64_C(1) << 31;
@@ -235,8 +235,8 @@ static void targets_have_their_reach(void **state)
     subject_destroy(subject);
 }
 
-/** What a call clears comes back, so each batch finds the same space; and a batch has no more calls than
- *  places. */
+/** Cleared ranges are allocated again, so each batch finds the same space; a batch has no more calls than
+ *  ranges. */
 static void cleared_ranges_come_back(void **state)
 {
     (void)state;
@@ -265,8 +265,8 @@ static void cleared_ranges_come_back(void **state)
     subject_destroy(subject);
 }
 
-/** n steps lead over n holes; the next one begins again, at the other end where the direction has changed. */
-static void walks_go_round(void **state)
+/** n steps visit n holes; the next step starts again. */
+static void walks_wrap_around(void **state)
 {
     (void)state;
     for (size_t p = 0; p < workload_ranges.phase_count; p++) {
@@ -287,9 +287,8 @@ static void walks_go_round(void **state)
     }
 }
 
-/** All engines give up the same; the scan gives up less than it looks at, and less than whoever does not
- *  look. */
-static void a_scan_gives_up_less(void **state)
+/** All engines evict the same. A scan evicts fewer ranges than its candidates, and fewer than LRU. */
+static void a_scan_evicts_fewer_ranges(void **state)
 {
     (void)state;
     size_t sizes[] = {1, 50};
@@ -304,8 +303,7 @@ static void a_scan_gives_up_less(void **state)
         const struct evicted *scan = &results.rows[i + 1];
         assert_string_equal(lru->way, "lru");
         assert_string_equal(scan->way, "scan");
-        assert_true(lru->n ==
-                    (i < results.row_count / 2 ? 2 : 50)); /* one alone would have nothing to evict */
+        assert_true(lru->n == (i < results.row_count / 2 ? 2 : 50)); /* 1 has nothing to evict */
         assert_true(lru->successes == 40 && scan->successes == 40);
         assert_true(lru->candidates == lru->evictions && scan->evictions >= 40);
         assert_true(scan->candidates >= scan->evictions);
@@ -314,8 +312,8 @@ static void a_scan_gives_up_less(void **state)
     evictions_results_destroy(&results);
 }
 
-/** All phases of fill-drain in an order of its own: each leaves what the next one's enter expects. */
-static void fill_drain_turns_are_whole(void **state)
+/** The phases of fill-drain run in any order: each leaves the state that the next `enter` expects. */
+static void fill_drain_phases_run_in_any_order(void **state)
 {
     (void)state;
     static const size_t order[] = {0, 1, 2, 3, 0, 0, 3, 3, 1, 0};
@@ -333,7 +331,7 @@ static void fill_drain_turns_are_whole(void **state)
     subject_destroy(subject);
 }
 
-/** Run `pairs` pairs of the churn in batches of `count`, cut in two where that goes. */
+/** Run `pairs` pairs of the churn in batches of `count`, each cut in two. */
 static struct sample churn_in_batches(size_t pairs, size_t count)
 {
     const struct phase *phase = &workload_churn.phases[0];
@@ -350,8 +348,8 @@ static struct sample churn_in_batches(size_t pairs, size_t count)
     return sample;
 }
 
-/** 40 live ranges in batches of 256: most are replaced several times within one batch. */
-static void batches_do_not_matter(void **state)
+/** 40 live ranges in batches of 256: most are replaced several times in one batch. */
+static void batch_sizes_do_not_change_results(void **state)
 {
     (void)state;
     struct sample ones = churn_in_batches(1024, 1);
@@ -363,9 +361,9 @@ static void batches_do_not_matter(void **state)
     assert_true(ones.fingerprint != churn_in_batches(1280, BATCH).fingerprint);
 }
 
-/* ------------------------------------------------------------------------------------------ wrong answers */
+/* ------------------------------------------------------------------------------------------ wrong results */
 
-/** Run `body` in a child, without its messages. Returns the exit code, or -1 when it was killed. */
+/** Run `body` in a child, without its messages. Returns the exit code; -1: it was killed. */
 static int exit_code_of(void (*body)(void))
 {
     fflush(NULL);
@@ -374,9 +372,9 @@ static int exit_code_of(void (*body)(void))
     if (child == 0) {
         int null = open("/dev/null", O_WRONLY);
         dup2(null, STDERR_FILENO);
-        (void)signal(SIGSEGV, SIG_DFL); /* cmocka's handler would end with the status that is expected */
+        (void)signal(SIGSEGV, SIG_DFL); /* cmocka's handler would exit with the expected status */
         body();
-        _exit(99); /* it should not have come back */
+        _exit(99); /* it should not have returned */
     }
     int status;
     assert_int_equal(waitpid(child, &status, 0), child);
@@ -403,7 +401,7 @@ static void miss_the_needle(void)
     struct subject *subject = workload_open(&workload_needle, kva_engine_name(0), 3, SEED);
     phase->enter(subject);
     phase->prepare(subject, 1);
-    subject->expected += PAGE; /* as if the engine had answered a page too low */
+    subject->expected += PAGE; /* as if the engine had returned a page too low */
     phase->run(subject, 0, 1);
 }
 
@@ -412,7 +410,7 @@ static void find_no_fit_in_churn(void)
     const struct phase *phase = &workload_churn.phases[0];
     struct subject *subject = workload_open(&workload_churn, kva_engine_name(0), 3, SEED);
     phase->prepare(subject, 1);
-    subject->batch.step[0].size = SPACE_LAST; /* with two others alive this cannot fit */
+    subject->batch.step[0].size = SPACE_LAST; /* it cannot fit beside two live ranges */
     phase->run(subject, 0, 1);
 }
 
@@ -423,7 +421,7 @@ static void differ(void)
     bench_require_equal_samples(&workload_churn, 1, "a", &a, "b", &b);
 }
 
-static void wrong_answers_end_the_program(void **state)
+static void wrong_results_end_the_program(void **state)
 {
     (void)state;
     assert_int_equal(exit_code_of(free_twice), TOOL_WRONG);
@@ -439,20 +437,20 @@ int main(void)
         cmocka_unit_test(numbers_are_read),
         cmocka_unit_test(wrong_numbers_are_refused),
         cmocka_unit_test(every_engine_does_the_same),
-        cmocka_unit_test(names_lead_to_workloads),
+        cmocka_unit_test(workloads_are_found_by_name),
         cmocka_unit_test(churn_keeps_n_alive),
         cmocka_unit_test(holes_are_single_pages),
-        cmocka_unit_test(the_needle_is_one_of_equals),
+        cmocka_unit_test(needle_holes_differ_only_in_alignment),
         cmocka_unit_test(narrow_windows_may_find_nothing),
         cmocka_unit_test(shapes_are_kept),
         cmocka_unit_test(policies_are_kept),
-        cmocka_unit_test(targets_have_their_reach),
+        cmocka_unit_test(windows_reach_2_gib_from_targets),
         cmocka_unit_test(cleared_ranges_come_back),
-        cmocka_unit_test(walks_go_round),
-        cmocka_unit_test(a_scan_gives_up_less),
-        cmocka_unit_test(fill_drain_turns_are_whole),
-        cmocka_unit_test(batches_do_not_matter),
-        cmocka_unit_test(wrong_answers_end_the_program),
+        cmocka_unit_test(walks_wrap_around),
+        cmocka_unit_test(a_scan_evicts_fewer_ranges),
+        cmocka_unit_test(fill_drain_phases_run_in_any_order),
+        cmocka_unit_test(batch_sizes_do_not_change_results),
+        cmocka_unit_test(wrong_results_end_the_program),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

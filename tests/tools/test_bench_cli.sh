@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# kva bench as a person calls it: help, tables, JSON, the same answers for the same seed, and what it says to
-# a command line that it cannot understand. KVA is the program; the working folder is the test's own.
+# kva bench on the command line: help, tables, JSON, the same results for the same seed, and the messages for a wrong
+# command line. KVA is the program; the working folder belongs to the test.
 set -eu
 
 fail() {
@@ -11,21 +11,21 @@ fail() {
     exit 1
 }
 
-command -v jq >/dev/null || fail 'jq is missing, which reads the JSON here'
+command -v jq >/dev/null || fail 'jq is missing: install it to read the JSON'
 
-# Everything tiny: this is about what comes out, not about speed.
+# Everything is tiny: this tests the output, not the speed.
 tiny='--turn 1 --reps 2 --operations 400'
 workloads='churn ownerless holes aligned windows shapes policies ranges needle fill-drain hot longest'
 
-# The exit code and the words of a call that must fail.
+# Check the exit code and the message of a call that must fail.
 refuse() {
     wanted_code=$1
     wanted_text=$2
     shift 2
     code=0
     "$KVA" bench "$@" >out.txt 2>err.txt || code=$?
-    [ "$code" = "$wanted_code" ] || fail "bench $*: exit code $code, not $wanted_code"
-    grep -q -- "$wanted_text" err.txt || fail "bench $*: does not say '$wanted_text': $(cat err.txt)"
+    [ "$code" = "$wanted_code" ] || fail "bench $*: exit code $code, expected $wanted_code"
+    grep -q -- "$wanted_text" err.txt || fail "bench $*: expected '$wanted_text', found: $(cat err.txt)"
     [ ! -s out.txt ] || fail "bench $*: wrote to standard output: $(cat out.txt)"
 }
 
@@ -60,17 +60,17 @@ grep -q '^threads: on [0-9]* CPU' table.txt || fail 'threads is not among all wo
 grep -q '^frames: on [0-9]* CPU' table.txt || fail 'frames is not among all workloads'
 head -n 2 table.txt | grep -q 'seed 1, 2 turns of 1 ms' || fail 'the head does not describe the run'
 
-# JSON: well-formed, complete, and what does not depend on time is the same for the same seed.
+# JSON: well-formed and complete; values that do not depend on time are the same for the same seed.
 facts='[.rows[], .longest[], .evictions.rows[] | {workload, phase, n, engine, live, live_bytes, memory_bytes, used_bytes, no_fit, way, evictions, bound}]'
 for run in 1 2 3; do
     seed=$((run == 3 ? 8 : 7))
     # shellcheck disable=SC2086
     "$KVA" bench $tiny --n 50 --seed $seed --json --output "run$run.json" >out.txt
     [ ! -s out.txt ] || fail '--output still wrote to standard output'
-    jq "$facts" "run$run.json" >"facts$run.json" || fail "run $run is no valid JSON"
+    jq "$facts" "run$run.json" >"facts$run.json" || fail "run $run is not valid JSON"
 done
-cmp facts1.json facts2.json || fail 'the same seed gave other ranges'
-! cmp -s facts1.json facts3.json || fail 'another seed gave the same ranges'
+cmp facts1.json facts2.json || fail 'the same seed gave different ranges'
+! cmp -s facts1.json facts3.json || fail 'a different seed gave the same ranges'
 jq -e '.command == "kva bench" and (.version | test("^[0-9.]+$")) and (.date | test("^20[0-9-]+T[0-9:]+Z$"))
        and .seed == "7" and (.machine.flags | test("-")) and .reps == 2 and (.machine.cpu | length) > 0 and .stopwatch.ns_per_tick > 0' run1.json \
     >/dev/null || fail 'JSON: the run is not described'
@@ -80,40 +80,40 @@ jq -e 'all(.rows[]; .skipped or (.ns > 0 and (.turns_ns | length) == 2
 jq -e 'all(.rows[]; .engine != "rb" or .ratio == 1)' run1.json >/dev/null || fail 'JSON: the base is not 1'
 jq -e 'all(.rows[]; ([.workload] | inside(["shapes", "policies"])) == (.times_first != null)
            and (([.phase] | inside(["plain", "lowest"]) | not) or .times_first == 1))' run1.json \
-    >/dev/null || fail 'JSON: what is compared with the first phase'
+    >/dev/null || fail 'JSON: comparisons with the first phase are wrong'
 jq -e '([.rows[] | select(.workload == "policies")] | length) == 24 and (.aims | length) == 8 and all(.aims[]; .at_most > 0 and .met != null)' run1.json \
-    >/dev/null || fail 'JSON: policies and aims'
+    >/dev/null || fail 'JSON: policies and aims are wrong'
 jq -e '(.evictions.aims | length) == 2 and (.evictions.rows | length) == 6
        and ([.evictions.rows[] | {way, successes, candidates, evictions}] | unique | length) == 2
        and all(.evictions.rows[]; .successes == 40 and .evictions <= .candidates and (.turns_ns | length) == 2
-               and .bound <= 1 and (.way == "lru") == (.candidate_ns == null))' run1.json >/dev/null || fail 'JSON: evictions'
+               and .bound <= 1 and (.way == "lru") == (.candidate_ns == null))' run1.json >/dev/null || fail 'JSON: evictions are wrong'
 jq -e '[.rows[] | select(.workload == "policies" and (.phase | test("^best"))) | .used_bytes] | unique | length == 1' run1.json \
-    >/dev/null || fail 'JSON: the best fit depends on its index'
+    >/dev/null || fail 'JSON: the places of best fit depend on the index'
 jq -e 'all(.longest[]; .operations == 400 and .repeated_max_ns <= .latency_ns.max * 1.01)' run1.json \
-    >/dev/null || fail 'JSON: the longest of two is longer than that of one'
+    >/dev/null || fail 'JSON: the repeated maximum exceeds the maximum of one turn'
 
-# What an engine's cap cuts is marked, and the mark explained.
+# Rows that an engine's cap cuts are marked, and the mark is explained.
 # shellcheck disable=SC2086
 "$KVA" bench longest --turn 1 --operations 200002 --n 100,90 --engine all >capped.txt
-grep -Eq '^ +100\*  scan +200,000\*' capped.txt || fail 'what is capped is not marked'
-grep -Eq '^ +100  rb +200,002 ' capped.txt || fail 'what is not capped is marked'
+grep -Eq '^ +100\*  scan +200,000\*' capped.txt || fail 'a capped row is not marked'
+grep -Eq '^ +100  rb +200,002 ' capped.txt || fail 'an uncapped row is marked'
 [ "$(grep -c '^  \* scan is O(n): at most n = 10,000 and 200,000 operations' capped.txt)" = 1 ] ||
-    fail 'the mark is not explained once'
+    fail 'the mark must be explained once'
 
 # One engine, one workload, another base.
 # shellcheck disable=SC2086
 "$KVA" bench hot $tiny --engine scan --n 5 >one.txt
-[ "$(grep -c '(n = ' one.txt)" = 1 ] || fail 'more workloads ran than were asked for'
-! grep -q '  rb ' one.txt || fail 'an engine ran that was not asked for'
+[ "$(grep -c '(n = ' one.txt)" = 1 ] || fail 'unrequested workloads ran'
+! grep -q '  rb ' one.txt || fail 'an unrequested engine ran'
 grep -q 'x scan' one.txt || fail 'the only engine is not the base'
 # shellcheck disable=SC2086
-"$KVA" bench hot $tiny --base scan --n 5 --json | jq -e '.base == "scan"' >/dev/null || fail '--base'
+"$KVA" bench hot $tiny --base scan --n 5 --json | jq -e '.base == "scan"' >/dev/null || fail '--base is not in the JSON'
 
-# A slow engine is left out at large sizes, and the table says why.
+# A slow engine is left out at large sizes, and the table explains it.
 # shellcheck disable=SC2086
 "$KVA" bench hot $tiny --engine scan --n 10001 >slow.txt
 grep -q 'scan  *-  *-' slow.txt || fail 'the cap is not applied'
-grep -q 'scan is O(n)' slow.txt || fail 'the cap is not told'
+grep -q 'scan is O(n)' slow.txt || fail 'the cap is not explained'
 # shellcheck disable=SC2086
 "$KVA" bench hot $tiny --engine scan --n 10001 --json | jq -e '.rows[0].skipped' >/dev/null ||
     fail 'JSON: the skipped row is not marked'
@@ -121,13 +121,13 @@ grep -q 'scan is O(n)' slow.txt || fail 'the cap is not told'
 # shellcheck disable=SC2086
 "$KVA" bench evictions $tiny --engine bt,scan --n 1001 >slow.txt
 grep -q '^ *1,001  scan  *lru  *-  *-' slow.txt || fail 'evictions: the cap is not applied'
-[ "$(grep -c 'scan is O(n) and skipped above n = 1000;' slow.txt)" = 1 ] || fail 'evictions: the cap is not told once'
+[ "$(grep -c 'scan is O(n) and skipped above n = 1000;' slow.txt)" = 1 ] || fail 'evictions: the cap must be explained once'
 
-# Memory: every case has its table, every contender its row, and every aim a figure or the word that it has none.
+# Memory: a table for each case, a row for each contender, and a figure or "not measured" for each aim.
 # shellcheck disable=SC2086
 "$KVA" bench vmalloc $tiny --areas 300 --n 1,100 --output vmalloc.txt >out.txt 2>err.txt
-[ ! -s out.txt ] && [ ! -s err.txt ] || fail "vmalloc into a file also said: $(cat out.txt err.txt)"
-grep -q '^vmalloc: kva is bt, closed pages are [a-z]' vmalloc.txt || fail 'vmalloc does not say how it works'
+[ ! -s out.txt ] && [ ! -s err.txt ] || fail "vmalloc into a file also printed: $(cat out.txt err.txt)"
+grep -q '^vmalloc: kva is bt, closed pages are [a-z]' vmalloc.txt || fail 'vmalloc does not describe its configuration'
 for case in steady random cold cold-untouched many map-fresh map-again; do
     grep -q "^vmalloc $case (times in ns)" vmalloc.txt || fail "vmalloc: no table for $case"
 done
@@ -137,7 +137,7 @@ done
 for who in kva kva-bare list mmap malloc; do
     grep -Eq "^ +300  $who +[0-9].* [0-9,.]+ +[0-9,]+ +([0-9,]+|-)\$" vmalloc.txt || fail "vmalloc: no row for many areas, $who"
 done
-# What cannot be counted is not made up.
+# Calls that cannot be counted are marked as unknown.
 grep -Eq '^ +1  malloc .* -  +-$' vmalloc.txt || fail 'vmalloc: the calls of malloc are not marked as unknown'
 grep -Eq '^  all eight +[0-9,]+ +[0-9,]+ +[0-9,.]+$' vmalloc.txt || fail 'vmalloc: no sum over the suite'
 grep -q '^vmalloc resident memory (KiB): at the start [0-9,]*, all areas written [0-9,]*, all freed and flushed once [0-9,]*$' vmalloc.txt ||
@@ -157,13 +157,13 @@ jq -e '.rows == [] and (.vmalloc.engine == "bt") and (.vmalloc.mechanism | lengt
        and .vmalloc.resident_bytes.full > .vmalloc.resident_bytes.start
        and all(.vmalloc.aims[]; (.measured == null) == (.met == null))
        and any(.vmalloc.aims[]; .measured == null)' vmalloc.json >/dev/null || fail "JSON: vmalloc: $(cat vmalloc.json)"
-"$KVA" bench hot --turn 1 --n 5 --json | jq -e '.vmalloc == null' >/dev/null || fail 'JSON: vmalloc without being asked for'
+"$KVA" bench hot --turn 1 --n 5 --json | jq -e '.vmalloc == null' >/dev/null || fail 'JSON: an unrequested vmalloc'
 
 # Threads: a table for each case, a row for each contender and crew, waits, aims.
 # shellcheck disable=SC2086
 "$KVA" bench threads $tiny --n 100,5 --output threads.txt >out.txt 2>err.txt
-[ ! -s out.txt ] && [ ! -s err.txt ] || fail "threads into a file also said: $(cat out.txt err.txt)"
-grep -Eq '^threads: on [0-9]+ CPUs?, engine bt$' threads.txt || fail 'threads does not say on what'
+[ ! -s out.txt ] && [ ! -s err.txt ] || fail "threads into a file also printed: $(cat out.txt err.txt)"
+grep -Eq '^threads: on [0-9]+ CPUs?, engine bt$' threads.txt || fail 'threads does not describe the machine'
 for n in 100 64; do
     for case in churn find; do
         grep -q "^threads $case (n = $n live ranges)\$" threads.txt || fail "threads: no table for $case, n = $n"
@@ -172,7 +172,7 @@ done
 for crew in 1 2 4 16 64; do
     for who in pools lock 2019; do
         rows=$(grep -Ec "^ +$crew  $who +[0-9,.]+ +[0-9,]+ % +[0-9,.]+ +[0-9,.]+ +([0-9,.]+|-) +[0-9]+ %$" threads.txt)
-        [ "$rows" = $((crew <= 2 ? 4 : 2)) ] || fail "threads: $rows rows for $who with $crew"
+        [ "$rows" = $((crew <= 2 ? 4 : 2)) ] || fail "threads: $rows rows for $who with $crew threads"
     done
     for who in kva mutex; do
         grep -Eq "^ +$crew  $who +[0-9,.]+ " threads.txt || fail "threads: no row of vmalloc, $who with $crew"
@@ -189,14 +189,14 @@ grep -q '^threads wait: while another thread frees 40 areas' threads.txt || fail
         and all(.threads.rows[]; .who != "2019" or .times_2019 == 1)
         and all(.threads.rows[]; (.case == "vmalloc") == (.n == null))
         and (.threads.waits | length) == 4 and all(.threads.waits[]; .areas == 40)
-        and (.threads.aims | length) == 11' >/dev/null || fail 'JSON: threads'
-"$KVA" bench hot --turn 1 --n 5 --json | jq -e '.threads == null and .evictions == null and .aims == []' >/dev/null || fail 'JSON: threads without being asked for'
+        and (.threads.aims | length) == 11' >/dev/null || fail 'JSON: threads are wrong'
+"$KVA" bench hot --turn 1 --n 5 --json | jq -e '.threads == null and .evictions == null and .aims == []' >/dev/null || fail 'JSON: unrequested threads'
 
-# Page frames: tables of calls, churns and threads, the bookkeeping, aims. What does not depend on time depends on the seed.
+# Page frames: tables of calls, churns and threads, the bookkeeping, aims. Values that do not depend on time depend on the seed.
 # shellcheck disable=SC2086
 "$KVA" bench frames $tiny --n 8200,5 --output frames.txt >out.txt 2>err.txt
-[ ! -s out.txt ] && [ ! -s err.txt ] || fail "frames into a file also said: $(cat out.txt err.txt)"
-grep -Eq '^frames: on [0-9]+ CPUs?, blocks of 512, one thread is (not )?alone: ' frames.txt || fail 'frames does not say on what'
+[ ! -s out.txt ] && [ ! -s err.txt ] || fail "frames into a file also printed: $(cat out.txt err.txt)"
+grep -Eq '^frames: on [0-9]+ CPUs?, blocks of 512, one thread is (not )?alone: ' frames.txt || fail 'frames does not describe the machine'
 for n in 8,192 4,096; do
     for table in "calls (n = $n frames; times in ns)" "places (n = $n frames; times in ns)" "churn (n = $n frames; times in ns)" "compaction (n = $n frames)" "threads (n = $n frames, a quarter used)"; do
         [ "$(grep -cF "frames $table" frames.txt)" = 1 ] || fail "frames: no table '$table'"
@@ -236,9 +236,9 @@ for run in 1 2 3; do
     "$KVA" bench frames $tiny --n 8192 --seed $((run == 3 ? 8 : 7)) --json >frames.json
     jq '[.frames.rows[] | select(.used_percent and (.places | not)) | {who, order, used_percent, huge_free, huge_possible, huge_taken, refused}]' frames.json >"shapes$run.json"
 done
-# Each CPU has blocks of its own: where the run is not bound to one, the seed is not all that decides.
-cmp shapes1.json shapes2.json || jq -e '.machine.pinned_to == null' frames.json >/dev/null || fail 'frames: the same seed gave another set'
-! cmp -s shapes1.json shapes3.json || fail 'frames: another seed gave the same sets'
+# Each CPU has its own blocks: the results depend on the seed alone only if the run is bound to one CPU.
+cmp shapes1.json shapes2.json || jq -e '.machine.pinned_to == null' frames.json >/dev/null || fail 'frames: the same seed gave a different set'
+! cmp -s shapes1.json shapes3.json || fail 'frames: a different seed gave the same sets'
 jq -e '.rows == [] and .vmalloc == null and .threads == null and .frames.cpus > 0 and .frames.block == 512
        and ([.frames.rows[].case] | unique) == ["bulk", "churn", "fail", "fill", "free", "hot", "mixed"]
        and (.frames.rows | length) == 86 and ([.frames.rows[] | select(.places) | .who] | unique) == ["plain", "window", "zones"]
@@ -259,7 +259,7 @@ jq -e '.rows == [] and .vmalloc == null and .threads == null and .frames.cpus > 
        and (.frames.aims | length) == 20 and all(.frames.aims[]; (.measured == null) == (.met == null))
        and (.frames.place_aims | keys) == ["plain", "window", "zones"] and all(.frames.place_aims[]; length == 8)' frames.json >/dev/null ||
     fail "JSON: frames: $(cat frames.json)"
-"$KVA" bench hot --turn 1 --n 5 --json | jq -e '.frames == null' >/dev/null || fail 'JSON: frames without being asked for'
+"$KVA" bench hot --turn 1 --n 5 --json | jq -e '.frames == null' >/dev/null || fail 'JSON: unrequested frames'
 
 refuse 2 'churn, ownerless, holes, aligned, windows, shapes, policies, ranges, needle, fill-drain, hot, longest, evictions, vmalloc, threads, frames' nonsense
 refuse 2 "no engine 'rbb': the engines are bt, rb, scan, or all" --engine rbb
@@ -283,7 +283,7 @@ if [ -w /dev/full ]; then
         code=0
         # shellcheck disable=SC2086
         "$KVA" bench hot $tiny --n 5 $json >/dev/full 2>err.txt || code=$?
-        [ "$code" = 3 ] || fail "a full disk: exit code $code"
-        grep -q 'standard output' err.txt || fail "a full disk: says $(cat err.txt)"
+        [ "$code" = 3 ] || fail "a full disk: exit code $code, expected 3"
+        grep -q 'standard output' err.txt || fail "a full disk: expected 'standard output', found: $(cat err.txt)"
     done
 fi

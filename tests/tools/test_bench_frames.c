@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * kva bench frames: what its sets are after their set-up, that a wrong contender ends the program, which rows
- * there are, and what is concluded from them. Nothing here depends on how fast the machine is.
+ * kva bench frames: the state of its sets after set-up, wrong contenders end the program, its rows, and the
+ * conclusions from them. Nothing here depends on the speed of the machine.
  */
 #define _GNU_SOURCE
 #include "common/harness.h"
@@ -50,8 +50,7 @@ static void check_shape(const struct frames_row *row)
     const struct frames_shape *shape = &row->shape;
     bool mixed = strcmp(row->what, FRAMES_MIXED) == 0;
     uint64_t possible = row->frames * (100 - row->percent) / 100 / FRAMES_BLOCK;
-    /* Single frames come to their share exactly. Where orders are mixed, there may be room for one more
-     * run. */
+    /* Single frames reach their share exactly. With mixed orders there may be room for one more run. */
     assert_true(shape->huge_possible >= possible && (mixed || shape->huge_possible == possible));
     assert_true(shape->huge_free <= shape->huge_possible);
     assert_true(shape->huge_taken <= shape->huge_asked && shape->huge_taken <= shape->huge_free);
@@ -75,7 +74,7 @@ static void check_row(const struct frames_results *results, const char *what, un
     }
 }
 
-/* In each place, and nowhere else. */
+/* A row for each place, and the set's shape is not measured. */
 static void check_places(const struct frames_results *results, const char *what, unsigned order,
                          unsigned percent)
 {
@@ -115,21 +114,21 @@ static void check_compaction(const struct compaction_results *results, const cha
     assert_true(counts->moved_frames >= counts->moved_runs &&
                 (mixed || counts->moved_frames == counts->moved_runs));
     assert_true(traffic || (counts->pinned_runs == 0 && scanners->pinned_runs == 0));
-    /* A turn in which nothing is moved does not count: that may be up to the CPUs that the thread runs on. */
+    /* A turn without moves does not count; it may depend on the CPUs of the thread. */
     assert_true(counts->run.turns <= (traffic ? 0 : 2));
     assert_true(counts->run.turns > 0 || counts->moved_runs == 0 || traffic);
     assert_true(!thinned || counts->run.turns == 2);
     assert_true(counts->alone.turns == counts->run.turns && scanners->one.turns == 0);
     assert_true(!thinned || (counts->one.turns == 2 && counts->one.median_ns > 0));
-    if (!mixed && !traffic) { /* as many blocks as can be free, with the fewest moves */
+    if (!mixed && !traffic) { /* as many free blocks as possible, with the fewest moves */
         assert_true(counts->after.huge_free == counts->after.huge_possible);
         assert_true(counts->moved_frames == counts->fewest && scanners->moved_frames >= scanners->fewest);
         assert_true(scanners->after.huge_free == scanners->after.huge_possible);
     }
 }
 
-/* How many frames are moved depends on where the system lets mapped ones move; that none is lost, the
- * benchmark verifies. */
+/* The number of moved frames depends on where the system lets mapped frames move. The benchmark verifies
+ * that none is lost. */
 static void check_maps(const struct maps_results *maps)
 {
     assert_int_equal(maps->row_count, 2 * 2);
@@ -168,8 +167,7 @@ static struct bench_options short_run(size_t *sizes, size_t count)
 static void all_rows_are_measured(void **state)
 {
     (void)state;
-    static size_t sizes[] = {SMALL + 3, 5, SMALL,
-                             4096 + 100}; /* the third is the first, and the last the second */
+    static size_t sizes[] = {SMALL + 3, 5, SMALL, 4096 + 100}; /* 3rd: rounded as the 1st; 4th: as the 2nd */
     struct frames_results results = {0};
     struct bench_options options = short_run(sizes, 4);
     const char *alone = kva_threads_host()->alone;
@@ -208,11 +206,11 @@ static void all_rows_are_measured(void **state)
     for (size_t threads = 1; threads <= 16; threads *= 2)
         check_crew(&results, FRAMES_CHURN, threads, false);
     check_crew(&results, FRAMES_HANDOVER, 2, false);
-    for (size_t i = 0; i < results.crew_count; i++) /* one size after the other */
+    for (size_t i = 0; i < results.crew_count; i++) /* all of one size, then the next */
         assert_true(results.crews[i].frames == (i < results.crew_count / 2 ? SMALL : FRAMES_LEAST));
     assert_int_equal(results.memory_count, (size_t)2 * FRAMES_CONTENDERS);
     for (size_t i = 0; i < results.memory_count; i++)
-        assert_true(results.memory[i].bytes > results.memory[i].frames / 8); /* a bit a frame at least */
+        assert_true(results.memory[i].bytes > results.memory[i].frames / 8); /* at least one bit per frame */
     assert_int_equal(results.compaction.count, (size_t)2 * COMPACTION_WAYS * (2 * 2 * 3 + 1));
     for (unsigned percent = 25; percent <= 75; percent += 25)
         for (int mixed = 0; mixed < 2; mixed++) {
@@ -242,8 +240,8 @@ static uint64_t frames_in_table(const struct frames_set *set)
     return frames;
 }
 
-/* The share is exact, and stays so. */
-static void single_frames_come_and_go(void **state)
+/* The share is exact, and remains exact. */
+static void single_frames_keep_their_share(void **state)
 {
     (void)state;
     for (size_t i = 0; i < FRAMES_CONTENDERS; i++) {
@@ -259,7 +257,7 @@ static void single_frames_come_and_go(void **state)
         }
         assert_true(set->used == SMALL / 4 && frames_in_table(set) == set->used);
         assert_true(before.order == 0 && set->held[0].order == 0);
-        (void)frames_set_shape(set); /* which looks for overlaps */
+        (void)frames_set_shape(set); /* it checks for overlaps */
         frames_set_destroy(set);
     }
 }
@@ -275,7 +273,7 @@ static void mixed_orders_keep_to_their_share(void **state)
         assert_true(set->used > set->quota - 2 * FRAMES_BLOCK && frames_in_table(set) == set->used);
         for (size_t run = 0; run < set->count; run++)
             of_order[set->held[run].order]++;
-        for (unsigned order = 0; order < 5; order++) /* half as many of each as of the one before, about */
+        for (unsigned order = 0; order < 5; order++) /* each about half as often as the previous one */
             assert_true(of_order[order] > of_order[order + 1] && of_order[order] < 4 * of_order[order + 1]);
         struct frames_shape shape = frames_set_shape(set);
         assert_true(shape.requests > set->count && shape.refused < shape.requests / 2);
@@ -284,8 +282,8 @@ static void mixed_orders_keep_to_their_share(void **state)
     }
 }
 
-/* On one CPU: each has blocks of its own. */
-static void the_seed_decides(void **state)
+/* On one CPU, because each CPU has its own blocks. */
+static void the_seed_determines_the_set(void **state)
 {
     (void)state;
     cpu_set_t before;
@@ -306,8 +304,8 @@ static void the_seed_decides(void **state)
     assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
 }
 
-/* Of a full set, every 32nd frame is left: no group of 64 is free, and all of 16 are. */
-static void a_comb_leaves_small_groups(void **state)
+/* Every 32nd frame of a full set remains: no group of 64 is free, but groups of 16 are. */
+static void a_comb_leaves_only_small_groups(void **state)
 {
     (void)state;
     for (size_t i = 0; i < FRAMES_CONTENDERS; i++) {
@@ -335,18 +333,18 @@ static void many_are_taken_at_once(void **state)
         struct frames_set *set = frames_set_create(who, FRAMES_LEAST, SEED);
         struct kva_frames_request request = {.order = 9, .type = KVA_MOVABLE};
         uint64_t firsts[9];
-        assert_int_equal(who->alloc_many(set->state, &request, 9, firsts), KVA_ENOSPC); /* there are 8 */
+        assert_int_equal(who->alloc_many(set->state, &request, 9, firsts), KVA_ENOSPC); /* the set has 8 */
         assert_int_equal(who->alloc_many(set->state, &request, 8, firsts), KVA_OK);
         assert_int_equal(who->alloc(set->state, &request, &firsts[8]), KVA_ENOSPC);
         assert_int_equal(who->free_many(set->state, firsts, 8), KVA_OK);
-        assert_int_not_equal(who->free_many(set->state, firsts, 1), KVA_OK); /* free already */
+        assert_int_not_equal(who->free_many(set->state, firsts, 1), KVA_OK); /* already free */
         frames_set_destroy(set);
     }
 }
 
-/* ------------------------------------------------------------------------------------------ wrong answers */
+/* ------------------------------------------------------------------------------------------ wrong results */
 
-/** Run `body` in a child, without its messages. Returns the exit code, or -1 when it was killed. */
+/** Run `body` in a child, without its messages. Returns the exit code; -1: it was killed. */
 static int exit_code_of(void (*body)(void))
 {
     fflush(NULL);
@@ -355,22 +353,22 @@ static int exit_code_of(void (*body)(void))
     if (child == 0) {
         int null = open("/dev/null", O_WRONLY);
         dup2(null, STDERR_FILENO);
-        (void)signal(SIGSEGV, SIG_DFL); /* cmocka's handler would end with the status that is expected */
+        (void)signal(SIGSEGV, SIG_DFL); /* cmocka's handler would exit with the expected status */
         body();
-        _exit(99); /* it should not have come back */
+        _exit(99); /* it should not have returned */
     }
     int status;
     assert_int_equal(waitpid(child, &status, 0), child);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-/* The buddy system, but for one call. */
+/* The buddy system; tests replace one call. */
 static struct frames_contender lying(void)
 {
     return frames_contenders[FRAMES_CONTENDERS - 1];
 }
 
-/* Gives each frame twice. */
+/* Returns each frame twice. */
 static enum kva_status alloc_twice(void *state, const struct kva_frames_request *request, uint64_t *first)
 {
     static uint64_t calls;
@@ -380,7 +378,7 @@ static enum kva_status alloc_twice(void *state, const struct kva_frames_request 
     return KVA_OK;
 }
 
-static void give_frames_twice(void)
+static void return_frames_twice(void)
 {
     struct frames_contender who = lying();
     struct frames_set *set = frames_set_create(&who, FRAMES_LEAST, SEED);
@@ -397,7 +395,7 @@ static enum kva_status find_nothing(void *state, const struct kva_frames_request
     return KVA_ENOSPC;
 }
 
-static void find_none_where_some_are(void)
+static void refuse_a_request_that_fits(void)
 {
     struct frames_contender who = lying();
     struct frames_set *set = frames_set_create(&who, FRAMES_LEAST, SEED);
@@ -446,11 +444,11 @@ static void have_no_memory_for_a_set(void)
     (void)frames_set_create(&who, FRAMES_LEAST, SEED);
 }
 
-static void wrong_answers_end_the_program(void **state)
+static void wrong_results_end_the_program(void **state)
 {
     (void)state;
-    assert_int_equal(exit_code_of(give_frames_twice), TOOL_WRONG);
-    assert_int_equal(exit_code_of(find_none_where_some_are), TOOL_WRONG);
+    assert_int_equal(exit_code_of(return_frames_twice), TOOL_WRONG);
+    assert_int_equal(exit_code_of(refuse_a_request_that_fits), TOOL_WRONG);
     assert_int_equal(exit_code_of(refuse_to_free), TOOL_WRONG);
     assert_int_equal(exit_code_of(be_broken_at_the_end), TOOL_WRONG);
     assert_int_equal(exit_code_of(have_no_memory_for_a_set), TOOL_REFUSED);
@@ -573,8 +571,8 @@ static void aims_are_judged(void **state)
     check_aim(&results, "compaction for one request", 35, false);
 }
 
-/* One CPU says nothing about two; other sizes nothing about the blocks of a million frames. */
-static void what_was_not_measured_is_not_judged(void **state)
+/* One CPU cannot measure two threads, and other sizes cannot measure blocks of a million frames. */
+static void missing_measurements_are_not_judged(void **state)
 {
     (void)state;
     struct frames_results results = make_up(1);
@@ -595,16 +593,16 @@ static void what_was_not_measured_is_not_judged(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(all_rows_are_measured), /* first, while the program has one thread */
+        cmocka_unit_test(all_rows_are_measured), /* must be first, while the program has one thread */
         cmocka_unit_test(sizes_are_whole_blocks),
-        cmocka_unit_test(single_frames_come_and_go),
+        cmocka_unit_test(single_frames_keep_their_share),
         cmocka_unit_test(mixed_orders_keep_to_their_share),
-        cmocka_unit_test(the_seed_decides),
-        cmocka_unit_test(a_comb_leaves_small_groups),
+        cmocka_unit_test(the_seed_determines_the_set),
+        cmocka_unit_test(a_comb_leaves_only_small_groups),
         cmocka_unit_test(many_are_taken_at_once),
-        cmocka_unit_test(wrong_answers_end_the_program),
+        cmocka_unit_test(wrong_results_end_the_program),
         cmocka_unit_test(aims_are_judged),
-        cmocka_unit_test(what_was_not_measured_is_not_judged),
+        cmocka_unit_test(missing_measurements_are_not_judged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

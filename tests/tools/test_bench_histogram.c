@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The log-linear histogram of kva bench: where values go, and how wrong a quantile can be.
+ * The log-linear histogram of kva bench: buckets of values, and errors of quantiles.
  */
 #include "common/harness.h"
 
@@ -13,8 +13,9 @@
 
 static struct histogram histogram;
 
-/** Buckets meet without gap or overlap: each one's last value is in it, and the next value is in the next. */
-static void buckets_tile_the_numbers(void **state)
+/** Buckets have no gap and no overlap: each bucket's last value is in it, and the next value in the next
+ *  bucket. */
+static void buckets_cover_all_numbers(void **state)
 {
     (void)state;
     assert_int_equal(histogram_index(0), 0);
@@ -35,7 +36,7 @@ static void small_values_are_exact(void **state)
     assert_true(histogram_bucket_last(histogram_index(256)) == 257);
 }
 
-/** The reported value is never below the true one, and above it by less than 1/128. */
+/** The reported value is not below the true one, and exceeds it by at most 1/128. */
 static void relative_error_is_bounded(void **state)
 {
     (void)state;
@@ -55,7 +56,7 @@ static int compare(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-/** The first, the last, and what lies between: against a sorted copy of all values. */
+/** Compares quantiles, the first and the last included, with a sorted copy of all values. */
 static void quantiles_follow_the_sorted_values(void **state)
 {
     (void)state;
@@ -82,7 +83,7 @@ static void quantiles_follow_the_sorted_values(void **state)
     }
 }
 
-static void nothing_has_quantile_zero(void **state)
+static void an_empty_histogram_has_quantile_zero(void **state)
 {
     (void)state;
     histogram_init(&histogram);
@@ -95,7 +96,7 @@ static void one_value_is_every_quantile(void **state)
     (void)state;
     histogram_init(&histogram);
     histogram_add(&histogram, 1000001);
-    assert_true(histogram_quantile(&histogram, 0) == 1000001); /* cut to the exact maximum */
+    assert_true(histogram_quantile(&histogram, 0) == 1000001); /* limited to the exact maximum */
     assert_true(histogram_quantile(&histogram, 0.5) == 1000001);
     assert_true(histogram_quantile(&histogram, 1) == 1000001);
 }
@@ -116,9 +117,12 @@ static void above_counts_higher_buckets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(buckets_tile_the_numbers),    cmocka_unit_test(small_values_are_exact),
-        cmocka_unit_test(relative_error_is_bounded),   cmocka_unit_test(quantiles_follow_the_sorted_values),
-        cmocka_unit_test(nothing_has_quantile_zero),   cmocka_unit_test(one_value_is_every_quantile),
+        cmocka_unit_test(buckets_cover_all_numbers),
+        cmocka_unit_test(small_values_are_exact),
+        cmocka_unit_test(relative_error_is_bounded),
+        cmocka_unit_test(quantiles_follow_the_sorted_values),
+        cmocka_unit_test(an_empty_histogram_has_quantile_zero),
+        cmocka_unit_test(one_value_is_every_quantile),
         cmocka_unit_test(above_counts_higher_buckets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Sheets: one description of a row, and what stands in the table and in JSON. */
+/** Sheets: from one description of a row, a table and JSON. */
 #define _GNU_SOURCE
 #include "common/harness.h"
 
@@ -43,7 +43,7 @@ static void describe(struct sheet *sheet, const void *item)
     sheet_count(sheet, NULL, "count", row->count);
 }
 
-static void a_table_has_what_has_a_head(void **state)
+static void a_table_has_the_cells_with_a_head(void **state)
 {
     char *text = NULL;
     size_t size;
@@ -63,7 +63,7 @@ static void a_table_has_what_has_a_head(void **state)
     free(text);
 }
 
-static void json_has_what_has_a_key(void **state)
+static void json_has_the_values_with_a_key(void **state)
 {
     bool good = true;
     json_t *array = sheet_to_json(describe, rows, sizeof rows / sizeof rows[0], sizeof rows[0], &good);
@@ -117,8 +117,8 @@ static void times_are_described_alike(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_table_has_what_has_a_head),
-        cmocka_unit_test(json_has_what_has_a_key),
+        cmocka_unit_test(a_table_has_the_cells_with_a_head),
+        cmocka_unit_test(json_has_the_values_with_a_key),
         cmocka_unit_test(times_are_described_alike),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

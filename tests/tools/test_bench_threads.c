@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * kva bench threads: what a crew counts, which rows there are, and what is concluded from them. Nothing here
- * depends on how fast the machine is.
+ * kva bench threads: the counts of a crew, its rows, and the conclusions from them. Nothing here depends on
+ * the speed of the machine.
  */
 #define _GNU_SOURCE
 #include "common/harness.h"
@@ -29,7 +29,7 @@ struct hand {
     bool known;
 };
 
-/* Sleeps for a while, so that others have their turn, and tells a number. */
+/* Yields, so that other threads run, and returns a number of operations. */
 static uint64_t work_slowly(void *argument)
 {
     struct hand *hand = argument;
@@ -60,8 +60,7 @@ static void crews_are_counted(void **state)
         for (size_t j = 0; j < crews[i]; j++)
             jobs[j] = (struct crew_job){work_slowly, &hands[j]};
         struct crew_turn turn = {.operations = 0};
-        /* On a slow machine nobody may get to the end of an operation in that time. Then there is more of
-         * it. */
+        /* On a slow machine no thread may finish an operation in that time: then try a longer one. */
         for (uint64_t ns = 20000000; turn.operations == 0 && ns < 100 * UINT64_C(1000000000); ns *= 2) {
             atomic_store(&worked, 0);
             atomic_store(&workers_seen, 0);
@@ -72,12 +71,12 @@ static void crews_are_counted(void **state)
             assert_true(turn.cpu_ns > 0);
         }
         assert_true(turn.operations > 0 && turn.operations % 3 == 0);
-        assert_true(turn.operations <= atomic_load(&worked)); /* the lead-in is not in it */
+        assert_true(turn.operations <= atomic_load(&worked)); /* without the lead-in */
         assert_true(atomic_load(&workers_seen) >= 1 && atomic_load(&workers_seen) <= crews[i]);
     }
 }
 
-static void some_do_not_count(void **state)
+static void zero_operations_are_not_counted(void **state)
 {
     (void)state;
     struct hand hands[2] = {{0}};
@@ -88,7 +87,7 @@ static void some_do_not_count(void **state)
     assert_true(atomic_load(&worked) > 0);
 }
 
-/* The CPUs are dealt out from the top, and from the top again. */
+/* Threads are bound to the CPUs in turn, starting again after the last. */
 static void threads_are_bound_in_turn(void **state)
 {
     (void)state;
@@ -105,7 +104,7 @@ static void threads_are_bound_in_turn(void **state)
         assert_int_equal(sched_getaffinity(0, sizeof(other), &other), 0);
         assert_int_equal(CPU_COUNT(&other), 1);
         assert_int_equal(CPU_EQUAL(&first, &other) != 0, i % cpus == 0);
-        assert_int_equal(machine_cpus(), cpus); /* as before it was bound */
+        assert_int_equal(machine_cpus(), cpus); /* as before binding */
     }
     assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
 }
@@ -156,7 +155,7 @@ static void all_rows_are_measured(void **state)
         assert_null(threads_find(&results, THREADS_FIND, shared[i], 4, 0));
     }
     assert_int_equal(row_of(&results, THREADS_VMALLOC, THREADS_KVA, 64)->n, 0);
-    assert_true(row_of(&results, THREADS_VMALLOC, THREADS_KVA, 2)->times.ratio < 0); /* there is no 2019 */
+    assert_true(row_of(&results, THREADS_VMALLOC, THREADS_KVA, 2)->times.ratio < 0); /* no row of 2019 */
     (void)row_of(&results, THREADS_VMALLOC, THREADS_MUTEX, 64);
     (void)row_of(&results, THREADS_VMALLOC, THREADS_ALONE, 1);
     assert_null(threads_find(&results, THREADS_VMALLOC, THREADS_ALONE, 2, 0));
@@ -167,7 +166,7 @@ static void all_rows_are_measured(void **state)
         const struct threads_wait *wait = &results.waits[i];
         assert_int_equal(wait->areas, 300);
         assert_true(wait->purge_ns > 0);
-        assert_true(wait->longest <= wait->latency.max); /* less what is no fault of the allocator's */
+        assert_true(wait->longest <= wait->latency.max); /* only the allocator's time */
         assert_true(wait->empty_longest <= wait->empty_max);
     }
     threads_results_destroy(&results);
@@ -200,7 +199,7 @@ static void check_aim(const struct threads_results *results, const char *begin, 
     assert_int_equal(aim_is_met(aim), met);
 }
 
-/* Turns that stood side by side are divided, and the median counts. */
+/* Turns of the same index are divided, and the median counts. */
 static struct threads_row rows[10];
 
 static void make_rows(void)
@@ -242,8 +241,8 @@ static void aims_are_judged(void **state)
     check_aim(&results, "longest wait beside a purge", 1.5, false);
 }
 
-/* On one CPU two threads say nothing, and one thread what it says anywhere. */
-static void one_cpu_has_no_figures_for_two(void **state)
+/* On one CPU the aims for two threads are not measured; those for one thread are. */
+static void one_cpu_does_not_judge_two_threads(void **state)
 {
     (void)state;
     make_rows();
@@ -274,11 +273,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(crews_are_counted),
-        cmocka_unit_test(some_do_not_count),
+        cmocka_unit_test(zero_operations_are_not_counted),
         cmocka_unit_test(threads_are_bound_in_turn),
         cmocka_unit_test(all_rows_are_measured),
         cmocka_unit_test(aims_are_judged),
-        cmocka_unit_test(one_cpu_has_no_figures_for_two),
+        cmocka_unit_test(one_cpu_does_not_judge_two_threads),
         cmocka_unit_test(rows_of_unequal_turns_have_no_quotient),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

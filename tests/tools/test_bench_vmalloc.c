@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * kva bench vmalloc: what is counted around the turns, and what is concluded from the rows. Nothing here
- * depends on how fast the machine is.
+ * kva bench vmalloc: counts around the turns, and conclusions from the rows. Nothing here depends on the
+ * speed of the machine.
  */
 #define _GNU_SOURCE
 #include "common/harness.h"
@@ -19,7 +19,7 @@
 
 static size_t sizes[] = {1, 4};
 
-/* Of a run as short as it can be. */
+/* Options of the shortest run. */
 static struct bench_options short_run(void)
 {
     struct bench_options options = {.reps = 2,
@@ -63,10 +63,10 @@ static void calls_are_counted(void **state)
         assert_true(mmap->times.ratio == 1);
         assert_true(mmap->times.turns == 2 && mmap->operations > 0);
         const struct vmalloc_row *kva = row_of(&results, VMALLOC_STEADY, sizes[i], VMALLOC_KVA);
-        assert_true(kva->calls == 0); /* from the cache */
+        assert_true(kva->calls == 0); /* served from the cache */
         assert_true(row_of(&results, VMALLOC_STEADY, sizes[i], "malloc")->calls < 0);
         const struct vmalloc_row *cold = row_of(&results, VMALLOC_COLD_UNTOUCHED, sizes[i], VMALLOC_KVA);
-        assert_true(cold->calls >= 1); /* everything was given back before */
+        assert_true(cold->calls >= 1); /* everything was flushed before */
         assert_true(row_of(&results, VMALLOC_COLD, sizes[i], VMALLOC_KVA)->faults >= 1);
         const struct vmalloc_row *again = row_of(&results, VMALLOC_MAP_AGAIN, sizes[i], VMALLOC_KVA);
         assert_true(again->calls == 0 && again->found_again > 0);
@@ -78,21 +78,21 @@ static void calls_are_counted(void **state)
     const struct vmalloc_row *malloc_many = row_of(&results, VMALLOC_MANY, 1, "malloc");
     assert_true(malloc_many->areas == AREAS && malloc_many->calls < 0 && malloc_many->failed_unmap_pages < 0);
     assert_true(row_of(&results, VMALLOC_STEADY, 1, VMALLOC_KVA)->mappings < 0);
-    assert_null(vmalloc_find(&results, VMALLOC_MANY, 4, VMALLOC_KVA)); /* areas of a page, whatever --n is */
+    assert_null(vmalloc_find(&results, VMALLOC_MANY, 4, VMALLOC_KVA)); /* one page, whatever --n is */
     assert_null(results.suite.failed);
     assert_true(results.resident.full > results.resident.start);
     vmalloc_results_destroy(&results);
 }
 
-/* mmap, but it refuses an area beyond so many at a time, and one beyond so many in all. */
+/* mmap with limits: of live areas, and of all allocations. */
 static struct {
     struct target_kind mmap;
     size_t live, most_live;
     size_t taken, most_taken;
-    size_t begun; /* contenders that have not ended */
+    size_t begun; /* contenders that exist */
 } limited;
 
-/* Each has the process to itself. */
+/* Only one contender exists at a time. */
 static enum kva_status begin_alone(const struct target_kind *kind, struct target_range *range, void **state)
 {
     assert_int_equal(limited.begun++, 0);
@@ -105,12 +105,12 @@ static enum kva_status end_alone(void *state)
     return limited.mmap.destroy(state);
 }
 
-static enum kva_status limited_alloc(void *state, uint64_t size, uint64_t align, unsigned wishes,
+static enum kva_status limited_alloc(void *state, uint64_t size, uint64_t align, unsigned flags,
                                      uint64_t *addr)
 {
     if (limited.live == limited.most_live || limited.taken == limited.most_taken)
         return KVA_ELIMIT;
-    enum kva_status status = limited.mmap.alloc(state, size, align, wishes, addr);
+    enum kva_status status = limited.mmap.alloc(state, size, align, flags, addr);
     assert_int_equal(status, KVA_OK);
     limited.live++;
     limited.taken++;
@@ -142,7 +142,7 @@ static void run_many(const struct bench_options *options, size_t most_live, size
     *results = (struct vmalloc_results){.engine = options->main_engine, .mechanism = "closed"};
     vmalloc_run_case(VMALLOC_MANY, 1, options, all, sizeof(all) / sizeof(all[0]), results);
     assert_int_equal(results->row_count, 3);
-    assert_int_equal(limited.live, 0); /* all was given back, after a refusal, too */
+    assert_int_equal(limited.live, 0); /* all areas were freed, also after a refusal */
 }
 
 static void many_areas_live(void **state)
@@ -153,12 +153,12 @@ static void many_areas_live(void **state)
     run_many(&options, SIZE_MAX, SIZE_MAX, &results);
     const struct vmalloc_row *row = row_of(&results, VMALLOC_MANY, 1, "limited");
     assert_true(row->areas == AREAS && row->calls == 2 && row->fill_ns > 0 && row->times.ratio > 0);
-    assert_true(limited.taken > AREAS + row->operations); /* the latency turns are not among those */
+    assert_true(limited.taken > AREAS + row->operations); /* row->operations excludes the latency turns */
     row = row_of(&results, VMALLOC_MANY, 1, "mmap");
     assert_true(row->areas == AREAS && row->times.ratio == 1 && row->failed_unmap_pages < 0);
     row = row_of(&results, VMALLOC_MANY, 1, VMALLOC_MAPPINGS);
     assert_true(row->areas == AREAS && row->failed_unmap_pages == 0);
-    assert_true(row->mappings >= 2 * AREAS); /* a guard each, and there are enough for that */
+    assert_true(row->mappings >= 2 * AREAS); /* a guard for each, within the limit of mappings */
     vmalloc_results_destroy(&results);
 }
 
@@ -202,7 +202,7 @@ static void check_text(const struct vmalloc_results *results, struct bench_optio
     free(text);
 }
 
-/* A row that says so, in place of figures; the others have theirs. */
+/* The row reports the refusal in place of figures; the other rows have figures. */
 static void check_refusal(size_t most_live, size_t most_taken, size_t areas, const char *note)
 {
     struct bench_options options = short_run();
@@ -217,7 +217,7 @@ static void check_refusal(size_t most_live, size_t most_taken, size_t areas, con
     vmalloc_results_destroy(&results);
 }
 
-static void a_contender_that_is_refused_says_so(void **state)
+static void a_refused_contender_is_reported(void **state)
 {
     (void)state;
     check_refusal(300, SIZE_MAX, 300, "  limited held 300 areas; the next allocation failed: ");
@@ -247,9 +247,8 @@ static bool close_to(double a, double b)
     return fabs(a - b) < 1e-9;
 }
 
-/* Turns that stood side by side are compared, and the median of the quotients counts: 300/3, 1000/2,
- * 100/10. */
-static void quotients_are_of_neighbours(void **state)
+/* Turns of the same index are compared, and the median of the quotients counts: 300/3, 1000/2, 100/10. */
+static void quotients_pair_turns_of_equal_index(void **state)
 {
     (void)state;
     struct vmalloc_row mmap = made_up(VMALLOC_STEADY, "mmap", 1, 300, 1000, 100);
@@ -305,8 +304,8 @@ static void aims_are_judged(void **state)
     assert_true(close_to(aim->measured, 512) && aim_is_met(aim));
 }
 
-/* A suite that failed has no ratio; memory that shrank is nothing left. */
-static void failures_are_no_figures(void **state)
+/* A failed suite has no ratio; if memory shrank, the rest is 0. */
+static void failures_have_no_figures(void **state)
 {
     (void)state;
     struct vmalloc_results results = {.resident = {.start = 2 << 20, .end = 1 << 20}};
@@ -323,10 +322,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(calls_are_counted),
         cmocka_unit_test(many_areas_live),
-        cmocka_unit_test(a_contender_that_is_refused_says_so),
-        cmocka_unit_test(quotients_are_of_neighbours),
+        cmocka_unit_test(a_refused_contender_is_reported),
+        cmocka_unit_test(quotients_pair_turns_of_equal_index),
         cmocka_unit_test(aims_are_judged),
-        cmocka_unit_test(failures_are_no_figures),
+        cmocka_unit_test(failures_have_no_figures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

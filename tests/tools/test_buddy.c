@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The buddy system of bench/buddy against a model that cannot be wrong: the owner of each frame, a byte. A
- * request must get aligned frames that nobody owns, and fail exactly when the model has no such group; a free
- * must be known by its first number alone, and a wrong one refused.
+ * The buddy system of bench/buddy, compared with a model: one byte per frame, its owner. A request must
+ * return aligned frames without an owner, and fail exactly if the model has no such group; a free needs only
+ * the first number, and a wrong one is refused.
  */
 #define _GNU_SOURCE
 #include "common/harness.h"
@@ -15,7 +15,7 @@
 #include <string.h>
 
 #define FRAMES_MOST 5000
-#define NOBODY 0
+#define NO_OWNER 0
 
 struct run {
     uint64_t first;
@@ -41,7 +41,7 @@ static void begin(struct model *model, uint64_t frames)
 static bool is_free(const struct model *model, uint64_t first, unsigned order)
 {
     for (uint64_t frame = first; frame < first + (UINT64_C(1) << order); frame++)
-        if (frame >= model->frames || model->owner[frame] != NOBODY)
+        if (frame >= model->frames || model->owner[frame] != NO_OWNER)
             return false;
     return true;
 }
@@ -75,18 +75,18 @@ static void give(struct model *model, size_t index)
 {
     struct run run = model->runs[index];
     assert_int_equal(buddy_free(model->buddy, run.first), KVA_OK);
-    memset(model->owner + run.first, NOBODY, (size_t)1 << run.order);
+    memset(model->owner + run.first, NO_OWNER, (size_t)1 << run.order);
     model->runs[index] = model->runs[--model->count];
 }
 
-/* A frame at which no run begins. In a run, nothing begins there; where all is free, a block may. */
+/* Free a frame at which no run begins: it is inside a run, or free. */
 static void give_wrongly(struct model *model, uint64_t frame)
 {
     for (size_t i = 0; i < model->count; i++)
         if (model->runs[i].first == frame)
             return;
     enum kva_status status = buddy_free(model->buddy, frame);
-    bool refused = status == KVA_EINTERIOR || (status == KVA_EDOUBLE && model->owner[frame] == NOBODY);
+    bool refused = status == KVA_EINTERIOR || (status == KVA_EDOUBLE && model->owner[frame] == NO_OWNER);
     check_that(refused, "frame %" PRIu64 " of %" PRIu64 ": %s", frame, model->frames,
                kva_status_name(status));
 }
@@ -110,7 +110,7 @@ static void a_frame_has_one_owner(void **state)
         begin(&model, sizes[i]);
         uint64_t steps = test_scaled(20000);
         for (uint64_t step = 0; step < steps; step++) {
-            uint64_t takes = 1 + step / 500 % 3; /* of 4: now it grows, now it shrinks */
+            uint64_t takes = 1 + step / 500 % 3; /* of 4: the model grows and shrinks in turn */
             unsigned most = step / 1500 % 2 == 0 ? BUDDY_ORDER_MAX : 3;
             if (model.count > 0 && test_below(&rng, 4) >= takes)
                 give(&model, (size_t)test_below(&rng, model.count));
@@ -123,9 +123,9 @@ static void a_frame_has_one_owner(void **state)
     }
 }
 
-/* Single frames to the last, freed in random order: after that, the largest blocks are as many as in the
- * beginning. */
-static void everything_merges_again(void **state)
+/* Allocate all single frames and free them in random order: the numbers of the largest blocks must be as
+ * at the beginning. */
+static void all_blocks_merge_after_frees(void **state)
 {
     (void)state;
     static struct model model;
@@ -162,8 +162,8 @@ static void wrong_frees_are_refused(void **state)
         assert_int_equal(buddy_free(model.buddy, frame), KVA_EINTERIOR);
     assert_int_equal(buddy_free(model.buddy, first ^ 8), KVA_EDOUBLE); /* its buddy */
     assert_int_equal(buddy_free(model.buddy, first), KVA_OK);
-    assert_int_equal(buddy_free(model.buddy, first),
-                     KVA_EDOUBLE); /* its block has merged, and begins there */
+    /* The block has merged, and begins there. */
+    assert_int_equal(buddy_free(model.buddy, first), KVA_EDOUBLE);
     end(&model);
 }
 
@@ -199,7 +199,7 @@ struct thread {
     size_t count;
 };
 
-/* Each frame of the run changes hands; it was `from`'s. */
+/* Each frame of the run gets a new owner; the old one must be `from`. */
 static void hand_over(struct run run, unsigned char from, unsigned char to)
 {
     for (uint64_t frame = run.first; frame < run.first + (UINT64_C(1) << run.order); frame++)
@@ -212,7 +212,7 @@ static void give_one(struct thread *thread)
     size_t index = (size_t)test_below(&thread->rng, thread->count);
     struct run run = thread->runs[index];
     thread->runs[index] = thread->runs[--thread->count];
-    hand_over(run, thread->number, NOBODY);
+    hand_over(run, thread->number, NO_OWNER);
     if (buddy_free(shared, run.first) != KVA_OK)
         atomic_fetch_add(&wrong, 1);
 }
@@ -225,7 +225,7 @@ static void *take_and_give(void *argument)
         if (thread->count == RUNS || (thread->count > 0 && test_one_in(&thread->rng, 2)))
             give_one(thread);
         else if (buddy_alloc(shared, run.order, &run.first) == KVA_OK) {
-            hand_over(run, NOBODY, thread->number);
+            hand_over(run, NO_OWNER, thread->number);
             thread->runs[thread->count++] = run;
         }
     }
@@ -234,7 +234,7 @@ static void *take_and_give(void *argument)
     return NULL;
 }
 
-static void threads_share_it(void **state)
+static void threads_share_one_allocator(void **state)
 {
     (void)state;
     static struct thread threads[THREADS];
@@ -248,7 +248,7 @@ static void threads_share_it(void **state)
     for (size_t i = 0; i < THREADS; i++)
         assert_int_equal(pthread_join(threads[i].thread, NULL), 0);
     assert_int_equal(atomic_load(&wrong), 0);
-    for (size_t i = 0; i < sizeof(owners) >> BUDDY_ORDER_MAX; i++) /* all has merged again */
+    for (size_t i = 0; i < sizeof(owners) >> BUDDY_ORDER_MAX; i++) /* all blocks have merged */
         assert_int_equal(buddy_alloc(shared, BUDDY_ORDER_MAX, &first), KVA_OK);
     assert_int_equal(buddy_alloc(shared, 0, &first), KVA_ENOSPC);
     buddy_destroy(shared);
@@ -257,9 +257,9 @@ static void threads_share_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_frame_has_one_owner),   cmocka_unit_test(everything_merges_again),
-        cmocka_unit_test(wrong_frees_are_refused), cmocka_unit_test(wrong_requests_are_refused),
-        cmocka_unit_test(threads_share_it),
+        cmocka_unit_test(a_frame_has_one_owner),       cmocka_unit_test(all_blocks_merge_after_frees),
+        cmocka_unit_test(wrong_frees_are_refused),     cmocka_unit_test(wrong_requests_are_refused),
+        cmocka_unit_test(threads_share_one_allocator),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The parts of `kva test`: random numbers, tables, the command line's words, and the suite itself, run over
- * an allocator that fails or lies on purpose. A suite that passes such an allocator would be worth nothing.
+ * The parts of `kva test`: random numbers, tables, the arguments, and the suite, run over an allocator that
+ * fails or lies on purpose: the suite must detect it.
  */
 #define _GNU_SOURCE
 #include <kva/engine.h>
@@ -36,7 +36,7 @@ static void test_splitmix_is_the_published_one(void **state)
     assert_true(rng_splitmix(&counter) == UINT64_C(0x6e789e6aa1b965f4));
 }
 
-/* The first outputs of xoshiro256** from the state 1, 2, 3, 4, worked out by hand:
+/* The first outputs of xoshiro256** from the state 1, 2, 3, 4, computed by hand:
  * s1 = 2: rotl(10, 7) * 9 = 11520. Then s1 = 2 ^ (3 ^ 1) = 0: 0. */
 static void test_xoshiro_is_the_published_one(void **state)
 {
@@ -59,10 +59,10 @@ static void test_draws_stay_within_bounds(void **state)
         assert_in_range(hits[i], 9500, 10500); /* 10,000 expected, standard deviation 93 */
     assert_int_equal(rng_below(&rng, 1), 0);
     assert_int_equal(rng_between(&rng, UINT64_MAX, UINT64_MAX), UINT64_MAX);
-    rng_between(&rng, 0, UINT64_MAX); /* all 64 bits: the bound 2^64 has no number of its own */
+    rng_between(&rng, 0, UINT64_MAX); /* all 64 bits: the bound 2^64 does not fit a number */
 }
 
-/* With a bound of 3/4 of 2^64, plain division would hit the lowest third of the answers twice as often. */
+/* With a bound of 3/4 of 2^64, a plain remainder would return the lowest third twice as often. */
 static void test_draws_are_unbiased(void **state)
 {
     (void)state;
@@ -71,7 +71,7 @@ static void test_draws_are_unbiased(void **state)
     rng_seed(&rng, 2);
     for (unsigned i = 0; i < 30000; i++)
         low += rng_below(&rng, 3 * (UINT64_C(1) << 62)) < UINT64_C(1) << 62;
-    assert_in_range(low, 9500, 10500); /* 10,000 expected; 15,000 by division */
+    assert_in_range(low, 9500, 10500); /* 10,000 expected; 15,000 with a plain remainder */
 }
 
 static void test_streams_differ(void **state)
@@ -221,7 +221,7 @@ static void test_wrong_arguments(void **state)
     assert_non_null(PARSE(params, message, "nr_pages=1", "smoke"));
 }
 
-/* The tests that need memory are none of ranges. */
+/* Tests that need memory cannot run on ranges. */
 static void test_masks_follow_the_memory(void **state)
 {
     (void)state;
@@ -250,8 +250,8 @@ static size_t kinds_of(enum target_memory memory)
     return count;
 }
 
-/* Both memories have the list walk and kva's engines, in that order; ranges have two kinds for threads
- * behind them, pages one of kva and four others. */
+/* Both memories have the list walk and kva's engines, in that order, followed on ranges by two kinds for
+ * threads, and on pages by one kind of kva and four others. */
 static void test_engine_lists(void **state)
 {
     (void)state;
@@ -296,8 +296,8 @@ static void test_engine_lists(void **state)
     assert_non_null(strstr(message, ": the engines are bt, rb, scan, or all"));
 }
 
-/* What a kind says that it can do, it has functions for. */
-static void test_abilities_are_real(void **state)
+/* A kind has functions for its abilities. */
+static void test_abilities_have_functions(void **state)
 {
     (void)state;
     static const enum target_memory memories[] = {TARGET_RANGES, TARGET_PAGES};
@@ -314,7 +314,7 @@ static void test_abilities_are_real(void **state)
                 assert_true(kind.resize != NULL);
             bool whole = target_can(&kind, TARGET_CAN_PCPU | TARGET_CAN_LATER | TARGET_CAN_MAP |
                                                TARGET_CAN_NO_BLOCK | TARGET_CAN_RESIZE);
-            assert_int_equal(kind.cannot == NULL, whole); /* what is missing is told */
+            assert_int_equal(kind.cannot == NULL, whole); /* --help explains what is missing */
         }
     }
 }
@@ -323,16 +323,16 @@ static void test_abilities_are_real(void **state)
 
 enum vice { HONEST, REFUSES, REFUSES_SHIFT, OFF_ALIGNMENT, OUTSIDE, REFUSES_FREE, LOSES_CONTENTS };
 
-/* One at a time, with one worker. It counts what is taken, and hashes what it is asked for. On ranges an
- * honest list walk stands behind it, on pages the C library. */
+/* One at a time, with one worker. It counts allocations, and hashes requests. The honest part is a list
+ * walk on ranges, and the C library on pages. */
 static struct {
     enum vice vice;
-    enum kva_status status; /* with which it refuses */
-    uint64_t turn;  /* the call, from 1, at which the vice shows; for REFUSES_SHIFT, the alignment's log2 */
+    enum kva_status status; /* of a refusal */
+    uint64_t turn;  /* the call, from 1, at which the vice shows; for REFUSES_SHIFT, log2 of the alignment */
     uint64_t calls; /* allocations (frees for REFUSES_FREE) so far */
     uint64_t taken;
     uint64_t hash;
-    struct list_walk *walk; /* the honest part; NULL: on pages */
+    struct list_walk *walk; /* the honest part; NULL on pages */
 } crook;
 
 static void crook_begin(void **state)
@@ -362,7 +362,7 @@ static enum kva_status crook_create_pages(const struct target_kind *kind, struct
 {
     (void)kind;
     crook_begin(state);
-    range->first = SUITE_PAGE; /* anywhere but where OUTSIDE points to */
+    range->first = SUITE_PAGE; /* any address except that of OUTSIDE */
     range->last = UINTPTR_MAX;
     return KVA_OK;
 }
@@ -385,7 +385,7 @@ static bool crook_turns(void)
     return crook.vice != REFUSES_FREE && ++crook.calls == crook.turn;
 }
 
-/* A sanitizer marks each byte of what lies in front of an aligned block: 2^40 of them are too many. */
+/* A sanitizer marks each byte before an aligned block; 2^40 bytes are too many. */
 #define MOST_ALIGN (UINT64_C(1) << 26)
 
 static enum kva_status honest_alloc(uint64_t size, uint64_t align, uint64_t *addr)
@@ -401,13 +401,12 @@ static enum kva_status honest_alloc(uint64_t size, uint64_t align, uint64_t *add
     return KVA_OK;
 }
 
-static enum kva_status crook_alloc(void *state, uint64_t size, uint64_t align, unsigned wishes,
-                                   uint64_t *addr)
+static enum kva_status crook_alloc(void *state, uint64_t size, uint64_t align, unsigned flags, uint64_t *addr)
 {
     (void)state;
     crook_note(size);
     crook_note(align);
-    crook_note(wishes);
+    crook_note(flags);
     bool shows = crook_turns();
     if ((shows && crook.vice == REFUSES) || (crook.vice == REFUSES_SHIFT && align >> crook.turn != 0))
         return crook.status;
@@ -455,7 +454,7 @@ static enum kva_status crook_congruent(void *state, const struct kva_part *parts
     return status;
 }
 
-/* ----------------------------------------------------- the same on pages: what tests 1024 to 4096 ask for */
+/* ------------------------------------------------- the same on pages: the functions of tests 1024 to 4096 */
 
 static enum kva_status crook_resize(void *state, uint64_t addr, uint64_t from, uint64_t to, uint64_t *moved)
 {
@@ -560,8 +559,8 @@ static struct plan short_plan(uint64_t mask)
     return plan;
 }
 
-/* Tests 2 and 4 hold so many pages that they take minutes if the library verifies all of its structure after
- * each change. */
+/* Tests 2 and 4 hold so many pages that they take minutes if the library verifies its whole structure
+ * after each change. */
 #define LARGE_TESTS (2U | 4U)
 #if defined(KVA_CHECK_LEVEL) && KVA_CHECK_LEVEL >= 3
 #define SMALLER(mask) ((mask) & ~LARGE_TESTS)
@@ -572,8 +571,8 @@ static struct plan short_plan(uint64_t mask)
 #define GRACE_TESTS (256U | 512U)
 #define SHIFT_TEST 64U
 
-/* Each test of the mask that the kind can do has run once, and was passed: but for the shift test, which
- * must fail. */
+/* Each test of the mask that the kind can run has run once and passed, except the shift test, which must
+ * fail. */
 static void check_all_passed(const struct report *report, unsigned mask)
 {
     assert_int_equal(report->ended, KVA_OK);
@@ -616,7 +615,7 @@ static void test_honest_allocators_pass(void **state)
         check_kind(&kind, SMALLER(SUITE_RANGES_MASK), 1);
 }
 
-/* All thirteen tests on real memory, on every kind that is installed and as far as it can do them. */
+/* All thirteen tests on real memory, on every installed kind, as far as it can run them. */
 static void test_thirteen_tests_on_pages(void **state)
 {
     (void)state;
@@ -634,7 +633,7 @@ static void test_thirteen_tests_on_pages(void **state)
     }
 }
 
-/* A kind over kva/vm.h leaves none out. */
+/* A kind over kva/vm.h runs all tests. */
 static void test_kva_runs_all_thirteen(void **state)
 {
     (void)state;
@@ -646,8 +645,8 @@ static void test_kva_runs_all_thirteen(void **state)
     }
 }
 
-/* Without liburcu two tests cannot run: they fail, and say why. */
-static void test_missing_grace_periods_are_told(void **state)
+/* Without liburcu two tests fail, with the reason. */
+static void test_missing_grace_periods_are_reported(void **state)
 {
     (void)state;
     struct target_kind kind;
@@ -668,8 +667,7 @@ static void test_missing_grace_periods_are_told(void **state)
     report_fini(&report);
 }
 
-/* Each test of the mask notices the vice at this turn; if nothing was lied about, it gives everything
- * back. */
+/* Each test of the mask detects the vice at this turn; if no result was wrong, it frees everything. */
 static void check_vice(const struct target_kind *kind, unsigned mask, enum kva_status status,
                        enum kva_status ended)
 {
@@ -699,7 +697,7 @@ static void check_ranges(enum vice vice, uint64_t turn, enum kva_status status, 
     check_vice(&crook_kind, SUITE_RANGES_MASK, status, ended);
 }
 
-/* The second allocation of test 64 stands for a place at 2^1, which there is: it must not count as
+/* The second allocation of test 64 is aligned to 2^1, and has a place: a refusal must not count as
  * expected. */
 static void test_refusals_are_noticed(void **state)
 {
@@ -737,13 +735,13 @@ static void test_vices_are_noticed_on_pages(void **state)
 {
     (void)state;
     check_pages(REFUSES, 1 | 8 | 16 | 1024 | 4096, KVA_ENOMEM, KVA_OK);
-    check_pages(REFUSES, 2048, KVA_EUNKNOWN, KVA_OK); /* no refusal that a caller must expect */
+    check_pages(REFUSES, 2048, KVA_EUNKNOWN, KVA_OK); /* not a permitted refusal */
     check_pages(OFF_ALIGNMENT, 1024, KVA_EALIGN, KVA_OK);
     check_pages(LOSES_CONTENTS, 4096, KVA_ECORRUPT, KVA_OK);
     check_pages(REFUSES_FREE, 1024, KVA_EUNKNOWN, KVA_OK);
 }
 
-/* Test 2048 takes a refusal for what it is: expected, once or often, and no failure. */
+/* Test 2048 counts refusals as expected. */
 static void test_no_block_may_be_refused(void **state)
 {
     (void)state;
@@ -760,13 +758,13 @@ static void test_no_block_may_be_refused(void **state)
         assert_int_equal(suite_tests[11].id, 2048);
         assert_int_equal(result->xfailed, 1);
         assert_int_equal(result->passed + result->failed, 0);
-        assert_int_equal(crook.calls, 20); /* it went on */
+        assert_int_equal(crook.calls, 20); /* it continued */
         assert_int_equal(report.ended, KVA_OK);
         report_fini(&report);
     }
 }
 
-/* A kind that does not promise to find every place may refuse an alignment, and only that. */
+/* A kind that is not exact may refuse alignments above the page, and nothing else. */
 static void test_inexact_kinds_may_refuse_alignment(void **state)
 {
     (void)state;
@@ -784,8 +782,8 @@ static void test_inexact_kinds_may_refuse_alignment(void **state)
     }
 }
 
-/* How many workers' test 64 fail if each is refused alignments from 2^shift on; for the others that was to
- * be expected. */
+/* The number of workers whose test 64 fails if each is refused alignments from 2^shift on; for the others
+ * the refusal is expected. */
 static uint64_t shift_failures(bool recycles, uint64_t workers, uint64_t shift)
 {
     struct target_kind kind = crook_kind;
@@ -807,9 +805,8 @@ static uint64_t shift_failures(bool recycles, uint64_t workers, uint64_t shift)
     return failed;
 }
 
-/* An aligned page that was freed may come to be held by another worker's test, where freed pages are
- * handed out again: up to 16,384 of them with one CPU. So many multiples of 2^31 the range has, but of
- * 2^30 it has twice as many. */
+/* If freed pages are reused, other workers' tests may hold aligned pages that test 64 freed: up to 16,384
+ * with one CPU. The range has as many multiples of 2^31, and twice as many of 2^30. */
 static void test_another_worker_may_hold_all_places(void **state)
 {
     (void)state;
@@ -833,7 +830,7 @@ static uint64_t hash_of_run(uint64_t seed)
     return crook.hash;
 }
 
-static void test_seed_decides_everything(void **state)
+static void test_seed_determines_the_run(void **state)
 {
     (void)state;
     uint64_t first = hash_of_run(1);
@@ -841,7 +838,7 @@ static void test_seed_decides_everything(void **state)
     assert_true(first != hash_of_run(2));
 }
 
-/* Each worker runs each test once, in an order of its own. */
+/* Each worker runs each test once, in its own order. */
 static void check_orders(const struct report *report, unsigned mask)
 {
     bool differ = false;
@@ -862,7 +859,7 @@ static void test_many_workers(void **state)
     (void)state;
     struct target_kind kind;
     for (size_t i = 0; target_kind_at(TARGET_RANGES, i, &kind); i++) {
-        unsigned mask = SUITE_RANGES_MASK - LARGE_TESTS; /* which take long on the scan engine */
+        unsigned mask = SUITE_RANGES_MASK - LARGE_TESTS; /* they are slow on the scan engine */
         struct plan plan = short_plan(mask);
         struct report report;
         plan.params.nr_threads = 8;
@@ -900,7 +897,7 @@ static void test_budget_cuts_and_scales(void **state)
     report_fini(&report);
 }
 
-/* 128 ns, of which 96 for 4 of 40 loops: 32 + 960. The numbers are exact in binary. */
+/* 128 ns, 96 of them for 4 of 40 loops: 32 + 960. The numbers are exact in binary. */
 static void test_scaling(void **state)
 {
     (void)state;
@@ -913,7 +910,7 @@ static void test_scaling(void **state)
     assert_true(result_full_cycles(&result) == 256);
 }
 
-/* Held areas are there during the run, and go away behind it. */
+/* Held areas exist during the run, and are freed after it. */
 static void test_held_areas(void **state)
 {
     (void)state;
@@ -950,11 +947,11 @@ int main(void)
         cmocka_unit_test(test_wrong_arguments),
         cmocka_unit_test(test_masks_follow_the_memory),
         cmocka_unit_test(test_engine_lists),
-        cmocka_unit_test(test_abilities_are_real),
+        cmocka_unit_test(test_abilities_have_functions),
         cmocka_unit_test(test_honest_allocators_pass),
         cmocka_unit_test(test_thirteen_tests_on_pages),
         cmocka_unit_test(test_kva_runs_all_thirteen),
-        cmocka_unit_test(test_missing_grace_periods_are_told),
+        cmocka_unit_test(test_missing_grace_periods_are_reported),
         cmocka_unit_test(test_refusals_are_noticed),
         cmocka_unit_test(test_lies_are_noticed),
         cmocka_unit_test(test_refused_frees_are_noticed),
@@ -962,7 +959,7 @@ int main(void)
         cmocka_unit_test(test_no_block_may_be_refused),
         cmocka_unit_test(test_inexact_kinds_may_refuse_alignment),
         cmocka_unit_test(test_another_worker_may_hold_all_places),
-        cmocka_unit_test(test_seed_decides_everything),
+        cmocka_unit_test(test_seed_determines_the_run),
         cmocka_unit_test(test_many_workers),
         cmocka_unit_test(test_budget_cuts_and_scales),
         cmocka_unit_test(test_scaling),

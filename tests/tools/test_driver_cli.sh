@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# kva and kva test as a person calls them: exit codes, the lines that people grep for, the same run for the
-# same seed, JSON, and what they say to a command line that they cannot understand. KVA is the program; the
-# working folder is the test's own.
+# kva and kva test on the command line: exit codes, lines for grep, the same run for the same seed, JSON, and the messages
+# for wrong command lines. KVA is the program; the working folder belongs to the test.
 set -eu
 
 fail() {
@@ -12,32 +11,32 @@ fail() {
     exit 1
 }
 
-# refuse CODE TEXT ARGUMENT...: the exit code and the words of a call that must fail before it does anything.
+# refuse CODE TEXT ARGUMENT...: check the exit code and the message of a call that must fail at once.
 refuse() {
     wanted_code=$1
     wanted_text=$2
     shift 2
     code=0
     "$KVA" "$@" >out.txt 2>err.txt || code=$?
-    [ "$code" = "$wanted_code" ] || fail "kva $*: exit code $code, not $wanted_code"
-    grep -q -- "$wanted_text" err.txt || fail "kva $*: does not say '$wanted_text': $(cat err.txt)"
+    [ "$code" = "$wanted_code" ] || fail "kva $*: exit code $code, expected $wanted_code"
+    grep -q -- "$wanted_text" err.txt || fail "kva $*: expected '$wanted_text', found: $(cat err.txt)"
     [ ! -s out.txt ] || fail "kva $*: wrote to standard output: $(cat out.txt)"
 }
 
-# ------------------------------------------------------------------------------------------- the frame
+# ----------------------------------------------------------------------------------------- the program
 
 refuse 2 'Usage: kva COMMAND'
 refuse 2 "no command 'tset': the commands are test, replay, bench, help" tset
 refuse 2 "no command 'tset'" help tset
 refuse 2 'help takes one command' help test bench
 "$KVA" --version >version.txt
-grep -Eq '^kva [0-9]+\.[0-9]+\.[0-9]+$' version.txt || fail "--version says $(cat version.txt)"
+grep -Eq '^kva [0-9]+\.[0-9]+\.[0-9]+$' version.txt || fail "--version prints $(cat version.txt)"
 "$KVA" test --version >version_of_test.txt
 cmp -s version.txt version_of_test.txt || fail 'test --version differs from --version'
 "$KVA" --help >help.txt
 "$KVA" help | cmp -s - help.txt || fail 'help differs from --help'
 for command in test replay bench; do
-    grep -q "^  $command " help.txt || fail "--help does not name $command"
+    grep -q "^  $command " help.txt || fail "--help does not list $command"
     "$KVA" help "$command" >one.txt || fail "help $command: exit code $?"
     grep -q "^Usage: kva $command" one.txt || fail "help $command: $(head -n 1 one.txt)"
 done
@@ -75,12 +74,12 @@ refuse 2 'unrecognized option' test smoke --memories
 
 # ---------------------------------------------------------------------------------------------- runs
 
-# Tiny: this is about what comes out, not about speed. Tests 2 and 4, which hold thousands of pages, run on the
-# list walk alone: a library that verifies all of its structure after each change would take minutes for them.
+# Tiny: this tests the output, not the speed. Tests 2 and 4, which hold thousands of pages, run on the list walk alone: a
+# library that verifies its whole structure after each change would take minutes for them.
 tiny='test_loop_count=100 test_repeat_count=2 nr_pcpu_objects=300'
 small='--memory ranges run_test_mask=249'
 
-# Everything that may differ between two runs of one seed: times and cycles.
+# Remove the values that may differ between two runs of one seed: times and cycles.
 without_times() {
     sed -E -e 's/avg: [0-9]+ usec/avg/' -e 's/=[0-9]+ cycles/= cycles/' -e '/^test  .* us/,$d' "$1"
 }
@@ -107,7 +106,7 @@ grep -Eq '^total cycles( +[0-9,.]+){11}$' text.txt || fail 'no totals in the tab
 "$KVA" test stress $tiny $small --engine rb,list --seed 42 >again.txt
 without_times text.txt >text.cut
 without_times again.txt >again.cut
-cmp text.cut again.cut || fail 'the same seed gave another run'
+cmp text.cut again.cut || fail 'the same seed gave a different run'
 
 # The large tests.
 # shellcheck disable=SC2086
@@ -117,7 +116,7 @@ for test in full_fit long_busy_list; do
     [ "$(grep -Ec "$line" large.txt)" = 1 ] || fail "no summary of ${test}_alloc_test"
 done
 
-# One engine: no table. A fresh seed is printed, and repeats the order.
+# One engine: no table. A chosen seed is printed, and repeats the order.
 # shellcheck disable=SC2086
 "$KVA" test nr_threads=3 $tiny $small >fresh.txt
 ! grep -q ' us  ' fresh.txt || fail 'a table for a single engine'
@@ -126,30 +125,30 @@ seed=$(sed -n 's/^Seed: //p' fresh.txt)
 "$KVA" test nr_threads=3 $tiny $small --seed "$seed" >again.txt
 without_times fresh.txt >text.cut
 without_times again.txt >again.cut
-cmp text.cut again.cut || fail 'the printed seed gave another run'
+cmp text.cut again.cut || fail 'the printed seed gave a different run'
 [ "$(grep -c '^All test took worker[012]=' fresh.txt)" = 3 ] || fail 'not three workers'
 
-# A mask runs what it says.
+# A mask selects tests.
 "$KVA" test performance test_loop_count=10 run_test_mask=9 >mask.txt
 [ "$(sed -n 's/^Summary: \([a-z_]*\) .*/\1/p' mask.txt | tr '\n' ' ')" = 'fix_size_alloc_test random_size_alloc_test ' ] ||
     fail 'run_test_mask=9 did not run tests 1 and 8 in order'
 
-# A budget is said, with the loops that were done.
+# The output names the budget and the loops done.
 "$KVA" test test_loop_count=1000000000 nr_threads=2 run_test_mask=1 --budget 0.02 --engine list,rb >budget.txt
-grep -Eq 'cut by the budget: [0-9]+ of 1000000000 loops in all' budget.txt || fail 'the budget is not said'
+grep -Eq 'cut by the budget: [0-9]+ of 1000000000 loops in all' budget.txt || fail 'the budget is not named'
 grep -Eq '^fix_size_alloc_test +~[0-9,]+ +~[0-9,]+ +[0-9,.]+$' budget.txt || fail 'scaled times are not marked'
 
-# A time: the loops that it cuts, the tests that were not reached, and rounds enough to fill it.
+# A time: loops that it cuts, tests that were not reached, and enough rounds to fill it.
 "$KVA" test stress --memory ranges run_test_mask=9 --time 0.1s --engine bt-pools >time.txt 2>err.txt || fail "--time: $(cat err.txt)"
 [ ! -s err.txt ] || fail "a timed run in a pipe wrote to standard error: $(cat err.txt)"
-grep -q '^Time: 0.100 seconds for each engine$' time.txt || fail 'the time is not said'
-grep -Eq '^Summary: .* \(cut by the time: [0-9]+ of [0-9]+ loops in all\)$' time.txt || fail 'a loop that the time cut is not marked'
-grep -Eq '^(Not reached: (fix|random)_size_alloc_test|Summary: .*)$' time.txt || fail 'what was not reached is not said'
+grep -q '^Time: 0.100 seconds for each engine$' time.txt || fail 'the time is not printed'
+grep -Eq '^Summary: .* \(cut by the time: [0-9]+ of [0-9]+ loops in all\)$' time.txt || fail 'a loop cut by the time is not marked'
+grep -Eq '^(Not reached: (fix|random)_size_alloc_test|Summary: .*)$' time.txt || fail 'tests that were not reached are not listed'
 "$KVA" test stress --memory ranges run_test_mask=1 test_loop_count=10 --time 0.1s --engine bt --json |
     jq -e '.time_nanoseconds == 100000000 and all(.engines[0].workers[]; .rounds > 1 and .tests[0].passed > 20)
-        and .engines[0].total.ratio == null' >/dev/null || fail 'a timed run does not begin again'
+        and .engines[0].total.ratio == null' >/dev/null || fail 'a timed run does not repeat its tests'
 
-# On a terminal: who does what. The line is rewritten ten times a second.
+# On a terminal, a line shows what each worker does. It is rewritten ten times a second.
 python3 - "$KVA" >terminal.txt <<'END' || fail "the progress line: $(cat terminal.txt)"
 import os, pty, re, sys
 child, terminal = pty.fork()
@@ -167,14 +166,14 @@ lines = re.findall(r"\rbt 0:00:0[01] of 0:00:01, [0-9.]+( [kMGTP])? loops \| 0: 
 assert len(lines) >= 2, lines
 END
 
-# 64 workers among the areas of others, huge pages.
+# 64 workers among held areas, with huge pages.
 "$KVA" test --memory ranges nr_threads=64 test_loop_count=50 run_test_mask=73 nr_pages=600 use_huge=1 --held 100 --engine all >many.txt
-[ "$(grep -c '^All test took' many.txt)" = 384 ] || fail 'not 64 workers on 6 engines'
+[ "$(grep -c '^All test took' many.txt)" = 384 ] || fail 'expected 64 workers on 6 engines'
 
-# What cannot be had is a failed test: two such ranges do not fit beside each other.
+# A refused allocation is a failed test: the held area leaves no room for such a range.
 code=0
 "$KVA" test --memory ranges nr_threads=1 test_loop_count=1 nr_pages=8589934592 run_test_mask=1 --held 1 >full.txt 2>err.txt || code=$?
-[ "$code" = 1 ] || fail "a failed test: exit code $code"
+[ "$code" = 1 ] || fail "a failed test: exit code $code, expected 1"
 grep -q 'failed: 1' full.txt || fail 'a failed test is not counted'
 grep -q 'fix_size_alloc_test: allocation refused' err.txt || fail "a failed test is not explained: $(cat err.txt)"
 "$KVA" test --memory ranges nr_threads=1 test_loop_count=1 nr_pages=8589934592 run_test_mask=1 >full.txt || fail 'the range does not hold 2^33 pages'
@@ -183,7 +182,7 @@ grep -q 'fix_size_alloc_test: allocation refused' err.txt || fail "a failed test
 # shellcheck disable=SC2086
 "$KVA" test smoke $tiny $small --engine rb,list --seed 18446744073709551615 --json >out.json 2>err.txt
 [ ! -s err.txt ] || fail "--json wrote to standard error: $(cat err.txt)"
-python3 - out.json <<'END' || fail 'the JSON is not what the manual says'
+python3 - out.json <<'END' || fail 'the JSON differs from the manual'
 import json, sys
 document = json.load(open(sys.argv[1]))
 assert list(document)[:4] == ["command", "version", "date", "seed"]
@@ -204,24 +203,24 @@ END
 
 # ------------------------------------------------------------------------------------------ real memory
 
-# All thirteen tests, everyone who is here but scan, to whom the thousands of pages of tests 2 and 4 are too many. What one
-# cannot do is said; what a build without liburcu cannot do, has failed, and the exit code tells.
+# All thirteen tests on all allocators except scan, which is slow with the thousands of pages of tests 2 and 4. The output
+# lists the tests that an allocator cannot run; without liburcu two tests fail, with exit code 3.
 code=0
 heaps=$("$KVA" test performance test_loop_count=1 test_repeat_count=1 run_test_mask=1 --engine all | sed -n 's/^Engine: \([a-z]*malloc\) .*/,\1/p' | tr -d '\n')
 # shellcheck disable=SC2086
 "$KVA" test smoke $tiny --engine "list,bt,rb,mmap$heaps" --seed 42 >pages.txt 2>err.txt || code=$?
 if grep -q 'this build has no liburcu' err.txt; then
-    [ "$code" = 3 ] || fail "two tests could not be run: exit code $code"
+    [ "$code" = 3 ] || fail "two tests without liburcu: exit code $code, expected 3"
     tests=fix_size_alloc
 else
     [ "$code" = 0 ] || fail "thirteen tests on pages: exit code $code: $(cat err.txt)"
     tests='fix_size_alloc kvfree_rcu_1_arg_vmalloc kvfree_rcu_2_arg_vmalloc'
 fi
-grep -Eq '^Memory: pages of 4096 bytes, (1 node|[1-9][0-9]* nodes)$' pages.txt || fail 'what areas are is not said'
+grep -Eq '^Memory: pages of 4096 bytes, (1 node|[1-9][0-9]* nodes)$' pages.txt || fail 'the kind of areas is not printed'
 kinds=$(grep -c '^Engine: ' pages.txt)
-[ "$kinds" -ge 5 ] || fail "only $kinds kinds on pages"
+[ "$kinds" -ge 5 ] || fail "$kinds kinds on pages, expected at least 5"
 
-# summaries TEST: how many kinds have passed a test.
+# summaries TEST: the number of kinds that passed a test.
 summaries() {
     grep -Ec "^Summary: ${1}_test passed: 2 failed: 0 xfailed: 0 repeat: 2 loops: [13]00 avg: [0-9]+ usec\$" pages.txt || true
 }
@@ -234,13 +233,13 @@ for test in $tests full_fit_alloc long_busy_list_alloc random_size_alloc fix_ali
     vm_map_ram no_block_alloc vrealloc; do
     passed=$(summaries "$test")
     [ $((passed + $(left_out "$test"))) = "$kinds" ] || fail "$test on pages: $passed of $kinds passed: $(grep "${test}_test" pages.txt)"
-    [ "$passed" -ge 2 ] || fail "$test on pages: not even kva passed"
+    [ "$passed" -ge 2 ] || fail "$test on pages: fewer than 2 kinds passed"
 done
 for engine in bt rb; do
     awk -v engine="$engine" '/^Engine: / { own = $2 == engine } own && /^Left out/ { found = 1 } END { exit found }' pages.txt ||
-        fail "$engine leaves something out"
+        fail "$engine leaves a test out"
 done
-grep -Eq '^vrealloc_test  +-  +[0-9,]+  +-' pages.txt || fail 'the table has no dash for what the list walk cannot do'
+grep -Eq '^vrealloc_test  +-  +[0-9,]+  +-' pages.txt || fail 'the table has no dash for a test that the list walk cannot run'
 
 # shellcheck disable=SC2086
 "$KVA" test smoke $tiny run_test_mask=7417 --engine scan >scan.txt || fail "scan on pages"
@@ -249,18 +248,18 @@ grep -Eq '^vrealloc_test  +-  +[0-9,]+  +-' pages.txt || fail 'the table has no 
 "$KVA" test performance test_loop_count=20 test_repeat_count=1 run_test_mask=5121 nr_pages=600 use_huge=1 --engine bt >large.txt
 [ "$(grep -c '^Summary: .* passed: 1 failed: 0' large.txt)" = 3 ] || fail "600 pages, huge: $(cat large.txt)"
 
-# What no reserve holds is expected to fail.
+# An alignment that no reservation has must fail.
 "$KVA" test performance test_loop_count=1 test_repeat_count=1 run_test_mask=64 --engine bt >shift.txt || fail 'align_shift on pages'
 grep -q '^Summary: align_shift_alloc_test passed: 0 failed: 0 xfailed: 1' shift.txt || fail 'no alignment was too large'
 
-# Several workers on one instance, shuffled; the same seed, the same orders.
+# Several workers on one instance, shuffled: the same seed gives the same orders.
 # shellcheck disable=SC2086
 "$KVA" test nr_threads=4 $tiny run_test_mask=7417 --engine bt,malloc --seed 7 >text.txt || fail 'four workers on pages'
 # shellcheck disable=SC2086
 "$KVA" test nr_threads=4 $tiny run_test_mask=7417 --engine bt,malloc --seed 7 >again.txt
 without_times text.txt >text.cut
 without_times again.txt >again.cut
-cmp text.cut again.cut || fail 'the same seed gave another run on pages'
+cmp text.cut again.cut || fail 'the same seed gave a different run on pages'
 
 # shellcheck disable=SC2086
 "$KVA" test smoke $tiny run_test_mask=7295 --engine bt,mmap --json >out.json
@@ -270,9 +269,9 @@ jq -e '.memory == "pages" and (.engines | map(.name)) == ["bt", "mmap"]
     and (.engines[1].tests | map(select(.left_out)) | map(.id, .microseconds)) == [2048, null]
     and .engines[1].total.ratio == null' out.json >/dev/null || fail "JSON of pages: $(cat out.json)"
 
-# ----------------------------------------------------------------------------------------- bad days
+# ------------------------------------------------------------------------------------------ failures
 
-# A run that is killed has told its seed, in a pipe, too.
+# A killed run has printed its seed, also in a pipe.
 "$KVA" test performance test_loop_count=1e9 --seed 77 --engine rb >killed.txt &
 run=$!
 waited=0
@@ -282,12 +281,12 @@ while [ ! -s killed.txt ] && [ "$waited" -lt 100 ]; do
 done
 kill -9 "$run"
 wait "$run" 2>/dev/null || true
-grep -q '^Seed: 77$' killed.txt || fail 'a run that was killed has not told its seed'
+grep -q '^Seed: 77$' killed.txt || fail 'a killed run has not printed its seed'
 
-# Threads that the system does not start.
+# The system starts fewer threads than requested.
 code=0
 (
-    # shellcheck disable=SC3045 # dash and bash have it; where it is missing, nothing is limited
+    # shellcheck disable=SC3045 # dash and bash have it; without it nothing is limited
     ulimit -v 2000000 || exit 0
     "$KVA" test nr_threads=65535 test_loop_count=1 run_test_mask=1
 ) >out.txt 2>err.txt || code=$?
@@ -295,20 +294,20 @@ if [ "$code" = 3 ]; then
     grep -Eq 'the system started only [0-9]+ of 65535 threads; lower nr_threads' err.txt || fail "threads: $(cat err.txt)"
 fi
 
-# A full disk is not a success.
+# A full disk is an error.
 if [ -w /dev/full ]; then
     for arguments in --help 'help test' 'test --help' 'replay --help' 'bench --help' --version \
         'test smoke test_loop_count=1 run_test_mask=1 --engine all' 'test smoke test_loop_count=1 run_test_mask=1 --json'; do
         code=0
         # shellcheck disable=SC2086
         "$KVA" $arguments >/dev/full 2>err.txt || code=$?
-        [ "$code" = 3 ] || fail "kva $arguments to a full disk: exit code $code"
-        grep -q '^kva: standard output: ' err.txt || fail "kva $arguments to a full disk: says $(cat err.txt)"
-        [ "$(wc -l <err.txt)" = 1 ] || fail "kva $arguments to a full disk: says it twice"
+        [ "$code" = 3 ] || fail "kva $arguments to a full disk: exit code $code, expected 3"
+        grep -q '^kva: standard output: ' err.txt || fail "kva $arguments to a full disk: printed $(cat err.txt)"
+        [ "$(wc -l <err.txt)" = 1 ] || fail "kva $arguments to a full disk: the message is printed twice"
     done
     code=0
     # shellcheck disable=SC2086
     "$KVA" test smoke $tiny run_test_mask=1 >/dev/full 2>err.txt || code=$?
-    [ "$code" = 3 ] || fail "output to a full disk: exit code $code"
-    grep -q 'standard output' err.txt || fail "output to a full disk: says $(cat err.txt)"
+    [ "$code" = 3 ] || fail "output to a full disk: exit code $code, expected 3"
+    grep -q 'standard output' err.txt || fail "output to a full disk: printed $(cat err.txt)"
 fi

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The list walk against a model that cannot be wrong: one byte for each quantum, searched one by one. Both
- * get the same random requests, with every alignment and with windows; they must give the same addresses, the
- * same refusals, and in the end the same picture.
+ * Compares the list walk with a model: one byte for each quantum, searched linearly. Both get the same random
+ * requests, with all alignments and with windows; they must return the same addresses and refusals, and end
+ * in the same state.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,7 +39,7 @@ static uint64_t rounded(uint64_t size)
     return (size + QUANTUM - 1) / QUANTUM * QUANTUM;
 }
 
-/* Whether `size` bytes from `start` lie in [min, max], in the range, and are free. */
+/* Whether `size` bytes from `start` are in [min, max], in the range, and free. */
 static bool model_fits(const struct model *model, uint64_t start, uint64_t size, uint64_t min, uint64_t max)
 {
     uint64_t range_last = unit_address(model, UNITS - 1) + (QUANTUM - 1);
@@ -106,7 +106,7 @@ struct both {
     struct list_walk *walk;
     struct model model;
     struct rng rng;
-    size_t answers;
+    size_t successes;
     size_t refusals;
 };
 
@@ -115,7 +115,7 @@ static void compare(struct both *both, enum kva_status status, uint64_t got, boo
     assert_int_equal(status, fits ? KVA_OK : KVA_ENOSPC);
     if (fits)
         assert_int_equal(got, want);
-    both->answers += fits;
+    both->successes += fits;
     both->refusals += !fits;
 }
 
@@ -162,8 +162,8 @@ static void step_free(struct both *both)
     model_free(&both->model, area);
 }
 
-/* What a free of each address answers tells the walk's whole picture: only starts of areas may be freed. */
-static void compare_pictures(struct both *both)
+/* Compare the whole state by the status of a free of each address that starts no area. */
+static void compare_states(struct both *both)
 {
     struct model *model = &both->model;
     for (size_t unit = 0; unit < UNITS; unit++) {
@@ -192,9 +192,9 @@ static void run_lock_step(uint64_t first, uint64_t seed)
         else
             step_free(&both);
         if (i % 1000 == 0)
-            compare_pictures(&both);
+            compare_states(&both);
     }
-    assert_true(both.answers > 1000); /* the mix visits both sides */
+    assert_true(both.successes > 1000); /* both results are frequent */
     assert_true(both.refusals > 1000);
     while (both.model.areas != 0)
         step_free(&both);
@@ -230,7 +230,7 @@ static uint64_t alloc_one(struct list_walk *walk, uint64_t size, uint64_t align)
     return start;
 }
 
-/* A request of exactly the size of the largest hole that was passed over must find it. */
+/* A request of exactly the size of the largest skipped hole must take that hole. */
 static void test_cache_is_dropped_for_an_exact_fit(void **state)
 {
     (void)state;
@@ -240,10 +240,10 @@ static void test_cache_is_dropped_for_an_exact_fit(void **state)
     alloc_one(walk, 4, 1);
     alloc_one(walk, 8, 1);
     assert_int_equal(list_walk_free(walk, 8), KVA_OK);
-    assert_int_equal(alloc_one(walk, 5, 1), 20); /* passes over the hole of 4 at 8 */
-    assert_int_equal(alloc_one(walk, 5, 1), 25); /* goes on from there */
+    assert_int_equal(alloc_one(walk, 5, 1), 20); /* skips the hole of 4 at 8 */
+    assert_int_equal(alloc_one(walk, 5, 1), 25); /* continues from there */
     assert_int_equal(alloc_one(walk, 4, 1), 8);
-    assert_int_equal(list_walk_destroy(walk), KVA_EBUSY); /* and the areas are given back all the same */
+    assert_int_equal(list_walk_destroy(walk), KVA_EBUSY); /* the areas are freed anyway */
 }
 
 static void test_bad_calls(void **state)

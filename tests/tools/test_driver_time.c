@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * kva test with many workers: spaces that lock for themselves, runs that last for a given time, and the line
- * that says how far they are.
+ * kva test with many workers: spaces that lock for themselves, runs with a given time, and the progress line.
  */
 #include "common/harness.h"
 
@@ -74,7 +73,7 @@ static struct target_kind kind_of(const char *name)
     return kinds[0];
 }
 
-/* Whoever is through before the time is over begins again. */
+/* A worker that finishes its tests before the time is over starts again. */
 static void a_short_run_begins_again(void **state)
 {
     (void)state;
@@ -89,7 +88,7 @@ static void a_short_run_begins_again(void **state)
         for (unsigned j = 0; j < worker->tests; j++) {
             const struct result *result = &worker->results[worker->order[j]];
             assert_int_equal(result->failed, 0);
-            assert_true(result->passed + 2 >= 2 * (worker->rounds - 1)); /* a round is two runs of each */
+            assert_true(result->passed + 2 >= 2 * (worker->rounds - 1)); /* two runs per round */
             assert_true(result->passed <= 2 * worker->rounds);
             assert_true(result->loops_wanted == 5 * result->passed);
         }
@@ -99,7 +98,7 @@ static void a_short_run_begins_again(void **state)
     report_fini(&report);
 }
 
-/* A loop that would take minutes ends in time, and what stands behind it is not begun. */
+/* A loop that would take minutes ends in time, and later tests do not start. */
 static void a_long_run_is_cut(void **state)
 {
     (void)state;
@@ -120,8 +119,8 @@ static void a_long_run_is_cut(void **state)
     report_fini(&report);
 }
 
-/* Each round has an order of its own; a run without a time has one round, whose order the seed decides. */
-static void rounds_are_shuffled_anew(void **state)
+/* Each round has its own order; a run without a time has one round, and its order depends on the seed. */
+static void each_round_is_shuffled(void **state)
 {
     (void)state;
     struct target_kind kind = kind_of("rb");
@@ -139,12 +138,12 @@ static void rounds_are_shuffled_anew(void **state)
         report_fini(&once);
         report_fini(&longer);
     }
-    assert_true(orders > 0); /* six tests: one in 720 would be the same */
+    assert_true(orders > 0); /* six tests: one order in 720 is the same */
 }
 
 /* ------------------------------------------------------------------------ spaces that lock for themselves */
 
-static void spaces_for_threads_are_what_they_say(void **state)
+static void spaces_for_threads_lock_and_pool(void **state)
 {
     (void)state;
     struct target_kind lock = kind_of("bt-lock"), pools = kind_of("bt-pools"), plain = kind_of("bt");
@@ -156,7 +155,7 @@ static void spaces_for_threads_are_what_they_say(void **state)
         struct kva_stats stats;
         uint64_t addr;
         assert_int_equal(target_create(&target, kind, &range, true), KVA_OK);
-        assert_int_equal(target.shared, i == 2); /* the driver's mutex is for those that need it */
+        assert_int_equal(target.shared, i == 2); /* the driver's mutex is only for kinds that need it */
         assert_int_equal(target_alloc(&target, SUITE_PAGE, SUITE_PAGE, 0, &addr), KVA_OK);
         assert_int_equal(kva_stats_read(target.state, &stats), KVA_OK);
         assert_int_equal(stats.pooled_segments > 0, i == 1);
@@ -165,7 +164,7 @@ static void spaces_for_threads_are_what_they_say(void **state)
     }
 }
 
-static void many_workers_pass_on_them(void **state)
+static void many_workers_pass_on_spaces_for_threads(void **state)
 {
     (void)state;
     static const char *const names[] = {"bt-lock", "bt-pools"};
@@ -185,7 +184,7 @@ static void many_workers_pass_on_them(void **state)
 
 /* -------------------------------------------------------------------------------------- the progress line */
 
-static void the_line_tells_who_does_what(void **state)
+static void the_line_shows_each_worker(void **state)
 {
     (void)state;
     struct shown workers[3] = {
@@ -207,7 +206,7 @@ static void the_line_tells_who_does_what(void **state)
     shown_text(text, sizeof(text), &run, workers);
     assert_string_equal(text,
                         "bt 0:12:34, 40 %, 1.23 M loops | 0: full_fit 4/20 | 1: vrealloc 11/20 | 2: done");
-    /* Not all fit: they take turns, and no half worker is shown. 754 / 2 % 3 = 2 */
+    /* Not all workers fit: they take turns, and only whole ones are shown. 754 / 2 % 3 = 2 */
     shown_text(narrow, sizeof(narrow), &run, workers);
     assert_string_equal(narrow, "bt 0:12:34, 40 %, 1.23 M loops | 2: done");
     run.elapsed_ns += 2 * SECOND_NS;
@@ -241,10 +240,10 @@ int main(void)
         cmocka_unit_test(durations_are_read),
         cmocka_unit_test(a_short_run_begins_again),
         cmocka_unit_test(a_long_run_is_cut),
-        cmocka_unit_test(rounds_are_shuffled_anew),
-        cmocka_unit_test(spaces_for_threads_are_what_they_say),
-        cmocka_unit_test(many_workers_pass_on_them),
-        cmocka_unit_test(the_line_tells_who_does_what),
+        cmocka_unit_test(each_round_is_shuffled),
+        cmocka_unit_test(spaces_for_threads_lock_and_pool),
+        cmocka_unit_test(many_workers_pass_on_spaces_for_threads),
+        cmocka_unit_test(the_line_shows_each_worker),
         cmocka_unit_test(counts_are_short),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,31 +2,31 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# The examples that the README does not print, as a reader would build them: each says what it should.
+# Builds the examples that the README does not print, and checks their output.
 set -eu
 
 root=$KVA_SOURCE
 cc=${CC:-cc}
 
-# The library, once for all.
+# The library, built once.
 "$cc" -std=c11 -O1 -I"$root/include" -c "$root"/src/*/*.c "$root"/ports/linux/*.c
 
-# build PROGRAM: build examples/PROGRAM.c, and run it.
+# build PROGRAM: build and run examples/PROGRAM.c.
 build()
 {
     "$cc" -std=c11 -O1 -I"$root/include" "$root/examples/$1.c" ./*.o -o "$1"
     "./$1" >printed
 }
 
-# says PROGRAM TEXT...: build it, run it, and compare.
-says()
+# prints_exactly PROGRAM TEXT...: build it, run it, and compare the output.
+prints_exactly()
 {
     build "$1"
     shift
     printf '%s\n' "$@" | diff -u - printed
 }
 
-# prints PROGRAM PATTERN...: build it, run it, and look for a line of each kind.
+# prints PROGRAM PATTERN...: build it, run it, and look for a line of each pattern.
 prints()
 {
     program=$1
@@ -41,9 +41,9 @@ prints()
     done
 }
 
-# 16384 bytes, gone round ten times: 163840 is no multiple of 16384 bytes in messages of 100, so each end falls into one.
-says ring 'byte 0 again, one ring further: 42' 'messages across the end, all intact: 10'
-says ranges 'KVA_OK ring 0x0 frame 0xffe00000' \
+# Ten times round 16384 bytes: 16384 is not a multiple of 100, so each end falls into a message.
+prints_exactly ring 'byte 0 again, one ring further: 42' 'messages across the end, all intact: 10'
+prints_exactly ranges 'KVA_OK ring 0x0 frame 0xffe00000' \
     'the address lies inside a busy segment, not at its start' \
     '0x0000000000000000-0x0000000000002fff 12288 busy' \
     '0x0000000000003000-0x00000000fedfffff 4276080640 free' \
@@ -52,23 +52,23 @@ says ranges 'KVA_OK ring 0x0 frame 0xffe00000' \
     '0x00000000ffe00000-0x00000000ffe02fff 12288 busy' \
     '0x00000000ffe03000-0x00000000ffffffff 2084864 free'
 
-# In the end, two ranges are few enough to be invalidated one by one, and three are not.
-says iova 'sound 0xffffd000 disk 0xffffffffd000' 'not reused yet: 0xffffa000' 'invalidate 0xffffd000-0xffffffff' \
+# Two ranges are few enough to be invalidated one by one, three are not.
+prints_exactly iova 'sound 0xffffd000 disk 0xffffffffd000' 'not reused yet: 0xffffa000' 'invalidate 0xffffd000-0xffffffff' \
     'invalidate 0xffffffffa000-0xffffffffbfff' 'reused: 0xffffd000' \
     'invalidate everything: ranges in 0xffffffff6000-0xffffffffffff'
-says pci 'KVA_OK net 0xfebe0000' 'KVA_OK display 0xfd000000' 'KVA_OK disk 0xfebdc000' 'KVA_OK gpu 0x400000000' \
+prints_exactly pci 'KVA_OK net 0xfebe0000' 'KVA_OK display 0xfd000000' 'KVA_OK disk 0xfebdc000' 'KVA_OK gpu 0x400000000' \
     'net to 0xe0000000: KVA_OK' 'display to 0xfc000000: KVA_OK' 'disk to 0xe0004000: KVA_EEXIST' '  there is net' \
     'gpu to 0x600000000: KVA_OK' '0xe0000010 is net + 0x10' '0xfebe0010 is no device' '0x700000000 is gpu + 0x100000000'
 # One space, one thread: every address is determined.
-says gpu 'descriptors: KVA_OK' '400 textures, 0 refused, 0 misplaced: 61 evictions unbound 190' \
+prints_exactly gpu 'descriptors: KVA_OK' '400 textures, 0 refused, 0 misplaced: 61 evictions unbound 190' \
     'a screen of 200 MiB at 0xf800000 unbound 10' 'descriptors are where they were: yes'
 
-# Which frames are taken is not defined, but how many are, and where there are none.
+# Which frames are allocated is undefined; their number is defined, and so are the holes.
 prints frames '^KVA_OK, aligned: yes$' '^KVA_OK, within reach: yes$' '^the address lies inside a busy segment, not at its start$' \
     '^0x0000000000000000 [^:]{24}:{8}[^:]{32}$' '^zone 0 node 0 frames 0x100-0x7fff: 28288 present, 25188 free, 4224 absent$' \
     '^zone 1 node 1 frames 0x10000-0x17fff: 32768 present, 32256 free, 0 absent$'
 
-# One block in 64 is taken; 4096 frames, about, are left in nine or ten.
+# At the end one of 64 blocks is allocated, and about 4096 single frames are in nine or ten blocks.
 prints compact '^0x0000000000000000 [0-3]{64}$' '^fragmentation 9[0-9]{2} of 1000: KVA_ENOSPC$' '^compacting: KVA_OK$' \
     '^0x0000000000000000 [.MmU0-9]{64}$'
 free=$(tail -n 1 printed | tr -cd '.')
@@ -77,8 +77,8 @@ free=$(tail -n 1 printed | tr -cd '.')
     exit 1
 }
 
-# Whether frames are moved while they are mapped depends on the system. Of 32 blocks, of which an eighth is in use, four in a row are
-# free then at least; the objects are intact anyway.
+# Whether frames are moved while they are mapped depends on the system. An eighth of 32 blocks is in use; after moves at
+# least four consecutive blocks are free. The objects are intact in any case.
 prints movable '^0x0000000000000000 [0-3]{32}$' '^a buffer of 2048 frames: KVA_ENOSPC$' \
     '^frames were moved: (yes|no); objects that are intact: all$'
 if grep -q '^frames were moved: yes' printed; then
@@ -91,7 +91,7 @@ for example in "$root"/examples/*.c; do
     case $(basename "$example" .c) in
     bugs | compact | first | frames | gpu | iova | movable | pci | ring | ranges) ;;
     *)
-        echo "nobody tests $example" >&2
+        echo "no test covers $example: add it to test_examples.sh or test_readme.sh" >&2
         exit 1
         ;;
     esac

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# kva test frames as a person calls it: exit codes, the lines that people grep for, JSON, and what it prints for a command line
-# that it cannot understand. KVA is the program; the working folder is the test's own.
+# kva test frames on the command line: exit codes, lines for grep, JSON, and the messages for a wrong command line. KVA is
+# the program; the working folder belongs to the test.
 set -eu
 
 fail() {
@@ -11,14 +11,14 @@ fail() {
     exit 1
 }
 
-# refuse TEXT ARGUMENT...: the words of a call that must fail before it does anything.
+# refuse TEXT ARGUMENT...: check the message of a call that must fail at once.
 refuse() {
     wanted_text=$1
     shift
     code=0
     "$KVA" test "$@" >out.txt 2>err.txt || code=$?
-    [ "$code" = 2 ] || fail "kva test $*: exit code $code"
-    grep -q -- "$wanted_text" err.txt || fail "kva test $*: no '$wanted_text': $(cat err.txt)"
+    [ "$code" = 2 ] || fail "kva test $*: exit code $code, expected 2"
+    grep -q -- "$wanted_text" err.txt || fail "kva test $*: expected '$wanted_text', found: $(cat err.txt)"
     [ ! -s out.txt ] || fail "kva test $*: wrote to standard output: $(cat out.txt)"
 }
 
@@ -34,11 +34,11 @@ done
 refuse 'modes are performance, smoke and stress' smoke frames
 
 "$KVA" test --help >help.txt
-grep -q 'kva test frames --help' help.txt || fail 'kva test --help does not name frames'
+grep -q 'kva test frames --help' help.txt || fail 'kva test --help does not mention frames'
 "$KVA" test frames --help >help.txt
 grep -q '^Usage: kva test frames \[OPTION...\] \[smoke|stress\]$' help.txt || fail "kva test frames --help: $(head -n 1 help.txt)"
 
-# Without a word it is a smoke test. Times and counts differ, the lines do not.
+# Without a mode it is a smoke test. Times and counts vary, the lines do not.
 "$KVA" test frames --time 0.3 --seed 42 --threads 3 >text.txt 2>err.txt || fail "smoke: exit code $?: $(cat err.txt)"
 [ ! -s err.txt ] || fail "a run in a pipe wrote to standard error: $(cat err.txt)"
 grep -q '^Mode: frames smoke threads=3 frames=65536 cpus=[0-9]*$' text.txt || fail 'the mode is not printed'
@@ -49,13 +49,13 @@ for shape in plain zones small; do
         fail "no summary of $shape"
 done
 for operation in take give swap look compact; do
-    [ "$(grep -Ec "^$operation +[1-9][0-9,]* +[0-9,]+$" text.txt)" = 3 ] || fail "'$operation' was not done on each shape"
+    [ "$(grep -Ec "^$operation +[1-9][0-9,]* +[0-9,]+$" text.txt)" = 3 ] || fail "'$operation' did not run on each shape"
 done
 
-# One thread, and more than there are CPUs.
+# One thread, and more threads than CPUs.
 "$KVA" test frames smoke --time 0.1 --threads 1 >one.txt || fail 'one thread'
 "$KVA" test frames --threads 40 stress --time 0.2 --frames 1e5 >many.txt || fail '40 threads'
-grep -q '^Mode: frames stress threads=40 frames=100000 ' many.txt || fail 'options after a mode do not count'
+grep -q '^Mode: frames stress threads=40 frames=100000 ' many.txt || fail 'options after a mode are ignored'
 
 # JSON: one document and nothing else.
 "$KVA" test frames smoke --time 0.1 --seed 18446744073709551615 --json >out.json 2>err.txt
@@ -67,10 +67,10 @@ jq -e '.command == "kva test frames" and .seed == "18446744073709551615" and .mo
     and (.shapes[1].zones | map(.node)) == [1, 0, 0, 1, 0]
     and .shapes[1].zones[4].end == "0xffffffffffffffff"' out.json >/dev/null || fail "JSON: $(cat out.json)"
 
-# Threads that the system does not start.
+# The system starts fewer threads than requested.
 code=0
 (
-    # shellcheck disable=SC3045 # dash and bash have it; where it is missing, nothing is limited
+    # shellcheck disable=SC3045 # dash and bash have it; without it nothing is limited
     ulimit -v 2000000 || exit 0
     "$KVA" test frames --threads 65535 --time 0.01
 ) >out.txt 2>err.txt || code=$?
@@ -79,10 +79,10 @@ if [ "$code" = 3 ]; then
         fail "threads: $(cat err.txt)"
 fi
 
-# A full disk is not a success.
+# A full disk is an error.
 if [ -w /dev/full ]; then
     code=0
     "$KVA" test frames --time 0.01 >/dev/full 2>err.txt || code=$?
-    [ "$code" = 3 ] || fail "output to a full disk: exit code $code"
+    [ "$code" = 3 ] || fail "output to a full disk: exit code $code, expected 3"
     grep -q '^kva: standard output: ' err.txt || fail "output to a full disk: $(cat err.txt)"
 fi

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * `kva test frames` on allocators that are wrong. The linker puts the functions below in the place of five of
- * the set's
- * (--wrap), and one more between compaction and the owners of what it moves; each defect must be found out
- * and be put into the right words, and without one nothing is found.
+ * `kva test frames` on wrong allocators. The linker replaces five of the set's functions with those below
+ * (--wrap), and a sixth is between compaction and the owners. Each defect must be found and described
+ * correctly; without a defect nothing is found.
  */
 #include "common/harness.h"
 
@@ -31,7 +30,7 @@ enum defect {
 
 static enum defect defect;
 
-/** What compaction asks, and where the run was that this thread moved last. */
+/** The traffic's move callback, and the old place of the run that this thread moved last. */
 static kva_frames_move *real_move;
 static _Thread_local struct kva_frames_range left;
 
@@ -52,7 +51,7 @@ enum kva_status __wrap_kva_frames_free(struct kva_frames *frames, uint64_t first
 enum kva_status __wrap_kva_frames_find(const struct kva_frames *frames, uint64_t frame,
                                        struct kva_frames_found *found);
 
-/** For four frames: eight are taken, and the four after the first are handed out, which nobody else has. */
+/** For four frames: allocate eight, and return the four after the first. */
 static enum kva_status alloc_off_alignment(struct kva_frames *frames,
                                            const struct kva_frames_request *request, uint64_t *first)
 {
@@ -65,7 +64,7 @@ static enum kva_status alloc_off_alignment(struct kva_frames *frames,
     return status;
 }
 
-/** So that compaction takes part of what it must not. */
+/** Compaction then moves runs that it must not move. */
 static enum kva_status alloc_as_movable(struct kva_frames *frames, const struct kva_frames_request *request,
                                         uint64_t *first)
 {
@@ -114,7 +113,7 @@ enum kva_status __wrap_kva_frames_find(const struct kva_frames *frames, uint64_t
     return status;
 }
 
-/** Change the last word of a run that has been moved, unless its owner uses it at the moment. */
+/** Change the last word of a run that has been moved, unless its owner is using it. */
 static void spoil_contents(struct traffic *traffic, uint64_t first, uint64_t count)
 {
     uint32_t number = atomic_load(traffic_table_holder(&traffic->table, first));
@@ -127,7 +126,7 @@ static void spoil_contents(struct traffic *traffic, uint64_t first, uint64_t cou
     traffic_drop(held);
 }
 
-/** Compaction as it is wrong: what it asks of owners, and what it makes of what they return. */
+/** Wrong compaction: its calls of the owners, and its use of their results. */
 static enum kva_frames_moved wrong_move(void *context, uint64_t from, uint64_t to, uint64_t count)
 {
     bool is_short = defect == MOVES_PARTS && count > 1;
@@ -194,20 +193,20 @@ static void each_defect_is_found(void **state)
     static const struct {
         enum defect defect;
         const char *words;
-        const char *or_words; /* where it is noticed first depends on chance; NULL: it does not */
+        const char *or_words; /* another possible message, if chance decides which check is first; or NULL */
     } defects[] = {
-        {HANDS_OUT_TWICE, "was handed out twice: to worker 0, and to worker 0, which has it still", NULL},
+        {HANDS_OUT_TWICE, "was handed out twice: to worker 0, and to worker 0, which still has it", NULL},
         {MISSES_THE_ALIGNMENT, "off its alignment", NULL},
         {REFUSES, "kva_frames_alloc of 2 frames from 0x0 on returned KVA_ENOSPC, not KVA_OK", NULL},
         {LOSES_FREES, "free frames, not ", NULL},
         {TAKES_DOUBLE_FREES, "returned KVA_OK, not KVA_EDOUBLE", NULL},
-        {FINDS_TOO_MUCH, "kva_frames_find of 0x", "was to be moved to 0x"},
-        {MOVES_TWICE, "was handed out twice: to compaction, and to worker 0, which has it still", NULL},
-        {MOVES_PARTS, "was to be moved as one of ", NULL},
-        {MOVES_THE_UNMOVABLE, "was to be moved, and is unmovable", NULL},
+        {FINDS_TOO_MUCH, "kva_frames_find of 0x", "a move to 0x"},
+        {MOVES_TWICE, "was handed out twice: to compaction, and to worker 0, which still has it", NULL},
+        {MOVES_PARTS, "frames of the run at 0x", NULL},
+        {MOVES_THE_UNMOVABLE, "which is unmovable", NULL},
         {MOVES_WITHOUT_CONTENTS, "has lost its contents", NULL},
         {KEEPS_THE_OLD_PLACE, "free frames, not ", NULL},
-        {GIVES_UP_THE_NEW_PLACE, "0x", NULL} /* what is noticed first depends on chance */,
+        {GIVES_UP_THE_NEW_PLACE, "0x", NULL} /* chance decides which check is first */,
     };
     struct traffic_report report;
 
@@ -218,7 +217,7 @@ static void each_defect_is_found(void **state)
         const char *or_words = defects[i].or_words;
         bool found =
             strstr(report.fault, defects[i].words) != NULL || (or_words && strstr(report.fault, or_words));
-        check_that(found, "'%s' and not '%s'", report.fault, defects[i].words);
+        check_that(found, "found '%s', expected '%s'", report.fault, defects[i].words);
     }
 }
 

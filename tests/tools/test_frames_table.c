@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The table of owners that `kva test frames` watches the allocator with: an allocator that is wrong must be
- * found out, and the message must name the frame and both workers.
+ * The table of owners of `kva test frames`: it must detect a wrong allocator, and the message must name the
+ * frame and both workers.
  */
 #include "common/harness.h"
 
@@ -10,7 +10,7 @@
 
 #include "tools/test/frames_table.h"
 
-/** Number 1 has holes and several zones. */
+/** Shape number 1 has holes and several zones. */
 static void make(struct traffic_table *table, size_t index)
 {
     struct traffic_shape shape;
@@ -37,7 +37,7 @@ static void a_frame_that_is_handed_out_twice_is_named(void **state)
     make(&table, 0);
     assert_true(traffic_table_change(&table, 0x123, 4, OWNER_NONE, 4, fault));
     expect_fault(&table, 0x120, 8, OWNER_NONE, 2,
-                 "frame 0x123 was handed out twice: to worker 1, and to worker 3, which has it still");
+                 "frame 0x123 was handed out twice: to worker 1, and to worker 3, which still has it");
     expect_fault(&table, 0x124, 1, 2, OWNER_NONE,
                  "frame 0x124 belonged to worker 1; the table now has worker 3");
     assert_true(traffic_table_change(&table, 0x123, 4, 4, OWNER_NONE, fault));
@@ -45,7 +45,7 @@ static void a_frame_that_is_handed_out_twice_is_named(void **state)
     traffic_table_fini(&table);
 }
 
-static void what_is_not_in_the_set_is_nobodys(void **state)
+static void frames_outside_the_set_are_reported(void **state)
 {
     struct traffic_table table;
     char fault[FRAMES_FAULT];
@@ -55,9 +55,9 @@ static void what_is_not_in_the_set_is_nobodys(void **state)
     const struct kva_frames_range *hole = &table.shape.holes[0];
     assert_true(traffic_table_change(&table, hole->first - 1, 1, OWNER_NONE, OWNER_OFFLINE, fault));
     expect_fault(&table, hole->first - 1, 2, OWNER_NONE, 1,
-                 "frame 0x100001004 was handed out to worker 0, and is offline");
+                 "frame 0x100001004 was handed out to worker 0, but is offline");
     expect_fault(&table, hole->first, 1, OWNER_NONE, 1,
-                 "frame 0x100001005 was handed out to worker 0, and is in a hole");
+                 "frame 0x100001005 was handed out to worker 0, but is in a hole");
     expect_fault(&table, 0, 1, OWNER_NONE, 1, "1 frames from 0x0 on do not lie in one zone");
     expect_fault(&table, table.shape.zones[1].end - 1, 2, OWNER_NONE, 1,
                  "2 frames from 0x501a on do not lie in one zone");
@@ -75,7 +75,7 @@ static struct traffic_count count_of(const struct traffic_table *table)
     return count;
 }
 
-static void counts_are_those_of_the_words(void **state)
+static void counts_follow_the_words(void **state)
 {
     struct traffic_table table;
     char fault[FRAMES_FAULT];
@@ -86,8 +86,8 @@ static void counts_are_those_of_the_words(void **state)
     assert_int_equal(count.free, FRAMES_LEAST);
     assert_int_equal(count.longest, FRAMES_LEAST);
     assert_int_equal(count.groups[9], FRAMES_LEAST / 512);
-    assert_true(
-        traffic_table_change(&table, 0x205, 1, OWNER_NONE, 7, fault)); /* leaves 4, 1, 2, 8, 16 ... 256 */
+    /* leaves groups of 4, 1, 2, 8, 16 ... 256 frames */
+    assert_true(traffic_table_change(&table, 0x205, 1, OWNER_NONE, 7, fault));
     assert_true(traffic_table_change(&table, 0x8000, 1, OWNER_NONE, OWNER_OFFLINE, fault));
     count = count_of(&table);
     assert_int_equal(count.free, FRAMES_LEAST - 2);
@@ -100,8 +100,8 @@ static void counts_are_those_of_the_words(void **state)
     traffic_table_fini(&table);
 }
 
-/** A set accepts each shape, and has as many frames as the table says. */
-static void shapes_are_what_a_set_can_be_made_of(void **state)
+/** A set accepts each shape, and has as many frames as the table. */
+static void a_set_accepts_each_shape(void **state)
 {
     struct traffic_table table;
     struct kva_frames_stats stats;
@@ -131,9 +131,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_frame_that_is_handed_out_twice_is_named),
-        cmocka_unit_test(what_is_not_in_the_set_is_nobodys),
-        cmocka_unit_test(counts_are_those_of_the_words),
-        cmocka_unit_test(shapes_are_what_a_set_can_be_made_of),
+        cmocka_unit_test(frames_outside_the_set_are_reported),
+        cmocka_unit_test(counts_follow_the_words),
+        cmocka_unit_test(a_set_accepts_each_shape),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Text from outside in the program's JSON, such as a name from a symbol table: whatever bytes it has, the
- * program writes valid JSON. It keeps a text in UTF-8, character by character, and replaces any other as a
+ * Texts from outside in the program's JSON, such as a name from a symbol table. Whatever bytes a text has,
+ * the JSON is valid: a text in UTF-8 is kept, character by character, and any other text is replaced as a
  * whole.
  */
 #include "common/harness.h"
@@ -33,8 +33,7 @@ static bool is_character(uint32_t character)
     return character > 0 && character < 0x110000 && (character < 0xd800 || character > 0xdfff);
 }
 
-/** How many bytes the character takes that a string begins with; 0 if it begins with none. It tries all
- *  lengths and encodes again. */
+/** The bytes of the character that begins a string; 0: none. It tries all lengths and encodes again. */
 static size_t character_in(const unsigned char bytes[4])
 {
     static const unsigned char mask[5] = {0, 0x7f, 0x1f, 0x0f, 0x07};
@@ -50,7 +49,7 @@ static size_t character_in(const unsigned char bytes[4])
     return 0;
 }
 
-/** What is written for a text, with its quotes. */
+/** The JSON of a text, with its quotes. */
 static const char *written(const char *text)
 {
     static char room[128];
@@ -63,7 +62,7 @@ static const char *written(const char *text)
     return room;
 }
 
-/** The byte that an escape of one letter stands for; 0: there is no such escape. */
+/** The byte of a one-letter escape; 0: no such escape. */
 static char escaped_byte(char letter)
 {
     static const char letters[] = "\"\\/bfnrt";
@@ -73,7 +72,8 @@ static char escaped_byte(char letter)
     return at == NULL ? '\0' : bytes[at - letters];
 }
 
-/** Read a JSON string back, by RFC 8259. Only a control character may be written as \u and four digits. */
+/** Read a JSON string according to RFC 8259. Only a control character may be written as \u and four
+ *  digits. */
 static void read_back(const char *json, char *text)
 {
     assert_int_equal(*json++, '"');
@@ -111,7 +111,7 @@ static void expect_replaced(const char *text)
     assert_string_equal(written(text), "\"(not UTF-8)\"");
 }
 
-/** Every character there is, between two others. */
+/** Every character, between two others. */
 static void characters_are_kept(void **state)
 {
     (void)state;
@@ -125,8 +125,8 @@ static void characters_are_kept(void **state)
     }
 }
 
-/** After every first byte, three at the limits of all that a decoder distinguishes. */
-static void what_is_no_character_is_replaced(void **state)
+/** Every first byte, followed by three bytes at the limits that a decoder distinguishes. */
+static void other_bytes_are_replaced(void **state)
 {
     static const unsigned char limits[] = {1,    ' ',  0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf,
                                            0xc0, 0xc2, 0xdf, 0xe0, 0xed, 0xf0, 0xf4, 0xff};
@@ -148,7 +148,7 @@ static void what_is_no_character_is_replaced(void **state)
     }
 }
 
-/** A name with quotes, a backslash and control characters; and one that is cut off within a character. */
+/** A name with quotes, a backslash and control characters; and a name that is cut off inside a character. */
 static void names_are_valid(void **state)
 {
     (void)state;
@@ -162,7 +162,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(characters_are_kept),
-        cmocka_unit_test(what_is_no_character_is_replaced),
+        cmocka_unit_test(other_bytes_are_replaced),
         cmocka_unit_test(names_are_valid),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,26 +2,26 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# The man pages have the options that --help has, and no others; kva(1) has the engines. KVA is the program, KVA_SOURCE the
-# source tree; the working folder is the test's own.
+# The man pages have exactly the options of --help; kva(1) has the engines. KVA is the program, KVA_SOURCE the source tree;
+# the working folder belongs to the test.
 set -eu
 
 man=$KVA_SOURCE/man
 failed=
 
-# help_of COMMAND...: the options that it has of its own, one a line. What all commands have stands in kva(1).
+# help_of COMMAND...: the command's own options, one per line. kva(1) has those of all commands.
 help_of()
 {
     "$KVA" "$@" --help | sed -n 's/^ *\(-[a-zA-Z?], *\)\{0,1\}\(--[a-z][a-z-]*\).*/\2/p' | grep -vxF -e --help -e --usage -e --version
 }
 
-# page_of COMMAND: the options that its page explains
+# page_of COMMAND: the options of its page
 page_of()
 {
     sed -n 's/\\&//g; s/^\.It .*Fl -\([a-z][a-z-]*\).*/--\1/p' "$man/kva-$1.1" | grep -vxF -e --help
 }
 
-# compare COMMAND: with the help of the command, and of what else the page is about
+# compare COMMAND: compare the page with the options in ./help
 compare()
 {
     page_of "$1" | LC_ALL=C sort -u >page

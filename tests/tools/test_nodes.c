@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Counting what the system's lists of nodes name. */
+/** Counts the nodes in the system's lists. */
 #include "common/harness.h"
 
 #include "tools/common/nodes.h"
@@ -15,7 +15,7 @@ static void test_lists(void **state)
     assert_int_equal(nodes_in_list("7,2"), 2);
 }
 
-static void test_what_is_no_list(void **state)
+static void test_other_texts_are_refused(void **state)
 {
     static const char *const others[] = {"", "\n", "x", "0-", "0-\n", "3-2", "0,", "0 1", "0-1x"};
 
@@ -24,7 +24,7 @@ static void test_what_is_no_list(void **state)
         check_that(nodes_in_list(others[i]) == 0, "\"%s\"", others[i]);
 }
 
-static void test_there_is_one_at_least(void **state)
+static void test_there_is_at_least_one(void **state)
 {
     (void)state;
     assert_true(nodes_count() >= 1);
@@ -34,8 +34,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lists),
-        cmocka_unit_test(test_what_is_no_list),
-        cmocka_unit_test(test_there_is_one_at_least),
+        cmocka_unit_test(test_other_texts_are_refused),
+        cmocka_unit_test(test_there_is_at_least_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Broken logs of all kinds: windows cut out of the shipped traces, with lines and bytes changed at random.
- * Whatever comes of it, reading strictly must end with a log or with an error that has a place, and reading
- * tolerantly with a log, as long as there is one line in it that is understood. The two make the same of a
- * log that both read. A log that was read must be played alike by every engine. What this cannot see by
- * itself, the sanitizers see.
+ * Broken logs of all kinds: windows of the traces, with lines and bytes changed at random. Strict reading
+ * must end with a log, or with an error that has a place. Tolerant reading must end with a log if at least
+ * one line is understood. Both read the same from a log that both accept. Every engine must play the log
+ * alike. The sanitizers find other errors.
  */
 #define _GNU_SOURCE /* fmemopen, memrchr */
 #include "common/harness.h"
@@ -44,7 +43,7 @@ static struct trace load(const char *name)
     return trace;
 }
 
-/** Cut a window of whole lines out of a trace; its length. The buffer has room for WINDOW bytes. */
+/** Copy a window of whole lines of a trace; returns its length. The buffer has WINDOW bytes. */
 static size_t cut(const struct trace *trace, struct test_rng *rng, char *buffer)
 {
     size_t begin = (size_t)test_below(rng, trace->length - WINDOW);
@@ -56,7 +55,7 @@ static size_t cut(const struct trace *trace, struct test_rng *rng, char *buffer)
     return length;
 }
 
-/** Exchange two lines' worth of bytes: what is resumed may come before it begins. */
+/** Exchange two blocks of about a line: a call may be resumed before it begins. */
 static void swap_blocks(char *buffer, size_t length, struct test_rng *rng)
 {
     char block[128];
@@ -67,7 +66,7 @@ static void swap_blocks(char *buffer, size_t length, struct test_rng *rng)
     memcpy(buffer + b, block, sizeof block);
 }
 
-/** Change digits into other digits: most such logs can still be read, and make little sense. */
+/** Change digits into other digits: most such logs can still be read, but make little sense. */
 static void change_digits(char *buffer, size_t length, struct test_rng *rng)
 {
     static const char hex[] = "0123456789abcdef";
@@ -78,7 +77,7 @@ static void change_digits(char *buffer, size_t length, struct test_rng *rng)
     }
 }
 
-/** Take some lines out, whole. */
+/** Remove some whole lines. */
 static size_t drop_lines(char *buffer, size_t length, struct test_rng *rng)
 {
     size_t at = (size_t)test_below(rng, length);
@@ -111,7 +110,7 @@ static size_t mutate(char *buffer, size_t length, struct test_rng *rng)
     return length;
 }
 
-/** Play a log on every engine; the default one has resolved it. */
+/** Play a log on every engine; the default engine has resolved it. */
 static void play(const struct strace_log *log)
 {
     const struct kva_engine *engine;
@@ -141,7 +140,7 @@ static bool read_log(char *buffer, size_t length, bool strict, struct strace_log
     return good;
 }
 
-/** A strict reader has made `strict` of the log: so has the other, and it has skipped nothing. */
+/** A strict reader accepted the log: the tolerant one read the same, and skipped nothing. */
 static void check_same(const struct strace_log *strict, const struct strace_log *tolerant)
 {
     assert_int_equal(strace_skipped_lines(tolerant), 0);
@@ -152,8 +151,7 @@ static void check_same(const struct strace_log *strict, const struct strace_log 
         assert_memory_equal(strict->ops, tolerant->ops, strict->count * sizeof *strict->ops);
 }
 
-/** A strict reader has refused the log, at `place`: the other has skipped a line there, or one of the same
- *  kind before. */
+/** A strict reader refused the log, at `place`: the tolerant one skipped a line there or before. */
 static void check_skipped(const struct strace_log *log, const struct strace_error *place)
 {
     bool skipped_it = false;
@@ -168,13 +166,13 @@ static void check_skipped(const struct strace_log *log, const struct strace_erro
     assert_true(skipped_it);
 }
 
-/** Read what may be a log, in both ways. True if a strict reader took it for one. */
+/** Read a text in both ways. True: the strict reader accepted it. */
 static bool try_log(char *buffer, size_t length)
 {
     struct strace_log strict, tolerant;
     struct strace_error error, ignored;
     bool good = read_log(buffer, length, true, &strict, &error);
-    /* a hundred lines of a trace are never all changed */
+    /* the mutations leave some of a hundred lines unchanged */
     assert_true(read_log(buffer, length, false, &tolerant, &ignored));
     if (good) {
         check_same(&strict, &tolerant);
@@ -211,10 +209,10 @@ static void test_mutations(void **state)
     }
     free(buffer);
     print_message("%" PRIu64 " logs were played, %" PRIu64 " refused\n", read, refused);
-    assert_true(read > 0 && refused > 0); /* else the mutations are too wild, or too tame */
+    assert_true(read > 0 && refused > 0); /* else the mutations change too much or too little */
 }
 
-/** Bytes at random: an error, or a log of a few calls by accident, but never one that the system refuses. */
+/** Random words: the result is an error, or a log of a few calls, but never a refusal of the system. */
 static void test_noise(void **state)
 {
     (void)state;
@@ -252,7 +250,7 @@ static void test_noise(void **state)
             length += (size_t)sprintf(buffer + length, "%s",
                                       words[test_below(&rng, sizeof words / sizeof words[0])]);
         if (length == 0)
-            continue; /* fmemopen wants a byte */
+            continue; /* fmemopen needs a byte */
         if (read_log(buffer, length, test_one_in(&rng, 4), &log, &error)) {
             play(&log);
             strace_log_fini(&log);
@@ -262,8 +260,8 @@ static void test_noise(void **state)
     }
 }
 
-/** What a reader that is not strict makes of the beginning of a log: the operations of the whole, but for
- *  calls whose end is missing, and for one at most whose result, a number, may have been cut. */
+/** A tolerant reader takes from the beginning of a log the operations of the whole log, except calls
+ *  without an end, and at most one whose result, a number, may be cut. */
 static void check_beginning(const struct strace_log *log, const struct strace_log *whole)
 {
     unsigned cut = 0;
@@ -277,8 +275,8 @@ static void check_beginning(const struct strace_log *log, const struct strace_lo
     assert_true(cut <= 1);
 }
 
-/** Every beginning of a log is refused by a strict reader, or is a log: none is played half. Another
- *  reader takes all that is whole, and at most the last line is skipped, or a call that is under way. */
+/** A strict reader refuses every beginning of a log, or accepts it whole. A tolerant reader takes all
+ *  whole lines, and skips at most the last line, or calls under way. */
 static void test_beginnings(void **state)
 {
     (void)state;
@@ -291,7 +289,7 @@ static void test_beginnings(void **state)
         struct strace_log log;
         bool ends = trace.bytes[length - 1] == '\n';
         bool good = read_log(trace.bytes, length, true, &log, &error);
-        /* between two lines a call may be under way: that is no end of a log, either */
+        /* at the end of a line a call may be under way: the log is not whole */
         check_that(good ? ends : strstr(error.message, ends ? "never ends" : "cut off") != NULL,
                    "%zu bytes: %s", length, error.message);
         logs += good ? 1 : 0;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The reader of strace logs: every form of a line that it must understand, and for every way in which a log
- * can be broken, the line, the column and the words of the complaint. A strict reader refuses such a log; any
- * other skips the line, and counts it by kind.
+ * The reader of strace logs: every form of a line that it must understand, and for every kind of error the
+ * line, the column and the words of the message. A strict reader refuses a broken log; a tolerant one skips
+ * the line, and counts it by kind.
  */
 #define _GNU_SOURCE /* fmemopen, fopencookie */
 #include "common/harness.h"
@@ -30,7 +30,7 @@ static bool read_strictly(const char *bytes, size_t length, struct strace_log *l
     return read_as(true, bytes, length, log, error);
 }
 
-/** Read a log that may have odd lines in it. */
+/** Read a log that may have odd lines. */
 static struct strace_log read_tolerantly(const char *text)
 {
     struct strace_log log;
@@ -40,7 +40,7 @@ static struct strace_log read_tolerantly(const char *text)
     return log;
 }
 
-/** Read a log without odd lines: both readers make the same of it. */
+/** Read a log without odd lines: both readers read the same. */
 static struct strace_log read_good(const char *text)
 {
     struct strace_log tolerant = read_tolerantly(text);
@@ -92,7 +92,7 @@ static void test_mmap(void **state)
     strace_log_fini(&log);
 }
 
-/** Flags by name, by number, with what strace says about bits that it does not know. */
+/** Flags by name, by number, and with strace's comments on unknown bits. */
 static void test_flags(void **state)
 {
     (void)state;
@@ -183,8 +183,8 @@ static void test_outcomes(void **state)
     strace_log_fini(&log);
 }
 
-/** munmap and fork stand where they began, all else where it ended; mremap and brk are announced where
- *  they began. */
+/** munmap and fork are placed where they began, all other calls where they ended; mremap and brk have an
+ *  entry where they began. */
 static void test_halves(void **state)
 {
     (void)state;
@@ -199,7 +199,7 @@ static void test_halves(void **state)
                   "1 1000000001.6 <... munmap resumed>) = 0\n");
     assert_int_equal(log.count, 4);
     check_op(&log.ops[0], STRACE_MUNMAP, STRACE_DONE, 0);
-    check_op(&log.ops[1], STRACE_UNDER_WAY, STRACE_DONE, 2); /* refers to the next */
+    check_op(&log.ops[1], STRACE_UNDER_WAY, STRACE_DONE, 2); /* refers to the next operation */
     check_op(&log.ops[2], STRACE_BRK, STRACE_DONE, 0x3000);
     check_op(&log.ops[3], STRACE_MMAP, STRACE_DONE, 0x1000);
     assert_int_equal(log.ops[0].time_ns, UINT64_C(1000000001100000000));
@@ -213,7 +213,7 @@ static void test_halves(void **state)
     strace_log_fini(&log);
 }
 
-/** An execve by a thread that is not the first: it goes on under the first one's number. */
+/** An execve by a thread that is not the first: it continues with the first thread's number. */
 static void test_superseded(void **state)
 {
     (void)state;
@@ -229,8 +229,8 @@ static void test_superseded(void **state)
     strace_log_fini(&log);
 }
 
-/** What strace writes to a terminal: numbers in brackets, only while there are several processes, and notes
- *  in the middle of lines. */
+/** strace on a terminal: numbers in brackets only while there are several processes, and notes in the
+ *  middle of lines. */
 static void test_terminal(void **state)
 {
     (void)state;
@@ -267,7 +267,7 @@ static void test_times(void **state)
     strace_log_fini(&log);
 }
 
-/** strace -r: each time counts from the line before, and blanks fill it up. */
+/** strace -r: each time counts from the line before, and is padded with blanks. */
 static void test_relative_times(void **state)
 {
     (void)state;
@@ -281,7 +281,7 @@ static void test_relative_times(void **state)
     strace_log_fini(&log);
 }
 
-/** An error's words in parentheses may be missing. */
+/** The text of an error in parentheses is optional. */
 static void test_errors_without_words(void **state)
 {
     (void)state;
@@ -291,8 +291,8 @@ static void test_errors_without_words(void **state)
     strace_log_fini(&log);
 }
 
-/** Times in whole seconds: of a clock, since the line before, with a process and without. And two times in
- *  a line. */
+/** Times in whole seconds: of a clock or since the line before, with and without a process. Also two times
+ *  in a line. */
 static void test_whole_seconds(void **state)
 {
     (void)state;
@@ -312,7 +312,7 @@ static void test_whole_seconds(void **state)
     strace_log_fini(&log);
 }
 
-/** What other options of strace add to a line: -i, -n, both, -Y. */
+/** Fields of other options of strace: -i, -n, both, -Y. */
 static void test_fields(void **state)
 {
     (void)state;
@@ -338,7 +338,7 @@ static void test_fields(void **state)
     strace_log_fini(&log);
 }
 
-/** Where a process may map address 0, the call returns it, and strace shows no 0x. */
+/** If a process may map address 0, the call returns it, and strace writes no 0x. */
 static void test_address_0(void **state)
 {
     (void)state;
@@ -375,7 +375,7 @@ static void test_raw(void **state)
     strace_log_fini(&log);
 }
 
-/** What strace did to a call itself: a result that it made up is none. */
+/** Calls with which strace tampered: a call with a made-up result counts as failed. */
 static void test_tampering(void **state)
 {
     (void)state;
@@ -395,7 +395,7 @@ static void test_tampering(void **state)
     strace_log_fini(&log);
 }
 
-/** How strace ends the line of a call whose process was killed: arguments may be missing. */
+/** The line of a call whose process was killed: arguments may be missing. */
 static void test_broken_off(void **state)
 {
     (void)state;
@@ -422,7 +422,7 @@ static void test_broken_off(void **state)
     strace_log_fini(&log);
 }
 
-/** A call whose name strace did not learn, as its task was killed; and what the mode of a process is. */
+/** Calls whose names strace did not learn because the task was killed; and the mode of a process. */
 static void test_unnamed(void **state)
 {
     (void)state;
@@ -439,7 +439,7 @@ static void test_unnamed(void **state)
     strace_log_fini(&log);
 }
 
-/** strace -z: the second half follows at once, without its prefix. */
+/** strace -z: the second half follows directly, without its prefix. */
 static void test_broken_by_z(void **state)
 {
     (void)state;
@@ -509,7 +509,7 @@ static const struct {
     {"strace: Process 0 attached\n", 1, 17, "from 1 to 2^32 - 1"},
     {"strace: Process 7 vanished\n", 1, 18, "' attached'"},
     {"vfork(strace: Process 7 attached\nbrk(NULL) = 0x1000\n", 2, 1, "')'"},
-    /* other calls need a result, too */
+    /* other calls also need a result */
     {"1 read(3, \"\", 1\n", 1, 16, "a result"},
     {"1 execve(\"x\")\n", 1, 14, "a result"},
     /* arguments */
@@ -547,7 +547,7 @@ static const struct {
     {"brk(NULL) = 0x1000 <unavailable>\n", 1, 21, "seconds"},
     {"fork() = x\n", 1, 10, "a process number"},
     {"fork() = 0\n", 1, 10, "from 1 to 2^32 - 1"},
-    /* what no kernel lets succeed */
+    /* calls that a kernel does not let succeed */
     {"mmap(NULL, 0, PROT_NONE, MAP_PRIVATE, -1, 0) = 0x1000\n", 1, 12, "above 0"},
     {"mmap(NULL, 1, PROT_NONE, MAP_PRIVATE, -1, 0) = 0x1001\n", 1, 48, "multiple of 4096"},
     {"mmap(NULL, 4097, PROT_NONE, MAP_PRIVATE, -1, 0) = 0xfffffffffffff000\n", 1, 12, "below 2^64"},
@@ -561,8 +561,8 @@ static const struct {
     {"brk(NULL) = 0xffffffffffffffff\n", 1, 13, "below the last page"},
 };
 
-/** A strict reader refuses each. Another one skips what it must, at the same place or before; where
- *  nothing is left, it shows the same. */
+/** A strict reader refuses each log. A tolerant one skips a line at the same place or before; if nothing
+ *  is left, it reports the first line. */
 static void test_broken(void **state)
 {
     (void)state;
@@ -570,11 +570,11 @@ static void test_broken(void **state)
         const char *text = broken[i].text;
         struct strace_log log;
         struct strace_error error;
-        check_that(!read_strictly(text, strlen(text), &log, &error), "was read: %s", text);
+        check_that(!read_strictly(text, strlen(text), &log, &error), "no error: %s", text);
         check_that(error.line == broken[i].line && error.column == broken[i].column &&
                        strstr(error.message, broken[i].words) != NULL && !error.refused,
                    "%s -> line %" PRIu64 ", column %zu: %s", text, error.line, error.column, error.message);
-        check_that(log.ops == NULL && log.count == 0, "something is left of: %s", text);
+        check_that(log.ops == NULL && log.count == 0, "the log is not empty after: %s", text);
         if (read_as(false, text, strlen(text), &log, &error))
             strace_log_fini(&log);
         else
@@ -587,8 +587,8 @@ static void test_broken(void **state)
 
 #define MAP "1 mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, -1, 0) = 0x7f0000000000\n"
 
-/** Logs with odd lines of one kind; `kept` operations are delivered, and the first odd line stands where
- *  it is said. */
+/** Logs with odd lines of one kind; `kept` operations are delivered. `line` and `column` are those of the
+ *  first odd line. */
 static const struct {
     const char *text;
     enum strace_odd odd;
@@ -622,8 +622,8 @@ static const struct {
     {MAP "1 munmap(0x7f0000000000, 4096) =", STRACE_ODD_CUT, 1, 2, 33, "cut off", 1},
 };
 
-/** The tolerant reader, and that the strict one refuses each of these logs at the same place: where the
- *  odd line that is a call never ends, it may have noticed later. */
+/** A tolerant reader skips the odd lines; a strict one refuses each log at the same place, except that it
+ *  may report a call without an end at a later line. */
 static void test_odd_lines(void **state)
 {
     (void)state;
@@ -641,12 +641,12 @@ static void test_odd_lines(void **state)
                    skipped->first.message);
         check_that(log.count == odd_logs[i].kept, "%s -> %zu operations", text, log.count);
         strace_log_fini(&log);
-        check_that(!read_strictly(text, strlen(text), &log, &error), "was read: %s", text);
+        check_that(!read_strictly(text, strlen(text), &log, &error), "no error: %s", text);
         assert_true(odd_logs[i].odd == STRACE_ODD_UNFINISHED || error.line == odd_logs[i].line);
     }
 }
 
-/** A line that turns out to be odd leaves nothing behind: no time, no process without a number. */
+/** An odd line has no effect: it sets no time, and no process without a number. */
 static void test_no_trace(void **state)
 {
     (void)state;
@@ -656,15 +656,15 @@ static void test_no_trace(void **state)
                                             "some text\n"
                                             "[pid 8] brk(NULL) = 0x1000\n");
     assert_int_equal(log.count, 2);
-    assert_int_equal(log.ops[1].pid, 8); /* else 8 would be taken for the process that has no number */
+    assert_int_equal(log.ops[1].pid, 8); /* else 8 would count as the process without a number */
     assert_int_equal(log.ops[1].time_ns, 0);
     assert_false(log.timed);
     assert_int_equal(log.skipped[STRACE_ODD_TEXT].lines, 2);
     strace_log_fini(&log);
 }
 
-/** Output of the program between the halves of a call does not part them, though it looks like a line of
- *  the process that has no number. */
+/** Output of the program between the halves of a call does not separate them, although it looks like a
+ *  line of the process without a number. */
 static void test_text_between_halves(void **state)
 {
     (void)state;
@@ -681,8 +681,8 @@ static void test_text_between_halves(void **state)
     strace_log_fini(&log);
 }
 
-/** Output of the program right after a first half that looks like its rest, as with -z or after a note:
- *  the call waits all the same. */
+/** Output of the program directly after a first half, which looks like its second half, as with -z or
+ *  after a note: the call still waits. */
 static void test_text_like_a_rest(void **state)
 {
     (void)state;
@@ -707,8 +707,7 @@ static void test_text_like_a_rest(void **state)
     strace_log_fini(&log);
 }
 
-/** Calls that never return are delivered as such, and their processes' next calls as if nothing were
- *  amiss. */
+/** Calls that never return are delivered as such, and the next calls of their processes as usual. */
 static void test_unfinished(void **state)
 {
     (void)state;
@@ -728,7 +727,7 @@ static void test_unfinished(void **state)
     strace_log_fini(&log);
 }
 
-/** A half whose end makes no sense is gone: its entry refers to nothing. */
+/** A half whose end is not understood is dropped: its entry has no operation. */
 static void test_senseless_end(void **state)
 {
     (void)state;
@@ -745,7 +744,7 @@ static void test_senseless_end(void **state)
     strace_log_fini(&log);
 }
 
-/** A last line without a line feed is read if it is whole; lines of other systems are read. */
+/** A last line without a line feed is read if it is whole; so are lines with a carriage return. */
 static void test_line_ends(void **state)
 {
     (void)state;
@@ -759,10 +758,10 @@ static void test_line_ends(void **state)
     strace_log_fini(&log);
 }
 
-/** A log that is made up as it is read: an odd line for each of so many processes, then one to play. */
+/** A generated log: an odd line for each of ODD_PROCESSES processes, then a call to play. */
 struct odd_processes {
     unsigned next;
-    size_t peak; /* the most bytes that the heap held at the beginning of a line */
+    size_t peak; /* the most bytes of the heap at the beginning of a line */
 };
 
 #define ODD_PROCESSES 100000U
@@ -785,8 +784,8 @@ static ssize_t write_odd_process(void *cookie, char *buffer, size_t room)
     return snprintf(buffer, room, pid <= ODD_PROCESSES ? "%u x\n" : "%u brk(NULL) = 0x1000\n", pid);
 }
 
-/** What odd lines name is not kept: no memory for each of their processes. (A heap that a sanitizer has
- *  replaced shows nothing here.) */
+/** The reader keeps nothing of odd lines, so their processes take no memory. (With a sanitizer's heap this
+ *  checks nothing.) */
 static void test_odd_processes(void **state)
 {
     (void)state;
@@ -804,7 +803,7 @@ static void test_odd_processes(void **state)
     strace_log_fini(&log);
 }
 
-/** A log of nothing but odd lines is none: the first of them is shown. */
+/** A file of odd lines only is not a log: the error reports the first of them. */
 static void test_nothing_understood(void **state)
 {
     (void)state;
@@ -877,8 +876,8 @@ static void test_other_formats(void **state)
     }
 }
 
-/** The lines of ltrace look like calls; what they are counts only where there is nothing to play. A
- *  program that writes such lines does not make its log one of ltrace. */
+/** The lines of ltrace look like calls; the format matters only if there is nothing to play. Output of a
+ *  program that looks like another format does not change the format of the log. */
 static void test_calls_of_libraries(void **state)
 {
     (void)state;
@@ -912,7 +911,7 @@ static void compress_log(const char *text, size_t length, char **bytes, size_t *
     deflateEnd(&zlib);
 }
 
-/** Lines that compress to more than a block: the fewest that need several reads of both kinds. */
+/** Lines that compress to more than a block, so that both kinds of block are read several times. */
 static char *long_log(size_t lines, size_t *length)
 {
     char *text = malloc(lines * 80);
@@ -938,7 +937,7 @@ static void check_same_log(const struct strace_log *log, const char *text, size_
     strace_log_fini(&plain);
 }
 
-/** Compressed or not, one member or two, with padding after them: the same log. */
+/** A compressed log, of one member or of two with padding, is the same log. */
 static void test_compressed(void **state)
 {
     (void)state;
@@ -970,7 +969,8 @@ static void test_compressed(void **state)
     free(text);
 }
 
-/** Compressed data that is cut off or damaged: what can be had of it is read, and strictly it is refused. */
+/** Compressed data that is cut off or damaged: a tolerant reader reads the beginning, a strict one refuses
+ *  it. */
 static void test_damaged(void **state)
 {
     (void)state;
@@ -997,7 +997,7 @@ static void test_damaged(void **state)
     free(text);
 }
 
-/** Between two lines, too, the end of damaged data is told: here a whole line has been decompressed. */
+/** The end of damaged data is also reported between two lines: here a whole line has been decompressed. */
 static void test_cut_between_lines(void **state)
 {
     (void)state;
@@ -1019,7 +1019,7 @@ static void test_cut_between_lines(void **state)
 
 /* ------------------------------------------------------------------------------------- the log as a whole */
 
-/** No byte sequence but a log is one; zero bytes are shown as '?'. */
+/** A binary file is refused; zero bytes are shown as '?'. */
 static void test_binary(void **state)
 {
     (void)state;
@@ -1048,7 +1048,7 @@ static void test_empty(void **state)
     assert_string_equal(error.message, "the log is empty");
 }
 
-/** A line without an end does not take memory without an end. */
+/** A line of unlimited length does not take unlimited memory. */
 static void test_long_line(void **state)
 {
     (void)state;
@@ -1063,14 +1063,14 @@ static void test_long_line(void **state)
     assert_int_equal(error.line, 1);
     assert_int_equal(error.column, STRACE_LINE_MAX + 1);
     assert_non_null(strstr(error.message, "at most 262144 bytes"));
-    bytes[0] = 'b'; /* one byte less fits, and is read: it is the text that is wrong then */
+    bytes[0] = 'b'; /* one byte less fits: the text is then the error */
     bytes[length - 2] = '\n';
     assert_false(read_strictly(bytes, length - 1, &log, &error));
     assert_non_null(strstr(error.message, "expected '('"));
     free(bytes);
 }
 
-/** Where it is not refused, it is skipped, whatever its length, and the next line is read. */
+/** A tolerant reader skips it, whatever its length, and reads the next line. */
 static void test_long_line_skipped(void **state)
 {
     (void)state;
@@ -1089,7 +1089,7 @@ static void test_long_line_skipped(void **state)
     assert_int_equal(log.skipped[STRACE_ODD_LONG].lines, 1);
     assert_int_equal(log.skipped[STRACE_ODD_LONG].first.column, STRACE_LINE_MAX + 1);
     strace_log_fini(&log);
-    /* and without an end */
+    /* without a line feed */
     memcpy(bytes, GOOD, sizeof GOOD - 1);
     bytes[length - 1] = 'a';
     assert_true(read_as(false, bytes, length, &log, &error));
@@ -1127,7 +1127,7 @@ static void test_error_text(void **state)
     free(text);
 }
 
-/** The first of each kind, with the kind and how many there were. */
+/** The first of each kind, with the kind and the number of lines. */
 static void test_skipped_text(void **state)
 {
     (void)state;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The player on small logs made by hand, with the calls on the space that each must become, and the state in
- * which every engine must end.
+ * The player on small logs written by hand: the calls on the space that each log must become, and the final
+ * state, the same on every engine.
  */
 #define _GNU_SOURCE /* fmemopen, open_memstream */
 #include "common/harness.h"
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/** The place of a first mapping of so many pages: right below the mmap base. */
+/** The place of a first mapping of `pages` pages: right below the mmap base. */
 #define TOP(pages) (SCRIPT_MMAP_BASE - (pages)*SCRIPT_PAGE)
 
 struct replay {
@@ -41,7 +41,7 @@ static void replay_fini(struct replay *replay)
     strace_log_fini(&replay->log);
 }
 
-/** Play on each engine; the state after the last call, which must be the same for all. */
+/** Play on each engine; returns the state after the last call, which must be the same for all. */
 static struct sample play_all(const struct replay *replay)
 {
     const struct kva_engine *engine;
@@ -75,7 +75,7 @@ struct expected {
     uint32_t space;
 };
 
-/** Hold the whole script against what is expected of it. */
+/** Compare the whole script with the expected steps. */
 static void check_steps(const struct replay *replay, const struct expected *expected, size_t count)
 {
     const struct script *script = &replay->script;
@@ -95,7 +95,7 @@ static void check_steps(const struct replay *replay, const struct expected *expe
 #define MAP(address, length, flags, result)                                                                  \
     "mmap(" address ", " length ", PROT_NONE, MAP_PRIVATE" flags ", -1, 0) = " result "\n"
 
-/** A loader: one mapping, then pieces fixed over it. They go to where the mapping is in our space. */
+/** A loader: one mapping, then fixed mappings over it. They are shifted with that mapping. */
 static void test_fixed_replace(void **state)
 {
     (void)state;
@@ -106,7 +106,7 @@ static void test_fixed_replace(void **state)
         {STEP_BEGIN, 0, 0, KVA_OK, 0},
         {STEP_ALLOC, TOP(16), 16, KVA_OK, 0},
         {STEP_RESERVE_OVER, TOP(16) + 0x4000, 4, KVA_OK, 0},
-        /* reaches two pages beyond the mapping: those are free */
+        /* extends two pages beyond the mapping; they are free */
         {STEP_RESERVE_OVER, TOP(16) + 0xe000, 4, KVA_OK, 0},
     };
     check_steps(&replay, steps, COUNT_OF(steps));
@@ -138,7 +138,7 @@ static void test_fixed_across(void **state)
     replay_fini(&replay);
 }
 
-/** A fixed place that only our space has taken: the mapping is made elsewhere, and found there later. */
+/** A fixed place that is busy only in our space: the mapping goes elsewhere, and is found there later. */
 static void test_displaced(void **state)
 {
     (void)state;
@@ -162,7 +162,7 @@ static void test_displaced(void **state)
     replay_fini(&replay);
 }
 
-/** Hints: free, taken, in the middle of a page, and outside of what a process can map. */
+/** Hints: free, taken, in the middle of a page, and outside the addresses that a process can map. */
 static void test_hints(void **state)
 {
     (void)state;
@@ -210,8 +210,8 @@ static void test_munmap_across_holes(void **state)
     replay_fini(&replay);
 }
 
-/** What our space alone has between two mappings stays, whether the log unmaps across them or maps over
- *  them. */
+/** Mappings of our space alone between two logged mappings stay, whether the log unmaps across them or
+ *  maps over them. */
 static void test_not_in_between(void **state)
 {
     (void)state;
@@ -240,7 +240,7 @@ static void test_not_in_between(void **state)
     replay_fini(&replay);
 }
 
-/** Mappings that touch in the log, and not in our space: one call for each. */
+/** Mappings that are adjacent in the log, but not in our space: one call for each. */
 static void test_distances(void **state)
 {
     (void)state;
@@ -259,7 +259,7 @@ static void test_distances(void **state)
     replay_fini(&replay);
 }
 
-/** mremap: shrink, grow in place, and move because something stands behind. */
+/** mremap: shrink, grow in place, and move in the log because a mapping follows. */
 static void test_mremap(void **state)
 {
     (void)state;
@@ -274,7 +274,7 @@ static void test_mremap(void **state)
         {STEP_ALLOC, TOP(4), 4, KVA_OK, 0},
         {STEP_CLEAR, TOP(4) + 0x1000, 3, KVA_OK, 0},
         {STEP_RESIZE, TOP(4), 3, KVA_OK, 0},
-        /* behind the base all is free: the space lets it grow where the logged kernel moved it */
+        /* after the base all is free: our mapping grows where the logged kernel moved it */
         {STEP_RESIZE, TOP(4), 8, KVA_OK, 0},
         {STEP_CLEAR, TOP(4), 8, KVA_OK, 0},
     };
@@ -300,17 +300,17 @@ static void test_mremap_move(void **state)
         {STEP_RESIZE, TOP(3), 3, KVA_ENOSPC, 0}, /* the first mapping is in the way */
         {STEP_ALLOC, TOP(6), 3, KVA_OK, 0},
         {STEP_CLEAR, TOP(3), 2, KVA_OK, 0},
-        {STEP_RESERVE_OVER, TOP(1), 3, KVA_OK, 0}, /* the first mapping, and beyond */
+        {STEP_RESERVE_OVER, TOP(1), 3, KVA_OK, 0}, /* over the first mapping and beyond */
         {STEP_CLEAR, TOP(6), 3, KVA_OK, 0},
-        {STEP_ALLOC, TOP(2), 1, KVA_OK, 0}, /* the old mapping stays */
+        {STEP_ALLOC, TOP(2), 1, KVA_OK, 0}, /* the old mapping remains */
     };
     check_steps(&replay, steps, COUNT_OF(steps));
     assert_int_equal(play_all(&replay).busy_segments, 2);
     replay_fini(&replay);
 }
 
-/** A place that is insisted on is taken even where the mapping could grow, and a part of a mapping cannot
- *  grow into what is behind the whole. */
+/** A required place is taken even if the mapping could grow; and a part of a mapping cannot grow into the
+ *  space after the whole mapping. */
 static void test_mremap_no_growth(void **state)
 {
     (void)state;
@@ -332,7 +332,7 @@ static void test_mremap_no_growth(void **state)
     replay_fini(&replay);
 }
 
-/** mremap of what the log has not mapped is a new mapping. */
+/** mremap of addresses that the log has not mapped creates a new mapping. */
 static void test_mremap_unknown(void **state)
 {
     (void)state;
@@ -373,7 +373,7 @@ static void test_brk(void **state)
     replay_fini(&replay);
 }
 
-/** In a log without execve, a break that jumps is another program; in one with it, execve is. */
+/** In a log without execve, a break that jumps begins another program; in a log with execve, execve does. */
 static void test_programs(void **state)
 {
     (void)state;
@@ -392,13 +392,14 @@ static void test_programs(void **state)
     replay = resolve("execve(\"a\", [], 0x7 /* 0 vars */) = 0\n" MAP(
         "NULL", "1", "", "0x7f0000010000") "execve(\"b\", [], 0x7 /* 0 vars */) = 0\n" MAP("NULL", "1", "",
                                                                                            "0x7f0000010000"));
-    assert_int_equal(replay.script.spaces, 3); /* what was before the first execve, too */
+    assert_int_equal(replay.script.spaces, 3); /* the space before the first execve is one of them */
     assert_int_equal(play_all(&replay).busy_segments, 1);
     assert_int_equal(replay.script.counts.implied, 0);
     replay_fini(&replay);
 }
 
-/** With execve in the log, a break that jumps (another thread has moved it) is no other program. */
+/** With execve in the log, a break that jumps (another thread has moved it) does not begin another
+ *  program. */
 static void test_break_jumps(void **state)
 {
     (void)state;
@@ -416,8 +417,8 @@ static void test_break_jumps(void **state)
     replay_fini(&replay);
 }
 
-/** Halves: the munmap of one thread counts from its beginning, before the mmap of another that gets the same
- *  addresses. */
+/** Halves: the munmap of one thread is played at its beginning, before the mmap of another thread that
+ *  gets the same addresses. */
 static void test_resumed(void **state)
 {
     (void)state;
@@ -446,7 +447,7 @@ static void test_resumed(void **state)
     "1 clone(child_stack=0x7, flags=CLONE_VM|CLONE_THREAD) = 2\n"                                            \
     "1 clone(child_stack=0x7, flags=CLONE_VM|CLONE_THREAD) = 3\n"
 
-/** Hold a log against its steps; nothing in it may be unknown or implied. */
+/** Compare a log with its steps; nothing in it may be unknown or implied. */
 static void check_race(const char *text, const struct expected *steps, size_t count, uint64_t busy_pages)
 {
     struct replay replay = resolve(text);
@@ -458,8 +459,8 @@ static void check_race(const char *text, const struct expected *steps, size_t co
     replay_fini(&replay);
 }
 
-/** An mremap in two halves whose old place another thread gets meanwhile: it took effect before that. The
- *  first mapping leaves no room to grow. */
+/** An mremap in two halves whose old place another thread gets meanwhile: it took effect before that. It
+ *  has no room to grow. */
 static void test_race_of_mremap(void **state)
 {
     (void)state;
@@ -479,7 +480,7 @@ static void test_race_of_mremap(void **state)
         steps, COUNT_OF(steps), 5);
 }
 
-/** The tail that a shrinking mapping gives up, and the end of the heap that a brk does. */
+/** The tail that a shrinking mapping frees, and the end of the heap that a brk frees. */
 static void test_race_of_tails(void **state)
 {
     (void)state;
@@ -508,7 +509,7 @@ static void test_race_of_tails(void **state)
         steps, COUNT_OF(steps), 7);
 }
 
-/** A call under way that takes what another one under way gives up. */
+/** A call under way that takes a place that another call under way frees. */
 static void test_race_of_three(void **state)
 {
     (void)state;
@@ -533,8 +534,8 @@ static void test_race_of_three(void **state)
         steps, COUNT_OF(steps), 3);
 }
 
-/** What is no reason to play an mremap before its end: the same addresses in another address space,
- *  another place, a mapping that stays, a call that fails. */
+/** Cases in which an mremap is not played before its end: the same addresses in another address space,
+ *  another place, a mapping that remains, a call that fails. */
 static void test_no_race(void **state)
 {
     (void)state;
@@ -545,7 +546,7 @@ static void test_no_race(void **state)
         {STEP_ALLOC, TOP(3), 1, KVA_OK, 0}, /* elsewhere */
         {STEP_ALLOC, TOP(5), 2, KVA_OK, 0}, /* the mremap */
         {STEP_CLEAR, TOP(2), 2, KVA_OK, 0}, {STEP_ALLOC, TOP(1), 1, KVA_OK, 0},
-        {STEP_ALLOC, TOP(7), 2, KVA_OK, 0}, /* the mremap that leaves the old place as it is */
+        {STEP_ALLOC, TOP(7), 2, KVA_OK, 0}, /* the mremap that keeps the old place */
     };
     check_race("1 " MAP("NULL", "0x2000", "", "0x7f0000010000") THREADS
                "1 fork() = 9\n"
@@ -565,8 +566,8 @@ static void test_no_race(void **state)
                steps, COUNT_OF(steps), 2 + 1 + 2 + 1 + 2);
 }
 
-/** Two calls that need each other's place: no kernel does that, but a damaged log may have it. It ends,
- *  and one of the places is implied to be free. */
+/** Two calls that need each other's place: a kernel does not do that, but a damaged log may have it. The
+ *  resolver terminates, and one of the places is implied to be free. */
 static void test_race_in_a_circle(void **state)
 {
     (void)state;
@@ -580,13 +581,13 @@ static void test_race_in_a_circle(void **state)
     assert_int_equal(replay.script.counts.implied, 1);
     assert_int_equal(replay.script.note_count, 1);
     assert_int_equal(replay.script.notes[0].kind, NOTE_IMPLIED);
-    assert_int_equal(replay.log.ops[replay.script.notes[0].op].line, 6); /* that of thread 2, played first */
+    assert_int_equal(replay.log.ops[replay.script.notes[0].op].line, 6); /* of thread 2, played first */
     play_all(&replay);
     replay_fini(&replay);
 }
 
-/** A chain: mapping i is at place i. Thread i moves it to place i + 1, which thread i + 1 gives up. All of
- *  these are under way when another thread gets place 0. */
+/** A chain: mapping i is at place i. Thread i moves it to place i + 1, which thread i + 1 frees. All of
+ *  these calls are under way when another thread gets place 0. */
 static struct replay resolve_chain(unsigned links)
 {
     char *text;
@@ -608,8 +609,8 @@ static struct replay resolve_chain(unsigned links)
     return replay;
 }
 
-/** So many calls under way are played when their places are needed; of those beyond, a place is implied to
- *  be free. However many there are, the stack holds. */
+/** SCRIPT_UNDER_WAY calls under way are played when their places are needed; for further calls, a place is
+ *  implied to be free. The depth of the stack is bounded. */
 static void test_race_of_many(void **state)
 {
     (void)state;
@@ -644,7 +645,7 @@ static void test_implied(void **state)
     replay_fini(&replay);
 }
 
-/** fork copies, heap included; the two then go their own ways. vfork and threads share. */
+/** fork copies the space, with the heap; later changes are separate. vfork and threads share the space. */
 static void test_fork(void **state)
 {
     (void)state;
@@ -687,7 +688,7 @@ static void test_fork(void **state)
     replay_fini(&replay);
 }
 
-/** Without lines that introduce them: brk(NULL) first is a program of its own, all else a thread. */
+/** Processes that no line introduces: with brk(NULL) or execve first, a program; otherwise a thread. */
 static void test_unintroduced(void **state)
 {
     (void)state;
@@ -697,7 +698,7 @@ static void test_unintroduced(void **state)
                 "2 brk(NULL) = 0x2000000\n"
                 "3 execve(\"a\", [], 0x7 /* 0 vars */) = 0\n"
                 "4 " MAP("NULL", "0x1000", "", "0x7f0000010000") "5 munmap(0x7f0000010000, 0x1000) = 0\n");
-    /* the first execve ends the space before it, which was the first process's: 4 and 5 belong to the next */
+    /* the first execve ends the first process's space; 4 and 5 are threads in its new space */
     const struct expected steps[] = {
         {STEP_BEGIN, 0, 0, KVA_OK, 0}, {STEP_END, 0, 0, KVA_OK, 0},        {STEP_BEGIN, 0, 0, KVA_OK, 1},
         {STEP_BEGIN, 0, 0, KVA_OK, 2}, {STEP_BEGIN, 0, 0, KVA_OK, 3},      {STEP_END, 0, 0, KVA_OK, 3},
@@ -708,7 +709,7 @@ static void test_unintroduced(void **state)
     replay_fini(&replay);
 }
 
-/** More than there is: first below the mmap base, then anywhere, then not at all. */
+/** Large mappings: no room below the mmap base, then anywhere, then nowhere. */
 static void test_refused(void **state)
 {
     (void)state;
@@ -746,7 +747,7 @@ static void test_refused(void **state)
     replay_fini(&replay);
 }
 
-/** What failed or never returned is counted and changes nothing. */
+/** Calls that failed or never returned are counted, and change nothing. */
 static void test_skipped(void **state)
 {
     (void)state;
@@ -761,15 +762,15 @@ static void test_skipped(void **state)
     replay_fini(&replay);
 }
 
-/** Samples: the crumbs are the small holes between mappings; the moments are spread over the calls. */
+/** Samples: the crumbs are the small holes between mappings; the samples are spread over the calls. */
 static void test_samples(void **state)
 {
     (void)state;
     struct replay replay =
         resolve(MAP("0x400000", "0x4000", "|MAP_FIXED", "0x400000")
-                    MAP("0x406000", "0x1000", "|MAP_FIXED", "0x406000") /* hole of 2 pages */
-                MAP("0x40d000", "0x1000", "|MAP_FIXED", "0x40d000")     /* of 6, as much as busy */
-                MAP("0x410000", "0x1000", "|MAP_FIXED", "0x410000") /* of 2; busy is 7 now */);
+                    MAP("0x406000", "0x1000", "|MAP_FIXED", "0x406000") /* a hole of 2 pages */
+                MAP("0x40d000", "0x1000", "|MAP_FIXED", "0x40d000")     /* of 6; 6 pages are busy */
+                MAP("0x410000", "0x1000", "|MAP_FIXED", "0x410000") /* of 2; now 7 pages are busy */);
     struct player *player = player_create(&replay.log, &replay.script, kva_engine_by_name("rb"));
     struct sample samples[3];
     struct observed observed;
@@ -798,7 +799,7 @@ static void test_samples(void **state)
     replay_fini(&replay);
 }
 
-/** An engine that answers otherwise than the script says is found out: here the script is what is changed. */
+/** A result that differs from the script is detected; this test changes the script. */
 static void test_mismatch(void **state)
 {
     (void)state;
@@ -813,7 +814,7 @@ static void test_mismatch(void **state)
     assert_non_null(player);
     assert_int_equal(player_observe(player, &sample, 1, &observed, message), PLAYED_WRONG);
     assert_string_equal(message, "line 1 of the log: kva_alloc, 4096 bytes: expected KVA_OK, 0x7ffff7ffd000, "
-                                 "but it says KVA_OK, 0x7ffff7ffe000");
+                                 "but it returned KVA_OK, 0x7ffff7ffe000");
     message[0] = '\0';
     assert_int_equal(player_measure(player, &ns, message), PLAYED_WRONG);
     assert_non_null(strstr(message, "0x7ffff7ffd000"));

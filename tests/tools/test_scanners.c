@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The two scanners of bench/scanners against a table of owners that follows each move: nobody loses a frame,
- * no two own the same one, what is pinned stays, the scanners stay in their zone and meet.
+ * The two scanners of bench/scanners, compared with a table of owners that follows each move: no frame is
+ * lost, no frame has two owners, pinned runs stay, and the scanners stay in their zone and meet.
  */
 #define _GNU_SOURCE
 #include "common/harness.h"
@@ -16,7 +16,7 @@
 #define BASE 40u    /* the first zone begins inside a block, */
 #define SPLIT 5000u /* two zones share one, */
 #define END 9990u   /* and the last one ends inside one */
-#define NOBODY 0
+#define NO_OWNER 0
 
 struct run {
     uint64_t first;
@@ -26,10 +26,10 @@ struct run {
 
 static struct world {
     struct kva_frames *frames;
-    uint32_t owner[END]; /* of each frame: the run's index, plus 1 */
+    uint32_t owner[END]; /* of each frame: the index of its run, plus 1 */
     struct run runs[END];
     size_t count;
-    uint64_t low; /* no move may leave the frames [low, high) */
+    uint64_t low; /* moves stay in the frames [low, high) */
     uint64_t high;
     uint64_t moved;
 } world;
@@ -39,17 +39,17 @@ static enum kva_frames_moved move_run(void *context, uint64_t from, uint64_t to,
     (void)context;
     assert_true(from >= world.low && from + count <= world.high);
     assert_true(to >= world.low && to + count <= world.high);
-    check_that(to > from && to / BLOCK > from / BLOCK, "a run moved from %u down to %u", (unsigned)from,
+    check_that(to > from && to / BLOCK > from / BLOCK, "a run moved from %u to %u, not up", (unsigned)from,
                (unsigned)to);
     uint32_t owner = world.owner[from];
-    assert_true(owner != NOBODY && world.runs[owner - 1].first == from &&
+    assert_true(owner != NO_OWNER && world.runs[owner - 1].first == from &&
                 world.runs[owner - 1].count == count);
     if (world.runs[owner - 1].pinned)
         return KVA_FRAMES_PINNED;
     for (uint64_t i = 0; i < count; i++) {
-        assert_int_equal(world.owner[to + i], NOBODY);
+        assert_int_equal(world.owner[to + i], NO_OWNER);
         world.owner[to + i] = owner;
-        world.owner[from + i] = NOBODY;
+        world.owner[from + i] = NO_OWNER;
     }
     world.runs[owner - 1].first = to;
     world.moved += count;
@@ -78,7 +78,7 @@ static void own(uint64_t first, uint64_t count)
 {
     world.runs[world.count++] = (struct run){.first = first, .count = count};
     for (uint64_t i = 0; i < count; i++) {
-        assert_int_equal(world.owner[first + i], NOBODY);
+        assert_int_equal(world.owner[first + i], NO_OWNER);
         world.owner[first + i] = (uint32_t)world.count;
     }
 }
@@ -89,7 +89,7 @@ static void disown(size_t run)
 
     assert_int_equal(kva_frames_free(world.frames, freed->first), KVA_OK);
     for (uint64_t i = 0; i < freed->count; i++)
-        world.owner[freed->first + i] = NOBODY;
+        world.owner[freed->first + i] = NO_OWNER;
     *freed = world.runs[--world.count];
     for (uint64_t i = 0; run < world.count && i < freed->count; i++)
         world.owner[freed->first + i] = (uint32_t)run + 1;
@@ -110,7 +110,7 @@ static void scatter(struct test_rng *rng, unsigned most, unsigned percent)
         disown((size_t)test_below(rng, world.count));
 }
 
-/* The set and the table agree, frame by frame. */
+/* Compare the set and the table, run by run. */
 static void check_world(void)
 {
     struct kva_fault fault;
@@ -118,7 +118,7 @@ static void check_world(void)
     uint64_t owned = 0;
 
     if (kva_frames_check(world.frames, &fault) != KVA_OK)
-        fail_msg("broken: %s", fault.what);
+        fail_msg("kva_frames_check: %s", fault.what);
     for (size_t i = 0; i < world.count; i++) {
         const struct run *run = &world.runs[i];
         struct kva_frames_found found;
@@ -138,7 +138,7 @@ static uint64_t free_blocks(size_t zone)
     return stats.free_blocks;
 }
 
-/* Both scanners are where they may be. */
+/* Check that both scanners are in the zone, in order. */
 static void check_positions(const struct scanners *scanners)
 {
     assert_true(scanners->migrate >= world.low && scanners->migrate < world.high);
@@ -147,7 +147,7 @@ static void check_positions(const struct scanners *scanners)
     assert_true(!scanners->have_met || scanners->migrate / BLOCK == scanners->free / BLOCK);
 }
 
-/* Slice by slice, until they meet. Returns what was done. */
+/* Compact in slices until the scanners meet. Returns the sums. */
 static struct kva_frames_compacted compact(size_t zone, uint64_t most)
 {
     struct kva_frames_compacted sum = {0}, done;
@@ -168,9 +168,9 @@ static struct kva_frames_compacted compact(size_t zone, uint64_t most)
     return sum;
 }
 
-/* With single frames, all that is in use ends up at the top: there is one block at most that is neither
- * full nor free, but for those with a hole and those that two zones share. */
-static void single_frames_end_up_on_top(void **state)
+/* With single frames, all used frames end up at the top: at most one block is neither full nor free, not
+ * counting the block with a hole and the blocks that two zones share. */
+static void single_frames_end_at_the_top(void **state)
 {
     (void)state;
     struct test_rng rng = test_rng_of(1);
@@ -183,7 +183,7 @@ static void single_frames_end_up_on_top(void **state)
         assert_true(done.freed_blocks == free_blocks(1) - before && done.moved_frames == world.moved);
         uint64_t possible = 0;
         for (uint64_t frame = SPLIT; frame < END; frame++)
-            possible += world.owner[frame] == NOBODY;
+            possible += world.owner[frame] == NO_OWNER;
         check_that(free_blocks(1) + 2 >= possible / BLOCK, "%u %%: %u free blocks of %u", percent,
                    (unsigned)free_blocks(1), (unsigned)(possible / BLOCK));
         world.moved = 0;
@@ -192,7 +192,7 @@ static void single_frames_end_up_on_top(void **state)
     }
 }
 
-/* Whatever is moved, pinned, or cut into slices. */
+/* With random runs, pins and slices. */
 static void nothing_is_lost(void **state)
 {
     (void)state;
@@ -227,7 +227,7 @@ static void wrong_calls_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(single_frames_end_up_on_top),
+        cmocka_unit_test(single_frames_end_at_the_top),
         cmocka_unit_test(nothing_is_lost),
         cmocka_unit_test(wrong_calls_are_refused),
     };

@@ -8,6 +8,6 @@
 uint64_t clock_ns(void)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail: Linux has had this clock since 2.6 */
+    clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail on Linux */
     return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }

@@ -3,8 +3,8 @@
 /**
  * Two clocks: nanoseconds for people, cycles for comparisons.
  *
- * On x86 a cycle is a tick of the time-stamp counter, which runs at one fixed rate on every processor of the
- * last fifteen years; elsewhere it is a nanosecond. `clock_cycle_unit` says which.
+ * On x86 a cycle is a tick of the time-stamp counter, whose rate has been constant on all processors for
+ * fifteen years; elsewhere it is a nanosecond. `clock_cycle_unit` names the unit.
  */
 #ifndef KVA_TOOLS_CLOCK_H
 #define KVA_TOOLS_CLOCK_H
@@ -30,7 +30,7 @@ static inline uint64_t clock_cycles(void)
 #endif
 }
 
-/** What clock_cycles counts: "tsc" or "ns". */
+/** The unit of clock_cycles: "tsc" or "ns". */
 static inline const char *clock_cycle_unit(void)
 {
     return CLOCK_HAS_TSC ? "tsc" : "ns";

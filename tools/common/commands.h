@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The commands of the program kva. Each gets what follows its name on the command line, with argv[0] set to
- * "kva <command>" for messages, and returns an exit code (see exit.h). argp's own usage errors leave with
- * TOOL_USAGE; main sees to that.
+ * The commands of the program kva. A command receives the words after its name, with argv[0] set to
+ * "kva <command>" for messages, and returns an exit code (see exit.h). main makes argp exit with TOOL_USAGE
+ * on its own usage errors.
  */
 #ifndef KVA_TOOLS_COMMANDS_H
 #define KVA_TOOLS_COMMANDS_H

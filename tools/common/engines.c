@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What of a wrong name is shown. */
+/* Characters of a wrong name that a message shows. */
 #define SHOWN 40
 
-/* Names that kva test knows and others do not. */
+/* Names that only kva test knows. */
 static const char *const peers[] = {"list", "bt-lock", "bt-pools", "bt-mutex",
                                     "mmap", "malloc",  "jemalloc", "mimalloc"};
 
@@ -28,7 +28,7 @@ void engines_all(struct engines *all)
         engines_add(all, name);
 }
 
-/** The name that is the `length` bytes at `text`; NULL when there is none. */
+/** The engine named by the `length` bytes at `text`; NULL: none. */
 static const char *find(const struct engines *engines, const char *text, size_t length)
 {
     for (size_t i = 0; i < engines->count; i++)
@@ -37,8 +37,7 @@ static const char *find(const struct engines *engines, const char *text, size_t 
     return NULL;
 }
 
-/** The same among the forms of bt that this machine can run. They are no engines of their own, so "all"
- *  leaves them out. */
+/** The same among the forms of bt that this machine can run. */
 static const char *find_form(const char *text, size_t length)
 {
     static const char *const forms[] = {"bt-scalar", "bt-avx2", "bt-avx512", "bt-neon"};
@@ -73,13 +72,14 @@ static bool is_peer(const char *text, size_t length)
     return find(&all, text, length) != NULL;
 }
 
-/** Say that an engine is not known here, and which are. */
+/** The message for an unknown engine; it lists the known ones. */
 static const char *unknown(const struct engines *known, const char *text, size_t length,
                            char message[ENGINES_MESSAGE])
 {
     char names[ENGINES_TEXT];
     const char *where = "";
-    if (is_peer(text, length)) /* kva test knows the list walk on any memory, and mmap on pages */
+    /* "list" is known to kva test only, "mmap" only on pages. */
+    if (is_peer(text, length))
         where = !engines_contain(known, "list")  ? " is for kva test only"
                 : engines_contain(known, "mmap") ? " is for --memory ranges only"
                                                  : " is for --memory pages only";

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The loss of output has been told. */
+/* The loss of output has been reported. */
 static bool told;
 
 int tool_finish(int code)
@@ -16,7 +16,7 @@ int tool_finish(int code)
     bool flushed = fflush(stdout) == 0;
     if (flushed && !ferror(stdout))
         return code;
-    /* The reason is known for this write only, not for an earlier one. */
+    /* errno belongs to this flush; the reason of an earlier failure is lost. */
     if (!told)
         fprintf(stderr, "kva: standard output: %s\n", flushed ? "it could not be written" : strerror(errno));
     told = true;

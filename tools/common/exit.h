@@ -9,17 +9,16 @@
 #include <stdio.h>
 
 enum tool_exit {
-    TOOL_OK = 0,      /* everything asked for was done, and all of it passed */
-    TOOL_WRONG = 1,   /* a test failed, or the run found something wrong */
-    TOOL_USAGE = 2,   /* the command line cannot be understood; nothing was done */
-    TOOL_REFUSED = 3, /* the environment refused: no memory, no such file, a full disk */
+    TOOL_OK = 0,      /* everything requested was done and passed */
+    TOOL_WRONG = 1,   /* a test failed, or the run found an error */
+    TOOL_USAGE = 2,   /* the command line is wrong; nothing was done */
+    TOOL_REFUSED = 3, /* the system refused: no memory, no such file, a full disk */
 };
 
-/** The last step of a command: `code`, unless what it wrote did not all reach stdout. Says so, once. */
+/** The last step of a command: returns `code`, or reports once that stdout lost output. */
 int tool_finish(int code);
 
-/** For atexit: the same for the ways out that do not come by a command's last step, as argp's after
- *  --help. */
+/** For atexit: the same check for exits that bypass a command's last step, such as argp's after --help. */
 void tool_finish_at_exit(void);
 
 #endif

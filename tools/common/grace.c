@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-#define _POSIX_C_SOURCE 200809L /* liburcu's headers read the clock on some machines, and do not ask for it */
+#define _POSIX_C_SOURCE 200809L /* liburcu's headers need clock_gettime on some machines */
 #include "grace.h"
 
 #ifdef KVA_WITH_LIBURCU
@@ -8,12 +8,12 @@
 #include <stdlib.h>
 #include <urcu.h>
 
-/* ThreadSanitizer does not see into liburcu: it is told that what came before call_rcu comes before the
- * callback, and that what callbacks did comes before the end of rcu_barrier; and to leave alone what
- * liburcu itself allocates, passes to another thread and frees there. What callbacks do, it looks at. */
+/* ThreadSanitizer does not see into liburcu. These annotations say that call_rcu happens before its
+ * callback, and the callbacks before the end of rcu_barrier. The suppression covers memory that liburcu
+ * itself allocates, passes to another thread and frees. ThreadSanitizer still checks what callbacks do. */
 #if defined(__SANITIZE_THREAD__)
 #include <sanitizer/tsan_interface.h>
-const char *__tsan_default_suppressions(void); /* its name is theirs */
+const char *__tsan_default_suppressions(void); /* a name that ThreadSanitizer prescribes */
 const char *__tsan_default_suppressions(void)
 {
     return "called_from_lib:liburcu.so\n";
@@ -25,7 +25,7 @@ const char *__tsan_default_suppressions(void)
 #define TAKE_OVER(record) ((void)(record))
 #endif
 
-/* What stands for all callbacks there. */
+/* The address that all callbacks release and grace_barrier acquires. */
 static char callbacks;
 
 _Static_assert(sizeof(struct rcu_head) <= sizeof(((struct kva_later *)0)->room), "liburcu's record must fit");
@@ -40,7 +40,7 @@ const char *grace_is_missing(void)
 static void later_ready(struct rcu_head *head)
 {
     TAKE_OVER(head);
-    kva_vfree_ready((struct kva_later *)(void *)head); /* room stands first */
+    kva_vfree_ready((struct kva_later *)(void *)head); /* room is the first member */
     HAND_OVER(&callbacks);
 }
 
@@ -62,23 +62,23 @@ struct kva_grace grace_of_host(void)
     return (struct kva_grace){.after = after, .wait = wait_for_readers};
 }
 
-/* ----------------------------------------------------------------------------------------- for the others */
+/* ----------------------------------------------------------------------------------- for other allocators */
 
 struct late {
     struct rcu_head head;
     void (*give)(void *context, uint64_t addr, uint64_t size);
     void *context;
-    uintptr_t addr; /* only memory is freed late */
+    uintptr_t addr; /* a pointer's width suffices: ranges have no late frees */
     uintptr_t size;
-    void *own; /* memory to be freed, too; NULL when the record lies in the area */
+    void *own; /* the record's own memory, to be freed; NULL: the record lies in the area */
 };
 
-_Static_assert(sizeof(struct late) <= sizeof(struct kva_later), "there is room for that much");
+_Static_assert(sizeof(struct late) <= sizeof(struct kva_later), "struct late must fit");
 
 static void late_ready(struct rcu_head *head)
 {
     TAKE_OVER(head);
-    struct late late = *(struct late *)(void *)head; /* it may lie in what is freed */
+    struct late late = *(struct late *)(void *)head; /* a copy: the record may lie in the area */
     late.give(late.context, late.addr, late.size);
     free(late.own);
     HAND_OVER(&callbacks);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Arrays: of a number of elements that an option gives, and those that grow by one element at a time. */
+/** Arrays: of a given number of elements, and arrays that grow by one element at a time. */
 #ifndef KVA_TOOLS_GROW_H
 #define KVA_TOOLS_GROW_H
 
@@ -8,14 +8,14 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-/** An array of `count` elements, all zero; NULL when there is no memory, or no size_t for that many. */
+/** An array of `count` elements, all zero; NULL if there is no memory, or if `count` exceeds size_t. */
 static inline void *zeroed_array(uint64_t count, size_t bytes)
 {
     return count <= SIZE_MAX ? calloc((size_t)count, bytes) : NULL;
 }
 
-/** Make sure that an array of `count` elements has room for one more; *room doubles where it has not. Returns
- *  the array, where it is now; NULL when there is no memory: then it stays as it is. */
+/** Ensure that an array of `count` elements has room for one more, doubling *room if necessary. Returns the
+ *  array, which may have moved; NULL if there is no memory: then the array is unchanged. */
 static inline void *with_room(void *array, size_t count, size_t *room, size_t bytes)
 {
     size_t wanted = *room == 0 ? 64 : *room * 2;

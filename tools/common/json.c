@@ -38,7 +38,7 @@ json_t *json_address(uint64_t value)
 
 json_t *json_text(const char *text)
 {
-    json_t *value = json_string(text); /* NULL for want of memory, too: then the next one fails as well */
+    json_t *value = json_string(text); /* also NULL without memory: then the next call fails too */
     return value != NULL ? value : json_string("(not UTF-8)");
 }
 
@@ -67,7 +67,7 @@ json_t *json_begin(const char *command, const uint64_t *seed, bool *good)
 
 bool json_end(json_t *document, FILE *out, bool good)
 {
-    /* Twelve digits: a figure's own, without the binary fraction's tail. */
+    /* Twelve digits hide the error of the binary fraction. */
     if (good)
         good = json_dumpf(document, out, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) == 0 || ferror(out);
     if (good)

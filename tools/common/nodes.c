@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Nodes, as /sys lists them: see nodes.h. */
+/** Nodes as /sys lists them. */
 #include "nodes.h"
 
 #include <stdio.h>

@@ -6,10 +6,10 @@
 
 #include <stdint.h>
 
-/** How many nodes have memory; 1 where the system does not tell. */
+/** How many nodes have memory; 1 if the system does not report it. */
 uint64_t nodes_count(void);
 
-/** Count what a list of ranges names, such as "0-1,3"; 0 if it is none. */
+/** Count the numbers in a list of ranges, such as "0-1,3"; 0 if it is not a list. */
 uint64_t nodes_in_list(const char *list);
 
 #endif

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/** value * 10^exponent, false when that passes `high`. */
+/** value * 10^exponent, false if that exceeds `high`. */
 static bool scale(uint64_t *value, uint64_t exponent, uint64_t high)
 {
     for (; exponent > 0 && *value != 0; exponent--) {
@@ -19,7 +19,7 @@ static bool scale(uint64_t *value, uint64_t exponent, uint64_t high)
     return true;
 }
 
-/** Decimal digits from *text on, at least one; *text moves behind them. */
+/** Read one or more decimal digits at *text and advance *text past them. */
 static bool parse_digits(const char **text, uint64_t *value)
 {
     const char *start = *text;

@@ -10,10 +10,10 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-/* Ten times a second: the eye sees it move, and writing costs nothing. */
+/* Ten times a second: often enough for the eye, and cheap. */
 #define INTERVAL_NS UINT64_C(100000000)
 
-/* The terminal's width; 80 where it does not tell, and as much as there is room for. */
+/* The terminal's width, at most PROGRESS_ROOM; 80 if it is unknown. */
 static unsigned columns_of_terminal(void)
 {
     struct winsize size;

@@ -4,9 +4,9 @@
  * Seeded random numbers: the same seed gives the same sequence on every machine and compiler.
  *
  * The generator is xoshiro256** (Blackman and Vigna, "Scrambled linear pseudorandom number generators",
- * 2018): 256 bits of state, period 2^256 - 1, all output bits good, a few cycles a draw. Its state must not
- * be all zero, and seeds that differ in one bit should give unrelated sequences; so the state is filled by
- * splitmix64 (Steele, Lea and Flood, 2014), a bijection of a counter, as its authors advise.
+ * 2018): 256 bits of state, period 2^256 - 1, all output bits good, a few cycles per draw. Its state must not
+ * be all zero, and seeds that differ in one bit should give unrelated sequences. So splitmix64 (Steele, Lea
+ * and Flood, 2014), a bijection of a counter, fills the state, as its authors advise.
  *
  * Not for secrets.
  */
@@ -20,8 +20,8 @@ struct rng {
     uint64_t state[4];
 };
 
-/** The next number of a splitmix64 sequence: *counter walks by the odd constant nearest 2^64 / golden ratio,
- *  and two multiply-and-shift rounds mix it. */
+/** The next number of a splitmix64 sequence: *counter advances by the odd constant nearest 2^64 / golden
+ *  ratio, and two multiply-and-shift rounds mix it. */
 static inline uint64_t rng_splitmix(uint64_t *counter)
 {
     *counter += UINT64_C(0x9e3779b97f4a7c15);
@@ -31,7 +31,7 @@ static inline uint64_t rng_splitmix(uint64_t *counter)
     return mixed ^ (mixed >> 31);
 }
 
-/** Begin the sequence of `seed`. Any seed will do. */
+/** Begin the sequence of `seed`. Any seed is valid. */
 static inline void rng_seed(struct rng *rng, uint64_t seed)
 {
     for (size_t i = 0; i < 4; i++)
@@ -39,7 +39,7 @@ static inline void rng_seed(struct rng *rng, uint64_t seed)
 }
 
 /** Begin sequence number `stream` of `seed`: one for each worker. The seed is mixed before the number is
- *  added and the sum is mixed again, so neighbouring seeds and numbers share nothing. */
+ *  added, and the sum is mixed again, so neighbouring seeds and numbers give unrelated sequences. */
 static inline void rng_seed_stream(struct rng *rng, uint64_t seed, uint64_t stream)
 {
     uint64_t sum = rng_splitmix(&seed) + stream;
@@ -68,9 +68,10 @@ static inline uint64_t rng_next(struct rng *rng)
 
 /** A number in 0 .. bound - 1, each equally likely; bound is at least 1.
  *
- *  2^64 is no multiple of most bounds, so `next % bound` alone would favour the low numbers. The lowest
- *  2^64 mod bound draws are thrown away; what is left is a multiple. That remainder is (2^64 - bound) mod
- *  bound, and 2^64 - bound is what -bound means in 64 bits. At most every second draw is thrown away. */
+ *  2^64 is not a multiple of most bounds, so `next % bound` alone would favour low numbers. The lowest
+ *  2^64 mod bound draws are discarded; the number of those left is a multiple. That remainder is
+ *  (2^64 - bound) mod bound, and 2^64 - bound is -bound in 64 bits. Less than half of all draws are
+ *  discarded. */
 static inline uint64_t rng_below(struct rng *rng, uint64_t bound)
 {
     uint64_t surplus = (0 - bound) % bound;

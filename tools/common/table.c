@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A line is a row of cells, or a rule: then `cells` is NULL. */
+/* A row of cells; or a rule, whose `cells` is NULL. */
 struct line {
     char **cells;
 };
@@ -34,7 +34,7 @@ struct table *table_create(const char *sides)
     return table;
 }
 
-/* Append a line without cells; NULL when memory runs out. */
+/* Append a line without cells; NULL: no memory. */
 static struct line *add_line(struct table *table)
 {
     struct line *lines = with_room(table->lines, table->count, &table->room, sizeof(*lines));
@@ -49,7 +49,7 @@ static struct line *add_line(struct table *table)
     return line;
 }
 
-/* The line that the next cell goes to; NULL when memory runs out. */
+/* The line that receives the next cell; NULL: no memory. */
 static struct line *open_line(struct table *table)
 {
     if (table->filled != 0 && table->filled != table->columns)
@@ -69,7 +69,7 @@ void table_cell(struct table *table, const char *format, ...)
 {
     if (table == NULL || table->failed)
         return;
-    char text[256]; /* longer cells are cut: no line that wide can be read */
+    char text[256]; /* longer cells are cut */
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
@@ -120,7 +120,7 @@ static void print_dashes(FILE *out, int count)
         fputc('-', out);
 }
 
-/* One line. The last column gets no trailing blanks when it stands to the left. */
+/* Print one line. A left-aligned last column gets no trailing blanks. */
 static void print_line(const struct table *table, const struct line *line, FILE *out, const int *widths)
 {
     for (size_t i = 0; i < table->columns; i++) {
@@ -165,7 +165,7 @@ void table_destroy(struct table *table)
     free(table);
 }
 
-/* Copy `digits` decimal digits into `text`, a comma before each group of three counted from the right. */
+/* Copy `count` digits into `text`, with a comma before each group of three counted from the right. */
 static char *group_digits(char *text, const char *digits, size_t count)
 {
     for (size_t i = 0; i < count; i++) {

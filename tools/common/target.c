@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The list of kinds, and the lock around the calls. When a program is to free after a grace period and its
- * allocator knows nothing of that, the free itself is put off: see target_free_later.
+ * The list of kinds, and the mutex around the calls. target_free_later delays the free itself if the kind
+ * does not support grace periods.
  */
 #include "target.h"
 
@@ -17,7 +17,7 @@
 typedef void make_kind(struct target_kind *kind);
 typedef void make_engine(struct target_kind *kind, const char *engine);
 
-/* What stands behind the engines. */
+/* The kinds that are listed after the engines. */
 static make_kind *const others[][5] = {
     [TARGET_RANGES] = {target_kind_of_lock, target_kind_of_pools},
     [TARGET_PAGES] = {target_kind_of_mutex, target_kind_of_mmap, target_kind_of_malloc,
@@ -49,7 +49,7 @@ bool target_kind_at(enum target_memory memory, size_t index, struct target_kind 
     return true;
 }
 
-/* The kind of a name; one that is not among them is a form of an engine. */
+/* The kind of a name. A name that is not in the list is a form of bt. */
 static void named(struct target_kind *kind, const struct target_kind *kinds, size_t count,
                   enum target_memory memory, const char *name)
 {
@@ -112,7 +112,7 @@ enum kva_status target_destroy(struct target *target)
     return target->kind.destroy(target->state);
 }
 
-/* A default mutex can only fail to lock or unlock by misuse, which these pairs exclude. */
+/* A default mutex fails only on misuse, which these pairs exclude. */
 static void enter(struct target *target)
 {
     if (target->shared)
@@ -126,19 +126,19 @@ static enum kva_status leave(struct target *target, enum kva_status status)
     return status;
 }
 
-/* Memory has no place for a size that this machine has no number for; ranges may. */
+/* Sizes of memory must fit size_t; sizes of ranges may exceed it. */
 static bool fits(const struct target *target, uint64_t size, uint64_t align)
 {
     return target->kind.memory == TARGET_RANGES || (size <= SIZE_MAX && align <= SIZE_MAX);
 }
 
-enum kva_status target_alloc(struct target *target, uint64_t size, uint64_t align, unsigned wishes,
+enum kva_status target_alloc(struct target *target, uint64_t size, uint64_t align, unsigned flags,
                              uint64_t *addr)
 {
     if (!fits(target, size, align))
         return KVA_ENOSPC;
     enter(target);
-    return leave(target, target->kind.alloc(target->state, size, align, wishes, addr));
+    return leave(target, target->kind.alloc(target->state, size, align, flags, addr));
 }
 
 enum kva_status target_free(struct target *target, uint64_t addr, uint64_t size)
@@ -171,8 +171,8 @@ enum kva_status target_flush(struct target *target)
     return leave(target, target->kind.flush(target->state));
 }
 
-/* The delayed free of a kind that knows nothing of grace periods. It runs on a thread of liburcu's, so
- * only kinds that lock by themselves come here. */
+/* The delayed free of a kind that does not support grace periods. It runs on a thread of liburcu, so such
+ * kinds must lock for themselves. */
 static void give_late(void *context, uint64_t addr, uint64_t size)
 {
     struct target *target = context;

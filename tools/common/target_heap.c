@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The kinds "malloc", "jemalloc" and "mimalloc": heaps, asked for page-aligned memory. None has guard pages.
+ * The kinds "malloc", "jemalloc" and "mimalloc": heaps that allocate page-aligned memory. None has guard
+ * pages.
  *
- * The last two are not linked: they are opened when they are asked for, if they are installed, and kept out
- * of the way of the program's own malloc (RTLD_LOCAL).
+ * jemalloc and mimalloc are loaded on demand, if installed, and do not replace the program's malloc
+ * (RTLD_LOCAL).
  *
- * ROOM FOR jemalloc. As distributions build it, it wants some kilobytes of thread-local storage at a fixed
- * place, of which the C library sets little aside for libraries that are opened later; dlopen then says
- * "cannot allocate memory in static TLS block". How much is set aside is fixed when a program starts
- * (glibc.rtld.optional_static_tls). So the program starts itself once more, with more of it.
+ * STATIC TLS. Distributions build jemalloc with some kilobytes of static thread-local storage. The C library
+ * sets little of it aside for libraries that are loaded later; dlopen then fails with "cannot allocate memory
+ * in static TLS block". The amount is fixed at program start (glibc.rtld.optional_static_tls), so the program
+ * restarts itself with more.
  */
 #define _GNU_SOURCE
 #include "target.h"
@@ -20,7 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A heap's functions. `resize` keeps contents and the page's alignment; NULL: it has no such function. */
+/* A heap's functions. `resize` keeps the contents and the alignment to pages; NULL: none. */
 struct heap {
     void *(*alloc)(uint64_t size, uint64_t align);
     void (*free)(void *memory);
@@ -34,7 +35,7 @@ static void *pointer_of(uint64_t addr)
 
 static enum kva_status heap_open(const struct heap *heap, struct target_range *range, void **state)
 {
-    range->first = 0; /* anywhere */
+    range->first = 0; /* any address */
     range->last = UINT64_MAX;
     *state = (void *)(uintptr_t)heap; /* only read */
     return KVA_OK;
@@ -42,14 +43,14 @@ static enum kva_status heap_open(const struct heap *heap, struct target_range *r
 
 static enum kva_status heap_destroy(void *state)
 {
-    (void)state; /* the functions stay, and are the heap */
+    (void)state; /* the state is a table of functions */
     return KVA_OK;
 }
 
-static enum kva_status heap_alloc(void *state, uint64_t size, uint64_t align, unsigned wishes, uint64_t *addr)
+static enum kva_status heap_alloc(void *state, uint64_t size, uint64_t align, unsigned flags, uint64_t *addr)
 {
     const struct heap *heap = state;
-    (void)wishes;
+    (void)flags;
     void *memory = heap->alloc(size, align < TARGET_PAGE ? TARGET_PAGE : align);
     if (memory == NULL)
         return KVA_ENOMEM;
@@ -76,7 +77,7 @@ static enum kva_status heap_resize(void *state, uint64_t addr, uint64_t from, ui
     return KVA_OK;
 }
 
-/* What all heaps have in common. */
+/* The common part of all heaps. */
 static const struct target_kind heap_kind = {
     .memory = TARGET_PAGES,
     .locks = true,
@@ -88,17 +89,16 @@ static const struct target_kind heap_kind = {
 
 #define NO_FRAMES "128, 1024: has no areas at fixed distances and no frames; 2048: cannot promise not to wait"
 
-/* ------------------------------------------------------------------------------------ the C library's own */
+/* ------------------------------------------------------------------------------ the C library's allocator */
 
-/* A sanitizer marks each byte of what lies in front of an aligned block, and runs out of memory before
- * malloc says that it has none. */
+/* A sanitizer marks each byte before an aligned block, and runs out of memory before malloc fails. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define MALLOC_MOST_ALIGN (UINT64_C(1) << 26)
 #else
 #define MALLOC_MOST_ALIGN UINT64_MAX
 #endif
 
-/* Not aligned_alloc, to which C11 allows only sizes that are multiples of the alignment. */
+/* Not aligned_alloc: C11 requires sizes that are multiples of the alignment. */
 static void *malloc_alloc(uint64_t size, uint64_t align)
 {
     void *memory;
@@ -123,12 +123,12 @@ void target_kind_of_malloc(struct target_kind *kind)
     kind->create = malloc_create;
 }
 
-/* --------------------------------------------------------------------------------------- opened libraries */
+/* --------------------------------------------------------------------------------------- loaded libraries */
 
 #if defined(__SANITIZE_THREAD__)
 
-/* ThreadSanitizer does not see how these libraries hand memory from one thread to the next, and would call
- * each such hand-over a data race: to it they are not installed. */
+/* ThreadSanitizer does not see how these libraries pass memory between threads and would report data
+ * races. So they count as not installed under it. */
 static void *open_library(const char *name)
 {
     (void)name;
@@ -143,8 +143,8 @@ static void *open_library(const char *name)
 /* jemalloc 5.3 takes 2.6 KiB. */
 #define STATIC_TLS_BYTES "16384"
 
-/* The words of the command line that this program was started with; NULL when the system does not tell.
- * They live for ever. */
+/* The words of the command line that this program was started with; NULL if the system does not report them.
+ * They are never freed. */
 static char **own_arguments(void)
 {
     FILE *file = fopen("/proc/self/cmdline", "r");
@@ -167,8 +167,7 @@ static char **own_arguments(void)
     return arguments;
 }
 
-/* Start this program once more, with more static TLS, unless that was done. Returns only if it cannot be
- * done. */
+/* Restart this program with more static TLS, unless that was done already. Returns only on failure. */
 static void start_again_with_room(void)
 {
     char value[1024];
@@ -195,8 +194,7 @@ static void *open_library(const char *name)
 
 #endif
 
-/* Copy the address of a function into the pointer at `function`: C has no cast for it. False: there is
- * none. */
+/* Copy the address of a function into the pointer at `function`: C has no cast for it. False: not found. */
 static bool find_function(void *library, const char *name, void *function)
 {
     void *address = dlsym(library, name);
@@ -204,7 +202,7 @@ static bool find_function(void *library, const char *name, void *function)
     return address != NULL;
 }
 
-/* jemalloc writes an alignment of 2^n into its flags as n. */
+/* jemalloc's flags encode an alignment of 2^n as n. */
 static struct {
     void *(*mallocx)(size_t size, int flags);
     void *(*rallocx)(void *memory, size_t size, int flags);

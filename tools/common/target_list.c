@@ -24,9 +24,9 @@ static enum kva_status list_destroy(void *state)
     return list_pages_destroy(state);
 }
 
-static enum kva_status list_alloc(void *state, uint64_t size, uint64_t align, unsigned wishes, uint64_t *addr)
+static enum kva_status list_alloc(void *state, uint64_t size, uint64_t align, unsigned flags, uint64_t *addr)
 {
-    (void)wishes;
+    (void)flags;
     return list_pages_alloc(state, size, align, addr);
 }
 
@@ -75,7 +75,7 @@ void target_kind_of_list_pages(struct target_kind *kind)
 {
     *kind = (struct target_kind){
         .name = "list",
-        .about = "the list walk of before 2019; guard pages, nothing is kept for later",
+        .about = "the list walk of Linux before 2019; guard pages, no caches",
         .memory = TARGET_PAGES,
         .exact = true,
         .abilities = TARGET_CAN_PCPU | TARGET_CAN_MAP,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The kind "mmap": what a program does that asks the system for every area and gives it back at once. No
- * guard page: that would take a call more.
+ * The kind "mmap": a program that calls the system for every area and gives it back at once. No guard page:
+ * that would take another call.
  *
  * Calls are counted as they are made; munmap is the one that flushes TLBs.
  */
@@ -17,7 +17,7 @@
 
 struct mapper {
     _Atomic uint64_t calls;
-    _Atomic uint64_t unmaps; /* of those */
+    _Atomic uint64_t unmaps; /* part of `calls` */
 };
 
 struct mapped_frames {
@@ -42,7 +42,7 @@ static enum kva_status mapper_create(const struct target_kind *kind, struct targ
     (void)kind;
     if (mapper == NULL)
         return KVA_ENOMEM;
-    range->first = 0; /* anywhere */
+    range->first = 0; /* any address */
     range->last = UINT64_MAX;
     *state = mapper;
     return KVA_OK;
@@ -71,11 +71,11 @@ static enum kva_status mapper_free(void *state, uint64_t addr, uint64_t size)
     return munmap(pointer_of(addr), (size_t)size) == 0 ? KVA_OK : KVA_EUNKNOWN;
 }
 
-/* The system aligns to pages. For more: map an alignment more, and unmap what sticks out.
+/* mmap aligns to pages. For larger alignments, map `align` bytes more, and unmap both ends.
  *
- *      |-- before --|==== size ====|-- behind --|        before + behind = align
+ *      |-- before --|==== size ====|-- after --|        before + after = align
  *
- * No memory is reserved for it, since most of it goes back at once. */
+ * MAP_NORESERVE: most of the mapping is unmapped at once. */
 static enum kva_status map_aligned(struct mapper *mapper, uint64_t size, uint64_t align, uint64_t *addr)
 {
     uint64_t whole;
@@ -92,16 +92,16 @@ static enum kva_status map_aligned(struct mapper *mapper, uint64_t size, uint64_
     return KVA_OK;
 }
 
-static enum kva_status mapper_alloc(void *state, uint64_t size, uint64_t align, unsigned wishes,
+static enum kva_status mapper_alloc(void *state, uint64_t size, uint64_t align, unsigned flags,
                                     uint64_t *addr)
 {
-    (void)wishes;
+    (void)flags;
     return align <= TARGET_PAGE ? map_anonymous(state, size, 0, addr) : map_aligned(state, size, align, addr);
 }
 
 #if defined(__SANITIZE_THREAD__)
-/* ThreadSanitizer sees mmap and munmap, but not mremap: where one thread's mapping moves away and
- * another's moves in, it would take the pages for shared ones. */
+/* ThreadSanitizer sees mmap and munmap, but not mremap: if one mapping moves to where another thread's
+ * mapping was, it would report a data race. */
 static void *move_mapping(void *from, size_t size, size_t to)
 {
     void *mapping = mmap(NULL, to, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

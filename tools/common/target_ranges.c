@@ -14,12 +14,12 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What ranges are without. */
-static const char no_memory_behind[] = "the tests from 256 on: no memory stands behind ranges";
+/* Why kinds of ranges cannot run some tests. */
+static const char no_memory[] = "the tests from 256 on: ranges have no memory";
 
 /* ------------------------------------------------------------------------------------------ kva's engines */
 
-/* The space lies in memory of our own, so that a target can be ended whatever it still holds. */
+/* The target owns the space's memory, so it can abandon a space that is not empty. */
 static enum kva_status space_create(const struct target_kind *kind, struct target_range *range, void **state)
 {
     struct kva_space *space = malloc(sizeof(*space));
@@ -47,12 +47,11 @@ static enum kva_status space_destroy(void *state)
     return status;
 }
 
-static enum kva_status space_alloc(void *state, uint64_t size, uint64_t align, unsigned wishes,
-                                   uint64_t *addr)
+static enum kva_status space_alloc(void *state, uint64_t size, uint64_t align, unsigned flags, uint64_t *addr)
 {
     struct kva_request request = kva_request_of(size);
     request.align = align;
-    (void)wishes;
+    (void)flags;
     return kva_alloc(state, &request, addr);
 }
 
@@ -90,7 +89,7 @@ void target_kind_of_space(struct target_kind *kind, const char *engine)
         .memory = TARGET_RANGES,
         .exact = true,
         .abilities = TARGET_CAN_PCPU,
-        .cannot = no_memory_behind,
+        .cannot = no_memory,
         .space = {.engine = kva_engine_by_name(engine)},
         .create = space_create,
         .destroy = space_destroy,
@@ -106,13 +105,13 @@ void target_kind_of_lock(struct target_kind *kind)
 {
     target_kind_of_space(kind, "bt");
     kind->name = "bt-lock";
-    kind->about = "bt in a space for many threads, which locks for itself; no pools";
+    kind->about = "bt in a space that locks for itself, without pools";
     kind->locks = true;
     kind->space.threads = kva_threads_host();
 }
 
-/* A CPU may hold a full magazine, 32 ranges, of each size up to 100 pages, which is as far as the suite's
- * tests go: 32 * 5050 pages, 660 MB. */
+/* A CPU may hold a full magazine, 32 ranges, of each size up to 100 pages, the largest of the suite's tests:
+ * 32 * 5050 pages, 660 MB. */
 #define POOL_BYTES_OF_CPU (UINT64_C(1) << 30)
 
 void target_kind_of_pools(struct target_kind *kind)
@@ -120,7 +119,7 @@ void target_kind_of_pools(struct target_kind *kind)
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     target_kind_of_lock(kind);
     kind->name = "bt-pools";
-    kind->about = "the same with pools: small ranges at hand for each CPU, at any address";
+    kind->about = "the same with per-CPU pools of small ranges, at any address";
     kind->space.cpus = cpus < 1 ? 1 : (unsigned)cpus;
     kind->space.pool_bytes = kind->space.cpus * POOL_BYTES_OF_CPU;
 }
@@ -142,9 +141,9 @@ static enum kva_status walk_destroy(void *state)
     return list_walk_destroy(state);
 }
 
-static enum kva_status walk_alloc(void *state, uint64_t size, uint64_t align, unsigned wishes, uint64_t *addr)
+static enum kva_status walk_alloc(void *state, uint64_t size, uint64_t align, unsigned flags, uint64_t *addr)
 {
-    (void)wishes;
+    (void)flags;
     return list_walk_alloc(state, size, align, 0, UINT64_MAX, addr);
 }
 
@@ -168,7 +167,7 @@ void target_kind_of_list_walk(struct target_kind *kind)
         .memory = TARGET_RANGES,
         .exact = true,
         .abilities = TARGET_CAN_PCPU,
-        .cannot = no_memory_behind,
+        .cannot = no_memory,
         .create = walk_create,
         .destroy = walk_destroy,
         .alloc = walk_alloc,

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Kinds that are instances of kva/vm.h.
- *
- * What the driver asks for is what a program would write: kva_vmalloc for pages without any wish, a request
- * for the rest.
+ * Kinds that are instances of kva/vm.h. They call what a program would call: kva_vmalloc without alignment
+ * and flags, kva_vm_alloc otherwise.
  */
 #include "target.h"
 
@@ -21,7 +19,7 @@ static void *pointer_of(uint64_t addr)
     return (void *)(uintptr_t)addr;
 }
 
-/* A pointer's address and KVA_OK, or why there is none. */
+/* Store a pointer's address; if the pointer is NULL, return why. */
 static enum kva_status address_of(struct kva_vm *vm, void *memory, uint64_t *addr)
 {
     if (memory == NULL)
@@ -30,8 +28,8 @@ static enum kva_status address_of(struct kva_vm *vm, void *memory, uint64_t *add
     return KVA_OK;
 }
 
-/* The part of the reserve for private pages: by default, all but the upper quarter. */
-static void tell_range(struct kva_vm *vm, const struct kva_vm_config *config, struct target_range *range)
+/* The part of the reservation for private pages: by default, all except the upper quarter. */
+static void report_range(struct kva_vm *vm, const struct kva_vm_config *config, struct target_range *range)
 {
     struct kva_vm_stats stats;
     if (kva_vm_stats_read(vm, &stats) != KVA_OK)
@@ -50,7 +48,7 @@ static enum kva_status vm_create(const struct target_kind *kind, struct target_r
     enum kva_status status = kva_vm_create(&config, &vm);
     if (status != KVA_OK)
         return status;
-    tell_range(vm, &config, range);
+    report_range(vm, &config, range);
     *state = vm;
     return KVA_OK;
 }
@@ -63,20 +61,20 @@ static enum kva_status vm_destroy(void *state)
     return status;
 }
 
-static unsigned flags_of(unsigned wishes)
+static unsigned flags_of(unsigned flags)
 {
-    return ((wishes & TARGET_HUGE) != 0 ? (unsigned)KVA_VM_HUGE : 0) |
-           ((wishes & TARGET_NO_BLOCK) != 0 ? (unsigned)KVA_VM_NO_BLOCK : 0);
+    return ((flags & TARGET_HUGE) != 0 ? (unsigned)KVA_VM_HUGE : 0) |
+           ((flags & TARGET_NO_BLOCK) != 0 ? (unsigned)KVA_VM_NO_BLOCK : 0);
 }
 
-static enum kva_status vm_alloc(void *state, uint64_t size, uint64_t align, unsigned wishes, uint64_t *addr)
+static enum kva_status vm_alloc(void *state, uint64_t size, uint64_t align, unsigned flags, uint64_t *addr)
 {
-    if (align <= TARGET_PAGE && wishes == 0)
+    if (align <= TARGET_PAGE && flags == 0)
         return address_of(state, kva_vmalloc(state, (size_t)size), addr);
     struct kva_vm_request request = kva_vm_request_of((size_t)size);
     void *memory;
     request.align = (size_t)align;
-    request.flags = flags_of(wishes);
+    request.flags = flags_of(flags);
     enum kva_status status = kva_vm_alloc(state, &request, &memory);
     if (status == KVA_OK)
         *addr = (uintptr_t)memory;
@@ -107,7 +105,7 @@ static enum kva_status vm_free_later(void *state, uint64_t addr, struct kva_late
 /* ------------------------------------------------------------------------------------------------- frames */
 
 struct vm_frames {
-    struct kva_vm_frames *pool;
+    struct kva_vm_frames *set;
     uint64_t *numbers;
     uint64_t count;
 };
@@ -116,22 +114,22 @@ static enum kva_status vm_frames_give(void *state, void *frames)
 {
     struct vm_frames *own = frames;
     (void)state;
-    enum kva_status status = kva_vm_frames_destroy(own->pool);
+    enum kva_status status = kva_vm_frames_destroy(own->set);
     free(own->numbers);
     free(own);
     return status;
 }
 
-/* A pool of as many frames, all of them taken. */
-static enum kva_status fill_pool(struct kva_vm *vm, struct vm_frames *own)
+/* Create a frame set and allocate all its frames. */
+static enum kva_status fill_set(struct kva_vm *vm, struct vm_frames *own)
 {
     enum kva_status status =
-        kva_vm_frames_create(vm, &(struct kva_vm_frames_config){.count = own->count}, &own->pool);
+        kva_vm_frames_create(vm, &(struct kva_vm_frames_config){.count = own->count}, &own->set);
     if (status != KVA_OK)
         return status;
-    status = kva_vm_frames_alloc(own->pool, (size_t)own->count, own->numbers);
+    status = kva_vm_frames_alloc(own->set, (size_t)own->count, own->numbers);
     if (status != KVA_OK)
-        kva_vm_frames_destroy(own->pool);
+        kva_vm_frames_destroy(own->set);
     return status;
 }
 
@@ -142,7 +140,7 @@ static enum kva_status vm_frames_take(void *state, uint64_t count, void **frames
         return KVA_ENOMEM;
     own->count = count;
     own->numbers = zeroed_array(count, sizeof(*own->numbers));
-    enum kva_status status = own->numbers == NULL ? KVA_ENOMEM : fill_pool(state, own);
+    enum kva_status status = own->numbers == NULL ? KVA_ENOMEM : fill_set(state, own);
     if (status == KVA_OK) {
         *frames = own;
     } else {
@@ -155,7 +153,7 @@ static enum kva_status vm_frames_take(void *state, uint64_t count, void **frames
 static enum kva_status vm_map(void *state, void *frames, uint64_t first, uint64_t count, uint64_t *addr)
 {
     struct vm_frames *own = frames;
-    return address_of(state, kva_map_ram(state, own->pool, own->numbers + first, (size_t)count), addr);
+    return address_of(state, kva_map_ram(state, own->set, own->numbers + first, (size_t)count), addr);
 }
 
 static enum kva_status vm_unmap(void *state, uint64_t addr, uint64_t count)
@@ -253,7 +251,7 @@ void target_kind_of_mutex(struct target_kind *kind)
 {
     target_kind_of_vm(kind, "bt");
     kind->name = "bt-mutex";
-    kind->about = "bt in an instance for one thread, behind one mutex";
+    kind->about = "bt in an instance for one thread, under one mutex";
     kind->locks = false;
     kind->vm.one_thread = true;
 }

@@ -4,32 +4,33 @@
  * The grammar of one call in a strace log:
  *
  *      call      name "(" arguments ")" blanks "= " result {" (" tampering ")"} [" <" seconds ">"]
- *                name "(" anything (" <unfinished ...>" | " <unavailable>") ")" blanks "= ?" ...   (a process was killed)
- *      name      a word, or "???" or "????" where strace did not learn it
+ *                name "(" anything (" <unfinished ...>" | " <unavailable>") ")" blanks "= ?" ...
+ *                (the process was killed in the call)
+ *      name      a word, or "???" or "????" if strace did not learn it
  *      result    value | "-1 " error | "?" [" " error] [" <unavailable>"]
  *      error     ERROR [" (" text ")"] | "(errno " number ")"
- *      tampering "INJECTED" (strace made the result up, and the call did not take place), "INJECTED: ...",
- *      "DELAYED"
+ *      tampering "INJECTED" (strace made up the result, and the call did not take place), "INJECTED: ...",
+ *                "DELAYED"
  *      mmap      address ", " length ", " prot ", " flags ", " descriptor ", " offset      (mmap2 likewise)
  *      munmap    address ", " length
  *      mremap    address ", " length ", " length ", " flags [", " address]
  *      brk       address
  *      mprotect  address ", " length ", " prot
  *      fork      nothing; vfork likewise
- *      execve, clone, clone3: the arguments are passed over, except for "flags=" flags of a clone. With -e
- *      raw the flags of clone are its first argument, and those of clone3 do not show: it is taken for one
- *      that makes a thread, as it nearly always does
+ *      execve, clone, clone3: the arguments are skipped, except "flags=" flags of a clone. With -e raw the
+ *      flags of clone are its first argument, and those of clone3 do not show: it is assumed to create a
+ *      thread, as it nearly always does
  *      address   "NULL" | number
- *      flags     word {"|" word}, a word being a name, a number, or number "<<" name; a comment may follow
+ *      flags     word {"|" word}, a word: a name, a number, or number "<<" name; a comment may follow
  *
- * Beyond the grammar, a call that succeeded is held to what the kernel lets succeed: addresses that are
- * multiples of the page, lengths that are not 0, ranges that do not wrap. So the player need not check again.
+ * A call that succeeded must also be one that the kernel lets succeed: page-aligned addresses, lengths above
+ * 0, ranges that do not wrap. So the player need not check again.
  */
 #include "text.h"
 
 #include <string.h>
 
-/** The page of the logged system, at least: larger pages are multiples of it. */
+/** The least page of a logged system; larger pages are multiples of it. */
 #define PAGE ((uint64_t)4096)
 
 /* -------------------------------------------------------------------------------------------------- names */
@@ -47,7 +48,7 @@ static const struct {
     {"clone", STRACE_FORK, 0},    {"clone3", STRACE_FORK, 0},
 };
 
-/** A flag with a meaning for the replay: by its name, or by its bit where strace wrote a number. */
+/** A flag that matters to the replay: its name, and its bit for logs with numbers. */
 struct flag_name {
     const char *name;
     uint64_t bit;
@@ -72,7 +73,7 @@ static const struct flag_name clone_flags[] = {
     {NULL, 0, 0},
 };
 
-/** Protection bits change no range: any will do. */
+/** Protection bits change no range: all are accepted. */
 static const struct flag_name prot_flags[] = {{NULL, 0, 0}};
 
 const char *strace_call_name(enum strace_call call)
@@ -85,13 +86,13 @@ const char *strace_call_name(enum strace_call call)
     return "other";
 }
 
-/** Step over a name; its length, 0 when there is none (a digit begins no name). */
+/** Skip a name; returns its length, 0 without a name (a digit begins no name). */
 static size_t skip_word(struct cursor *cursor)
 {
     size_t begin = cursor->at;
-    if (text_is_digit(text_peek(cursor)))
+    if (text_is_digit(text_byte(cursor)))
         return 0;
-    while (text_is_word(text_peek(cursor)))
+    while (text_is_word(text_byte(cursor)))
         cursor->at++;
     return cursor->at - begin;
 }
@@ -101,7 +102,7 @@ static bool word_is(const struct cursor *cursor, size_t begin, size_t length, co
     return strlen(name) == length && memcmp(cursor->text->bytes + begin, name, length) == 0;
 }
 
-/** "name(": which call it is, and the flags that its name implies. */
+/** Read "name(": the call, and the flags that its name implies. */
 static bool read_name(struct cursor *cursor, enum strace_call *call, uint8_t *flags)
 {
     size_t begin = cursor->at;
@@ -146,7 +147,7 @@ static bool read_flag(struct cursor *cursor, const char *prefix, const struct fl
 {
     size_t begin = cursor->at;
     uint64_t number;
-    if (text_is_digit(text_peek(cursor))) {
+    if (text_is_digit(text_byte(cursor))) {
         if (!text_number(cursor, "a flag", &number))
             return false;
         if (text_accept(cursor, "<<"))
@@ -169,7 +170,7 @@ static bool read_flag(struct cursor *cursor, const char *prefix, const struct fl
     return true;
 }
 
-/** A set of flags, and the comment that strace writes behind bits that it does not know. */
+/** A set of flags, and the comment that strace writes after unknown bits. */
 static bool read_flags(struct cursor *cursor, const char *prefix, const struct flag_name *names,
                        uint8_t *flags)
 {
@@ -185,7 +186,7 @@ static bool read_flags(struct cursor *cursor, const char *prefix, const struct f
 }
 
 /** A file descriptor: -1 or a number (-e raw writes 0xffffffff), with the file's name in <> (strace -y).
- *  Names may hold '>' as part of "->"; the one that counts stands before the comma. */
+ *  Names may have '>' as part of "->", so the name ends at ">, ". */
 static bool read_descriptor(struct cursor *cursor)
 {
     uint64_t number;
@@ -205,7 +206,7 @@ static bool read_descriptor(struct cursor *cursor)
             return false;                                                                                    \
     } while (0)
 
-/** Where arguments stand, for the checks that come when the outcome is known. */
+/** Positions of arguments, for the checks that need the outcome. */
 struct places {
     size_t address;
     size_t length;
@@ -278,19 +279,19 @@ static bool read_mremap(struct cursor *cursor, struct strace_op *op, struct plac
     return read_address(cursor, &op->new_address);
 }
 
-/** Find the parenthesis that ends the arguments: the last one before "= ". Strings among the arguments may
- *  hold anything, so it is looked for from the end. */
+/** Find the parenthesis that ends the arguments: the last one before "= ". The search runs from the end,
+ *  because strings among the arguments may contain anything. */
 static bool find_arguments_end(const struct cursor *cursor, size_t *end)
 {
     const char *bytes = cursor->text->bytes;
     size_t at = cursor->text->length;
     while (at > cursor->at) {
-        size_t behind = at;
+        size_t after = at;
         if (bytes[--at] != ')')
             continue;
-        while (behind < cursor->text->length && bytes[behind] == ' ')
-            behind++;
-        if (behind < cursor->text->length && bytes[behind] == '=') {
+        while (after < cursor->text->length && bytes[after] == ' ')
+            after++;
+        if (after < cursor->text->length && bytes[after] == '=') {
             *end = at;
             return true;
         }
@@ -304,30 +305,30 @@ static bool skip_arguments(struct cursor *cursor)
            text_fail_at(cursor, cursor->text->length, "') = ' and a result");
 }
 
-/** Whether `mark` stands between the cursor and `end`, right before `end`. */
+/** Whether `mark` ends at `end`, and begins at the cursor or after it. */
 static bool ends_with_mark(const struct cursor *cursor, size_t end, const char *mark)
 {
     size_t length = strlen(mark);
     return end - cursor->at >= length && memcmp(cursor->text->bytes + end - length, mark, length) == 0;
 }
 
-/** Step over arguments that strace broke off, "... <unfinished ...>) = ?": the process was killed in the
- *  call. They may not be complete, and do not matter. */
+/** Skip arguments that strace broke off, "... <unfinished ...>) = ?": the process was killed in the call.
+ *  They may be incomplete, and do not matter. */
 static bool skip_broken_off(struct cursor *cursor)
 {
     size_t end;
     if (!find_arguments_end(cursor, &end) ||
         (!ends_with_mark(cursor, end, " <unfinished ...>") && !ends_with_mark(cursor, end, " <unavailable>")))
         return false;
-    struct cursor behind = {.text = cursor->text, .at = end + 1};
-    text_blanks(&behind);
-    if (!text_sees(&behind, "= ?"))
+    struct cursor after = {.text = cursor->text, .at = end + 1};
+    text_blanks(&after);
+    if (!text_sees(&after, "= ?"))
         return false;
     cursor->at = end;
     return true;
 }
 
-/** The numbers of a clone or clone3 under -e raw. */
+/** The arguments of a clone or clone3 with -e raw. */
 static bool read_raw_clone(struct cursor *cursor, struct strace_op *op)
 {
     bool is_clone3 = cursor->text->bytes[5] == '3';
@@ -336,11 +337,11 @@ static bool read_raw_clone(struct cursor *cursor, struct strace_op *op)
     return (is_clone3 || read_flags(cursor, "", clone_flags, &op->flags)) && skip_arguments(cursor);
 }
 
-/** The flags of a clone: "flags=" stands at the beginning of an argument. */
+/** The flags of a clone: "flags=" begins an argument. */
 static bool read_clone(struct cursor *cursor, struct strace_op *op)
 {
     size_t begin = cursor->at;
-    if (text_is_digit(text_peek(cursor)))
+    if (text_is_digit(text_byte(cursor)))
         return read_raw_clone(cursor, op);
     while (!text_at_end(cursor)) {
         bool fresh = cursor->at == begin || cursor->text->bytes[cursor->at - 1] == ' ' ||
@@ -380,7 +381,7 @@ static bool read_arguments(struct cursor *cursor, bool is_clone, struct strace_o
 
 /* ------------------------------------------------------------------------------------------------- result */
 
-/** " ENAME (what it means)", the parenthesis if it is there; " (errno 512)" where strace has no name. */
+/** " ENAME (meaning)", the parenthesis optional; " (errno 512)" if strace has no name. */
 static bool read_error_name(struct cursor *cursor)
 {
     uint64_t number;
@@ -391,14 +392,14 @@ static bool read_error_name(struct cursor *cursor)
     skip_word(cursor);
     if (text_sees(cursor, " (INJECTED") || text_sees(cursor, " (DELAYED"))
         return true;
-    if (!text_accept(cursor, " (")) /* strace writes it, tools that shorten logs may not */
+    if (!text_accept(cursor, " (")) /* tools that shorten logs may drop it */
         return true;
-    while (!text_at_end(cursor) && text_peek(cursor) != ')')
+    while (!text_at_end(cursor) && text_byte(cursor) != ')')
         cursor->at++;
     return text_expect(cursor, ")");
 }
 
-/** What strace has done to the call. If it made the result up, the call did not take place. */
+/** Read how strace tampered with the call. If it made up the result, the call did not take place. */
 static void read_tampering(struct cursor *cursor, struct strace_op *op)
 {
     if (text_accept(cursor, " (INJECTED)") || text_accept(cursor, " (INJECTED: args, retval)"))
@@ -421,7 +422,7 @@ static bool read_duration(struct cursor *cursor)
     return text_expect(cursor, ">");
 }
 
-/** What stands after the result, up to the end of the line. */
+/** Read the text after the result, up to the end of the line. */
 static bool read_end(struct cursor *cursor, struct strace_op *op)
 {
     read_tampering(cursor, op);
@@ -442,14 +443,14 @@ static bool read_child(struct cursor *cursor, uint64_t *pid)
     return true;
 }
 
-/** What was returned, as far as it concerns the player. */
+/** Read the result, as far as it concerns the player. */
 static bool read_value(struct cursor *cursor, struct strace_op *op)
 {
     switch ((enum strace_call)op->call) {
     case STRACE_MMAP:
     case STRACE_MREMAP:
     case STRACE_BRK:
-        if (!text_sees(cursor, "0")) /* mmap(2) at address 0 is shown as 0 */
+        if (!text_sees(cursor, "0")) /* mmap(2) at address 0 is written as 0 */
             return text_fail(cursor, "an address (0x...), -1 or ?");
         return text_number(cursor, "an address (0x...), -1 or ?", &op->result);
     case STRACE_FORK:
@@ -463,7 +464,7 @@ static bool read_value(struct cursor *cursor, struct strace_op *op)
     case STRACE_UNDER_WAY:
         break;
     }
-    cursor->at = cursor->text->length; /* anything may follow in a call that is skipped */
+    cursor->at = cursor->text->length; /* a skipped call may return anything */
     return true;
 }
 
@@ -494,9 +495,9 @@ static bool read_result(struct cursor *cursor, struct strace_op *op, struct plac
     return read_value(cursor, op) && read_end(cursor, op);
 }
 
-/* -------------------------------------------------------------------------------- what can have succeeded */
+/* ------------------------------------------------------------------------- checks of calls that succeeded */
 
-/** [address, address + length - 1], rounded out to pages, must exist. */
+/** [address, address + length - 1], rounded out to pages, must not wrap. */
 static bool check_range(const struct cursor *cursor, uint64_t address, size_t address_at, uint64_t length,
                         size_t length_at)
 {
@@ -510,7 +511,7 @@ static bool check_range(const struct cursor *cursor, uint64_t address, size_t ad
     return true;
 }
 
-/** A mapping that moves or grows; an old length of 0 asks for a second mapping of shared pages. */
+/** An old length of 0 requests a second mapping of shared pages. */
 static bool check_mremap(const struct cursor *cursor, const struct strace_op *op, const struct places *places)
 {
     if (!check_range(cursor, op->address, places->address, op->length == 0 ? 1 : op->length, places->length))
@@ -527,7 +528,7 @@ static bool check_mmap(const struct cursor *cursor, const struct strace_op *op, 
     return check_range(cursor, op->result, places->result, op->length, places->length);
 }
 
-/** A break may stand anywhere as long as the page that holds it ends below 2^64. */
+/** A break may be any address, rounded up to a page, below 2^64. */
 static bool check_brk(const struct cursor *cursor, const struct strace_op *op, const struct places *places)
 {
     if (op->result > UINT64_MAX - (PAGE - 1))

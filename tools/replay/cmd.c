@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The command `kva replay`: read a log, resolve it, look at it on each engine, measure, report.
+ * The command `kva replay`: read a log, resolve it, observe it on each engine, measure, report.
  *
- * All is read and resolved before anything is played, so parsing is in no figure, and a log that is refused
- * leaves nothing half done. The rounds of the engines are interleaved (A B, B A, A B ...), so that a change
- * of the machine's pace in the middle of a run hits all of them alike.
+ * The whole log is read and resolved before the first call is played, so no figure includes parsing, and a
+ * refused log leaves nothing half done. The rounds of the engines are interleaved (A B, B A, A B ...), so
+ * that a change of the machine's speed affects all of them alike.
  */
 #define _GNU_SOURCE
 #include "../common/commands.h"
@@ -23,8 +23,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/** Without --repeat: rounds until this much time has passed, but not fewer and not more than so many. The
- *  median of 3 is the least that one disturbed round cannot move; 2,000 sort in no time. */
+/** Without --repeat: rounds until ROUNDS_NS have passed, but at least ROUNDS_MIN and at most ROUNDS_MAX.
+ *  The median of 3 withstands one disturbed round. */
 #define ROUNDS_NS UINT64_C(1000000000)
 #define ROUNDS_MIN 3
 #define ROUNDS_MAX 2000
@@ -32,9 +32,9 @@
 #define REPEAT_MAX 1000000
 #define SAMPLES_DEFAULT 10
 
-/** With more segments than this in one space, scan is played only when it is asked for. Its calls walk
- *  over half of them, at about a nanosecond each: from here on they take ten times as long as those of the
- *  other engines, and nearly all of the time of a run. */
+/** With more segments than this in one space, scan is played only on request. Its calls visit half of
+ *  them, at about a nanosecond each: from here on they take ten times as long as those of the other
+ *  engines, and nearly all of the time of a run. */
 #define SCAN_SEGMENTS 2048
 
 enum { OPTION_JSON = 256, OPTION_SAMPLES, OPTION_STRICT };
@@ -54,7 +54,9 @@ struct command {
 
 static const struct argp_option options[] = {
     {"engine", 'e', "LIST", 0,
-     "Engines to play on: all, or names with commas (default: all, without scan above 2,048 segments)", 0},
+     "Engines to play on: all, or names separated by commas (default: all, without scan above 2,048 "
+     "segments)",
+     0},
     {"repeat", 'r', "N", 0, "Play N times on each engine (default: for about a second in all)", 0},
     {"samples", OPTION_SAMPLES, "N", 0, "Lines of the table over time, 1 to 1000 (default: 10)", 0},
     {"strict", OPTION_STRICT, NULL, 0, "Refuse the log at the first line that is not understood", 0},
@@ -94,11 +96,11 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         return 0;
     case ARGP_KEY_ARG:
         if (command->file != NULL)
-            argp_error(state, "one file at a time");
+            argp_error(state, "only one file can be played");
         command->file = argument;
         return 0;
     case ARGP_KEY_NO_ARGS:
-        argp_error(state, "which file? (- is standard input)");
+        argp_error(state, "name a file to play, or - for standard input");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -112,12 +114,11 @@ static const struct argp parser = {
     .doc = "Play a recorded log of a program's mmap, munmap, mremap and brk calls on each engine.\v"
            "FILE is a log of\n"
            "  strace -f -ttt -e trace=mmap,munmap,mremap,brk,execve,fork,vfork,clone,clone3 -o FILE PROGRAM\n"
-           "or - for standard input, plain or compressed by gzip. Other calls in it are skipped, process "
-           "numbers and "
-           "times may be missing.\n"
+           "or - for standard input, plain or compressed by gzip. Other calls in it are skipped; process "
+           "numbers and times are optional.\n"
            "\n"
            "Odd lines are skipped and counted by kind, and the first of each kind is shown:\n"
-           "  text        no line of strace: output of the program, say\n"
+           "  text        not a line of strace, such as output of the program\n"
            "  call        a call to play whose arguments or result are not understood\n"
            "  unfinished  a call begins that has no end in the log\n"
            "  resumed     a call ends that has no beginning in the log\n"
@@ -129,7 +130,7 @@ static const struct argp parser = {
            "  cut         the last line, or the compressed data, is cut off\n"
            "\n"
            "The engines are the library's. The list walk of kva test is not among them: it cannot take the "
-           "highest fit, reserve a place, or resize, which a replay needs.\n"
+           "highest fit, reserve a place, or resize, and a replay needs all three.\n"
            "\n"
            "Exit status: 0 played, all engines alike; 1 the log cannot be read, or engines differ; 2 wrong "
            "command line; 3 the system refused.",
@@ -161,7 +162,7 @@ static int refuse(const char *message)
     return TOOL_REFUSED;
 }
 
-/** Whether there have been enough rounds. */
+/** Whether no more rounds are needed. */
 static bool enough(const struct command *command, size_t rounds, uint64_t since)
 {
     if (command->repeat != 0)
@@ -169,7 +170,7 @@ static bool enough(const struct command *command, size_t rounds, uint64_t since)
     return rounds == ROUNDS_MAX || (rounds >= ROUNDS_MIN && clock_ns() - since >= ROUNDS_NS);
 }
 
-/** One round on every engine, in an order that turns round each time. */
+/** One round on every engine; the order alternates. */
 static int measure_round(struct report *report, struct player *const *players, size_t round)
 {
     char message[PLAYER_MESSAGE];
@@ -184,8 +185,8 @@ static int measure_round(struct report *report, struct player *const *players, s
     return TOOL_OK;
 }
 
-/** How far the rounds have come: by their number, or, where none is given, in percent of the time or of
- *  the most rounds, whichever ends them first. */
+/** Show the progress: the round's number; without --repeat also the percentage of the time or of ROUNDS_MAX,
+ *  whichever is larger. */
 static void show_round(struct progress *progress, const struct command *command, size_t round, uint64_t since)
 {
     uint64_t of_time = 100 * (clock_ns() - since) / ROUNDS_NS;
@@ -213,7 +214,7 @@ static int measure(const struct command *command, struct report *report, struct 
     return code;
 }
 
-/** Take an engine, which is not the first, from those that are to play. */
+/** Remove an engine other than the first. */
 static void leave_out(struct report *report, struct player **players, const char *name)
 {
     for (size_t i = 1; i < report->engine_count; i++) {
@@ -229,8 +230,8 @@ static void leave_out(struct report *report, struct player **players, const char
     }
 }
 
-/** Look at the replay on each engine. The samples of the first are kept; those of the others must equal them.
- *  A sample has no padding, so it can be compared as bytes. */
+/** Observe the replay on each engine. The samples of the first are kept; those of the others must equal them.
+ *  A sample has no padding, so its bytes can be compared. */
 static int observe(const struct command *command, struct report *report, struct player **players,
                    struct sample *spare)
 {
@@ -246,17 +247,17 @@ static int observe(const struct command *command, struct report *report, struct 
             leave_out(report, players, "scan");
         report->sample_count = engine->observed.sample_count;
         if (memcmp(samples, report->samples, report->sample_count * sizeof *samples) != 0)
-            return complain(engine->name, PLAYED_WRONG, "its spaces look different from the first engine's");
+            return complain(engine->name, PLAYED_WRONG, "its spaces differ from the first engine's");
     }
     return TOOL_OK;
 }
 
 /* ------------------------------------------------------------------------------------------------ the run */
 
-/** What play takes memory for. */
+/** The memory of a run. */
 struct stage {
     struct player *players[ENGINES_MAX];
-    struct sample *samples; /* twice as many as asked for: the second half is observe's to compare with */
+    struct sample *samples; /* twice --samples: the second half is for comparison */
 };
 
 static bool set_stage(const struct command *command, struct report *report, struct stage *stage)
@@ -299,7 +300,7 @@ static int play_and_report(const struct command *command, struct report *report)
     return code;
 }
 
-/** The log has no call to play: say so, and what it may be, and what was skipped. */
+/** Report that the log has no call to play, its likely kind, and the skipped lines. */
 static int nothing_to_play(const char *name, const struct strace_log *log)
 {
     if (log->format != NULL)

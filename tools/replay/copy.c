@@ -14,7 +14,7 @@ enum kva_status copy_space(const struct kva_space *space, const struct kva_confi
     enum kva_status status = kva_stats_read(space, &stats);
     if (status != KVA_OK)
         return status;
-    /* One more than needed: malloc(0) may be NULL. */
+    /* One more than needed: malloc(0) may return NULL. */
     struct kva_range *ranges = malloc(((size_t)stats.busy_segments + 1) * sizeof *ranges);
     if (ranges == NULL)
         return KVA_ENOMEM;

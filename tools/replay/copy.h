@@ -5,8 +5,8 @@
 
 #include <kva/kva.h>
 
-/** Begin a space with the busy segments of another one, as fork does. `config` as for kva_space_init; its
- *  list of busy ranges is not read. Returns what kva_space_init says, or KVA_ENOMEM. */
+/** Create a space with the busy segments of another one, as fork does. `config` as for kva_space_init; its
+ *  list of busy ranges is not read. Returns the status of kva_space_init, or KVA_ENOMEM. */
 enum kva_status copy_space(const struct kva_space *space, const struct kva_config *config,
                            struct kva_space *copy);
 

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/** No more lines than this are looked at: the forms below show in the first few. */
+/** Lines that are examined: the formats below show in the first few. */
 #define LINES 40
 
 /* ----------------------------------------------------------------------------------------- by first bytes */
@@ -43,7 +43,7 @@ const char *format_of_bytes(const char *head, size_t length)
 
 /* ----------------------------------------------------------------------------------------------- by lines */
 
-/** Part of the text: [at, end). The functions below step over what they find, and tell whether they did. */
+/** Part of the text: [at, end). The functions below skip what they find, and return whether they found it. */
 struct scan {
     const char *at;
     const char *end;
@@ -88,7 +88,7 @@ static bool seconds(struct scan *scan)
     return decimal(scan) && accept(scan, ".") && decimal(scan);
 }
 
-/** Step to the first place where `literal` stands, and over it. */
+/** Skip to the end of the first `literal`. */
 static bool find(struct scan *scan, const char *literal)
 {
     for (; scan->at < scan->end; scan->at++)
@@ -97,7 +97,7 @@ static bool find(struct scan *scan, const char *literal)
     return false;
 }
 
-/** " [001]  1929.576103: ", with at most one word of flags between the two; *before: where it begins. */
+/** " [001]  1929.576103: ", with at most one word of flags before the time; *before: its beginning. */
 static bool event_head(struct scan *scan, const char **before)
 {
     while (find(scan, " [")) {
@@ -118,9 +118,8 @@ static bool event_head(struct scan *scan, const char **before)
     return false;
 }
 
-/** "  hello 17652 [001]  1929.576103:   syscalls:sys_enter_mmap: ...": a blank before the process number. In
- *     a
- *  trace of the kernel, "bash-1977  [000] .... 17284.993652: ...", it is a '-'. */
+/** "  hello 17652 [001]  1929.576103:   syscalls:sys_enter_mmap: ...": a blank before the process number.
+ *  In a trace of the kernel, "bash-1977  [000] .... 17284.993652: ...", it is a '-'. */
 static bool is_event(struct scan line, char before_number)
 {
     const char *begin = line.at;
@@ -129,7 +128,7 @@ static bool is_event(struct scan line, char before_number)
         return false;
     while (at > begin && at[-1] == ' ')
         at--;
-    while (at > begin && (text_is_digit(at[-1]) || at[-1] == '/')) /* "process/thread" in some */
+    while (at > begin && (text_is_digit(at[-1]) || at[-1] == '/')) /* some have "process/thread" */
         at--;
     return at > begin && at[-1] == before_number;
 }
@@ -154,7 +153,7 @@ static bool is_perf_trace(struct scan line)
     return accept(&line, "): ") || (seconds(&line) && accept(&line, " ms): "));
 }
 
-/** A call of a function of the C library that no system call is called after. */
+/** A call of a function of the C library whose name is not that of a system call. */
 static bool is_ltrace(struct scan line)
 {
     static const char *const functions[] = {"__libc_start_main(",
@@ -215,7 +214,7 @@ static bool is_valgrind(struct scan line)
     return *mark != '\0' && decimal(&line) && accept(&line, mark);
 }
 
-/** "v 10400 3": the version, in front of everything else. */
+/** "v 10400 3": the version, the first line. */
 static bool is_heaptrack(struct scan line)
 {
     return accept(&line, "v ") && hexadecimal(&line) && accept(&line, " ") && hexadecimal(&line) &&

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Files that are no logs of strace, but that people may take for something to replay: which kind they are.
+ * Recognises files that are not logs of strace but that users may try to replay.
  */
 #ifndef KVA_TOOLS_REPLAY_FORMAT_H
 #define KVA_TOOLS_REPLAY_FORMAT_H
@@ -9,12 +9,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/** Name the kind of a file by its first bytes, which no text begins with: "an xz file". NULL: it is none of
- *  those that are known. */
+/** Name the kind of a file by its first bytes, which begin no text: "an xz file". NULL: unknown. */
 const char *format_of_bytes(const char *head, size_t length);
 
-/** Name the kind of a text by the lines in its beginning: "the output of perf script". NULL: not known.
- *  Only for a text that is no log of strace: a program under strace may write such lines itself. */
+/** Name the kind of a text by its first lines: "the output of perf script". NULL: unknown. Only for a text
+ *  that is not a log of strace: a program under strace may write such lines itself. */
 const char *format_of_lines(const char *head, size_t length);
 
 /** "this is <format>, which kva replay does not read yet". */

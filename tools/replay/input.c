@@ -6,15 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/** zlib: windows of any size, and the frame of gzip, not of zlib. */
+/** For zlib: windows of any size, and gzip's frame. */
 #define GZIP_WINDOW (15 + 16)
 
-/** How a refill went. */
+/** Result of a refill. */
 enum refilled { REFILLED, REFILLED_END, REFILLED_BROKEN, REFILLED_FAILED };
 
 /* ----------------------------------------------------------------------------------------------- the file */
 
-/** Read a block of the file. *count is 0 at its end. */
+/** Read a block of the file. *count is 0 at the end. */
 static enum refilled read_raw(struct input *input, size_t *count)
 {
     errno = 0;
@@ -24,7 +24,7 @@ static enum refilled read_raw(struct input *input, size_t *count)
     return *count == 0 ? REFILLED_END : REFILLED;
 }
 
-/** Give zlib the next block. */
+/** Pass zlib the next block. */
 static enum refilled feed(struct input *input)
 {
     size_t count;
@@ -34,8 +34,7 @@ static enum refilled feed(struct input *input)
     return refilled;
 }
 
-/** A member has ended: begin the next. What follows the last one and is none is padding, which gzip passes
- *  over, too. */
+/** A member has ended: start the next. Bytes after the last member are padding, which gzip skips as well. */
 static enum refilled next_member(struct input *input)
 {
     if (input->zlib.avail_in == 0) {
@@ -49,7 +48,7 @@ static enum refilled next_member(struct input *input)
     return inflateReset(&input->zlib) == Z_OK ? REFILLED : REFILLED_BROKEN;
 }
 
-/** Decompress until there is something in the block. */
+/** Decompress until the block is not empty. */
 static enum refilled decompress(struct input *input)
 {
     input->zlib.next_out = input->block;
@@ -70,7 +69,7 @@ static enum refilled decompress(struct input *input)
         }
         if (status != Z_OK && status != Z_STREAM_END && status != Z_BUF_ERROR &&
             input->zlib.avail_out == INPUT_BLOCK)
-            return REFILLED_BROKEN; /* with text in the block, the error comes again after it */
+            return REFILLED_BROKEN; /* else return the text first; the error recurs */
     }
     input->end = INPUT_BLOCK - input->zlib.avail_out;
     return REFILLED;
@@ -89,7 +88,7 @@ static enum refilled refill(struct input *input)
 
 /* ---------------------------------------------------------------------------------------------- beginning */
 
-/** The file begins as gzip does: decompress it into a block of its own. */
+/** The file begins as gzip does: decompress it into a second block. */
 static bool begin_compressed(struct input *input, size_t count)
 {
     input->block = malloc(INPUT_BLOCK);
@@ -149,7 +148,7 @@ void input_fini(struct input *input)
 
 /* -------------------------------------------------------------------------------------------------- lines */
 
-/** Append to the line what fits of `count` bytes from the block, and step over all of them. */
+/** Consume `count` bytes of the block, and append those that fit to the line. */
 static void take(struct input *input, size_t count, char *buffer, size_t room, size_t *length, bool *fits)
 {
     size_t copied = count < room - *length ? count : room - *length;
@@ -159,7 +158,7 @@ static void take(struct input *input, size_t count, char *buffer, size_t room, s
     input->at += count;
 }
 
-/** There is no line feed any more. */
+/** The rest has no line feed. */
 static enum input_line last_line(struct input *input, enum refilled why, size_t length, bool fits)
 {
     if (why == REFILLED_FAILED)

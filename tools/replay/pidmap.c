@@ -5,9 +5,9 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-/** The slot that holds `key`, or the empty one where it belongs. The map has an empty slot: it is at most
- *  half full. The multiplier is the odd constant nearest 2^64 / golden ratio, whose products' high bits
- *  spread numbers that follow each other, as those of processes do. */
+/** The slot of `key`, or the empty one where it belongs. There is an empty slot, because the map is at
+ *  most half full. The multiplier is the odd constant nearest 2^64 / golden ratio: the high bits of its
+ *  products spread consecutive numbers, such as those of processes. */
 static struct pidmap_slot *probe(const struct pidmap *map, uint64_t key)
 {
     size_t at = (size_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & (map->room - 1);
@@ -16,7 +16,7 @@ static struct pidmap_slot *probe(const struct pidmap *map, uint64_t key)
     return &map->slots[at];
 }
 
-/** Make room for one more key. */
+/** Ensure room for one more key. */
 static bool grow(struct pidmap *map)
 {
     struct pidmap larger = {.room = map->room == 0 ? 16 : map->room * 2, .used = map->used};

@@ -3,7 +3,7 @@
 /**
  * A map from process numbers to pointers: open addressing in one array, at most half full.
  *
- * Keys are never removed (a log has few processes); a key that is no longer wanted keeps a NULL value.
+ * Keys are never removed (a log has few processes); an unused key has the value NULL.
  */
 #ifndef KVA_TOOLS_REPLAY_PIDMAP_H
 #define KVA_TOOLS_REPLAY_PIDMAP_H
@@ -22,14 +22,14 @@ struct pidmap {
     size_t used;
 };
 
-/** The place that holds the value of `pid`, made with NULL in it when there was none. It stays valid until
- *  the next call. NULL: no memory. */
+/** The slot for the value of `pid`; created with NULL if there is none. It is valid until the next call.
+ *  NULL: no memory. */
 void **pidmap_at(struct pidmap *map, uint32_t pid);
 
-/** The value of `pid`, or NULL. Never changes the map. */
+/** The value of `pid`, or NULL. Does not change the map. */
 void *pidmap_get(const struct pidmap *map, uint32_t pid);
 
-/** Give the map's memory back; what the values point to is the caller's. An all-zero map is empty. */
+/** Free the map, not what its values point to. An all-zero map is empty. */
 void pidmap_fini(struct pidmap *map);
 
 #endif

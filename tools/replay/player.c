@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/** The figures of one space, as last read. */
+/** Statistics of one space, as last read. */
 struct glance {
     uint64_t busy_segments;
     uint64_t busy_bytes;
@@ -19,10 +19,9 @@ struct player {
     const struct strace_log *log;
     const struct script *script;
     const struct kva_engine *engine;
-    struct kva_space
-        *spaces;            /* script->spaces of them; not initialised before they begin and after they end */
-    struct glance *glances; /* as many */
-    struct glance sum;      /* over the spaces alive */
+    struct kva_space *spaces; /* script->spaces of them; initialised between their creation and their end */
+    struct glance *glances;   /* as many */
+    struct glance sum;        /* over the spaces that exist */
 };
 
 struct player *player_create(const struct strace_log *log, const struct script *script,
@@ -41,7 +40,7 @@ struct player *player_create(const struct strace_log *log, const struct script *
     return player;
 }
 
-/** End all spaces that are alive. To abandon one that is not initialised is harmless. */
+/** Abandon all spaces. This is harmless for a space that is not initialised. */
 static void end_all(struct player *player)
 {
     for (uint32_t i = 0; i < player->script->spaces; i++) {
@@ -64,11 +63,11 @@ void player_destroy(struct player *player)
 
 /* ----------------------------------------------------------------------------------------------- one step */
 
-/** What a call said. */
+/** Result of a call. */
 struct answer {
     enum kva_status status;
-    uint64_t start; /* the address that it gave; the step's own for a call that gives none */
-    uint64_t bytes; /* that it found busy; 0 for a call that does not say */
+    uint64_t start; /* the address that it returned; the step's own if it returns none */
+    uint64_t bytes; /* the busy bytes that it reported; 0 if it reports none */
 };
 
 static inline enum kva_status call(struct kva_space *space, const struct step *step, struct answer *answer)
@@ -97,7 +96,7 @@ static inline enum kva_status call(struct kva_space *space, const struct step *s
     return KVA_EINVAL;
 }
 
-/** Make the call of a step, and tell whether it answered as the script says. */
+/** Make the call of a step; returns whether the result is that of the script. */
 static inline bool call_agrees(struct kva_space *spaces, const struct step *step, struct answer *answer)
 {
     answer->start = step->start;
@@ -107,7 +106,7 @@ static inline bool call_agrees(struct kva_space *spaces, const struct step *step
            answer->bytes == step->bytes;
 }
 
-/** Say how the answer to a step differs. */
+/** Report how the result of a step differs. */
 static enum played disagree(const struct player *player, const struct step *step, const struct answer *answer,
                             char message[PLAYER_MESSAGE])
 {
@@ -118,7 +117,7 @@ static enum played disagree(const struct player *player, const struct step *step
         return PLAYED_REFUSED;
     }
     snprintf(message, PLAYER_MESSAGE,
-             "line %lu of the log: %s, %llu bytes: expected %s, 0x%llx, but it says %s, 0x%llx",
+             "line %lu of the log: %s, %llu bytes: expected %s, 0x%llx, but it returned %s, 0x%llx",
              (unsigned long)player->log->ops[step->op].line, step_name((enum step_kind)step->kind),
              (unsigned long long)step->size, kva_status_name((enum kva_status)step->status),
              (unsigned long long)(counts ? step->bytes : step->start), kva_status_name(answer->status),
@@ -126,7 +125,7 @@ static enum played disagree(const struct player *player, const struct step *step
     return PLAYED_WRONG;
 }
 
-/** Begin a space, empty or as a copy. */
+/** Create a space, empty or as a copy. */
 static enum kva_status begin_space(struct player *player, const struct step *step)
 {
     struct kva_config config = {.first = SCRIPT_FIRST,
@@ -139,7 +138,7 @@ static enum kva_status begin_space(struct player *player, const struct step *ste
                                    : kva_space_init(space, &config);
 }
 
-/** A step that is no call: a space begins or ends. */
+/** A step that creates or destroys a space. */
 static enum played live(struct player *player, const struct step *step, char message[PLAYER_MESSAGE])
 {
     if (step->kind == STEP_END) {
@@ -149,14 +148,14 @@ static enum played live(struct player *player, const struct step *step, char mes
     enum kva_status status = begin_space(player, step);
     if (status == KVA_OK)
         return PLAYED_OK;
-    snprintf(message, PLAYER_MESSAGE, "a space cannot begin: %s", kva_status_text(status));
+    snprintf(message, PLAYER_MESSAGE, "a space cannot be created: %s", kva_status_text(status));
     return status == KVA_ENOMEM ? PLAYED_REFUSED : PLAYED_WRONG;
 }
 
 /* ---------------------------------------------------------------------------------------------- measuring */
 
-/** Play the calls from step *at on, up to the next one that is no call, with the clock running. False: the
- *  call at *at disagrees. */
+/** Play the calls from step *at on, up to the next step that is not a call, with the clock running. False:
+ *  the result of the call at *at differs. */
 static bool measure_calls(const struct player *player, size_t *at, uint64_t *ns, struct answer *answer)
 {
     const struct step *steps = player->script->steps;
@@ -188,7 +187,7 @@ enum played player_measure(struct player *player, uint64_t *ns, char message[PLA
     return played;
 }
 
-/* ------------------------------------------------------------------------------------------------ looking */
+/* ---------------------------------------------------------------------------------------------- observing */
 
 static void raise_to(uint64_t *peak, uint64_t value)
 {
@@ -196,7 +195,7 @@ static void raise_to(uint64_t *peak, uint64_t value)
         *peak = value;
 }
 
-/** Read a space's figures, and bring the sums and peaks up to date. */
+/** Read a space's statistics, and update the sums and peaks. */
 static void look(struct player *player, uint32_t number, struct observed *observed)
 {
     struct glance *glance = &player->glances[number];
@@ -219,8 +218,8 @@ static void look(struct player *player, uint32_t number, struct observed *observ
 static void sample_space(const struct kva_space *space, const struct kva_stats *stats, struct sample *sample)
 {
     struct kva_segment segment;
-    bool inner = false; /* a busy segment stands before it */
-    uint64_t hole = 0;  /* the hole just before `segment`, if a busy one stands before that */
+    bool inner = false; /* a busy segment precedes it */
+    uint64_t hole = 0;  /* the hole just before `segment`, if a busy segment precedes it */
     for (enum kva_status s = kva_first(space, &segment); s == KVA_OK; s = kva_next(space, &segment)) {
         if (segment.state == KVA_FREE) {
             hole = inner ? segment.last - segment.start + 1 : 0;
@@ -242,7 +241,7 @@ static void sample_space(const struct kva_space *space, const struct kva_stats *
     raise_to(&sample->largest_hole, stats->largest_free);
 }
 
-/** Look at everything, and check every invariant of every space. */
+/** Visit all segments, and check every invariant, of every space. */
 static enum played take_sample(const struct player *player, struct sample *sample,
                                char message[PLAYER_MESSAGE])
 {
@@ -251,7 +250,7 @@ static enum played take_sample(const struct player *player, struct sample *sampl
     for (uint32_t i = 0; i < player->script->spaces; i++) {
         const struct kva_space *space = &player->spaces[i];
         if (kva_stats_read(space, &stats) != KVA_OK)
-            continue; /* not begun yet, or ended */
+            continue; /* not created yet, or destroyed */
         if (kva_space_check(space, &fault) != KVA_OK) {
             snprintf(message, PLAYER_MESSAGE, "after %llu calls, at 0x%llx: %s",
                      (unsigned long long)sample->calls, (unsigned long long)fault.address, fault.what);
@@ -262,7 +261,7 @@ static enum played take_sample(const struct player *player, struct sample *sampl
     return PLAYED_OK;
 }
 
-/** The number of calls after which sample `index` of `count` is taken: the last one after all of them. */
+/** The number of calls after which sample `index` of `count` is taken; the last one follows all calls. */
 static uint64_t sample_moment(uint64_t calls, size_t index, size_t count)
 {
     return calls / count * (index + 1) + calls % count * (index + 1) / count;

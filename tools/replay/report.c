@@ -21,13 +21,13 @@ uint64_t report_played(const struct script_counts *counts)
     return counts->mmaps + counts->munmaps + counts->mremaps + counts->brks;
 }
 
-/** Seconds between the first operation of the log and number `op`; negative where the clock went back. */
+/** Seconds between the first operation of the log and number `op`; negative if the clock went back. */
 static double seconds_at(const struct strace_log *log, uint64_t op)
 {
     return (double)(int64_t)(log->ops[op].time_ns - log->ops[0].time_ns) / 1e9;
 }
 
-/** Crumbs as a share of what they stand among. */
+/** Crumbs as a share of crumbs and mappings. */
 static double crumb_share(const struct sample *sample)
 {
     uint64_t extent = sample->crumb_bytes + sample->busy_bytes;
@@ -36,7 +36,7 @@ static double crumb_share(const struct sample *sample)
 
 /* --------------------------------------------------------------------------------------------------- text */
 
-/** A number of bytes in the largest unit of which there is at least one: "127.9 TiB". */
+/** A number of bytes in the largest unit that gives at least 1: "127.9 TiB". */
 static const char *format_bytes(char text[NUMBER_ROOM], uint64_t bytes)
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
@@ -50,7 +50,7 @@ static const char *format_bytes(char text[NUMBER_ROOM], uint64_t bytes)
     return text;
 }
 
-/** The lines that were skipped, by kind; nothing when there are none. */
+/** The skipped lines, by kind; nothing if there are none. */
 static void print_skipped_counts(const struct strace_log *log)
 {
     char text[NUMBER_ROOM];
@@ -68,7 +68,7 @@ static void print_skipped_counts(const struct strace_log *log)
     printf("\n");
 }
 
-/** The call that a note is about. */
+/** The call of a note. */
 static void print_op(const struct strace_op *op)
 {
     const char *name = strace_call_name((enum strace_call)op->call);
@@ -82,7 +82,7 @@ static void print_op(const struct strace_op *op)
         printf("%s = 0x%llx\n", name, result);
 }
 
-/** The lines that there are notes on, in the order of the replay. */
+/** The lines with notes, in the order of the replay. */
 static void print_notes(const struct report *report)
 {
     const struct script *script = report->script;
@@ -185,26 +185,26 @@ bool report_text(const struct report *report)
     if (!print_engines(report))
         return false;
     printf("\nOver time (frag: 1 - largest free range / free bytes; crumbs: holes between mappings that are\n"
-           "smaller than all that is mapped, their bytes, and these as a share of crumbs and mappings):\n\n");
+           "smaller than all mapped bytes, their bytes, and these as a share of crumbs and mappings):\n\n");
     if (!print_samples(report))
         return false;
     if (report->engine_count > 1)
         printf("\nAll engines gave the same addresses in all %llu call%s.\n",
                (unsigned long long)report->script->calls, report->script->calls == 1 ? "" : "s");
     if (report->left_out != NULL)
-        printf("\nLeft out: %s, for which there are too many segments. --engine=all plays it, too.\n",
+        printf("\nLeft out: %s, which is slow with so many segments. --engine=all includes it.\n",
                report->left_out);
     if (report->verbose)
         print_notes(report);
     if (strace_skipped_lines(report->log) != 0)
-        printf("\nLines that were skipped, the first of each kind:\n\n");
+        printf("\nSkipped lines, the first of each kind:\n\n");
     strace_skipped_print(stdout, report->file, report->log);
     return true;
 }
 
 /* --------------------------------------------------------------------------------------------------- JSON */
 
-/** The lines that were skipped, by kind: all kinds, for those who add up. */
+/** The numbers of skipped lines, of all kinds. */
 static json_t *skipped_json(const struct strace_log *log, bool *good)
 {
     json_t *object = json_object();
@@ -213,7 +213,7 @@ static json_t *skipped_json(const struct strace_log *log, bool *good)
     return object;
 }
 
-/** The first of each kind that there is. */
+/** The first skipped line of each kind. */
 static json_t *first_skipped_json(const struct strace_log *log, bool *good)
 {
     json_t *array = json_array();
@@ -231,7 +231,7 @@ static json_t *first_skipped_json(const struct strace_log *log, bool *good)
     return array;
 }
 
-/** The lines that there are notes on. */
+/** The lines with notes. */
 static json_t *notes_json(const struct report *report, bool *good)
 {
     json_t *array = json_array();

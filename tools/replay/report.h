@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What a replay found, for people and as JSON.
+ * The results of a replay, as text and as JSON.
  */
 #ifndef KVA_TOOLS_REPLAY_REPORT_H
 #define KVA_TOOLS_REPLAY_REPORT_H
@@ -9,18 +9,18 @@
 #include "../common/engines.h"
 #include "player.h"
 
-/** More samples than anyone reads. */
+/** The maximum of --samples. */
 #define REPORT_SAMPLES 1000
 
-/** One engine's figures. */
+/** Results of one engine. */
 struct engine_report {
     const char *name;
     struct observed observed;
-    uint64_t *rounds_ns; /* each round's time, ascending; room for what the command allows */
+    uint64_t *rounds_ns; /* each round's time, ascending */
     size_t rounds;
 };
 
-/** A whole replay's. */
+/** Results of a replay. */
 struct report {
     const char *file;
     const struct strace_log *log;
@@ -29,11 +29,11 @@ struct report {
     size_t engine_count;
     struct sample *samples; /* the same on every engine */
     size_t sample_count;
-    const char *left_out; /* an engine that was not asked for, and would take too long; or NULL */
-    bool verbose;         /* name the lines that there are notes on */
+    const char *left_out; /* an engine that was left out because it would take too long; or NULL */
+    bool verbose;         /* list the notes */
 };
 
-/** How many calls of the log were played. */
+/** The number of calls of the log that were played. */
 uint64_t report_played(const struct script_counts *counts);
 
 /** Write text or JSON to stdout. False: no memory. */

@@ -11,24 +11,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-/** One address space while the log is resolved. */
+/** One address space. */
 struct room {
-    struct room *next;  /* all that are alive */
-    struct room **link; /* what refers to this one: the list's head, or `next` of the one before */
+    struct room *next;  /* all that exist */
+    struct room **link; /* the pointer to this one: the list's head, or `next` of its predecessor */
     struct kva_space ours;
     struct kva_space logged; /* owner of a busy segment: its struct shift */
-    uint32_t number;         /* of the space in the script */
-    uint32_t users;          /* processes in it */
-    uint64_t break_now;      /* as the log has it; not rounded */
-    uint64_t heap_first;     /* where the heap begins, and the first address behind it; logged */
+    uint32_t number;         /* the space in the script */
+    uint32_t users;          /* its processes */
+    uint64_t break_now;      /* in the log; not rounded */
+    uint64_t heap_first;     /* the heap's first address, and the first one after the heap; logged */
     uint64_t heap_end;
     bool heap_known;
-    struct task *under_way; /* tasks in it that have a call under way */
-    size_t count_under_way; /* how many: at most SCRIPT_UNDER_WAY */
+    struct task *under_way; /* its tasks with a call under way */
+    size_t count_under_way; /* their number, at most SCRIPT_UNDER_WAY */
 };
 
-/** How far a mapping of ours is from where the log has it, modulo 2^64. Segments refer to it as their owner;
- *  a split shares it. All of them live until the end. */
+/** The distance from a mapping in the log to ours, modulo 2^64. It is the owner of segments; a split
+ *  shares it. All of them exist until the end. */
 struct shift {
     uint64_t distance;
 };
@@ -42,9 +42,9 @@ struct shift_chunk {
 
 struct task {
     struct task *next; /* all of them */
-    struct room *room; /* NULL when it has ended */
+    struct room *room; /* NULL: it has ended */
     struct task *next_under_way;
-    size_t under_way; /* the operation that has begun and is not played yet, or NO_OP */
+    size_t under_way; /* the operation that has begun and is not yet played, or NO_OP */
     size_t played;    /* the operation that was played before its turn, or NO_OP */
 };
 
@@ -55,12 +55,12 @@ struct resolver {
     struct script *script;
     struct script_counts *counts;
     struct room *rooms;
-    struct room *first; /* where threads that nothing introduces belong; NULL when it has ended */
+    struct room *first; /* for threads that no line introduces; NULL: it has ended */
     struct task *tasks;
     struct pidmap by_pid;
     struct shift_chunk *chunks;
     size_t shifts_used; /* in the first chunk */
-    size_t op;          /* the operation at hand */
+    size_t op;          /* the current operation */
     bool has_execve;
     bool wrong;
     char *message;
@@ -74,7 +74,7 @@ static bool no_memory(struct resolver *r)
     return false;
 }
 
-/** Judge a status that can only be OK, but for memory. */
+/** Check the status of a call that may fail only for lack of memory. */
 static bool good(struct resolver *r, enum kva_status status, const char *what, uint64_t address)
 {
     if (status == KVA_OK)
@@ -82,13 +82,13 @@ static bool good(struct resolver *r, enum kva_status status, const char *what, u
     if (status == KVA_ENOMEM)
         return no_memory(r);
     r->wrong = true;
-    snprintf(r->message, 256, "line %lu of the log: %s at 0x%llx said %s (%s)",
+    snprintf(r->message, 256, "line %lu of the log: %s at 0x%llx returned %s (%s)",
              (unsigned long)r->log->ops[r->op].line, what, (unsigned long long)address,
              kva_status_name(status), kva_status_text(status));
     return false;
 }
 
-/** Count what an operation is remarkable for, and keep a note of it. */
+/** Count a note, and keep it. */
 static bool note(struct resolver *r, enum script_note_kind kind, uint64_t times)
 {
     struct script *script = r->script;
@@ -108,7 +108,7 @@ static bool note(struct resolver *r, enum script_note_kind kind, uint64_t times)
 
 /* -------------------------------------------------------------------------------------------------- steps */
 
-/** Add a step; `op` is filled in. */
+/** Add a step; sets `op`. */
 static bool add_step(struct resolver *r, struct step step)
 {
     struct script *script = r->script;
@@ -131,7 +131,7 @@ static bool emit(struct resolver *r, enum step_kind kind, uint32_t space, uint64
             .kind = (uint8_t)kind, .status = (uint8_t)status, .space = space, .start = start, .size = size});
 }
 
-/** A call that succeeds whatever is busy in a range: `bytes` are. */
+/** Add a call that succeeds whatever is busy in a range, and reports `bytes` busy bytes. */
 static bool emit_over(struct resolver *r, enum step_kind kind, uint32_t space, uint64_t start, uint64_t size,
                       uint64_t bytes)
 {
@@ -143,7 +143,7 @@ static bool emit_over(struct resolver *r, enum step_kind kind, uint32_t space, u
                                      .bytes = bytes});
 }
 
-/** Take the highest range that fits: below the mmap base, then anywhere. *taken: whether there was one. */
+/** Take the highest range that fits: below the mmap base, then anywhere. *taken: whether one fits. */
 static bool take_highest(struct resolver *r, struct room *room, uint64_t size, uint64_t *start, bool *taken)
 {
     struct kva_request request = kva_request_of(size);
@@ -162,7 +162,7 @@ static bool take_highest(struct resolver *r, struct room *room, uint64_t size, u
     return true;
 }
 
-/** Take a range where it is asked for. *taken: whether it was free, and inside the space. */
+/** Take a range at a given address. *taken: whether it was free, and inside the space. */
 static bool take_at(struct resolver *r, struct room *room, uint64_t start, uint64_t size, bool *taken)
 {
     *taken = false;
@@ -188,88 +188,86 @@ static bool find_logged(const struct room *room, uint64_t address, struct kva_se
     return kva_find(&room->logged, address, segment) == KVA_OK && segment->state == KVA_BUSY;
 }
 
-/** Where a logged address is in our space: with the mapping that holds it, or unchanged. */
+/** Our address for a logged one: shifted with its mapping; unchanged without one. */
 static uint64_t translate(const struct room *room, uint64_t address)
 {
     struct kva_segment segment;
     return find_logged(room, address, &segment) ? address + distance_of(&segment) : address;
 }
 
-/** A stretch of the log that is given back by one call: its first and last busy address, and what is busy
- *  in it. */
-struct reservation {
+/** Parts of logged mappings that one call frees: the first and the last busy address, and the busy bytes. */
+struct batch {
     uint64_t start;
     uint64_t last;
     uint64_t distance; /* to ours, of all of it */
-    uint64_t bytes;    /* 0: there is none yet */
+    uint64_t bytes;    /* 0: empty */
 };
 
-/** Give back a stretch in our space. There, nothing but its mappings is busy between its ends. */
-static bool give_reservation(struct resolver *r, struct room *room, const struct reservation *reservation)
+/** Free a batch in our space, where only its mappings are busy between its ends. */
+static bool give_batch(struct resolver *r, struct room *room, const struct batch *batch)
 {
-    uint64_t ours = reservation->start + reservation->distance;
-    uint64_t size = reservation->last - reservation->start + 1;
+    uint64_t ours = batch->start + batch->distance;
+    uint64_t size = batch->last - batch->start + 1;
     uint64_t bytes = 0;
-    if (reservation->bytes == 0)
+    if (batch->bytes == 0)
         return true;
     return good(r, kva_clear(&room->ours, ours, size, &bytes), "kva_clear", ours) &&
            emit_over(r, STEP_CLEAR, room->number, ours, size, bytes);
 }
 
-/** Whether a part of a mapping goes on with a stretch: at the same distance, and what lies between them is
- *  free in our space, too. */
-static bool goes_on(const struct room *room, const struct reservation *reservation,
-                    const struct reservation *part)
+/** Whether a batch can include a part of a mapping: it is at the same distance, and our space is free
+ *  between them. */
+static bool goes_on(const struct room *room, const struct batch *batch, const struct batch *part)
 {
     struct kva_segment between;
-    if (reservation->bytes == 0 || reservation->distance != part->distance)
+    if (batch->bytes == 0 || batch->distance != part->distance)
         return false;
-    if (part->start == reservation->last + 1)
+    if (part->start == batch->last + 1)
         return true;
-    return kva_find(&room->ours, reservation->last + 1 + reservation->distance, &between) == KVA_OK &&
+    return kva_find(&room->ours, batch->last + 1 + batch->distance, &between) == KVA_OK &&
            between.state == KVA_FREE && between.last == part->start + part->distance - 1;
 }
 
 /** The part of a known mapping that lies in a logged range. */
-static struct reservation part_within(const struct kva_segment *segment, uint64_t start, uint64_t last)
+static struct batch part_within(const struct kva_segment *segment, uint64_t start, uint64_t last)
 {
-    struct reservation part = {.start = segment->start > start ? segment->start : start,
-                               .last = segment->last < last ? segment->last : last,
-                               .distance = distance_of(segment)};
+    struct batch part = {.start = segment->start > start ? segment->start : start,
+                         .last = segment->last < last ? segment->last : last,
+                         .distance = distance_of(segment)};
     part.bytes = part.last - part.start + 1;
     return part;
 }
 
-/** Give back all known parts of a logged range; *parts counts them. */
+/** Free all known parts of a logged range; *parts is their number. */
 static bool give_logged(struct resolver *r, struct room *room, uint64_t start, uint64_t size, uint64_t *parts)
 {
     struct kva_segment segment;
-    struct reservation reservation = {0};
+    struct batch batch = {0};
     uint64_t last = start + (size - 1);
     *parts = 0;
     for (enum kva_status s = kva_first_in(&room->logged, start, last, &segment); s == KVA_OK;
          s = kva_next_in(&room->logged, last, &segment)) {
         if (segment.state != KVA_BUSY)
             continue;
-        struct reservation part = part_within(&segment, start, last);
+        struct batch part = part_within(&segment, start, last);
         ++*parts;
-        if (goes_on(room, &reservation, &part)) {
-            reservation.last = part.last;
-            reservation.bytes += part.bytes;
+        if (goes_on(room, &batch, &part)) {
+            batch.last = part.last;
+            batch.bytes += part.bytes;
             continue;
         }
-        if (!give_reservation(r, room, &reservation))
+        if (!give_batch(r, room, &batch))
             return false;
-        reservation = part;
+        batch = part;
     }
-    return give_reservation(r, room, &reservation) &&
+    return give_batch(r, room, &batch) &&
            good(r, kva_clear(&room->logged, start, size, NULL), "giving back", start);
 }
 
 static bool play_under_way(struct resolver *r, struct room *room, uint64_t start, uint64_t size);
 
-/** The log maps a range that should be free: play the calls under way that give it up, then give back what
- *  the log has not unmapped there. */
+/** The log maps a range that should be free: play the calls under way that give it up, then free the parts
+ *  that the log has not unmapped. */
 static bool clear_logged(struct resolver *r, struct room *room, uint64_t start, uint64_t size)
 {
     uint64_t parts;
@@ -292,7 +290,7 @@ static struct shift *new_shift(struct resolver *r, uint64_t distance)
     return shift;
 }
 
-/** Note that the log's mapping at `logged` is ours at `ours`. The logged range is free. */
+/** Record that the log's mapping at `logged` is ours at `ours`. The logged range is free. */
 static bool know(struct resolver *r, struct room *room, uint64_t logged, uint64_t ours, uint64_t size)
 {
     struct shift *shift = new_shift(r, ours - logged);
@@ -301,8 +299,8 @@ static bool know(struct resolver *r, struct room *room, uint64_t logged, uint64_
     return good(r, kva_reserve(&room->logged, logged, size, shift, NULL), "noting a mapping", logged);
 }
 
-/** Take `wanted` if it is free, or else the highest range, for a mapping that the log has at `logged`, where
- *  nothing is known any more. *displaced: it had to be the highest. `wanted` 0: the highest at once. */
+/** Take `wanted` if it is free, else the highest range, for a mapping at `logged`, which is free.
+ *  *displaced: the highest had to replace `wanted`. `wanted` 0: take the highest. */
 static bool take_for(struct resolver *r, struct room *room, uint64_t logged, uint64_t wanted, uint64_t size,
                      bool *displaced)
 {
@@ -319,15 +317,15 @@ static bool take_for(struct resolver *r, struct room *room, uint64_t logged, uin
     return taken ? know(r, room, logged, start, size) : note(r, NOTE_REFUSED, 1);
 }
 
-/** As take_for, for a place that the program insisted on. */
+/** As take_for, for a place that the program required. */
 static bool take_fixed(struct resolver *r, struct room *room, uint64_t logged, uint64_t wanted, uint64_t size)
 {
     bool displaced;
     return take_for(r, room, logged, wanted, size, &displaced) && note(r, NOTE_DISPLACED, displaced ? 1 : 0);
 }
 
-/** Whether a range of our space is inside it, and nothing is busy there but what a logged range, as long,
- *  has at that distance; and that is all that is known in the logged range. */
+/** Whether our range is inside our space, and is the image of the logged range: nothing else is busy in
+ *  it, and all that is known of the logged range is at that distance. */
 static bool is_image(const struct room *room, uint64_t logged, uint64_t ours, uint64_t size)
 {
     struct kva_segment segment;
@@ -352,8 +350,8 @@ static bool is_image(const struct room *room, uint64_t logged, uint64_t ours, ui
     return busy == 0;
 }
 
-/** A mapping of the log in the place of whatever is there: in ours by one call, if its place is the same
- *  there; or else what is known there is given back first. */
+/** Map over whatever is in a logged range: with one call if the range's image is ours; else its known
+ *  parts are freed first. */
 static bool take_over(struct resolver *r, struct room *room, uint64_t logged, uint64_t wanted, uint64_t size)
 {
     uint64_t bytes = 0;
@@ -368,8 +366,8 @@ static bool take_over(struct resolver *r, struct room *room, uint64_t logged, ui
            good(r, kva_reserve_over(&room->logged, logged, size, shift, NULL), "noting a mapping", logged);
 }
 
-/** Grow the mapping whose last address in the log is `last` by `more` bytes that the log has free behind it.
- *  *grown: false when there is no such mapping, or no room behind it in our space. */
+/** Grow the mapping that ends at `last` in the log by `more` bytes, which the log has free. *grown: false
+ *  if there is no such mapping, or if our space has no room after it. */
 static bool grow_at(struct resolver *r, struct room *room, uint64_t last, uint64_t more, bool *grown)
 {
     struct kva_segment segment;
@@ -399,7 +397,7 @@ static struct kva_config config_of(uint64_t first, uint64_t last)
                                .memory = kva_memory_host()};
 }
 
-/** A room without spaces, on the list. NULL: no memory. */
+/** Create a room without spaces, and add it to the list. NULL: no memory. */
 static struct room *new_room(struct resolver *r)
 {
     struct room *room = calloc(1, sizeof *room);
@@ -414,7 +412,7 @@ static struct room *new_room(struct resolver *r)
     return room;
 }
 
-/** A fresh address space. NULL: it failed. */
+/** Create an empty address space. NULL: failed. */
 static struct room *begin_room(struct resolver *r)
 {
     struct kva_config ours = config_of(SCRIPT_FIRST, SCRIPT_LAST);
@@ -433,7 +431,7 @@ static struct room *begin_room(struct resolver *r)
     return room;
 }
 
-/** An address space that begins as a copy. NULL: it failed. */
+/** Create a copy of an address space. NULL: failed. */
 static struct room *fork_room(struct resolver *r, const struct room *parent)
 {
     struct kva_config ours = config_of(SCRIPT_FIRST, SCRIPT_LAST);
@@ -461,7 +459,7 @@ static void free_room(struct room *room)
     free(room);
 }
 
-/** The call that a task has under way, if any, is under way no longer. */
+/** Remove the call that a task has under way, if any. */
 static void end_under_way(struct task *task)
 {
     struct task **link = &task->room->under_way;
@@ -474,7 +472,7 @@ static void end_under_way(struct task *task)
     task->room->count_under_way--;
 }
 
-/** A process leaves its address space; the last one ends it. */
+/** A process leaves its address space, which ends with its last process. */
 static bool leave_room(struct resolver *r, struct task *task)
 {
     struct room *room = task->room;
@@ -504,7 +502,7 @@ static bool enter_room(struct task *task, struct room *room)
 
 /* ---------------------------------------------------------------------------------------------- processes */
 
-/** The task of a process, made when there is none. NULL: no memory. */
+/** The task of a process, created if there is none. NULL: no memory. */
 static struct task *task_of(struct resolver *r, uint32_t pid)
 {
     void **place = pidmap_at(&r->by_pid, pid);
@@ -522,7 +520,7 @@ static struct task *task_of(struct resolver *r, uint32_t pid)
     return task;
 }
 
-/** Find an address space for a process that no line has introduced. */
+/** Choose an address space for a process that no line has introduced. */
 static bool guess_room(struct resolver *r, struct task *task, const struct strace_op *op)
 {
     bool fresh = op->call == STRACE_EXECVE || (op->call == STRACE_BRK && op->address == 0);
@@ -531,7 +529,7 @@ static bool guess_room(struct resolver *r, struct task *task, const struct strac
     return enter_room(task, r->first);
 }
 
-/** The child's number may have been another process's, whose end the log does not show. */
+/** The child's number may have belonged to a process whose end the log does not show. */
 static bool play_fork(struct resolver *r, const struct task *parent, const struct strace_op *op)
 {
     struct task *child = task_of(r, (uint32_t)op->result);
@@ -551,8 +549,8 @@ static bool play_execve(struct resolver *r, struct task *task)
 
 /* --------------------------------------------------------------------------------------------- operations */
 
-/** A length or address in whole pages. The reader of the log has seen to it that this does not wrap for
- *  what is mapped; a hint that wraps is none. */
+/** A length or address in whole pages. The reader has checked that this does not wrap for mappings; a hint
+ *  that wraps becomes 0, which is no hint. */
 static uint64_t page_up(uint64_t value)
 {
     return (value + (SCRIPT_PAGE - 1)) & ~(SCRIPT_PAGE - 1);
@@ -568,7 +566,7 @@ static bool play_mmap(struct resolver *r, struct room *room, const struct strace
         return take_over(r, room, op->result, wanted, size);
     if (!clear_logged(r, room, op->result, size))
         return false;
-    /* A kernel before 4.17 takes MAP_FIXED_NOREPLACE for a hint. */
+    /* A kernel before 4.17 treats MAP_FIXED_NOREPLACE as a hint. */
     if ((op->flags & STRACE_NOREPLACE) != 0 && op->result == op->address)
         return take_fixed(r, room, op->result, wanted, size);
     return take_for(r, room, op->result, wanted, size, &displaced);
@@ -582,7 +580,7 @@ static bool play_munmap(struct resolver *r, struct room *room, const struct stra
            note(r, NOTE_UNKNOWN, parts == 0 ? 1 : 0);
 }
 
-/** mremap that grew where it was: in ours too, or, where something of ours stands behind, by moving. */
+/** mremap that grew in place: ours grows too, or moves if there is no room after it. */
 static bool grow_mapping(struct resolver *r, struct room *room, uint64_t old, uint64_t old_size,
                          uint64_t size)
 {
@@ -598,8 +596,8 @@ static bool grow_mapping(struct resolver *r, struct room *room, uint64_t old, ui
            take_fixed(r, room, old, wanted, size);
 }
 
-/** A mapping that moves may first try to grow where it is, as the kernel does, if all of it is one segment:
- *  what grew is then known by its new logged address. *grown: it did. */
+/** A mapping that moves may first try to grow in place, as the kernel does, if it is one whole segment. It
+ *  is then known by its new logged address. *grown: it grew. */
 static bool grow_then_rename(struct resolver *r, struct room *room, const struct strace_op *op,
                              uint64_t old_size, uint64_t size, bool *grown)
 {
@@ -621,7 +619,7 @@ static bool grow_then_rename(struct resolver *r, struct room *room, const struct
            know(r, room, op->result, ours, size);
 }
 
-/** mremap to another address: take the new range, then give the old one back. */
+/** mremap to another address: take the new range, then free the old one. */
 static bool move_mapping(struct resolver *r, struct room *room, const struct strace_op *op, uint64_t old_size,
                          uint64_t size)
 {
@@ -657,7 +655,7 @@ static bool play_mremap(struct resolver *r, struct room *room, const struct stra
     return size == old_size || give_logged(r, room, op->address + size, old_size - size, &parts);
 }
 
-/** The heap has grown: the segment that ends where it ended grows, or another one stands behind it. */
+/** The heap has grown: the segment at its end grows, or a new one follows it. */
 static bool grow_heap(struct resolver *r, struct room *room, uint64_t end)
 {
     uint64_t more = end - room->heap_end;
@@ -669,7 +667,7 @@ static bool grow_heap(struct resolver *r, struct room *room, uint64_t end)
     return grown || take_fixed(r, room, room->heap_end, room->heap_end, more);
 }
 
-/** A brk(NULL) that does not answer the current break, in a log without execve: another program. */
+/** Whether a brk(NULL) begins another program: it does not return the break, in a log without execve. */
 static bool is_another_program(const struct resolver *r, const struct room *room, const struct strace_op *op)
 {
     return room->heap_known && op->address == 0 && op->result != room->break_now && !r->has_execve;
@@ -688,13 +686,13 @@ static bool play_brk(struct resolver *r, struct task *task, const struct strace_
         room->heap_end = end;
     }
     if (op->address != 0 && op->result != op->address) {
-        r->counts->failed++; /* it answers the break, unchanged */
+        r->counts->failed++; /* it returned the old break */
         return true;
     }
     r->counts->brks++;
     room->break_now = op->result;
     if (end < room->heap_first)
-        end = room->heap_first; /* the log began too late to show where the heap does */
+        end = room->heap_first; /* the log began after the heap did */
     if (end > room->heap_end && !grow_heap(r, room, end))
         return false;
     if (end < room->heap_end && !give_logged(r, room, end, room->heap_end - end, &parts))
@@ -732,7 +730,7 @@ static bool play_call(struct resolver *r, struct task *task, const struct strace
 
 /* ---------------------------------------------------------------------------------------- calls under way */
 
-/** What a call gives up when it takes effect: false if nothing. See CALLS UNDER WAY in script.h. */
+/** The range that a call frees when it takes effect. False: none. See CALLS UNDER WAY in script.h. */
 static bool gives_up(const struct room *room, const struct strace_op *op, uint64_t *start, uint64_t *size)
 {
     uint64_t old_size = page_up(op->length);
@@ -748,7 +746,7 @@ static bool gives_up(const struct room *room, const struct strace_op *op, uint64
     return *size != 0 && (op->flags & STRACE_DONTUNMAP) == 0;
 }
 
-/** The first task with a call under way that gives up a part of a range. NULL: there is none. */
+/** The first task with a call under way that frees a part of a range. NULL: none. */
 static struct task *find_under_way(const struct resolver *r, const struct room *room, uint64_t start,
                                    uint64_t size)
 {
@@ -761,9 +759,9 @@ static struct task *find_under_way(const struct resolver *r, const struct room *
     return NULL;
 }
 
-/** Before the log maps a range: play all calls under way that give up a part of it. Each of them may map a
- *  range, too, and call this function again; SCRIPT_UNDER_WAY bounds the depth, as each is taken off the
- *  list first. */
+/** Before the log maps a range: play all calls under way that free a part of it. Each of them may map a
+ *  range and call this function again; the depth is at most SCRIPT_UNDER_WAY, because each is removed from
+ *  the list first. */
 static bool play_under_way(struct resolver *r, struct room *room, uint64_t start, uint64_t size)
 {
     struct task *task;
@@ -779,7 +777,7 @@ static bool play_under_way(struct resolver *r, struct room *room, uint64_t start
     return true;
 }
 
-/** A call begins that ends later. What fails, or never returns, takes no effect. */
+/** A call begins that ends later. A call that fails or never returns has no effect. */
 static bool begin_under_way(struct resolver *r, struct task *task, const struct strace_op *op)
 {
     if (op->result >= r->log->count || r->log->ops[op->result].outcome != STRACE_DONE)
@@ -801,7 +799,7 @@ static bool begin_under_way(struct resolver *r, struct task *task, const struct 
 static bool play_op(struct resolver *r, const struct strace_op *op)
 {
     if (op->call == STRACE_OTHER)
-        return true; /* the place of a call whose end was not understood */
+        return true; /* a call whose end was not understood */
     struct task *task = task_of(r, op->pid);
     if (task == NULL)
         return no_memory(r);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * From lines to operations: prefixes, halves of calls, events. The grammar of a call is in call.c.
+ * Turns lines into operations: prefixes, halves of calls, events. The grammar of a call is in call.c.
  *
  *      line --prefix--> process, time, body --+-- "name(... <unfinished ...>"   begin_half: wait
  *                                             +-- "<... name resumed>..."       end_half: join, then deliver
@@ -9,15 +9,15 @@
  *                                             +-- "+++ ... +++"                 event
  *                                             +-- "--- ... ---"                 signal
  *                                             +-- "strace: Process N attached"  note
- *                                             +-- anything else                 odd: skipped, or refused
+ *                                             +-- anything else                 odd: skip or refuse
  *
- * When strace writes to the terminal instead of a file, two things are odd. Its notes may break a line in two
- * ("vfork(strace: Process 7264 attached", then " <unfinished ...>"): the line is carried over. And while only
- * one process is left, its lines have no "[pid N]": they are taken for the first process's, whose number is
- * the first one in brackets that no note and no fork has introduced.
+ * If strace writes to the terminal instead of a file, two things are odd. Its notes may break a line in two
+ * ("vfork(strace: Process 7264 attached", then " <unfinished ...>"): the parts are joined. And while only one
+ * process is left, its lines have no "[pid N]": they belong to the first process, whose number is the first
+ * one in brackets that no note and no fork has introduced.
  *
- * With -z strace writes the second half of a call without its prefix, right after the first: such a line
- * begins with what follows an argument.
+ * With -z strace writes the second half of a call without its prefix, right after the first. Such a line
+ * begins with text that can follow an argument.
  */
 #include "strace.h"
 
@@ -33,8 +33,8 @@
 
 #define SECOND UINT64_C(1000000000)
 
-/** Seconds below this are not those of a clock (they would lie in 1973) but since the line before: strace
- *  -r. And no process has a number as high as this: Linux ends at 2^22. */
+/** Fewer seconds than this (1973) count from the line before (strace -r), not from the epoch. No process has
+ *  a number as high as this: Linux ends at 2^22. */
 #define EARLIEST UINT64_C(100000000)
 
 /** The first half of a call. */
@@ -44,7 +44,7 @@ struct half {
     size_t begin; /* the call's text in it: [begin, end) */
     size_t end;
     uint64_t number; /* of the line */
-    size_t slot;     /* the operation kept free for it, or the entry of its beginning; or NO_SLOT */
+    size_t slot;     /* the operation reserved for it, or the entry of its beginning; or NO_SLOT */
     enum strace_call call;
 };
 
@@ -52,21 +52,21 @@ struct half {
 
 #define CUT_OFF "expected a line feed: the log is cut off here"
 
-/** What the reader knows about a process. */
+/** State of a process. */
 struct process {
-    struct process *next; /* all of them, to be freed at the end */
-    struct half half;     /* line is NULL when no call waits for its end */
+    struct process *next; /* all of them */
+    struct half half;     /* line is NULL: no call waits for its end */
     uint32_t pid;
     bool introduced; /* by a fork or a note */
 };
 
-/** What a line's prefix tells about the lines after it. A line that turns out to be odd leaves none of it. */
+/** State that the prefixes of lines change. An odd line does not change it. */
 struct prefixes {
     uint64_t time_ns;
-    uint64_t clock_ns; /* the last time of day, and how many days have passed */
+    uint64_t clock_ns; /* the last time of day, and the days that have passed */
     uint64_t days;
-    uint32_t main_pid; /* the number of the process that has none in its lines; 0: not known yet */
-    bool unnumbered;   /* there was a line without a process */
+    uint32_t main_pid; /* the number of the process whose lines may lack it; 0: unknown */
+    bool unnumbered;   /* there was a line without a process number */
     bool timed;        /* there was a line with a time */
 };
 
@@ -75,23 +75,23 @@ struct reader {
     struct strace_log *log;
     struct strace_error *error;
     bool strict;
-    enum strace_odd odd; /* the kind of the current line, if it turns out to be odd */
+    enum strace_odd odd; /* the kind of the current line, if it is odd */
     uint64_t understood; /* lines that are not odd */
-    bool in_summary;     /* inside of the table of strace -C */
+    bool in_summary;     /* inside the table of strace -C */
     struct pidmap by_pid;
     struct process *processes;
     char *buffer; /* STRACE_LINE_MAX bytes */
     struct text_line line;
-    uint32_t pid;            /* whose line it is; by_pid has a process only if something is kept of it */
-    struct process *carried; /* whose line was broken by a note; the next line goes on with it */
-    struct process *begun; /* whose call began last, in line `begun_line`: the next line may go on with it */
+    uint32_t pid;            /* of the current line; by_pid has a process only if it has state */
+    struct process *carried; /* a note broke its line; the next line continues it */
+    struct process *begun;   /* its call began last, in line `begun_line`; the next line may continue it */
     uint64_t begun_line;
     struct prefixes prefix;
 };
 
 /* ------------------------------------------------------------------------------------------------ helpers */
 
-/** The environment refused. */
+/** The system refused. */
 static bool refuse(struct strace_error *error, const char *what)
 {
     *error = (struct strace_error){.refused = true};
@@ -99,7 +99,7 @@ static bool refuse(struct strace_error *error, const char *what)
     return false;
 }
 
-/** A cursor at byte `column` of the current line, as a text of its own. */
+/** The current line from byte `column` on, as a text. */
 static struct text rest_of_line(const struct reader *reader, size_t column)
 {
     struct text text = {.bytes = reader->line.bytes + column, .length = reader->line.length - column};
@@ -109,7 +109,7 @@ static struct text rest_of_line(const struct reader *reader, size_t column)
     return text;
 }
 
-/** Count an odd line, which reader->error describes, and go on. */
+/** Count an odd line, which reader->error describes, and continue. */
 static bool skip(struct reader *reader, enum strace_odd odd)
 {
     struct strace_skipped *skipped = &reader->log->skipped[odd];
@@ -120,7 +120,7 @@ static bool skip(struct reader *reader, enum strace_odd odd)
     return true;
 }
 
-/** What the reader keeps of a process, made when there is nothing yet. NULL: no memory. */
+/** The state of a process, created if there is none. NULL: no memory. */
 static struct process *process_of(struct reader *reader, uint32_t pid)
 {
     void **place = pidmap_at(&reader->by_pid, pid);
@@ -139,7 +139,7 @@ static struct process *process_of(struct reader *reader, uint32_t pid)
     return process;
 }
 
-/** A place for one more operation, all zero; NULL: no memory. */
+/** Append an operation, all zero. NULL: no memory. */
 static struct strace_op *append(struct reader *reader)
 {
     struct strace_log *log = reader->log;
@@ -153,7 +153,7 @@ static struct strace_op *append(struct reader *reader)
     return &log->ops[log->count++];
 }
 
-/** Note that a process exists. */
+/** Record that a process exists. */
 static bool introduce(struct reader *reader, uint64_t pid)
 {
     struct process *process = process_of(reader, (uint32_t)pid);
@@ -165,32 +165,31 @@ static bool introduce(struct reader *reader, uint64_t pid)
 
 /* ----------------------------------------------------------------------------------------------- prefixes */
 
-/** Blanks in front of a number: strace -r fills up its times. Returns whether there were any. */
+/** Skip blanks before a number: strace -r pads its times. Returns whether there were any. */
 static bool skip_padding(struct cursor *cursor)
 {
     struct cursor ahead = *cursor;
     text_blanks(&ahead);
-    bool padded = ahead.at != cursor->at && text_is_digit(text_peek(&ahead));
+    bool padded = ahead.at != cursor->at && text_is_digit(text_byte(&ahead));
     if (padded)
         cursor->at = ahead.at;
     return padded;
 }
 
-/** Whether the number at the cursor is a time, not a process. '.' or ':' follows it; or it is a time in
- *  whole seconds: padded, as times alone are, or higher than any process. */
+/** Whether the number at the cursor is a time, not a process. It is if '.' or ':' follows. It also is if
+ *  it is in whole seconds: padded, as times without a process are, or higher than any process number. */
 static bool is_time(struct cursor ahead, bool padded)
 {
     uint64_t value = 0;
     size_t begin = ahead.at;
-    for (; text_is_digit(text_peek(&ahead)) && value <= UINT32_MAX; ahead.at++)
-        value = value * 10 + (uint64_t)(text_peek(&ahead) - '0');
-    if (ahead.at == begin || text_peek(&ahead) == '.' || text_peek(&ahead) == ':')
+    for (; text_is_digit(text_byte(&ahead)) && value <= UINT32_MAX; ahead.at++)
+        value = value * 10 + (uint64_t)(text_byte(&ahead) - '0');
+    if (ahead.at == begin || text_byte(&ahead) == '.' || text_byte(&ahead) == ':')
         return true;
-    return text_peek(&ahead) == ' ' && (padded || (value >= EARLIEST && value <= UINT32_MAX));
+    return text_byte(&ahead) == ' ' && (padded || (value >= EARLIEST && value <= UINT32_MAX));
 }
 
-/** The process of a line "[pid N]" in a log that has lines without one, too: 0 for the one that those are
- *  of. */
+/** The process of a line "[pid N]": 0 if it is the one whose lines may lack the number. */
 static uint64_t main_or(struct reader *reader, uint64_t pid)
 {
     struct prefixes *prefix = &reader->prefix;
@@ -208,7 +207,7 @@ static bool read_pid(struct reader *reader, struct cursor *cursor, uint64_t *pid
     bool padded = skip_padding(cursor);
     bool brackets = text_accept(cursor, "[pid");
     *pid = 0;
-    if (!brackets && (!text_is_digit(text_peek(cursor)) || is_time(*cursor, padded))) {
+    if (!brackets && (!text_is_digit(text_byte(cursor)) || is_time(*cursor, padded))) {
         reader->prefix.unnumbered = true;
         return true;
     }
@@ -230,19 +229,19 @@ static bool read_pid(struct reader *reader, struct cursor *cursor, uint64_t *pid
     return true;
 }
 
-/** The digits behind the point of a time, as nanoseconds: at most nine count. */
+/** The digits after the point of a time, as nanoseconds: at most nine count. */
 static bool read_fraction(struct cursor *cursor, uint64_t *ns)
 {
     uint64_t unit = SECOND / 10;
     size_t begin = cursor->at;
     *ns = 0;
-    for (; text_is_digit(text_peek(cursor)); cursor->at++, unit /= 10)
-        *ns += unit * (uint64_t)(text_peek(cursor) - '0');
+    for (; text_is_digit(text_byte(cursor)); cursor->at++, unit /= 10)
+        *ns += unit * (uint64_t)(text_byte(cursor) - '0');
     return cursor->at != begin || text_fail(cursor, "a fraction of a second");
 }
 
-/** What follows the first number of a time of day: ":MM:SS[.fraction]". The day changes where the clock goes
- *  back by more than half a day. */
+/** What follows the first number of a time of day: ":MM:SS[.fraction]". The day changes when the clock
+ *  goes back by more than half a day. */
 static bool read_clock(struct reader *reader, struct cursor *cursor, uint64_t hours)
 {
     uint64_t minutes, seconds, fraction = 0;
@@ -261,7 +260,7 @@ static bool read_clock(struct reader *reader, struct cursor *cursor, uint64_t ho
     return true;
 }
 
-/** Seconds with or without a fraction, of a clock or since the line before. */
+/** Seconds with or without a fraction: of a clock, or since the line before. */
 static bool read_seconds(struct reader *reader, struct cursor *cursor, size_t begin, uint64_t number)
 {
     uint64_t fraction = 0;
@@ -274,7 +273,7 @@ static bool read_seconds(struct reader *reader, struct cursor *cursor, size_t be
     return true;
 }
 
-/** "(+     0.000098) ": with -r beside another time, that since the line before, which the other tells already. */
+/** "(+     0.000098) ": -r beside another time adds the time since the line before. */
 static bool skip_relative(struct cursor *cursor)
 {
     uint64_t ignored;
@@ -293,11 +292,11 @@ static bool read_time(struct reader *reader, struct cursor *cursor)
 {
     uint64_t number;
     size_t begin = cursor->at;
-    if (!text_is_digit(text_peek(cursor)))
+    if (!text_is_digit(text_byte(cursor)))
         return true;
     if (!text_decimal(cursor, "a time", &number))
         return false;
-    bool good = text_peek(cursor) == ':' ? read_clock(reader, cursor, number)
+    bool good = text_byte(cursor) == ':' ? read_clock(reader, cursor, number)
                                          : read_seconds(reader, cursor, begin, number);
     if (!good || !text_expect(cursor, " "))
         return false;
@@ -305,13 +304,13 @@ static bool read_time(struct reader *reader, struct cursor *cursor)
     return skip_relative(cursor);
 }
 
-/** "[   9] " and "[00007f95810bfca3] " (or '?' for digits): the number of the call (-n), and where it was
- *       made (-i). */
+/** Skip "[   9] " and "[00007f95810bfca3] " (or '?' for digits): the number of the call (-n), and the calling
+ *  instruction (-i). */
 static void skip_fields(struct cursor *cursor)
 {
     struct cursor ahead = *cursor;
     while (text_accept(&ahead, "[")) {
-        while (text_is_word(text_peek(&ahead)) || text_peek(&ahead) == ' ' || text_peek(&ahead) == '?')
+        while (text_is_word(text_byte(&ahead)) || text_byte(&ahead) == ' ' || text_byte(&ahead) == '?')
             ahead.at++;
         if (!text_accept(&ahead, "] "))
             return;
@@ -321,20 +320,20 @@ static void skip_fields(struct cursor *cursor)
 
 /* --------------------------------------------------------------------------------------------- operations */
 
-/** The number of a line, as operations have it. */
+/** The number of a line, as operations store it. */
 static uint32_t line_of(uint64_t line)
 {
     return (uint32_t)(line > UINT32_MAX ? UINT32_MAX : line);
 }
 
-/** Whether a call stands in the order where it began. */
+/** Whether a call's place in the order is its beginning. */
 static bool takes_effect_early(enum strace_call call)
 {
     return call == STRACE_MUNMAP || call == STRACE_FORK;
 }
 
-/** Keep an operation: in the place that was kept for it, or after all others; an entry of its beginning then
- *  refers to it. */
+/** Store an operation: in the place reserved for it, or after all others; the entry of its beginning, if
+ *  any, then refers to it. */
 static bool keep(struct reader *reader, const struct strace_op *op, size_t slot, uint64_t line)
 {
     bool at_end = slot == NO_SLOT || reader->log->ops[slot].call == STRACE_UNDER_WAY;
@@ -362,7 +361,7 @@ static bool parse(struct reader *reader, const struct text *text, struct strace_
     return false;
 }
 
-/** Keep a call that began in a line, unless it changes no address space. */
+/** Store a call that began in `line`, unless it changes no address space. */
 static bool deliver(struct reader *reader, const struct strace_op *op, size_t slot, uint64_t line)
 {
     if (op->call == STRACE_OTHER) {
@@ -395,7 +394,7 @@ static struct half *waiting_half(const struct reader *reader)
     return process != NULL && process->half.line != NULL ? &process->half : NULL;
 }
 
-/** A process has ended, or strace let go of it: what waits, if anything does, will never return. */
+/** A process has ended or was detached: its waiting call, if any, never returns. */
 static bool abandon_half(struct reader *reader, struct half *half)
 {
     if (half == NULL)
@@ -405,7 +404,7 @@ static bool abandon_half(struct reader *reader, struct half *half)
     return good;
 }
 
-/** Point the error to a call that waits for its end in vain. */
+/** Point the error to a call without an end. */
 static bool never_ends(struct reader *reader, const struct half *half)
 {
     struct text text = {.bytes = half->line, .length = half->length, .split = NO_SPLIT};
@@ -415,14 +414,14 @@ static bool never_ends(struct reader *reader, const struct half *half)
                       "this call never ends: expected its rest before the end of the log");
 }
 
-/** The end of the call that waits is not in the log. */
+/** The log has no end of a waiting call. */
 static bool skip_half(struct reader *reader, struct half *half)
 {
     never_ends(reader, half);
     return skip(reader, STRACE_ODD_UNFINISHED) && abandon_half(reader, half);
 }
 
-/** The process begins a call, at the cursor: none of it may wait. If one does, its end is missing. */
+/** The process begins a call at the cursor. If another of its calls waits, its end is missing. */
 static bool no_half(struct reader *reader, const struct cursor *cursor)
 {
     struct half *half = waiting_half(reader);
@@ -435,7 +434,7 @@ static bool no_half(struct reader *reader, const struct cursor *cursor)
                       (unsigned long long)half->number);
 }
 
-/** The entry for a call that begins here, where one is needed: *slot is then its place. */
+/** Append an entry for a call that begins here, if it needs one; *slot is its place. */
 static bool begin_op(struct reader *reader, enum strace_call call, size_t *slot)
 {
     bool both_ways = call == STRACE_MREMAP || call == STRACE_BRK;
@@ -456,7 +455,7 @@ static bool begin_op(struct reader *reader, enum strace_call call, size_t *slot)
     return true;
 }
 
-/** Keep the first half of a call: the text from the cursor up to `cut` bytes before the line's end. */
+/** Store the first half of a call: the text from the cursor up to `cut` bytes before the line's end. */
 static bool begin_half(struct reader *reader, struct cursor *cursor, size_t cut)
 {
     const struct text *text = cursor->text;
@@ -468,7 +467,7 @@ static bool begin_half(struct reader *reader, struct cursor *cursor, size_t cut)
     if (process == NULL)
         return refuse(reader->error, "no memory for the log");
     struct half *half = &process->half;
-    char *line = malloc(reader->line.length + 1); /* at least a byte: malloc(0) may be NULL */
+    char *line = malloc(reader->line.length + 1); /* malloc(0) may return NULL */
     if (line == NULL)
         return refuse(reader->error, "no memory for the log");
     if (!begin_op(reader, call, &half->slot)) {
@@ -487,8 +486,8 @@ static bool begin_half(struct reader *reader, struct cursor *cursor, size_t cut)
     return true;
 }
 
-/** Join a waiting half with the rest of the line, from the cursor on, and deliver the whole. The half
- *  waits on if that fails. */
+/** Join a waiting half with the rest of the line, from the cursor on, and deliver the whole. If that
+ *  fails, the half still waits. */
 static bool join(struct reader *reader, struct half *half, const struct cursor *cursor)
 {
     size_t first = half->end - half->begin;
@@ -512,8 +511,8 @@ static bool join(struct reader *reader, struct half *half, const struct cursor *
     return good;
 }
 
-/** Join a waiting half with a line that does not tell whose it is. If the two are no call, the line is
- *  text that came in between, and the half waits on for its real end. */
+/** Join a waiting half with a line that does not name its process. If the two are not a call, the line is
+ *  text that came in between, and the half still waits for its end. */
 static bool join_next(struct reader *reader, struct process *process, const struct cursor *cursor)
 {
     reader->pid = process->pid;
@@ -523,7 +522,7 @@ static bool join_next(struct reader *reader, struct process *process, const stru
     return false;
 }
 
-/** Whether the waiting half begins with the name that stands in [begin, end) of the text. */
+/** Whether the waiting half begins with the name in [begin, end) of the text. */
 static bool same_name(const struct half *half, const struct text *text, size_t begin, size_t end)
 {
     size_t length = end - begin;
@@ -532,12 +531,12 @@ static bool same_name(const struct half *half, const struct text *text, size_t b
            half->line[half->begin + length] == '(';
 }
 
-/** "<... name resumed>": what follows ends the call that waits. */
+/** "<... name resumed>": the text after it ends the waiting call. */
 static bool end_half(struct reader *reader, struct cursor *cursor)
 {
     struct half *half = waiting_half(reader);
     size_t name = cursor->at;
-    while (text_is_word(text_peek(cursor)) || text_peek(cursor) == '?')
+    while (text_is_word(text_byte(cursor)) || text_byte(cursor) == '?')
         cursor->at++;
     size_t end = cursor->at;
     if (!text_expect(cursor, " resumed>"))
@@ -557,7 +556,7 @@ static bool end_half(struct reader *reader, struct cursor *cursor)
 
 /* ------------------------------------------------------------------------------------------------- bodies */
 
-/** An execve by another thread has ended this one, the first of its process, and takes over its number. */
+/** Another thread's execve has ended this thread, the first of its process. That thread gets its number. */
 static bool superseded(struct reader *reader, struct cursor *cursor)
 {
     uint64_t pid;
@@ -574,7 +573,7 @@ static bool superseded(struct reader *reader, struct cursor *cursor)
         return refuse(reader->error, "no memory for the log");
     leader->half = heir->half;
     heir->half.line = NULL;
-    reader->pid = heir->pid; /* it is this number that will not be seen any more */
+    reader->pid = heir->pid; /* this number does not occur any more */
     return keep(reader, &(struct strace_op){.call = STRACE_EXIT}, NO_SLOT, reader->line.number);
 }
 
@@ -615,8 +614,8 @@ static bool read_signal(struct reader *reader, const struct cursor *cursor)
     return true;
 }
 
-/** "strace: Process N attached", with or without "with N threads", or "... detached". Other notes
- *  ("strace: ...") are odd: what strace complains about may be missing in the log. */
+/** "strace: Process N attached", optionally "with N threads", or "... detached". Other notes ("strace:
+ *  ...") are odd: the log may lack what strace complains about. */
 static bool read_note(struct reader *reader, struct cursor *cursor)
 {
     uint64_t pid, threads;
@@ -638,7 +637,7 @@ static bool read_note(struct reader *reader, struct cursor *cursor)
     return introduce(reader, pid);
 }
 
-/** Where a note begins that strace wrote into the middle of a call, or 0. */
+/** The beginning of a note that strace wrote into the middle of a call; 0: none. */
 static size_t find_note(const struct text *text)
 {
     static const char note[] = "strace: Process ";
@@ -676,7 +675,7 @@ static bool read_call(struct reader *reader, struct cursor *cursor)
            deliver(reader, &op, NO_SLOT, reader->line.number);
 }
 
-/** The rest of a line that a note broke: the call goes on to wait, or ends here. */
+/** The rest of a line that a note broke: the call still waits, or ends here. */
 static bool read_carried(struct reader *reader, struct cursor *cursor)
 {
     struct process *process = reader->carried;
@@ -698,22 +697,21 @@ static bool read_body(struct reader *reader, const struct text *text)
     return read_call(reader, &cursor);
 }
 
-/** "[ Process PID=N runs in 32 bit mode. ]", with "strace: " before it in newer versions, concerns no
- *  address: those of such a process are as good as others. */
+/** "[ Process PID=N runs in 32 bit mode. ]", with "strace: " before it in newer versions. It has no effect on
+ *  addresses. */
 static bool is_mode(struct cursor cursor)
 {
     text_accept(&cursor, "strace: ");
     return text_sees(&cursor, "[ Process PID=") && text_ends_with(cursor.text, " mode. ]");
 }
 
-/** Whether the line looks as if it goes on with the call that began in the line before, without a word of
- *  whose it is
+/** Whether the line seems to continue the call that began in the line before, without naming its process
  *  (-z). */
 static bool goes_on(const struct reader *reader, const struct cursor *cursor)
 {
     return reader->begun != NULL && reader->begun->half.line != NULL &&
            reader->begun_line + 1 == reader->line.number &&
-           (text_peek(cursor) == ')' || text_sees(cursor, ", "));
+           (text_byte(cursor) == ')' || text_sees(cursor, ", "));
 }
 
 static bool read_line(struct reader *reader)
@@ -741,8 +739,8 @@ static bool read_line(struct reader *reader)
 
 /* ---------------------------------------------------------------------------------------------- odd lines */
 
-/** "  0.00 " or "100.00 ": what a row of the table begins with; the times of calls have other numbers of
- *     digits. */
+/** "  0.00 " or "100.00 ": the beginning of a row of the table. The times of calls have other
+ *  numbers of digits. */
 static bool is_share(const struct cursor *cursor)
 {
     const char *bytes = cursor->text->bytes;
@@ -751,7 +749,8 @@ static bool is_share(const struct cursor *cursor)
            text_is_digit(bytes[4]) && text_is_digit(bytes[5]) && bytes[6] == ' ';
 }
 
-/** The table of strace -C, at the end: a head, rules, and rows "  0.00    0.000000           0         3    brk". */
+/** Whether the line belongs to the table of strace -C, at the end of a log: a head, rules, and rows
+ *  "  0.00    0.000000           0         3    brk". */
 static bool is_summary(struct reader *reader, struct cursor cursor)
 {
     if (text_sees(&cursor, "% time ") || text_sees(&cursor, "System call usage summary"))
@@ -761,7 +760,7 @@ static bool is_summary(struct reader *reader, struct cursor cursor)
     return reader->in_summary = text_sees(&cursor, "-----") || is_share(&cursor);
 }
 
-/** Find out whether the line is one of the odd kinds that show at its beginning; then describe it. */
+/** Whether the line is of an odd kind that shows at its beginning; *what describes it. */
 static bool is_odd(struct reader *reader, const char **what)
 {
     struct text whole = rest_of_line(reader, 0);
@@ -777,12 +776,12 @@ static bool is_odd(struct reader *reader, const char **what)
                 "grep -v '^ > '";
         return true;
     }
-    while (text_peek(&cursor) == ' ' || text_peek(&cursor) == '\t')
+    while (text_byte(&cursor) == ' ' || text_byte(&cursor) == '\t')
         cursor.at++;
     reader->odd = text_at_end(&cursor) ? STRACE_ODD_BLANK : STRACE_ODD_COMMENT;
     *what = text_at_end(&cursor) ? "expected the name of a call, found a blank line"
                                  : "expected the name of a call, found a comment";
-    return text_at_end(&cursor) || text_peek(&cursor) == '#';
+    return text_at_end(&cursor) || text_byte(&cursor) == '#';
 }
 
 static bool read_one(struct reader *reader)
@@ -797,7 +796,7 @@ static bool read_one(struct reader *reader)
     return text_wrong(&cursor, 0, "%s", what);
 }
 
-/** Complain about the place after the line's last byte. */
+/** Report an error after the line's last byte. */
 static bool wrong_at_end(struct reader *reader, const char *what)
 {
     struct text text = rest_of_line(reader, 0);
@@ -805,8 +804,8 @@ static bool wrong_at_end(struct reader *reader, const char *what)
     return text_wrong(&cursor, text.length, "%s", what);
 }
 
-/** Read a line. If it is odd, skip it: it has left no trace, then. A line without a line feed may have
- *  been cut off anywhere, or be whole. */
+/** Read a line, or skip it if it is odd; then it has no effect. A line without a line feed may be cut off,
+ *  or be whole. */
 static bool read_or_skip(struct reader *reader, bool has_feed)
 {
     struct prefixes before = reader->prefix;
@@ -825,8 +824,7 @@ static bool read_or_skip(struct reader *reader, bool has_feed)
 
 /* ------------------------------------------------------------------------------------------ the whole log */
 
-/** A line may end as those of other systems do, if the log has been converted on its way. A strict reader
- *  refuses that. */
+/** A converted log may have carriage returns at the ends of lines. A strict reader refuses them. */
 static bool check_line_end(struct reader *reader)
 {
     size_t length = reader->line.length;
@@ -837,7 +835,7 @@ static bool check_line_end(struct reader *reader)
                                                    "convert the log with tr -d '\\r'");
 }
 
-/** The end of what can be read. */
+/** The end of the input. */
 static bool read_end(struct reader *reader)
 {
     reader->log->lines = reader->line.number - 1;
@@ -848,7 +846,7 @@ static bool read_end(struct reader *reader)
     return !reader->strict && skip(reader, STRACE_ODD_CUT);
 }
 
-/** No call should wait at the end of the log. A strict reader reports the first one that does. */
+/** No call should wait at the end of the log. A strict reader reports the first that does. */
 static bool check_complete(struct reader *reader)
 {
     const struct half *first = NULL;
@@ -887,7 +885,7 @@ static bool read_lines(struct reader *reader)
     }
 }
 
-/** The file is of another kind. */
+/** The file has another format. */
 static bool other_format(struct strace_error *error, const char *format)
 {
     *error = (struct strace_error){0};
@@ -895,7 +893,7 @@ static bool other_format(struct strace_error *error, const char *format)
     return false;
 }
 
-/** No line has been understood: show the first. */
+/** No line was understood: report the first. */
 static bool show_first(struct reader *reader)
 {
     const struct strace_error *first = NULL;

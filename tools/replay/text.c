@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-/** Bytes shown before the column in an excerpt of a long line. */
+/** Bytes before the column in an excerpt of a long line. */
 #define EXCERPT_BEFORE 70
 
 static char printable(char byte)
@@ -47,7 +47,7 @@ bool text_wrong(const struct cursor *cursor, size_t at, const char *format, ...)
     return false;
 }
 
-/** Quote what stands at `at`: a word, or one other byte. */
+/** Quote the text at `at`: a word, or one other byte. */
 static void quote_found(const struct text *text, size_t at, char found[32])
 {
     size_t length = 0;
@@ -102,11 +102,11 @@ bool text_expect(struct cursor *cursor, const char *literal)
 
 void text_blanks(struct cursor *cursor)
 {
-    while (text_peek(cursor) == ' ')
+    while (text_byte(cursor) == ' ')
         cursor->at++;
 }
 
-char text_peek(const struct cursor *cursor)
+char text_byte(const struct cursor *cursor)
 {
     return text_at_end(cursor) ? '\0' : cursor->text->bytes[cursor->at];
 }
@@ -143,7 +143,7 @@ void text_skip_name(struct cursor *cursor)
         cursor->at = ahead.at;
 }
 
-/** The value of a digit; 16 when it is none. */
+/** The value of a digit; 16 for another byte. */
 static unsigned digit_value(char byte)
 {
     if (text_is_digit(byte))
@@ -155,13 +155,13 @@ static unsigned digit_value(char byte)
     return 16;
 }
 
-/** Read digits to the end of the word; every byte of it must be one. */
+/** Read digits to the end of the word, which must have no other bytes. */
 static bool digits(struct cursor *cursor, unsigned base, size_t begin, const char *what, uint64_t *number)
 {
     uint64_t value = 0;
     size_t first = cursor->at;
-    while (text_is_word(text_peek(cursor))) {
-        unsigned digit = digit_value(text_peek(cursor));
+    while (text_is_word(text_byte(cursor))) {
+        unsigned digit = digit_value(text_byte(cursor));
         if (digit >= base)
             return text_fail_at(cursor, begin, what);
         if (value > (UINT64_MAX - digit) / base)

@@ -3,8 +3,8 @@
 /**
  * The text of one call or event, and a cursor that reads it. Private to the reader of strace logs.
  *
- * A call that came in two halves is ONE text made of pieces of TWO lines; every position in it still knows
- * its line and column, so an error in either half points to the right place:
+ * A call in two halves is ONE text made of pieces of TWO lines. Every position in it maps to its line and
+ * column, so an error in either half points to the right place:
  *
  *      line 17:  4850 munmap(0x7f00, 4096 <unfinished ...>
  *                     [----- piece 0 ----]
@@ -29,7 +29,7 @@ struct text_line {
 struct text {
     const char *bytes;
     size_t length;
-    size_t split; /* where piece 1 begins; NO_SPLIT when there is one piece only */
+    size_t split; /* where piece 1 begins; NO_SPLIT: there is one piece */
     struct {
         struct text_line line;
         size_t column; /* of the piece's first byte in its line, from 0 */
@@ -42,27 +42,26 @@ struct cursor {
     struct strace_error *error;
 };
 
-/** Report that `expected` (a phrase) is not what stands at `at`. Returns false, so that callers can
- *  return it. */
+/** Report that the text at `at` is not `expected` (a phrase). Always returns false. */
 bool text_fail_at(const struct cursor *cursor, size_t at, const char *expected);
 bool text_fail(const struct cursor *cursor, const char *expected);
 
-/** Report what is wrong in free words. Returns false. */
+/** Report an error, printf-style. Always returns false. */
 bool text_wrong(const struct cursor *cursor, size_t at, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/** Whether the cursor stands before `literal`; text_accept also steps over it. */
+/** Whether `literal` follows the cursor; text_accept also skips it. */
 bool text_sees(const struct cursor *cursor, const char *literal);
 bool text_accept(struct cursor *cursor, const char *literal);
 
-/** Step over `literal`, or report that it is missing. */
+/** Skip `literal`, or report that it is missing. */
 bool text_expect(struct cursor *cursor, const char *literal);
 
-/** Step over blanks, if any. */
+/** Skip blanks, if any. */
 void text_blanks(struct cursor *cursor);
 
-/** The byte under the cursor; 0 at the end. */
-char text_peek(const struct cursor *cursor);
+/** The byte at the cursor; 0 at the end. */
+char text_byte(const struct cursor *cursor);
 bool text_at_end(const struct cursor *cursor);
 
 /** Whether the text ends with `literal`. */
@@ -72,20 +71,18 @@ bool text_ends_with(const struct text *text, const char *literal);
 bool text_number(struct cursor *cursor, const char *what, uint64_t *number);
 bool text_decimal(struct cursor *cursor, const char *what, uint64_t *number);
 
-/** Whether `byte` may stand in a name: a letter, a digit or '_'. */
+/** Whether `byte` may be part of a name: a letter, a digit or '_'. */
 bool text_is_word(char byte);
 bool text_is_digit(char byte);
 
-/** Step over a name in angle brackets ("<python3>"), if one is there. strace writes a '>' in it as an
- *  escape. */
+/** Skip a name in angle brackets ("<python3>"), if there is one. strace escapes a '>' in it. */
 void text_skip_name(struct cursor *cursor);
 
-/** Read one call, "name(arguments) = result", from the text's beginning to its end. `op` gets everything but
- *  pid, line and time; its call is STRACE_OTHER for a call that does not concern address spaces. */
+/** Read one call, "name(arguments) = result", which is the whole text. Sets all fields of `op` except pid,
+ *  line and time; its call is STRACE_OTHER for a call that does not concern address spaces. */
 bool strace_parse_call(const struct text *text, struct strace_op *op, struct strace_error *error);
 
-/** Which call the text begins with, and in *after the place behind "name("; STRACE_OTHER for another name.
- *  False when no "name(" is there. */
+/** Read "name(". *call is STRACE_OTHER for a name that is not listed above. False: there is no "name(". */
 bool strace_parse_name(struct cursor *cursor, enum strace_call *call);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The command `kva test`: its command line, and the run from there.
+ * The command `kva test`: its command line, and the run.
  */
 #define _GNU_SOURCE
 #include "../common/commands.h"
@@ -22,12 +22,12 @@
 
 enum { OPTION_JSON = 256, OPTION_SEED, OPTION_BUDGET, OPTION_HELD, OPTION_MEMORY, OPTION_TIME };
 
-/* No run needs more arguments than a mode and each key once; more is one given twice. */
+/* A mode and each key twice: enough to report a repeated key. */
 #define MAX_ARGUMENTS (1 + 2 * PARAMS_KEYS)
 
 struct command {
     struct plan plan;
-    const char *engines; /* as they were asked for */
+    const char *engines; /* the argument of --engine */
     struct target_kind kinds[TARGET_KINDS];
     size_t kind_count;
     bool json;
@@ -36,16 +36,17 @@ struct command {
 };
 
 static const struct argp_option options[] = {
-    {"engine", 'e', "LIST", 0, "Engines to run, one after the other: all, or names with commas (default: bt)",
-     0},
+    {"engine", 'e', "LIST", 0,
+     "Engines to run, one after the other: all, or names separated by commas (default: bt)", 0},
     {"memory", OPTION_MEMORY, "KIND", 0,
-     "What areas are: pages, real memory (the default), or ranges, addresses that nothing stands behind", 0},
+     "Test on pages, real memory (the default), or on ranges, addresses without memory", 0},
     {"budget", OPTION_BUDGET, "SECONDS", 0,
-     "End the loop of each test after its share of so many seconds per worker; what was cut is said", 0},
+     "End the loop of each test after its share of SECONDS per worker; the output marks loops that were cut",
+     0},
     {"time", OPTION_TIME, "TIME", 0,
-     "Run each engine for so long, 90s, 2m or 1h: cut the last loops, or begin again", 0},
+     "Run each engine for TIME (90s, 2m, 1h): repeat all tests, and cut the last loops", 0},
     {"held", OPTION_HELD, "N", 0,
-     "Run among N areas of others with holes between them, as on a booted system (default: 0, an empty "
+     "First allocate N areas with holes between them, as on a booted system (default: 0, an empty "
      "range)",
      0},
     {"seed", OPTION_SEED, "N", 0, "Repeat the run that printed this seed", 0},
@@ -64,7 +65,7 @@ static bool parse_budget(const char *text, uint64_t *ns)
     return true;
 }
 
-/* Twice as many areas of up to 8 pages are taken at first: 2^23 * 2 * 2^15 bytes are a 64th of the range. */
+/* At first twice as many areas of up to 8 pages are allocated: 2^23 * 2 * 2^15 bytes, a 64th of the range. */
 #define MAX_HELD (UINT64_C(1) << 23)
 
 static void add_argument(struct command *command, char *argument, struct argp_state *state)
@@ -85,7 +86,7 @@ static void choose_memory(struct command *command, const char *text, struct argp
         argp_error(state, "--memory takes pages or ranges, not '%.40s'", text);
 }
 
-/* What depends on the memory is read last. */
+/* Read last the arguments that depend on the memory. */
 static void finish_arguments(struct command *command, struct argp_state *state)
 {
     char message[PARAMS_MESSAGE], about_engines[ENGINES_MESSAGE];
@@ -137,7 +138,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
     }
 }
 
-/* Tests that a kind leaves out, a line for each reason: they stand between semicolons. */
+/* List the tests that a kind leaves out, a line for each reason; semicolons separate them. */
 static void list_what_is_missing(FILE *out, const char *reasons)
 {
     while (reasons != NULL && *reasons != '\0') {
@@ -162,13 +163,12 @@ static void list_engines(FILE *out)
         fprintf(out, "  %-8s  %s\n", kind.name, kind.about);
 }
 
-/* The lists in --help: what follows the options. Built from the tables, so that it cannot go stale. The text
- * is argp's to free. */
+/* The lists in --help, after the options, generated from the tables. argp frees the text. */
 static char *help_filter(int key, const char *text, void *input)
 {
     (void)input;
     if (key != ARGP_KEY_HELP_POST_DOC)
-        return (char *)(uintptr_t)text; /* argp's way to say "unchanged": it compares the pointers */
+        return (char *)(uintptr_t)text; /* unchanged: argp compares the pointers */
     char *buffer = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&buffer, &size);
@@ -200,21 +200,19 @@ static const struct argp parser = {
     .parser = parse_option,
     .args_doc = "MODE [KEY=VALUE...]\nKEY=VALUE...",
     .doc = "Run the tests of the vmalloc suite: all thirteen on real memory, or the eight of 2019 on address "
-           "ranges, which nothing stands behind. Or, with the first word frames, drive the page-frame "
-           "allocator: see "
+           "ranges without memory. With the first word frames, drive the page-frame allocator: see "
            "kva test frames --help.\v",
     .help_filter = help_filter,
 };
 
-/* A seed that differs from run to run, short enough to be typed. */
+/* A seed that differs between runs, short enough to type. */
 static uint64_t fresh_seed(void)
 {
     uint64_t counter = clock_ns() ^ ((uint64_t)getpid() << 32);
     return rng_splitmix(&counter) >> 32;
 }
 
-/* Run one engine, and tell as far as text is wanted. Returns an exit code; the report is set if it is no
- * more than TOOL_WRONG, or if `*made`. */
+/* Run one engine, and print its results unless --json. Returns an exit code. *made: the report is set. */
 static int run_engine(const struct command *command, size_t index, struct report *report, bool *made)
 {
     const struct target_kind *kind = &command->kinds[index];
@@ -231,7 +229,7 @@ static int run_engine(const struct command *command, size_t index, struct report
     return suite_report_failures(report);
 }
 
-/* What stands at the end of all. */
+/* Print the output that follows all engines. */
 static bool conclude(const struct command *command, const struct report *reports)
 {
     bool told = true;
@@ -244,7 +242,7 @@ static bool conclude(const struct command *command, const struct report *reports
     return told;
 }
 
-/* Run all engines in turn. A test that fails is no reason to stop; a system that refuses is. */
+/* Run all engines in turn. A failed test does not stop the run; a refusal of the system does. */
 static int run(const struct command *command)
 {
     struct report reports[TARGET_KINDS];
@@ -253,7 +251,7 @@ static int run(const struct command *command)
     bool made = true;
     if (!command->json) {
         suite_report_plan(&command->plan);
-        fflush(stdout); /* a run that is killed has told its seed */
+        fflush(stdout); /* so that a killed run has printed its seed */
     }
     while (made && done < command->kind_count) {
         int answer = run_engine(command, done, &reports[done], &made);
@@ -269,7 +267,7 @@ static int run(const struct command *command)
     return code;
 }
 
-/* `kva test frames ...` has options of its own. */
+/* `kva test frames ...` has its own options. */
 static int run_frames(int argc, char **argv)
 {
     static char title[] = "kva test frames";
@@ -287,7 +285,7 @@ int kva_cmd_test(int argc, char **argv)
     command.plan.nodes = nodes_count();
     command.plan.seed = fresh_seed();
     command.plan.memory = TARGET_PAGES;
-    command.engines = kva_engine_name(0); /* kva's default */
+    command.engines = kva_engine_name(0); /* the library's default */
     error_t refused = argp_parse(&parser, argc, argv, 0, NULL, &command);
     if (refused != 0) {
         fprintf(stderr, "kva test: %s\n", strerror(refused));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The command `kva test frames`: its command line, and the run from there.
+ * The command `kva test frames`: its command line, and the run.
  */
 #define _GNU_SOURCE
 #include "frames_cmd.h"
@@ -18,7 +18,7 @@
 
 enum { OPTION_FRAMES = 256, OPTION_JSON, OPTION_SEED, OPTION_THREADS, OPTION_TIME };
 
-/* Owner words have 32 bits; nobody has so many threads. */
+/* As for nr_threads. Owner words have 32 bits. */
 #define THREADS_MOST 65535
 
 struct command {
@@ -30,7 +30,7 @@ static const struct argp_option options[] = {
     {"frames", OPTION_FRAMES, "N", 0,
      "Frames of each shape, 65536 to 268435456 (default: 65536, for stress 262144)", 0},
     {"threads", OPTION_THREADS, "N", 0, "Threads at once (default: two for each CPU)", 0},
-    {"time", OPTION_TIME, "TIME", 0, "Run for so long, 90s, 2m or 1h (default: 1s, for stress 10s)", 0},
+    {"time", OPTION_TIME, "TIME", 0, "Run for TIME (90s, 2m, 1h; default: 1s, for stress 10s)", 0},
     {"seed", OPTION_SEED, "N", 0, "The seed of the random requests", 0},
     {"json", OPTION_JSON, NULL, 0, "Write one JSON document instead of text", 0},
     {0},
@@ -58,7 +58,7 @@ static bool choose_mode(struct traffic_plan *plan, const char *name)
     return false;
 }
 
-/* A mode is looked at last, since options that stand after it count, too. */
+/* The mode is applied last, because options after it override it. */
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
     struct command *command = state->input;
@@ -99,17 +99,15 @@ static const struct argp parser = {
     .options = options,
     .parser = parse_option,
     .args_doc = "[smoke|stress]",
-    .doc = "Drive the page-frame allocator with random traffic from many threads, and verify all that it "
-           "returns."
-           "\vThree shapes have the same time each: one zone; five zones on two nodes, with holes and uneven "
-           "ends; and "
-           "these in small blocks. Compaction moves frames meanwhile. After each round nothing runs, and the "
-           "set is compared with what the "
-           "threads hold.\n\n"
-           "Exit status: 0 passed, 1 a fault was found, 2 usage, 3 the system refused.",
+    .doc =
+        "Drive the page-frame allocator with random traffic from many threads, and verify all results."
+        "\vThree shapes run for a third of the time each: one zone; five zones on two nodes, with holes and "
+        "uneven ends; and these in small blocks. Compaction moves frames meanwhile. After each round no "
+        "thread runs, and the set is compared with the frames that the threads hold.\n\n"
+        "Exit status: 0 passed, 1 a fault was found, 2 usage, 3 the system refused.",
 };
 
-/* A shape, and what is told of it. */
+/* Run a shape, and print its results. */
 static int run_shape(const struct command *command, size_t index, struct traffic_report *report)
 {
     const char *wrong = traffic_run(&command->plan, index, report);
@@ -122,14 +120,14 @@ static int run_shape(const struct command *command, size_t index, struct traffic
     return TOOL_REFUSED;
 }
 
-/* A fault is no reason to stop; a system that refuses is. */
+/* A fault does not stop the run; a refusal of the system does. */
 static int run(const struct command *command)
 {
     struct traffic_report reports[FRAMES_SHAPES];
     int code = TOOL_OK;
     if (!command->json)
         traffic_report_plan(&command->plan);
-    fflush(stdout); /* a run that is killed has told its seed */
+    fflush(stdout); /* so that a killed run has printed its seed */
     for (size_t i = 0; i < FRAMES_SHAPES; i++) {
         int outcome = run_shape(command, i, &reports[i]);
         if (outcome == TOOL_REFUSED)
@@ -148,7 +146,7 @@ int frames_cmd(int argc, char **argv)
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     uint64_t counter = clock_ns() ^ ((uint64_t)getpid() << 32);
     struct command command = {.plan = {.mode = modes[0].name, .steps = 1000}};
-    command.plan.seed = rng_splitmix(&counter) >> 32; /* short enough to be typed */
+    command.plan.seed = rng_splitmix(&counter) >> 32; /* short enough to type */
     command.plan.cpus = cpus < 1 ? 1 : cpus < KVA_FRAMES_CPUS ? (unsigned)cpus : KVA_FRAMES_CPUS;
     command.plan.threads = 2 * command.plan.cpus;
     error_t refused = argp_parse(&parser, argc, argv, 0, NULL, &command);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Checks of a set at rest: see frames_inspect.h. */
+/** Checks of a set while no worker runs. */
 #include "frames_inspect.h"
 
 #include "../common/grow.h"
@@ -44,7 +44,7 @@ static bool compare_groups(struct traffic *traffic, size_t zone, const struct tr
     return same;
 }
 
-/* What compaction has moved is what owners were asked for, each run once. */
+/* The set's count of moves equals that of traffic_move. */
 static bool compare_moves(struct traffic *traffic)
 {
     struct kva_frames_stats stats;
@@ -55,7 +55,7 @@ static bool compare_moves(struct traffic *traffic)
                         traffic->moves.frames);
 }
 
-/* A run is where its record says, in the table and in the set, and holds what was written into it. */
+/* The table and the set have the run where its record says, and it has its contents. */
 static bool verify_record(struct traffic *traffic, const struct traffic_held *held)
 {
     struct kva_frames_found found;
@@ -83,7 +83,7 @@ static bool verify_records(struct traffic *traffic)
     return true;
 }
 
-/* A frame that is free, or in a hole, some of each: both kinds of free by number are refused. */
+/* Free a random frame that is free, offline or in a hole: both functions must refuse it. */
 static bool free_wrongly(struct traffic *traffic, struct rng *rng)
 {
     const struct traffic_shape *shape = &traffic->table.shape;
@@ -99,7 +99,7 @@ static bool free_wrongly(struct traffic *traffic, struct rng *rng)
                           kva_frames_free_range(traffic->frames, frame, 1), wanted);
 }
 
-/* A request that can be served is served, and one that cannot is refused. What was taken goes back. */
+/* A request must succeed exactly if it fits. The run is freed. */
 static bool try(struct traffic *traffic, const struct kva_frames_request *request, bool fits)
 {
     uint64_t first, count = request->count != 0 ? request->count : UINT64_C(1) << request->order;
@@ -152,7 +152,7 @@ bool traffic_inspect(struct traffic *traffic, struct rng *rng)
 
 /* ------------------------------------------------------------------------------------------- an empty set */
 
-/* Take runs of an order until there are no more: as many as there must be. All go back in one call. */
+/* Allocate runs of an order until none is left; there must be `wanted`. Free all in one call. */
 static bool take_all(struct traffic *traffic, unsigned order, uint64_t wanted, uint64_t *firsts)
 {
     struct kva_frames_request request = {.order = order, .type = KVA_MOVABLE};
@@ -164,13 +164,13 @@ static bool take_all(struct traffic *traffic, unsigned order, uint64_t wanted, u
         if (!traffic_table_change(&traffic->table, firsts[taken], UINT64_C(1) << order, OWNER_NONE,
                                   OWNER_CHECKS, fault))
             return traffic_fail(traffic, "%s", fault);
-        taken++; /* at most as many as there are words, and the array is one longer */
+        taken++; /* at most one per word; the array is one longer */
     }
     if (!traffic_expect(traffic, "kva_frames_alloc", 0, UINT64_C(1) << order, status, KVA_ENOSPC))
         return false;
     if (taken != wanted)
-        return traffic_fail(traffic, "an empty set gave %" PRIu64 " runs of order %u, not %" PRIu64, taken,
-                            order, wanted);
+        return traffic_fail(traffic, "an empty set returned %" PRIu64 " runs of order %u, not %" PRIu64,
+                            taken, order, wanted);
     for (uint64_t i = 0; i < taken; i++)
         traffic_table_change(&traffic->table, firsts[i], UINT64_C(1) << order, OWNER_CHECKS, OWNER_NONE,
                              fault);

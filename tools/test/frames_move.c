@@ -2,23 +2,22 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * THE OWNER'S PROTOCOL
- *   The table has, for the first frame of each run, the number of the record that refers to it. A worker
- *   locks a record while it uses it, and takes that number away before it gives the run back. The function
- *   that moves runs finds the record by the number and tries its lock. It never waits, since the worker may
- *   be waiting for a compaction to end:
+ *   For the first frame of each run, the table has the number of the run's record. A worker locks a record
+ *   while it uses it, and clears the number before it frees the run. traffic_move finds the record by the
+ *   number and tries its lock. It never waits, because the worker may wait for a compaction to end:
  *
- *      no number, or the record refers to another run    KVA_FRAMES_GONE: given back, about to be, or not yet in use
- *      the lock is taken                                 KVA_FRAMES_BUSY
- *      one time in sixteen each                          KVA_FRAMES_BUSY, KVA_FRAMES_PINNED
- *      else                                              the words of the new place change to the owner's, and the contents, the
- *                                                        number and `first` follow; then those of the old
- *                                                        place become nobody's
+ *      no number, or the record has another run    KVA_FRAMES_GONE: freed, about to be, or not yet in use
+ *      the lock is taken                           KVA_FRAMES_BUSY
+ *      one time in sixteen each                    KVA_FRAMES_BUSY, KVA_FRAMES_PINNED
+ *      else                                        KVA_FRAMES_MOVED: the new place gets the owner, the
+ *                                                  contents and the number; `first` follows; the old
+ *                                                  place gets OWNER_NONE
  *
  * WHAT IS VERIFIED
- *   The frames at the new place are nobody's, in the same zone, and as aligned as the old ones. The run is
- *   movable, has the length that its owner knows, and its contents. No two threads move at once. Contents are
- *   plain words: ThreadSanitizer finds it if the set does not order what one owner writes and the next one
- *   does.
+ *   The frames at the new place have no owner, and are in the same zone and as aligned as the old ones. The
+ *   run is movable, and has the length that its record has, and its contents. No two threads move at once.
+ *   Contents are plain words: ThreadSanitizer reports it if the set does not order the accesses of two
+ *   successive owners.
  */
 #include "frames_move.h"
 
@@ -38,7 +37,7 @@ void traffic_drop(struct traffic_held *held)
     atomic_store_explicit(&held->locked, false, memory_order_release);
 }
 
-/* Record number n - 1, or none for 0: runs of the checks have no record. */
+/* The number of a record, from 1; 0 for runs of the checks, which have none in the array. */
 static uint32_t number_of(const struct traffic *traffic, const struct traffic_held *held)
 {
     bool is_one = held >= traffic->held && held < traffic->held + traffic->held_count;
@@ -79,33 +78,29 @@ static bool change(struct traffic *traffic, uint64_t first, uint64_t count, uint
            traffic_fail(traffic, "%s", fault);
 }
 
-/* Whether a run may go from the one place to the other. */
+/* Whether a run may move from `from` to `to`. */
 static bool verify_place(struct traffic *traffic, uint64_t from, uint64_t to, uint64_t count)
 {
     uint64_t align = 1;
     while (align < count && (from & align) == 0)
         align *= 2;
     if (traffic_table_zone(&traffic->table, from) != traffic_table_zone(&traffic->table, to))
-        return traffic_fail(
-            traffic, "a run was to be moved from 0x%" PRIx64 " to 0x%" PRIx64 ", another zone", from, to);
+        return traffic_fail(traffic, "a move from 0x%" PRIx64 " to 0x%" PRIx64 ": another zone", from, to);
     return (to & (align - 1)) == 0 ||
            traffic_fail(traffic,
-                        "a run of %" PRIu64 " frames was to be moved from 0x%" PRIx64 " to 0x%" PRIx64
-                        ": off its alignment",
+                        "a move of %" PRIu64 " frames from 0x%" PRIx64 " to 0x%" PRIx64 ": off its alignment",
                         count, from, to);
 }
 
-/* Whether it is one to be moved. */
+/* Whether a run may move. */
 static bool verify_run(struct traffic *traffic, const struct traffic_held *held, uint64_t count)
 {
     if (!held->is_movable)
-        return traffic_fail(traffic, "the run at 0x%" PRIx64 " was to be moved, and is unmovable",
-                            held->first);
+        return traffic_fail(traffic, "a move of the run at 0x%" PRIx64 ", which is unmovable", held->first);
     if (held->count != count)
         return traffic_fail(traffic,
-                            "the run at 0x%" PRIx64 " was to be moved as one of %" PRIu64
-                            " frames, and has %" PRIu64,
-                            held->first, count, held->count);
+                            "a move of %" PRIu64 " frames of the run at 0x%" PRIx64 ", which has %" PRIu64,
+                            count, held->first, held->count);
     return traffic_verify_contents(traffic, held);
 }
 
@@ -126,7 +121,7 @@ static bool carry_over(struct traffic *traffic, struct traffic_held *held, uint6
     return change(traffic, was.first, was.count, was.owner, OWNER_NONE);
 }
 
-/* With the record's lock. */
+/* The caller holds the record's lock. */
 static enum kva_frames_moved move_held(struct traffic *traffic, struct traffic_held *held, uint64_t from,
                                        uint64_t to, uint64_t count)
 {
@@ -157,7 +152,7 @@ static enum kva_frames_moved move_run(struct traffic *traffic, uint64_t from, ui
     return outcome;
 }
 
-/* The set may be called from here, but not to compact. */
+/* A move callback may call the set, except to compact. */
 static bool call_from_inside(struct traffic *traffic, uint64_t to, uint64_t count)
 {
     struct kva_frames *frames = traffic->frames;
@@ -170,7 +165,7 @@ static bool call_from_inside(struct traffic *traffic, uint64_t to, uint64_t coun
         !traffic_expect(traffic, "kva_frames_find", to, count, kva_frames_find(frames, to, &found), KVA_OK))
         return false;
     if (found.state != KVA_FRAMES_USED || found.first != to || found.count != count)
-        return traffic_fail(traffic, "a run was to be moved to 0x%" PRIx64 ", which is not in use", to);
+        return traffic_fail(traffic, "a move to 0x%" PRIx64 ", which is not in use", to);
     if (kva_frames_alloc(frames, &request, &first) != KVA_OK)
         return true;
     return change(traffic, first, size, OWNER_NONE, OWNER_MOVES) &&

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Text and JSON: see frames_report.h. */
+/** The output of `kva test frames`: text and JSON. */
 #include "frames_report.h"
 
 #include "../common/exit.h"
@@ -35,7 +35,7 @@ static bool print_operations(const struct traffic_report *report)
     return printed;
 }
 
-/* Per cent of the frames. */
+/* Percentage of the frames. */
 static unsigned used_at_most(const struct traffic_report *report)
 {
     return (unsigned)(report->used_at_most * 100 / report->present);

@@ -2,18 +2,18 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * ROUNDS
- *   All workers run for a quarter of a second, or a quarter of the shape's share of the time if that is less,
- *   and end. While none runs the set stands still, and is compared with the words in full (frames_inspect.c).
- *   What the workers hold, they hold through the next round, in a new thread. After the last round each gives
- *   back all it has, all at once; the set must then be as new.
+ *   All workers run for a quarter of a second, or a quarter of the shape's share of the time if that is less.
+ *   Between rounds no worker runs, and the set is compared with the whole table (frames_inspect.c). The
+ *   workers keep their runs for the next round, in new threads. After the last round each frees all it has;
+ *   the set must then be as new.
  *
  * COMPACTION
- *   One more thread compacts in slices while the workers run, as a kernel's would: a slice, and a pause when
- *   there is nothing more to gain. Workers do so, too, and ask for it in requests.
+ *   One more thread compacts in slices while the workers run, and pauses if nothing is left to gain. Workers
+ *   also compact, and request it.
  *
  * RANDOMNESS
- *   Each worker has a stream of its own of the seed, for each shape, which goes on from round to round. What
- *   comes of it also depends on the other threads: the seed repeats the requests, not the run.
+ *   For each shape, each worker has its own stream of the seed, which continues from round to round. The
+ *   results also depend on the other threads: the seed repeats the requests, not the run.
  */
 #define _GNU_SOURCE
 #include "frames_run.h"
@@ -29,13 +29,13 @@
 #include <string.h>
 #include <time.h>
 
-/* Frames that the helper moves at a time, and its pause. */
+/* Frames of one slice of the helper, and its pause. */
 #define SLICE 256
 #define PAUSE_NS 1000000
 
 #define ROUND_NS UINT64_C(250000000)
 
-/* The clock is looked at every 64 operations: they take some hundred nanoseconds each. */
+/* The clock is read every 64 operations, which take some hundred nanoseconds each. */
 #define STEPS_PER_LOOK 64
 
 struct crew {
@@ -43,11 +43,11 @@ struct crew {
     struct traffic *traffic;
     struct traffic_worker *workers;
     pthread_t *threads;
-    uint64_t end_ns; /* of the round; 0: give all back */
+    uint64_t end_ns; /* of the round; 0: free everything */
     struct progress progress;
     uint64_t begin_ns;  /* of the shape */
     struct rng rng;     /* of the checks between rounds */
-    atomic_bool at_end; /* of the round: the helper ends */
+    atomic_bool at_end; /* the round has ended, and the helper must end */
     struct traffic_report *report;
 };
 
@@ -119,7 +119,7 @@ static bool run_workers(struct crew *crew)
     return made == count;
 }
 
-/* Returns false if the system starts fewer threads than there are to be. */
+/* False: the system started fewer threads than requested. */
 static bool run_threads(struct crew *crew)
 {
     pthread_t helper;
@@ -166,7 +166,7 @@ static void show(struct crew *crew)
 static const char no_threads[] = "the system started fewer threads than --threads asks for";
 static const char no_memory[] = "out of memory";
 
-/* The rounds of the shape's share of the time. */
+/* Run rounds for the shape's share of the time. */
 static const char *run_rounds(struct crew *crew)
 {
     uint64_t share = crew->plan->time_ns / FRAMES_SHAPES;
@@ -188,7 +188,7 @@ static const char *run_rounds(struct crew *crew)
     return NULL;
 }
 
-/* Give all back, what lies in the exchange too, and look at what is left. */
+/* Free everything, also the records of the exchange, and inspect the empty set. */
 static const char *empty(struct crew *crew)
 {
     bool has_memory = true;
@@ -203,10 +203,10 @@ static const char *empty(struct crew *crew)
     return has_memory ? NULL : no_memory;
 }
 
-/* ------------------------------------------------------------------------------------------ what it needs */
+/* ------------------------------------------------------------------------------------------------- memory */
 
-/* Requests take 16 frames on the average, of which parts are given back, and workers that fill have seven
- * eighths of their slots in use: so the set is full when most of them do. */
+/* Requests take 16 frames on average, parts of them are freed, and a worker that fills has seven eighths
+ * of its slots in use: so the set is full while most workers fill. */
 static size_t slots_of(const struct traffic_plan *plan)
 {
     uint64_t slots = plan->frames / plan->threads / 6;
@@ -283,7 +283,7 @@ static enum kva_status make_set(const struct traffic_plan *plan, struct traffic 
     return kva_frames_create(&config, &traffic->frames);
 }
 
-/* With the table and the set in place. */
+/* Run with the table and the set. */
 static const char *run_on_set(const struct traffic_plan *plan, size_t index, struct traffic *traffic,
                               struct traffic_report *report)
 {

@@ -11,21 +11,21 @@
 struct traffic_plan {
     const char *mode;
     uint64_t threads;
-    uint64_t frames; /* of each shape, about */
+    uint64_t frames; /* per shape, approximately */
     uint64_t seed;
     uint64_t time_ns; /* of all shapes together */
-    uint64_t steps;   /* of each worker in a round, at least: a short round on a slow machine is one, too */
+    uint64_t steps;   /* minimum per worker and round, for slow machines */
     unsigned cpus;    /* for the set */
 };
 
-/** What came of one shape. */
+/** Results of one shape. */
 struct traffic_report {
     struct traffic_shape shape;
-    uint64_t present;      /* frames in no hole */
+    uint64_t present;      /* frames outside holes */
     uint64_t bytes;        /* of the set's bookkeeping */
     uint64_t rounds;       /* each ended with all checks */
-    uint64_t operations;   /* all of the next two */
-    uint64_t used_at_most; /* frames, of those seen at the ends of rounds */
+    uint64_t operations;   /* the sum of `done` and `refused` */
+    uint64_t used_at_most; /* the most frames at the end of a round */
     uint64_t moved_runs;   /* by compaction */
     uint64_t moved_frames;
     uint64_t done[TRAFFIC_KINDS];
@@ -33,7 +33,7 @@ struct traffic_report {
     char fault[FRAMES_FAULT]; /* "": none */
 };
 
-/** Run shape number `index`. How a run that could not be made failed, in words; NULL: it was made. */
+/** Run shape number `index`. Returns NULL, or why the run was impossible. */
 const char *traffic_run(const struct traffic_plan *plan, size_t index, struct traffic_report *report);
 
 #endif

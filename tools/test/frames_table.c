@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Shapes, and the owner of each frame: see frames_table.h. */
+/** Shapes, and the table of their frames. */
 #include "frames_table.h"
 
 #include "../common/grow.h"
@@ -21,14 +21,14 @@ static void add_hole(struct traffic_shape *shape, uint64_t first, uint64_t count
     shape->holes[shape->hole_count++] = (struct kva_frames_range){.first = first, .count = count};
 }
 
-/* A sixteenth of the frames is s, a block b:
+/* With s a sixteenth of the frames, and b a block:
  *
- *      zone 1, node 0             zone 2, node 0    zone 3, node 1              zone 0, node 1               zone 4, node 0
- *      |hole                    h|h               |                     hole|   |     hole, 4b + b    |      |          |
- *      0x13                     5s + 0x1b         8s + 3                 10s    2^32 + 5    + 6s + 6         2^64 - b - 4
+ *      zone 1, node 0       zone 2, node 0   zone 3, node 1         zone 0, node 1            zone 4, node 0
+ *      |hole             h|h               |              hole|    |     hole, 5b     |       |            |
+ *      0x13               5s + 0x1b        8s + 3           10s    2^32 + 5    + 6s + 6       2^64 - b - 4
  *
- *  Zones 1 and 2 share a block, as do 2 and 3; the hole between 1 and 2 lies in both. The last zone ends
- *  with the highest frame number that there is. */
+ * Zones 1 and 2 share a block, and so do 2 and 3; the hole between 1 and 2 is in both. Zone 4 ends with
+ * the highest frame number. */
 static void add_zones(struct traffic_shape *shape, uint64_t frames)
 {
     uint64_t s = frames / 16, b = UINT64_C(1) << shape->block_order;
@@ -39,7 +39,7 @@ static void add_zones(struct traffic_shape *shape, uint64_t frames)
     add_zone(shape, 1, 8 * s + 3, 10 * s);
     add_zone(shape, 0, UINT64_MAX - b - 3, UINT64_MAX);
     add_hole(shape, far + s, 3 * b + 7);
-    add_hole(shape, far + s + b, 4 * b); /* overlaps the one before it */
+    add_hole(shape, far + s + b, 4 * b); /* overlaps the previous one */
     add_hole(shape, 0x13, b);
     add_hole(shape, 5 * s + 0x1b - 9, 20);
     add_hole(shape, 10 * s - 5, 5);
@@ -101,7 +101,7 @@ uint32_t *traffic_table_contents(const struct traffic_table *table, uint64_t fra
     return &table->contents[zone][(size_t)(frame - table->shape.zones[zone].start)];
 }
 
-/* Holes overlap, and reach over the ends of zones. */
+/* Holes may overlap, and cross the ends of zones. */
 static void mark_hole(struct traffic_table *table, const struct kva_frames_range *hole)
 {
     for (uint64_t i = 0; i < hole->count; i++) {
@@ -142,13 +142,13 @@ void traffic_table_fini(struct traffic_table *table)
     }
 }
 
-/* "worker 3" and the like. Returns `text`. */
+/* Describe an owner: "worker 3", "compaction". Returns `text`. */
 static const char *owner_text(char text[32], uint32_t owner)
 {
     static const struct {
         uint32_t owner;
         const char *text;
-    } names[] = {{OWNER_NONE, "nobody"},
+    } names[] = {{OWNER_NONE, "no owner"},
                  {OWNER_CHECKS, "the checks"},
                  {OWNER_MOVES, "compaction"},
                  {OWNER_OFFLINE, "offline"},
@@ -167,11 +167,11 @@ static void explain(char fault[FRAMES_FAULT], uint64_t frame, uint32_t found, ui
         snprintf(fault, FRAMES_FAULT, "frame 0x%" PRIx64 " belonged to %s; the table now has %s", frame,
                  owner_text(one, from), owner_text(other, found));
     else if (found == OWNER_HOLE || found == OWNER_OFFLINE)
-        snprintf(fault, FRAMES_FAULT, "frame 0x%" PRIx64 " was handed out to %s, and is %s", frame,
+        snprintf(fault, FRAMES_FAULT, "frame 0x%" PRIx64 " was handed out to %s, but is %s", frame,
                  owner_text(one, to), owner_text(other, found));
     else
         snprintf(fault, FRAMES_FAULT,
-                 "frame 0x%" PRIx64 " was handed out twice: to %s, and to %s, which has it still", frame,
+                 "frame 0x%" PRIx64 " was handed out twice: to %s, and to %s, which still has it", frame,
                  owner_text(one, to), owner_text(other, found));
 }
 
@@ -196,8 +196,8 @@ bool traffic_table_change(struct traffic_table *table, uint64_t first, uint64_t 
 
 /* ------------------------------------------------------------------------------------------------- counts */
 
-/* Whether all of [first, first + 2^order) is free. If not, its free halves, quarters ... are counted.
- * Frames of a block that lie outside the zone are not free. */
+/* Whether all of [first, first + 2^order) is free; if not, count its free halves, quarters ... Frames
+ * outside the zone are not free. */
 static bool count_group(const struct traffic_table *table, size_t zone, uint64_t first, unsigned order,
                         struct traffic_count *count)
 {

@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Where the frames of a run lie, and which worker has each of them: a word for each frame number, in memory
- * that the allocator under test knows nothing of. The worker that takes a run changes the words of its frames
- * from 0 to its own number, one by one, by compare-and-swap; it changes them back BEFORE it gives the run
- * back. So a word that is not what it should be is a frame that was handed out twice, and it names both
- * workers.
+ * The frames of a shape, and the owner of each: a word for each frame number, in memory outside the allocator
+ * under test. The worker that takes a run changes the words of its frames from 0 to its number, one by one,
+ * with compare-and-swap; it changes them back BEFORE it frees the run. So an unexpected word means that a
+ * frame was handed out twice, and it names both workers.
  *
  *      frame     0x13 0x14 0x15 0x16 0x17 0x18 ...
- *      owner        0    3    3    0    7 hole ...         worker 3 has a run of two, worker 7 one of one
- *      holder       0   41    0    0   12    0 ...         which record refers to the run that begins here
- *      contents     ?   80   81    ?   23    ? ...         what the run's owner has written into its frames
+ *      owner        0    3    3    0    7 hole ...         worker 3 has a run of two, worker 7 a run of one
+ *      holder       0   41    0    0   12    0 ...         the record of the run that begins here
+ *      contents     ?   80   81    ?   23    ? ...         written by the run's owner
  *
- * The last two are what compaction moves (frames_move.h).
+ * Compaction moves holder and contents (frames_move.h).
  */
 #ifndef KVA_TOOLS_TEST_FRAMES_TABLE_H
 #define KVA_TOOLS_TEST_FRAMES_TABLE_H
@@ -22,8 +21,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-/** Frames of a shape, about. The least makes each zone several blocks long; three words for each of the
- *  most take 3 GiB. */
+/** Frames of a shape, approximately. The least makes each zone several blocks long; three words for each
+ *  of the most take 3 GiB. */
 #define FRAMES_LEAST (UINT64_C(1) << 16)
 #define FRAMES_MOST (UINT64_C(1) << 28)
 
@@ -43,59 +42,58 @@ struct traffic_shape {
     struct kva_frames_range holes[FRAMES_HOLES_MOST];
 };
 
-/** Make shape number `index`, 0 .. FRAMES_SHAPES - 1, of about so many frames. */
+/** Make shape number `index`, 0 .. FRAMES_SHAPES - 1, of about `frames` frames. */
 void traffic_shape_make(struct traffic_shape *shape, size_t index, uint64_t frames);
 
-/** What the word of a frame holds: OWNER_NONE, a worker's number from 1 on, or one of the last four. */
+/** The owner of a frame: OWNER_NONE, a worker's number from 1 on, or one of the last four. */
 enum { OWNER_NONE = 0 };
-#define OWNER_MOVES (UINT32_MAX - 3)   /* compaction has them, for a run that it moves */
-#define OWNER_CHECKS (UINT32_MAX - 2)  /* the checks between rounds have it */
-#define OWNER_OFFLINE (UINT32_MAX - 1) /* a worker has taken it out of the set */
-#define OWNER_HOLE UINT32_MAX          /* it was never there */
+#define OWNER_MOVES (UINT32_MAX - 3)   /* the destination of a move */
+#define OWNER_CHECKS (UINT32_MAX - 2)  /* the checks between rounds */
+#define OWNER_OFFLINE (UINT32_MAX - 1) /* a worker took it offline */
+#define OWNER_HOLE UINT32_MAX          /* never part of the set */
 
-/** Room for a sentence about a fault. */
+/** Size of the description of a fault. */
 #define FRAMES_FAULT 240
 
 struct traffic_table {
     struct traffic_shape shape;
-    uint64_t present;                           /* frames that are in no hole */
-    _Atomic uint32_t *owner[FRAMES_ZONES_MOST]; /* of each zone, by frame number - start; likewise: */
+    uint64_t present; /* frames outside holes */
+    /** The words of each zone, by frame number - start. */
+    _Atomic uint32_t *owner[FRAMES_ZONES_MOST];
     _Atomic uint32_t *holder[FRAMES_ZONES_MOST];
-    uint32_t *
-        contents[FRAMES_ZONES_MOST]; /* no atomics: what orders them is the set, and the lock of the record */
+    /** Not atomic: the set and the record's lock order accesses. */
+    uint32_t *contents[FRAMES_ZONES_MOST];
 };
 
-/** Take memory for the words. False: there is none; nothing was taken. */
+/** Allocate the words. False: no memory; nothing was allocated. */
 bool traffic_table_init(struct traffic_table *table, const struct traffic_shape *shape);
 void traffic_table_fini(struct traffic_table *table);
 
-/** The index of the zone that holds a frame; zone_count: none does. */
+/** The index of the zone that holds a frame; zone_count: none. */
 size_t traffic_table_zone(const struct traffic_table *table, uint64_t frame);
 
-/** What the word of a frame holds; OWNER_HOLE for one outside the zones. */
+/** The owner of a frame; OWNER_HOLE outside the zones. */
 uint32_t traffic_table_owner(const struct traffic_table *table, uint64_t frame);
 
-/** Change the words of consecutive frames from one owner to another. False, with the reason in `fault`, if
- *  they do not lie in one zone or one of them holds something else; the words before that one have been
- *  changed. */
+/** Change the owner of consecutive frames. False, with the reason in `fault`: they are not in one zone, or
+ *  one of them has another owner than `from`; the words before that one have been changed. */
 bool traffic_table_change(struct traffic_table *table, uint64_t first, uint64_t count, uint32_t from,
                           uint32_t to, char fault[FRAMES_FAULT]);
 
-/** Of a frame that lies in a zone: the word for what refers to the run that begins there, and what its
- *  owner has written. */
+/** Of a frame in a zone: the holder of the run that begins there, and the contents. */
 _Atomic uint32_t *traffic_table_holder(const struct traffic_table *table, uint64_t frame);
 uint32_t *traffic_table_contents(const struct traffic_table *table, uint64_t frame);
 
-/** What the words of a zone say while no worker runs. */
+/** The owner words of a zone, summed up while no worker runs. */
 struct traffic_count {
     uint64_t free;
     uint64_t used;
     uint64_t absent;
-    uint64_t longest;                            /* free frames in a row */
+    uint64_t longest;                            /* the most consecutive free frames */
     uint64_t groups[KVA_FRAMES_BLOCK_ORDER + 1]; /* as kva_frames_orders counts them, all types together */
 };
 
-/** Add a zone's to *count, which begins as all zero; `longest` becomes the larger one. */
+/** Add a zone to *count, which must be all zero at first; `longest` becomes the larger one. */
 void traffic_table_count(const struct traffic_table *table, size_t zone, struct traffic_count *count);
 
 #endif

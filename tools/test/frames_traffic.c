@@ -2,20 +2,18 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * THE OPERATIONS
- *   A worker has slots. Each operation is about one of them, chosen at random, and which one it is depends on
- *   what the slot holds: nothing, a run, or frames that the worker has taken out of the set. The rows of the
- *   table at the end are drawn by weight, with one weight for a worker that fills its slots and one for a
- *   worker that empties them; workers change from the one to the other now and then, so the set is full at
- *   times, and nearly empty at others. A new operation is a function and a row.
+ *   A worker has slots. Each operation concerns a random slot, and depends on what the slot has: nothing, a
+ *   run, or frames that the worker took offline. Rows of the table at the end are drawn by weight. Each row
+ *   has two sets of weights: one for a worker that fills its slots, one for a worker that empties them.
+ *   Workers change between the two, so the set is sometimes full and sometimes nearly empty. A new operation
+ *   is a function and a row.
  *
  * WHAT IS VERIFIED
- *   A run that is handed out is aligned, in the window, on the node that was insisted on, in one zone, and
- *   nobody's
- *   (frames_table.h). Each status is one that the call may return; where only one is right, it is that one.
- *   Frees that are wrong must be refused with the status that kva/frames.h names, and change nothing. A
- *   double free can only be tried while no worker runs, since the frames may be handed out anew at any
- *   moment: frames_inspect.c does that. Runs carry contents, and movable ones are moved meanwhile: see
- *   frames_move.c.
+ *   An allocated run is aligned, in the window, on the required node, in one zone, and had no owner
+ *   (frames_table.h). Each status is one that the call may return; if only one is right, it is that one.
+ *   Wrong frees must be refused with the status that kva/frames.h names, and change nothing. Only
+ *   frames_inspect.c tries double frees, while no worker runs, because another worker may get the frames at
+ *   any moment. Runs have contents, and movable runs are moved meanwhile: see frames_move.c.
  */
 #include "frames_traffic.h"
 
@@ -27,7 +25,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Some runs of a call for many. */
+/* The most runs of one call. */
 #define MANY 32
 
 /* ------------------------------------------------------------------------------------------------- faults */
@@ -74,7 +72,7 @@ bool traffic_check(struct traffic *traffic)
 /* Count the operation as refused. Always true. */
 static bool refuse(struct traffic_worker *worker, enum traffic_kind kind)
 {
-    worker->done[kind]--; /* traffic_step adds one for each */
+    worker->done[kind]--; /* traffic_step has added one */
     worker->refused[kind]++;
     return true;
 }
@@ -86,8 +84,8 @@ static bool one_in(struct rng *rng, uint64_t n)
     return rng_below(rng, n) == 0;
 }
 
-/* Half of all are of order 0, a quarter of order 1 ...; one in 64 has any order up to a few blocks (or, in
- * small blocks, to 512 frames), and one in 4096 any at all. */
+/* Half of all requests are of order 0, a quarter of order 1 ...; one in 64 has any order up to a few
+ * blocks (in small blocks, up to 512 frames), and one in 4096 any order. */
 static unsigned some_order(struct traffic_worker *worker)
 {
     unsigned block_order = worker->traffic->table.shape.block_order;
@@ -110,8 +108,8 @@ static void choose_count(struct traffic_worker *worker, struct kva_frames_reques
         request->align = UINT64_C(1) << rng_below(&worker->rng, 8);
 }
 
-/* From one random frame of a zone to a random one after it; or, as devices have it, all up to one; or one
- * that lies in no zone, which the first 19 numbers do in some shapes. */
+/* From one random frame of a zone to a later one; or everything up to one, as for devices; or a window
+ * outside all zones: some shapes have no frame below 19. */
 static void choose_window(struct traffic_worker *worker, struct kva_frames_request *request)
 {
     const struct traffic_shape *shape = &worker->traffic->table.shape;
@@ -152,7 +150,7 @@ static bool meets_a_zone(const struct traffic_shape *shape, const struct kva_fra
     return !has_window(request);
 }
 
-/* What a refusal has to be. */
+/* The expected status of a refusal. */
 static enum kva_status wanted_refusal(const struct traffic *traffic, const struct kva_frames_request *request)
 {
     return meets_a_zone(&traffic->table.shape, request) ? KVA_ENOSPC : KVA_EWINDOW;
@@ -163,7 +161,7 @@ static uint64_t frames_of(const struct kva_frames_request *request)
     return request->count != 0 ? request->count : UINT64_C(1) << request->order;
 }
 
-/* The records of other slots than the one that the operation is about. */
+/* Lock and unlock records of other slots than the operation's. */
 static void hold(struct traffic_worker *worker, struct traffic_held *held)
 {
     if (held != worker->held[worker->at])
@@ -176,7 +174,7 @@ static void drop(struct traffic_worker *worker, struct traffic_held *held)
         traffic_drop(held);
 }
 
-/* Frames that have been taken are written down in a record that is locked, and is empty. */
+/* Enter allocated frames in a locked, empty record. */
 static bool record(struct traffic_worker *worker, struct traffic_held *held, uint64_t first, uint64_t count,
                    uint32_t owner, enum kva_frames_type type)
 {
@@ -192,7 +190,7 @@ static bool record(struct traffic_worker *worker, struct traffic_held *held, uin
     return true;
 }
 
-/* The words are changed first: what they say about a run is worth more than what is said about its place. */
+/* The table comes first: a frame with two owners matters more than a wrong place. */
 static bool verify(struct traffic_worker *worker, const struct kva_frames_request *request, uint64_t first,
                    struct traffic_held *held)
 {
@@ -214,12 +212,12 @@ static bool verify(struct traffic_worker *worker, const struct kva_frames_reques
         return true;
     return traffic_fail(traffic,
                         "a request (order %u, count %" PRIu64 ", align %" PRIu64 ", window 0x%" PRIx64
-                        "-0x%" PRIx64 ", node %u) was given 0x%" PRIx64 ": %s",
+                        "-0x%" PRIx64 ", node %u) returned 0x%" PRIx64 ": %s",
                         request->order, request->count, request->align, request->min, request->max,
                         request->node, first, wrong);
 }
 
-/* ------------------------------------------------------------------------------------- take and give back */
+/* -------------------------------------------------------------------------------------- allocate and free */
 
 static bool take(struct traffic_worker *worker, struct traffic_held *held)
 {
@@ -234,8 +232,8 @@ static bool take(struct traffic_worker *worker, struct traffic_held *held)
     return verify(worker, &request, first, held);
 }
 
-/* Up to MANY slots that hold something, or nothing: their records, locked. Returns how many; those are
- * different ones, since the search goes on from a random one without coming back. */
+/* Lock up to MANY records of slots that have runs, or that are empty, and return their number. They
+ * differ, because the search goes once round from a random slot. */
 static size_t find_slots(struct traffic_worker *worker, bool used, struct traffic_held *slot[MANY])
 {
     size_t found = 0, looked = 0, wanted = (size_t)rng_between(&worker->rng, 2, MANY);
@@ -296,7 +294,7 @@ static struct kva_frames_range some_range(struct traffic_worker *worker)
                                      .count = 1 + rng_below(&worker->rng, most < left ? most : left)};
 }
 
-/* Whether a range meets a hole that nobody ever fills. */
+/* Whether a range meets a permanent hole. */
 static bool meets_a_hole(const struct traffic_table *table, const struct kva_frames_range *range)
 {
     for (size_t i = 0; i < table->shape.hole_count; i++) {
@@ -307,8 +305,8 @@ static bool meets_a_hole(const struct traffic_table *table, const struct kva_fra
     return false;
 }
 
-/* Reserve a range, or take it offline: the same but for the statuses. KVA_ERANGE may be a hole that
- * another worker has made. */
+/* Reserve a range or take it offline: these differ only in their statuses. KVA_ERANGE may come from frames
+ * that another worker took offline. */
 static bool claim(struct traffic_worker *worker, struct traffic_held *held, enum traffic_kind kind)
 {
     struct traffic *traffic = worker->traffic;
@@ -340,8 +338,8 @@ static bool take_offline(struct traffic_worker *worker, struct traffic_held *hel
     return claim(worker, held, TRAFFIC_OFFLINE);
 }
 
-/* Before the call, so that the next owner finds the words empty, and nothing refers to the run if it is
- * being moved. */
+/* Called before the free, so that the next owner finds the words at 0, and no record refers to the run if
+ * it is being moved. */
 static bool disown(struct traffic *traffic, struct traffic_held *held)
 {
     uint64_t count = held->count;
@@ -372,10 +370,10 @@ static bool give(struct traffic_worker *worker, struct traffic_held *held)
     return traffic_give(worker->traffic, held);
 }
 
-/* A frame that is in no zone. */
+/* A frame outside all zones. */
 #define NOWHERE (UINT64_C(1) << 50)
 
-/* Now and then with a wrong number among them: what stands before it is free then, and nothing else. */
+/* Free runs, sometimes with a wrong number among them: the call then frees only those before it. */
 static bool give_runs(struct traffic_worker *worker, struct traffic_held *slot[MANY], size_t runs)
 {
     struct traffic *traffic = worker->traffic;
@@ -393,8 +391,8 @@ static bool give_runs(struct traffic_worker *worker, struct traffic_held *slot[M
                         is_wrong ? KVA_EUNKNOWN : KVA_OK))
         return false;
     if (done != (is_wrong ? wrong_at : runs))
-        return traffic_fail(traffic, "kva_frames_free_many: done is %zu of %zu, wrong is number %zu", done,
-                            runs, wrong_at);
+        return traffic_fail(traffic, "kva_frames_free_many: freed %zu of %zu, with the wrong number at %zu",
+                            done, runs, wrong_at);
     if (!is_wrong)
         return true;
     status = kva_frames_free_many(traffic->frames, &firsts[wrong_at + 1], runs - wrong_at, NULL);
@@ -411,7 +409,7 @@ static bool give_many(struct traffic_worker *worker, struct traffic_held *held)
     return good;
 }
 
-/* A run that is being moved cannot be divided; that ends soon, whatever becomes of the run. */
+/* A run cannot be divided while it is being moved: retry. */
 static enum kva_status free_range(struct traffic *traffic, uint64_t first, uint64_t count)
 {
     enum kva_status status;
@@ -420,7 +418,7 @@ static enum kva_status free_range(struct traffic *traffic, uint64_t first, uint6
     return status;
 }
 
-/* What is left of a run: `from` frames in, so many. */
+/* Enter the part of a run that is left: `count` frames, from frame `from` on. */
 static void keep_part(struct traffic *traffic, struct traffic_held *held, const struct traffic_held *was,
                       uint64_t from, uint64_t count)
 {
@@ -433,7 +431,7 @@ static void keep_part(struct traffic *traffic, struct traffic_held *held, const 
         traffic_publish(traffic, held);
 }
 
-/* Give back frames [before, before + part) of a run; what is after them goes into `rest`. */
+/* Free frames [before, before + part) of a run; the frames after them go into `rest`. */
 static bool cut(struct traffic *traffic, struct traffic_held *held, struct traffic_held *rest,
                 uint64_t before, uint64_t part)
 {
@@ -454,7 +452,7 @@ static bool cut(struct traffic *traffic, struct traffic_held *held, struct traff
     return true;
 }
 
-/* The head of a run, its tail, or a part between: then what is after it needs a slot. */
+/* Free the head of a run, its tail, or a part between, if a slot is empty for the rest. */
 static bool give_part(struct traffic_worker *worker, struct traffic_held *held)
 {
     struct traffic_held *rest = worker->held[rng_below(&worker->rng, worker->slots)];
@@ -470,8 +468,7 @@ static bool give_part(struct traffic_worker *worker, struct traffic_held *held)
     return good;
 }
 
-/* Change the slot's record for one that lies in the exchange. Most runs are given back by another worker
- * than took them. */
+/* Exchange the slot's record, so that mostly another worker frees a run than allocated it. */
 static bool swap(struct traffic_worker *worker, struct traffic_held *held)
 {
     struct traffic *traffic = worker->traffic;
@@ -506,7 +503,7 @@ static bool look(struct traffic_worker *worker, struct traffic_held *held)
                         found.zone, found.node);
 }
 
-/* While others work, only the sums are known. */
+/* While other workers run, only the sum of the three is known. */
 static bool read_counts(struct traffic_worker *worker, struct traffic_held *held)
 {
     struct traffic *traffic = worker->traffic;
@@ -538,7 +535,7 @@ static bool drain(struct traffic_worker *worker, struct traffic_held *held)
                           kva_frames_drain(worker->traffic->frames), KVA_OK);
 }
 
-/* A slice: for a group of some order or all blocks, in some zone or all of them. */
+/* Compact a slice: for a random order or all blocks, in a random zone or all zones. */
 static bool compact(struct traffic_worker *worker, struct traffic_held *held)
 {
     struct traffic *traffic = worker->traffic;
@@ -561,7 +558,7 @@ static bool compact(struct traffic_worker *worker, struct traffic_held *held)
 
 /* -------------------------------------------------------------------------------------------- wrong calls */
 
-/* On frames that are in no zone, or in a hole that stays. */
+/* Wrong calls on frames outside all zones, in a hole or offline. */
 static bool wrong_nowhere(struct traffic_worker *worker, uint64_t first)
 {
     struct traffic *traffic = worker->traffic;
@@ -580,8 +577,8 @@ static bool wrong_nowhere(struct traffic_worker *worker, uint64_t first)
                           KVA_EALIGN);
 }
 
-/* On a run that the worker holds: from its inside, beyond its end, of nothing, and what only free frames
- * are for. */
+/* Wrong calls on a run of the worker: from its inside, beyond its end, of no frames, and calls that need
+ * free frames. */
 static bool wrong_on_run(struct traffic_worker *worker, const struct traffic_held *held)
 {
     struct traffic *traffic = worker->traffic;
@@ -622,8 +619,8 @@ static bool do_wrong(struct traffic_worker *worker, struct traffic_held *held)
 
 enum situation { EMPTY, RUN, OFFLINE, SITUATIONS };
 
-/* Weights of those that fill and of those that empty, for a slot that is empty, holds a run, or holds
- * frames offline. */
+/* Weights for workers that fill and for workers that empty, each for a slot that is empty, has a run, or
+ * has frames offline. */
 static const struct {
     const char *name;
     bool (*step)(struct traffic_worker *worker, struct traffic_held *held);
@@ -669,7 +666,7 @@ bool traffic_step(struct traffic_worker *worker)
     traffic_hold(held);
     enum situation situation = held->count == 0 ? EMPTY : held->owner == OWNER_OFFLINE ? OFFLINE : RUN;
     enum traffic_kind kind = draw(worker, situation);
-    if (one_in(&worker->rng, 16 * worker->slots)) /* the mix has long settled by then */
+    if (one_in(&worker->rng, 16 * worker->slots)) /* long after the fill level has become stable */
         worker->fills = !worker->fills;
     worker->done[kind]++;
     bool good = rows[kind].step(worker, held);

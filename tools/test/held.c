@@ -2,24 +2,24 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * THEORY
- *   The suite was published with figures from systems that had been booted: the region for vmalloc held areas
- *   of others (stacks, modules, tables), with holes where such areas had been. An empty range flatters the
- *   list walk when there is one worker only: no hole is ever passed over, so its cache always stands where
- *   the next answer is, and no test takes it more than a step. Small holes change that:
+ *   The suite's published figures are from booted systems: the region for vmalloc held other areas (stacks,
+ *   modules, tables), with holes between them. An empty range flatters the list walk with one worker: no hole
+ *   is ever skipped, so its cache always points to the next place, and each search takes one step. Small
+ *   holes change that:
  *
- *      tests 8, 32    a large request passes over the holes; the next one is smaller than the largest hole
+ *      tests 8, 32    a large request skips the holes; the next one, if it is smaller than the largest hole
  *                     skipped, or less aligned, drops the cache, and walks from the bottom
- *      test 4         its 15,000 single pages fill holes first. If some are left, the 100 pages pass over
- *                     them; the single page drops the cache and goes into the lowest; so the next 100 pages
+ *      test 4         its 15,000 single pages fill holes first. If some holes are left, the 100 pages skip
+ *                     them; the single page drops the cache and takes the lowest hole; so the next 100 pages
  *                     walk over everything again. With holes of 4.5 pages on average, that takes
- *                     15,000 / 4.5 = 3,400 of them
+ *                     15,000 / 4.5 = 3,400 holes
  *
- *   So areas and holes of 1 .. 8 pages lie at the bottom of the range, in turn:
+ *   So areas and holes of 1 .. 8 pages alternate at the bottom of the range:
  *
  *       [AAAA]..[B][CCC].....[DDDD]
  *
- *   Sizes:  four pages and a guard page for a thread's stack is by far the most frequent area in a running
- *           system's /proc/vmallocinfo; 1 .. 8 has it in the middle.
+ *   Sizes:  a thread's stack, four pages and a guard page, is by far the most frequent area in the
+ *           /proc/vmallocinfo of a running system; it is in the middle of 1 .. 8.
  */
 #include "held.h"
 
@@ -31,7 +31,7 @@
 
 #define MAX_AREA_PAGES 8
 
-/* A stream that no worker has; see runner.c. */
+/* A stream that no worker uses; see runner.c. */
 #define HELD_STREAM (UINT64_C(1) << 62)
 
 enum kva_status held_give(struct held *held, struct target *target)
@@ -48,7 +48,7 @@ enum kva_status held_give(struct held *held, struct target *target)
     return answer;
 }
 
-/* Give back every second area, which leaves the holes, and close the books over them. */
+/* Free every second area, which leaves holes, and remove those areas from the arrays. */
 static enum kva_status open_holes(struct held *held, struct target *target)
 {
     uint64_t kept = 0;

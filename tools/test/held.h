@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Areas that lie in the range before a run begins, and stay until it ends: the rest of the system.
+ * Areas that are allocated before a run and freed after it: they stand for the rest of the system.
  */
 #ifndef KVA_TOOLS_TEST_HELD_H
 #define KVA_TOOLS_TEST_HELD_H
@@ -14,11 +14,11 @@ struct held {
     uint64_t count;
 };
 
-/** Take `count` areas with holes between them, the same for every engine at the same seed. On failure nothing
- *  is held. */
+/** Allocate `count` areas with holes between them, the same for every engine with the same seed. On
+ *  failure nothing is held. */
 enum kva_status held_take(struct held *held, struct target *target, uint64_t count, uint64_t seed);
 
-/** Give them back. Answers the first status that is not KVA_OK. */
+/** Free them. Returns the first status that is not KVA_OK. */
 enum kva_status held_give(struct held *held, struct target *target);
 
 #endif

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Tests 256 to 4096: those that came after 2019 and need memory behind the areas.
+ * Tests 256 to 4096: those that came after 2019 and need memory.
  *
- * GRACE PERIODS. A loop that frees later may run ahead of the grace periods: one takes milliseconds, a round
- * a fraction of a microsecond. A worker has at most LATE_MOST areas on their way; then it waits until they
- * have been freed, as an allocator may that "may sleep".
+ * GRACE PERIODS. A loop may run ahead of its grace periods: one takes milliseconds, a round a fraction of a
+ * microsecond. So a worker has at most LATE_MOST pending frees; then it waits for them, as an allocator that
+ * "may sleep" is allowed to.
  */
 #include "suite.h"
 
@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* 64 MiB of single pages: enough to cover a grace period, too little to hurt. */
+/* 64 MiB of single pages: enough for a grace period, and affordable. */
 #define LATE_MOST (UINT64_C(16) << 10)
 
 /* ------------------------------------------------------------------------------------------ grace periods */
@@ -46,14 +46,13 @@ static enum outcome free_after_grace(struct trial *trial, bool in_place)
     return trial_outcome(trial);
 }
 
-/* Test 256: what has to be remembered until the grace period is over lies in memory of its own, and where
- * there is none the call waits. */
+/* Test 256: the record of a pending free has memory of its own; without memory the call waits. */
 enum outcome kvfree_rcu_1_arg_vmalloc_test(struct trial *trial)
 {
     return free_after_grace(trial, false);
 }
 
-/* Test 512: it lies inside the area. */
+/* Test 512: the record lies inside the area. */
 enum outcome kvfree_rcu_2_arg_vmalloc_test(struct trial *trial)
 {
     return free_after_grace(trial, true);
@@ -74,20 +73,20 @@ static bool map_and_unmap(struct trial *trial, void *frames, uint64_t count)
     return status == KVA_OK || trial_fail_at(trial, "unmap refused", status, count * SUITE_PAGE, 0, addr);
 }
 
-/* Test 1024: the same frames are mapped and unmapped over and over. */
+/* Test 1024: map and unmap the same frames repeatedly. */
 enum outcome vm_map_ram_test(struct trial *trial)
 {
     uint64_t count = trial->params->nr_pages;
     void *frames;
     enum kva_status status = target_frames_take(trial->target, count, &frames);
     if (status != KVA_OK)
-        return trial_fail(trial, "no frames are to be had", status);
+        return trial_fail(trial, "allocation of frames refused", status);
     bool good = true;
     for (trial_loop_begin(trial, trial->params->test_loop_count); good && trial_loop(trial);)
         good = map_and_unmap(trial, frames, count);
     status = target_frames_give(trial->target, frames);
     if (status != KVA_OK)
-        trial_fail(trial, "the frames were not to be given back", status);
+        trial_fail(trial, "free of the frames refused", status);
     return trial_outcome(trial);
 }
 
@@ -98,8 +97,7 @@ static bool is_refusal(enum kva_status status)
     return status == KVA_ENOSPC || status == KVA_ENOMEM || status == KVA_ELIMIT || status == KVA_EAGAIN;
 }
 
-/* Test 2048: 1 to 100 pages, without waiting for anything. Being refused at times is part of the bargain:
- * the run then counts as xfailed. */
+/* Test 2048: 1 to 100 pages, without waiting. Refusals are permitted: the run then counts as xfailed. */
 enum outcome no_block_alloc_test(struct trial *trial)
 {
     bool refused = false;
@@ -126,7 +124,7 @@ enum outcome no_block_alloc_test(struct trial *trial)
 
 /* ----------------------------------------------------------------------------------------------- resizing */
 
-/* Contents are checked by one word in each cache line: the area's own stamp, plus the word's place. */
+/* Contents are checked by one word in each cache line: the area's stamp plus the word's offset. */
 #define LINE UINT64_C(64)
 
 static uint64_t word_at(uint64_t stamp, uint64_t offset)
@@ -153,7 +151,7 @@ static bool holds_stamp(uint64_t addr, uint64_t size, uint64_t stamp)
     return true;
 }
 
-/* One step: resize, verify what must have been kept, and write anew. */
+/* One step: resize, verify the contents that must have been kept, and write new ones. */
 static bool resize(struct trial *trial, uint64_t *addr, uint64_t from, uint64_t to, uint64_t *stamp)
 {
     uint64_t kept = from < to ? from : to;

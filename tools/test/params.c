@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Modes and pairs are those of the kernel's driver, with its defaults of 2019, from when the published
- * figures date (three pages in the fixed-size test; later versions take one). A mode may be followed by
- * pairs, which override it: the kernel's takes either, and cannot run a short `performance`.
+ * The modes and pairs are those of the kernel's driver, with its defaults of 2019, the date of the published
+ * figures
+ * (three pages in the fixed-size test; later versions use one). Here pairs may follow a mode and override it;
+ * the kernel's driver takes either, and cannot run a short `performance`.
  *
- * A value below 1 is an error there, so it is here; hence the two switches can only be turned on.
+ * As there, a value below 1 is an error; so the two switches can only be turned on.
  */
 #include "params.h"
 
@@ -15,14 +16,14 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The range of kinds that hand out ranges, 2^45 bytes (see suite.h), holds 2^33 pages. A worker's loops
- * and repeats together are at most 10^15, which at 10 ns a loop is four months. */
+/* The range of kinds of ranges, 2^45 bytes (see suite.h), has 2^33 pages. A worker's loops and repeats
+ * together are at most 10^15: four months at 10 ns per loop. */
 #define MAX_PAGES (UINT64_C(1) << 33)
 #define MAX_LOOPS UINT64_C(1000000000)
 #define MAX_REPEATS UINT64_C(1000000)
 #define MAX_OBJECTS UINT64_C(100000000)
 
-/* A meaning ends in the default, behind a semicolon. */
+/* A meaning ends with a semicolon and the default. */
 const struct params_key params_keys[PARAMS_KEYS] = {
     {"nr_threads", 1, 65535, "workers at once; one per CPU"},
     {"sequential_test_order", 1, 1, "by ascending id; else shuffled"},
@@ -66,8 +67,8 @@ void params_default(struct params *params, uint64_t cpus, uint64_t mask)
     };
 }
 
-/* Apply a mode; false when `name` is none. Only what a mode changes stands here: `stress` runs one worker per
- * CPU in shuffled order because those are the defaults. */
+/* Apply a mode; false if `name` is not one. It sets only values that differ from the defaults: `stress`
+ * runs one worker per CPU in shuffled order because these are the defaults. */
 static bool apply_mode(struct params *params, const char *name)
 {
     if (strcmp(name, "performance") == 0) {
@@ -89,8 +90,8 @@ static bool apply_mode(struct params *params, const char *name)
     return true;
 }
 
-/* Put "<advice> nr_threads, ..." together, behind "<problem> '<text>': " if there is a problem. Long texts
- * are cut. */
+/* Write "<problem> '<text>': <advice> nr_threads, ..."; without a problem, "<advice> nr_threads, ...".
+ * Long texts are cut. */
 static const char *complain_with_keys(char message[PARAMS_MESSAGE], const char *problem, const char *text,
                                       const char *advice)
 {
@@ -115,7 +116,7 @@ static const char *complain_about_value(char message[PARAMS_MESSAGE], const stru
     return message;
 }
 
-/* The index of the key that is the `length` bytes at `name`; PARAMS_KEYS when there is none. */
+/* The index of the key named by the `length` bytes at `name`; PARAMS_KEYS: none. */
 static size_t find_key(const char *name, size_t length)
 {
     size_t i = 0;
@@ -125,7 +126,7 @@ static size_t find_key(const char *name, size_t length)
     return i;
 }
 
-/* Read one pair. `seen` has a bit for each key that was given already. */
+/* Read one pair. `seen` has a bit for each key given so far. */
 static const char *parse_pair(struct params *params, const char *pair, unsigned *seen,
                               char message[PARAMS_MESSAGE])
 {
@@ -150,7 +151,7 @@ static const char *parse_pair(struct params *params, const char *pair, unsigned 
     return NULL;
 }
 
-/* Ranges will not do for the tests that need memory. */
+/* Tests that need memory cannot run on ranges. */
 static const char *check_mask(const struct params *params, uint64_t mask, char message[PARAMS_MESSAGE])
 {
     if (params->run_test_mask <= mask)

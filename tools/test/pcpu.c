@@ -2,31 +2,30 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * THEORY
- *   A per-CPU object is one offset that is valid on every CPU: its copies lie at that offset in each CPU's
- *   UNIT. A CHUNK has one unit for each CPU. The units of the CPUs of one memory node stand side by side and
- *   form a GROUP, and the groups of a chunk lie as far apart as the nodes' memories do, so that the distance
- *   from a CPU's unit in one chunk to its unit in the next is the same for all CPUs:
+ *   A per-CPU object is one offset that is valid on every CPU: its copies are at that offset in each CPU's
+ *   UNIT. A CHUNK has one unit for each CPU. The units of the CPUs of one memory node are adjacent and form a
+ *   GROUP. The groups of a chunk are as far apart as the memories of the nodes, so the distance from a CPU's
+ *   unit in one chunk to its unit in the next is the same for all CPUs:
  *
  *        base                    base + 1 GiB            base + 2 GiB            base + 3 GiB
  *        |u0 u1 u2 u3|           |u4 u5 u6 u7|           |u8 .. u11|             |u12 .. u15|
  *
- *   So a chunk is one CONGRUENT allocation: a base at which all groups are free, the highest there is. Inside
- *   a chunk, objects are placed at offsets 0 .. unit - 1 by a small space of kva's rb engine, whatever is
- *   being measured: only the areas differ between engines.
+ *   So a chunk is one CONGRUENT allocation: the highest base at which all groups are free. A small space of
+ *   kva's rb engine places objects in a chunk at offsets 0 .. unit - 1, whatever engine is measured: only the
+ *   areas differ between engines.
  *
- *   kva/vm.h has per-CPU objects of its own: there those are taken, chunks of the same shape behind them.
- *   They come cleared; where memory stands behind the driver's own chunks, it clears each copy as well, as
- *   anyone must who hands out counters.
+ *   Kinds over kva/vm.h use its own per-CPU objects, with chunks of the same shape. These are cleared; on
+ *   pages, the driver clears each copy in its own chunks as well, as an allocator of counters must.
  *
  * NUMBERS
- *   Unit     64 KiB. Objects have 1 .. 1024 bytes at 2 .. 2048 bytes' alignment, so some 80 fit, and 35,000
- *            objects open some 400 chunks: enough to show what a chunk costs, and few enough to leave the
- *            test about areas and not about objects.
- *   Groups   4 of 4 units: a server with four nodes, as small as it can be to have several on each. A group
- *            is 4 * 64 KiB = 256 KiB.
- *   Distance 1 GiB: the least memory that a node plausibly has. Chunks fill the distance from the top down:
- *            4096 of them (1 GiB / 256 KiB), then the next 4 GiB below are begun. A 32-bit machine has no
- *            addresses for that: 128 MiB there, in which the 400 chunks (100 MiB) fit.
+ *   Unit     64 KiB. Objects have 1 .. 1024 bytes aligned to 2 .. 2048 bytes, so some 80 fit, and 35,000
+ *            objects need some 400 chunks: enough to show the cost of a chunk, and few enough that the test
+ *            measures areas, not objects.
+ *   Groups   4 of 4 units: the smallest server with four nodes that has several CPUs on each. A group is
+ *            4 * 64 KiB = 256 KiB.
+ *   Distance 1 GiB: a plausible minimum of a node's memory. Chunks fill the distance from the top down: 4096
+ *            of them (1 GiB / 256 KiB), then the next 4 GiB below. A 32-bit machine lacks the addresses:
+ *            128 MiB there, which is enough for 400 chunks (100 MiB).
  *   Quantum  4 bytes: the smallest per-CPU object is a 32-bit counter.
  */
 #include "../common/grow.h"
@@ -46,16 +45,16 @@
 struct chunk {
     struct kva_space objects; /* offsets within a unit */
     uint64_t base;
-    uint64_t count; /* objects in it */
+    uint64_t count; /* its objects */
 };
 
-/* An object in a chunk of the driver's, or (chunk == NULL) one of the target's own. */
+/* An object in a chunk of the driver, or (chunk == NULL) an object of the target. */
 struct object {
     struct chunk *chunk;
-    uint64_t offset; /* in each unit; or the address */
+    uint64_t offset; /* in each unit; or its address */
 };
 
-/* The parts of a chunk, the same for each. */
+/* The parts of a chunk. */
 static const struct kva_part groups[GROUPS] = {
     {0 * GROUP_DISTANCE, GROUP_BYTES},
     {1 * GROUP_DISTANCE, GROUP_BYTES},
@@ -63,7 +62,7 @@ static const struct kva_part groups[GROUPS] = {
     {3 * GROUP_DISTANCE, GROUP_BYTES},
 };
 
-/* What is wrong with the groups at `base`: KVA_OK, or as for a single range that lies there. */
+/* Verify the groups at `base`; returns the status of the error, or KVA_OK. */
 static enum kva_status verify_areas(const struct target_range *range, uint64_t base)
 {
     for (size_t i = 0; i < GROUPS; i++) {
@@ -74,7 +73,7 @@ static enum kva_status verify_areas(const struct target_range *range, uint64_t b
     return base % UNIT_BYTES == 0 ? KVA_OK : KVA_EALIGN;
 }
 
-/* Give the groups of a chunk back. */
+/* Free the groups of a chunk. */
 static void give_areas(struct trial *trial, uint64_t base)
 {
     for (size_t i = 0; i < GROUPS; i++)
@@ -105,7 +104,7 @@ static enum kva_status objects_init(struct kva_space *objects)
     return kva_space_init(objects, &config);
 }
 
-/* A new chunk, its areas taken; NULL, and the trial has failed. */
+/* Create a chunk with its areas. NULL: the trial has failed. */
 static struct chunk *chunk_create(struct trial *trial)
 {
     struct chunk *chunk = malloc(sizeof(*chunk));
@@ -130,7 +129,7 @@ static void chunk_destroy(struct trial *trial, struct chunk *chunk)
     free(chunk);
 }
 
-/* Place an object in a chunk; KVA_ENOSPC when it is too full. */
+/* Place an object in a chunk; KVA_ENOSPC: it is too full. */
 static enum kva_status place(struct chunk *chunk, const struct kva_request *request, struct object *object)
 {
     enum kva_status status = kva_alloc(&chunk->objects, request, &object->offset);
@@ -153,7 +152,7 @@ static void clear(const struct trial *trial, const struct object *object, uint64
         }
 }
 
-/* What to ask for next. */
+/* The next request. */
 static struct kva_request draw_object(struct trial *trial)
 {
     struct kva_request request = kva_request_of(rng_between(&trial->rng, 1, SUITE_PAGE / 4));
@@ -173,24 +172,24 @@ static bool take_object(struct trial *trial, struct chunk **newest, struct objec
         status = place(*newest, &request, object);
     }
     if (status != KVA_OK)
-        trial_fail(trial, "an object found no place in its chunk", status);
+        trial_fail(trial, "allocation of an object in its chunk refused", status);
     else
         clear(trial, object, request.size);
     return status == KVA_OK;
 }
 
-/* Give an object back, and its chunk with the last one in it. */
+/* Free an object, and its chunk with the chunk's last object. */
 static void give_object(struct trial *trial, const struct object *object)
 {
     struct chunk *chunk = object->chunk;
     enum kva_status status = kva_free(&chunk->objects, object->offset);
     if (status != KVA_OK)
-        trial_fail(trial, "an object was not to be freed", status);
+        trial_fail(trial, "free of an object refused", status);
     if (--chunk->count == 0)
         chunk_destroy(trial, chunk);
 }
 
-/* The test on chunks of the driver's. */
+/* The test on chunks of the driver. */
 static void run_on_chunks(struct trial *trial, struct object *objects)
 {
     struct chunk *newest = NULL;
@@ -203,7 +202,7 @@ static void run_on_chunks(struct trial *trial, struct object *objects)
         give_object(trial, &objects[i]);
 }
 
-/* --------------------------------------------------------------------- objects of the target's own making */
+/* ---------------------------------------------------------------------------------- objects of the target */
 
 static bool take_own_object(struct trial *trial, void *pcpu, struct object *object)
 {
@@ -224,7 +223,7 @@ static void run_on_own_objects(struct trial *trial, struct object *objects)
     uint64_t count = 0;
     enum kva_status status = target_pcpu_create(trial->target, &pcpu);
     if (status != KVA_OK) {
-        trial_fail(trial, "no per-CPU allocator is to be had", status);
+        trial_fail(trial, "creation of the per-CPU allocator refused", status);
         return;
     }
     while (trial_loop(trial) && take_own_object(trial, pcpu, &objects[count]))
@@ -232,15 +231,15 @@ static void run_on_own_objects(struct trial *trial, struct object *objects)
     for (uint64_t i = 0; i < count; i++) {
         status = target_pcpu_free(trial->target, pcpu, objects[i].offset);
         if (status != KVA_OK)
-            trial_fail(trial, "a per-CPU object was not to be freed", status);
+            trial_fail(trial, "free of a per-CPU object refused", status);
     }
     status = target_pcpu_destroy(trial->target, pcpu);
     if (status != KVA_OK)
-        trial_fail(trial, "the per-CPU allocator did not end empty", status);
+        trial_fail(trial, "destruction of the per-CPU allocator refused", status);
 }
 
-/* Test 128: take all objects, then give them back. Its loop is over objects; a run that is cut short has
- * taken, and gives back, only some. */
+/* Test 128: allocate all objects, then free them. Its loop counts objects; a run that is cut short has
+ * fewer. */
 enum outcome pcpu_alloc_test(struct trial *trial)
 {
     struct object *objects = zeroed_array(trial->params->nr_pcpu_objects, sizeof(*objects));

@@ -2,15 +2,15 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * COMPARISON
- *   Times are those of one run of a test, averaged over repeats and workers. Where a budget ended loops
- *   before their time they are scaled to the full count (see runner.c) and marked with "~". Ratios are "how
- *   many times as fast as the reference": the reference's time divided by this one's. The reference is the
- *   list walk if it is among the engines, else the first of them. Cycles are those of the slowest worker,
- *   which is how long the whole run took; with scaled tests in them they are scaled, too.
+ *   Times are of one run of a test, averaged over repeats and workers. If a budget cut loops short, times are
+ *   scaled to the full count (see runner.c) and marked with "~". A ratio is how many times as fast as the
+ *   reference an engine is: the reference's time divided by its time. The reference is the list walk, if it
+ *   is among the engines, else the first engine. Cycles are those of the slowest worker, which is the length
+ *   of the whole run; they are scaled if tests are.
  *
- *   An engine that cannot do a test has "-" there. Its total then stands for fewer tests, and is compared
- *   only with a reference that ran the same. Totals of runs that were to last for a given time are that time,
- *   and not compared.
+ *   A test that an engine cannot run has "-". The engine's total then covers fewer tests, and is compared
+ *   only with a reference that ran the same tests. The total of a run with a given time is that time, and is
+ *   not compared.
  */
 #include "report.h"
 
@@ -29,7 +29,7 @@ static bool is_chosen(const struct plan *plan, size_t test)
     return (plan->params.run_test_mask & suite_tests[test].id) != 0;
 }
 
-/* Whether the engine ran it. */
+/* Whether the engine ran a test. */
 static bool has_run(const struct plan *plan, const struct report *report, size_t test)
 {
     return is_chosen(plan, test) && suite_can_run(&report->kind, test);
@@ -49,8 +49,8 @@ static uint64_t average_usec(const struct result *result)
     return repeats == 0 ? 0 : result->ns / repeats / 1000;
 }
 
-/* Loops in one run, rounded down: L as asked for, or fewer when the budget cut them. A test without a loop
- * counts as one round of its own. */
+/* Loops in one run, rounded down: L as requested, or fewer if the budget cut them. A test without a loop
+ * counts as one. */
 static uint64_t loops_per_run(const struct result *result)
 {
     uint64_t runs = result->passed + result->xfailed;
@@ -63,16 +63,16 @@ static double usec_of_full_run(const struct result *result)
     return repeats == 0 ? 0 : result_full_ns(result) / (double)repeats / 1000;
 }
 
-/* A figure for the table: the mean over all workers of a full run's microseconds. */
+/* A figure of the table: the mean over all workers of the microseconds of a full run. */
 struct figure {
     double value;
     bool scaled;
-    bool failed;     /* in some run: then the time means nothing */
-    bool none;       /* the engine cannot do it */
-    bool incomplete; /* a total, of other tests than the reference's */
+    bool failed;     /* in some run: the time is meaningless */
+    bool none;       /* not run */
+    bool incomplete; /* a total of other tests than the reference's */
 };
 
-/* The quotient of two times, or a negative number where there is none. */
+/* The quotient of two times; negative: there is none. */
 static double ratio_of(const struct figure *reference, const struct figure *figure)
 {
     bool comparable = !figure->failed && !figure->none && !figure->incomplete && !reference->failed &&
@@ -83,7 +83,7 @@ static double ratio_of(const struct figure *reference, const struct figure *figu
 static struct figure usec_of_test(const struct report *report, size_t test)
 {
     struct figure figure = {0};
-    size_t workers = 0; /* that came to it, before their time was over */
+    size_t workers = 0; /* that reached it before their time was over */
     for (size_t i = 0; i < report->workers; i++) {
         const struct result *result = &report->worker[i].results[test];
         workers += result_repeats(result) > 0;
@@ -96,7 +96,7 @@ static struct figure usec_of_test(const struct report *report, size_t test)
     return figure;
 }
 
-/* The worker's measured cycles, and what scaling adds to its tests. */
+/* The worker's measured cycles, with the scaling of its tests. */
 static double cycles_of_worker(const struct worker_report *worker)
 {
     double cycles = (double)worker->cycles;
@@ -151,11 +151,11 @@ void suite_report_plan(const struct plan *plan)
     if (plan->time_ns != 0)
         printf("Time: %s seconds for each engine\n", format_fixed(text, (double)plan->time_ns / 1e9, 3));
     if (plan->held != 0)
-        printf("Held: %llu areas of others, with holes between them\n", (unsigned long long)plan->held);
+        printf("Held: %llu areas, with holes between them\n", (unsigned long long)plan->held);
     printf("Seed: %llu\n", (unsigned long long)plan->seed);
 }
 
-/* What cut loops short: the run's time also does where there is a budget. */
+/* What cut loops short. With a time, it is called that even if there is a budget as well. */
 static const char *cutter(const struct plan *plan)
 {
     return plan->time_ns != 0 ? "time" : "budget";
@@ -174,7 +174,7 @@ static void print_summary(const struct plan *plan, const struct result *result, 
     putchar('\n');
 }
 
-/* A worker whose time was over has not come to all tests. */
+/* A worker whose time is over may not have reached all tests. */
 static void print_test(const struct plan *plan, const struct result *result, size_t test)
 {
     if (result_repeats(result) > 0)
@@ -183,7 +183,7 @@ static void print_test(const struct plan *plan, const struct result *result, siz
         printf("Not reached: %s\n", suite_tests[test].name);
 }
 
-/* The tests that were asked for and not run, with what the kind says about itself. */
+/* The requested tests that the kind cannot run. */
 static void print_left_out(const struct plan *plan, const struct report *report)
 {
     for (size_t test = 0; test < SUITE_TESTS; test++)
@@ -236,7 +236,7 @@ bool suite_report_comparison(const struct plan *plan, const struct report *repor
     size_t reference = reference_index(reports, count);
     bool scaled = false;
     char sides[2 * TARGET_KINDS + 1] = "l";
-    for (size_t column = 1; column < 2 * count; column++) /* two for each kind, but one for the reference */
+    for (size_t column = 1; column < 2 * count; column++) /* two for each kind, one for the reference */
         sides[column] = 'r';
     struct table *table = table_create(sides);
     add_heading(table, reports, count, reference);
@@ -262,7 +262,7 @@ bool suite_report_comparison(const struct plan *plan, const struct report *repor
     return printed;
 }
 
-/* What the environment refused is no fault of the engine's. */
+/* Refusals of the system are not failures of the engine. */
 static bool is_of_environment(enum kva_status status)
 {
     return status == KVA_ENOMEM || status == KVA_ELIMIT || status == KVA_ENOENT;
@@ -343,7 +343,7 @@ static json_t *json_result(const struct result *result, size_t test, bool *good)
     return object;
 }
 
-/* One worker; its tests stand in the order in which they ran. */
+/* One worker; its tests are in the order in which they ran. */
 static json_t *json_worker(const struct worker_report *worker, size_t index, bool *good)
 {
     json_t *object = json_object();
@@ -357,7 +357,7 @@ static json_t *json_worker(const struct worker_report *worker, size_t index, boo
     return object;
 }
 
-/* A figure of the table, with its ratio to the reference; null where there is none. */
+/* A figure of the table, and its ratio to the reference; null: there is none. */
 static void put_figure(json_t *object, const char *key, const struct figure *figure,
                        const struct figure *reference, bool *good)
 {

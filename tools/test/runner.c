@@ -2,23 +2,22 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * THEORY
- *   All workers share one target. Each is a thread with an order of its own, and runs each test of the mask
- *   as often as repeats say, one test after the other. They begin together: they wait at a gate until the
- *   last has been created, or go home if one cannot be.
+ *   All workers share one target. Each is a thread with its own order, and repeats each test of the mask
+ *   before it goes on to the next. They start together: they wait at a gate until the last has been created,
+ *   and do nothing if one cannot be created.
  *
  * TIME
- *   A test's time is that of all its repeats. With a budget, a repeat may use an equal part of it; then its
- *   loop ends where it stands. To compare runs that were cut at different counts, the loop's time is scaled:
+ *   A test's time is that of all its repeats. With a budget, a repeat has an equal part of it; then its loop
+ *   ends. To compare runs that were cut at different counts, the loop's time is scaled:
  *
  *      full = (time - loop time) + loop time * loops wanted / loops done
  *
- *   A run that is to last for a given time goes in ROUNDS: when a worker has been through its tests, it
- *   begins again, in a new order and with the random numbers of repeats that were not made yet. At the end of
- *   the time each worker's loop ends where it stands, and no other test begins.
+ *   A run with a given time goes in ROUNDS: a worker that has run all its tests starts again, in a new order
+ *   and with new random numbers. At the end of the time each worker's loop ends, and no other test starts.
  *
  * RANDOMNESS
- *   Each trial has the stream (worker, test, repeat) of the seed, so that what it draws does not depend on
- *   the order of the tests, on the engine, or on how many loops an earlier test came to.
+ *   Each trial has the stream (worker, test, repeat) of the seed, so its random numbers do not depend on the
+ *   order of the tests, on the engine, or on the loops of earlier tests.
  */
 #define _GNU_SOURCE
 #include "runner.h"
@@ -38,12 +37,12 @@ enum gate { GATE_CLOSED, GATE_OPEN, GATE_CANCELLED };
 struct runner {
     const struct plan *plan;
     struct target target;
-    pthread_mutex_t lock; /* for the three below */
+    pthread_mutex_t lock; /* for `changed`, `gate` and `running` */
     pthread_cond_t changed;
     enum gate gate;
     size_t running;      /* workers that have not finished */
     uint64_t begin_ns;   /* set before the gate opens */
-    uint64_t end_ns;     /* UINT64_MAX: no end but that of the tests */
+    uint64_t end_ns;     /* UINT64_MAX: none */
     struct shown *shown; /* one for each worker */
 };
 
@@ -56,13 +55,13 @@ struct worker {
 
 /* --------------------------------------------------------------------------------------------- one worker */
 
-/* The tests of the mask that the kind can run, by ascending id, shuffled (Fisher and Yates) unless the
- * order is to be sequential. */
+/* The tests of the mask that the kind can run, by ascending id; shuffled (Fisher and Yates) unless the
+ * order is sequential. */
 static void choose_order(const struct plan *plan, const struct target_kind *kind, uint64_t worker,
                          struct worker_report *report)
 {
     struct rng rng;
-    uint64_t stream = UINT64_MAX - (report->rounds++ << 16 | worker); /* there are no 2^16 workers */
+    uint64_t stream = UINT64_MAX - (report->rounds++ << 16 | worker); /* fewer than 2^16 workers */
     report->tests = 0;
     for (unsigned i = 0; i < SUITE_TESTS; i++)
         if ((plan->params.run_test_mask & suite_tests[i].id) != 0 && suite_can_run(kind, i))
@@ -78,9 +77,8 @@ static void choose_order(const struct plan *plan, const struct target_kind *kind
     }
 }
 
-/* One stream for each trial. The numbers do not meet those of choose_order: workers < 2^16, tests < 2^4,
- * repeats below 2^20, so this stays below 2^40. In a run that goes through more repeats than that, it
- * begins again with the first. */
+/* One stream for each trial. The numbers differ from those of choose_order: workers < 2^16, tests < 2^4,
+ * repeats < 2^20, so this stays below 2^40. After 2^20 repeats the streams start again with the first. */
 static uint64_t stream_of_trial(uint64_t worker, unsigned test, uint64_t repeat)
 {
     return (worker << 4 | test) << 20 | (repeat & ((UINT64_C(1) << 20) - 1));
@@ -94,7 +92,7 @@ static void count_outcome(struct result *result, const struct trial *trial, enum
         result->xfailed++;
     else if (result->failed++ == 0)
         result->failure = trial->failure;
-    if (outcome != OUTCOME_FAILED) { /* the loop of a failed run has no time of its own */
+    if (outcome != OUTCOME_FAILED) { /* the loop of a failed run has no end time */
         result->loop_ns += trial->loop_ns;
         result->loops_done += trial->loops_done;
         result->loops_wanted += trial->loops_wanted;
@@ -115,7 +113,7 @@ static void show_end(struct shown *shown, uint64_t loops)
     atomic_fetch_add_explicit(&shown->trials, 1, memory_order_relaxed);
 }
 
-/* When a trial's loop has to end: with its share of the budget, or the run. */
+/* The time when a trial's loop must end: that of its share of the budget, or of the run. */
 static uint64_t deadline_of(const struct runner *runner, uint64_t begin_ns)
 {
     const struct plan *plan = runner->plan;
@@ -152,7 +150,7 @@ static bool is_over(const struct runner *runner)
     return runner->end_ns != UINT64_MAX && clock_ns() >= runner->end_ns;
 }
 
-/* All tests of the worker's order; false when the time is over. */
+/* All tests of the worker's order; false: the time is over. */
 static bool run_round(struct worker *worker)
 {
     struct worker_report *report = worker->report;
@@ -176,7 +174,7 @@ static void run_tests(struct worker *worker)
     atomic_store_explicit(&runner->shown[worker->index].test, SUITE_TESTS, memory_order_relaxed);
 }
 
-/* Wait for the gate; false when the run was cancelled. */
+/* Wait for the gate; false: the run was cancelled. */
 static bool pass_gate(struct runner *runner)
 {
     pthread_mutex_lock(&runner->lock);
@@ -201,10 +199,10 @@ static void *worker_main(void *argument)
 
 /* -------------------------------------------------------------------------------------------- all workers */
 
-/* A worker's stack holds a few small frames. The default of 8 MiB each would forbid thousands of workers. */
+/* A worker's stack holds a few small frames. The default of 8 MiB would not allow thousands of workers. */
 #define STACK_BYTES (256 * 1024)
 
-/* Create `count` threads; answers how many there are in the end. */
+/* Create `count` threads; returns how many were created. */
 static size_t create_threads(struct worker *workers, size_t count)
 {
     pthread_attr_t attributes;
@@ -244,8 +242,8 @@ static void show_workers(struct progress *progress, const struct runner *runner,
     progress_show(progress, "%s", text);
 }
 
-/* Wait until all workers have finished: on a terminal with a look at them ten times a second, elsewhere
- * asleep, so as not to disturb what is measured. */
+/* Wait until all workers have finished. On a terminal, show their progress ten times a second; otherwise
+ * sleep, so as not to disturb the measurement. */
 static void await_workers(struct runner *runner, const struct worker *workers)
 {
     struct progress progress;
@@ -270,7 +268,7 @@ static void await_workers(struct runner *runner, const struct worker *workers)
     progress_clear(&progress);
 }
 
-/* Answers how many threads could be started; fewer than there are workers: none of them did anything. */
+/* Returns how many threads were started. If fewer than all workers, none of them ran a test. */
 static size_t run_workers(struct runner *runner, struct worker *workers, struct report *report)
 {
     for (size_t i = 0; i < report->workers; i++) {
@@ -282,7 +280,7 @@ static size_t run_workers(struct runner *runner, struct worker *workers, struct 
     runner->gate = GATE_CLOSED;
     runner->running = report->workers;
     size_t made = create_threads(workers, report->workers);
-    runner->begin_ns = clock_ns(); /* the workers read this behind the gate */
+    runner->begin_ns = clock_ns(); /* workers read this after the gate */
     runner->end_ns = runner->plan->time_ns == 0 ? UINT64_MAX : runner->begin_ns + runner->plan->time_ns;
     open_gate(runner, made == report->workers ? GATE_OPEN : GATE_CANCELLED, report->workers - made);
     await_workers(runner, workers);
@@ -291,7 +289,7 @@ static size_t run_workers(struct runner *runner, struct worker *workers, struct 
     return made;
 }
 
-/* A lock, and a condition on the clock that no one sets. */
+/* A lock, and a condition variable on the monotonic clock. */
 static bool runner_init(struct runner *runner)
 {
     pthread_condattr_t attributes;
@@ -314,7 +312,7 @@ static void runner_fini(struct runner *runner)
     pthread_mutex_destroy(&runner->lock);
 }
 
-/* The run on a target that exists, among the areas of others. */
+/* Run on an existing target, among the areas of --held. */
 static const char *run_among_held(struct runner *runner, struct worker *workers, struct report *report)
 {
     struct held held;
@@ -330,7 +328,7 @@ static const char *run_among_held(struct runner *runner, struct worker *workers,
     return report->refusal;
 }
 
-/* The run, with its memory in place. */
+/* Create the target, and run on it. */
 static const char *run_on_target(const struct plan *plan, struct worker *workers, struct shown *shown,
                                  struct report *report)
 {
@@ -338,7 +336,7 @@ static const char *run_on_target(const struct plan *plan, struct worker *workers
     struct runner runner = {.plan = plan, .shown = shown};
     const char *wrong;
     if (!runner_init(&runner))
-        return "no lock can be made";
+        return "no lock can be created";
     enum kva_status status = target_create(&runner.target, &report->kind, &range, report->workers > 1);
     if (status == KVA_OK) {
         report->range = runner.target.range;

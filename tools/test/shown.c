@@ -9,7 +9,7 @@
 
 #define SECOND_NS UINT64_C(1000000000)
 
-/* How long workers stand there before the next take their place: long enough to be read. */
+/* How long workers are shown before the next ones: long enough to read. */
 #define TURN_NS (2 * SECOND_NS)
 
 struct line {
@@ -53,7 +53,7 @@ static void add_count(struct line *line, uint64_t count)
     add(line, "%.3g%s", value, units[unit]);
 }
 
-/* The runs of tests that a worker has behind it, the part of the present one included. */
+/* The trials of a worker so far, with the part of the current one. */
 static double trials_of(const struct shown *worker)
 {
     uint64_t wanted = load(&worker->wanted);
@@ -78,7 +78,7 @@ static uint64_t loops_of(const struct shown_run *run, const struct shown *worker
     return loops;
 }
 
-/* " | 1: full_fit 4/20"; the ends that all names of tests have in common are left out. */
+/* " | 1: full_fit 4/20"; the common end of the names of tests is left out. */
 static void add_worker(struct line *line, const struct shown_run *run, size_t index,
                        const struct shown *worker)
 {
@@ -95,7 +95,7 @@ static void add_worker(struct line *line, const struct shown_run *run, size_t in
         run->repeats);
 }
 
-/* All workers, if they fit; else some in turn, and only whole ones. */
+/* All workers, if they fit; else as many as fit, in turn. */
 static void add_workers(struct line *line, const struct shown_run *run, const struct shown *workers)
 {
     size_t first = 0;

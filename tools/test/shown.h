@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The progress line of a run: how long it has been going, how much is done, and which worker does what.
+ * The progress line of a run: elapsed time, work done, and what each worker does.
  *
  *      bt 0:12:34 of 1:00:00, 1.23 G loops | 0: full_fit 4/20 | 1: vrealloc 11/20
  *      rb 0:00:07, 34 %, 812 k loops | 0: fix_size 2/3
  *
- * Where the line has no room for all workers, they take turns.
+ * If the line has no room for all workers, they take turns.
  */
 #ifndef KVA_TOOLS_TEST_SHOWN_H
 #define KVA_TOOLS_TEST_SHOWN_H
@@ -16,7 +16,7 @@
 struct shown_run {
     const char *name;
     uint64_t elapsed_ns;
-    uint64_t time_ns; /* how long it is to last; 0: until each worker has made `trials` runs of tests */
+    uint64_t time_ns; /* of the whole run; 0: until each worker has done `trials` trials */
     uint64_t trials;
     uint64_t repeats; /* of each test */
     size_t workers;

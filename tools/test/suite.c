@@ -2,25 +2,29 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * THEORY
- *   The suite measures an allocator by what kernels do to it: areas of one size, areas of random size and
+ *   The suite measures an allocator with the load of kernels: areas of one size, areas of random size and
  *   alignment, one-page holes between busy pages, long lists of busy areas. It runs on two kinds of targets:
  *
- *      pages    memory stands behind the areas. Tests 1 to 8 TOUCH each area: they write one byte at its start, so
- *               that what is measured is an area that can be used
- *      ranges   areas are addresses only, nothing is written, and what the system spends on pages does not
- *               dilute the comparison of the searches. The eight tests of 2019 will do for that; the others
- *               need memory
+ *      pages    areas have memory. Tests 1 to 8 TOUCH each area of their loop: they write one byte at its
+ *               start, so that they measure usable areas
+ *      ranges   areas are addresses only, and nothing is written, so that the system's work on pages does not
+ *               dilute the comparison of the searches. The eight tests of 2019 run on ranges; the others need
+ *               memory
  *
- *   A test is a function over a target. It fails on the first allocation or free that fails, or that gives
- *   an address outside the range or off its alignment; what it holds is given back even then, as far as the
- *   target takes it. A target that cannot do what a test is about does not run it.
+ *   A test is a function over a target. It fails on the first allocation or free that fails, or that returns
+ *   an address outside the range or off its alignment; it still frees what it holds, as far as the target
+ *   allows. A target without the operations of a test does not run it.
  *
- *   All tests but two repeat something L times (test_loop_count). The loop is timed apart from what comes
- *   before and after it, so that a run which was cut short can be scaled to its full length.
+ *   All tests but two repeat something L times (test_loop_count). The loop is timed apart from the work
+ *   before and after it, so that a run that was cut short can be scaled to its full length.
  *
  * RANDOMNESS
- *   Sizes and alignments are drawn from the trial's own generator. The runner seeds it from the seed of the
- *   run, the worker, the test and the repeat, so they are the same for every engine.
+ *   Sizes and alignments come from the trial's own generator. The runner seeds it from the seed of the run,
+ *   the worker, the test and the repeat, so they are the same for every engine.
+ *
+ * SOURCE
+ *   The tests are those of Linux's lib/test_vmalloc.c: their ideas, names and parameters are Linux's. The
+ *   code is our own.
  */
 #include "suite.h"
 
@@ -63,9 +67,9 @@ bool trial_verify(struct trial *trial, uint64_t size, uint64_t align, uint64_t a
     return true;
 }
 
-bool trial_take_as(struct trial *trial, uint64_t size, uint64_t align, unsigned wishes, uint64_t *addr)
+bool trial_take_as(struct trial *trial, uint64_t size, uint64_t align, unsigned flags, uint64_t *addr)
 {
-    enum kva_status status = target_alloc(trial->target, size, align, wishes, addr);
+    enum kva_status status = target_alloc(trial->target, size, align, flags, addr);
     if (status != KVA_OK)
         return trial_fail_at(trial, "allocation refused", status, size, align, 0);
     return trial_verify(trial, size, align, *addr);
@@ -94,10 +98,10 @@ static bool take_and_give(struct trial *trial, uint64_t size, uint64_t align)
     return trial_take(trial, size, align, &addr) && trial_give(trial, addr, size);
 }
 
-static bool take_touch_and_give(struct trial *trial, uint64_t size, uint64_t align, unsigned wishes)
+static bool take_touch_and_give(struct trial *trial, uint64_t size, uint64_t align, unsigned flags)
 {
     uint64_t addr;
-    if (!trial_take_as(trial, size, align, wishes, &addr))
+    if (!trial_take_as(trial, size, align, flags, &addr))
         return false;
     trial_touch(trial, addr);
     return trial_give(trial, addr, size);
@@ -111,8 +115,8 @@ void trial_loop_begin(struct trial *trial, uint64_t count)
     trial->loop_ns = clock_ns();
 }
 
-/* The clock and the progress line are looked after every 64 rounds: often enough when a round takes a
- * millisecond, and next to nothing when it takes 30 ns. */
+/* The clock and the progress line are updated every 64 rounds: often enough if a round takes a
+ * millisecond, and cheap if it takes 30 ns. */
 #define ROUNDS_PER_LOOK 64
 
 bool trial_loop(struct trial *trial)
@@ -136,10 +140,10 @@ enum outcome trial_outcome(const struct trial *trial)
 
 /* -------------------------------------------------------------------------------- tests that hold nothing */
 
-/* A huge page on x86-64: 512 entries of a page table, mapped at once where the range is aligned to it. */
+/* A huge page on x86-64: 512 entries of a page table, mapped with one entry if the area is aligned to it. */
 #define HUGE_PAGE (512 * SUITE_PAGE)
 
-/* Test 1: one size, over and over. */
+/* Test 1: one size. */
 static enum outcome fix_size_alloc_test(struct trial *trial)
 {
     uint64_t size = trial->params->nr_pages * SUITE_PAGE;
@@ -170,7 +174,7 @@ static enum outcome fix_align_alloc_test(struct trial *trial)
     return OUTCOME_PASSED;
 }
 
-/* Test 32: 1 to 10 pages at 2^0 .. 2^22. */
+/* Test 32: 1 to 10 pages aligned to 2^0 .. 2^22. */
 static enum outcome random_size_align_alloc_test(struct trial *trial)
 {
     for (trial_loop_begin(trial, trial->params->test_loop_count); trial_loop(trial);) {
@@ -197,11 +201,11 @@ static uint64_t lazy_pages(const struct trial *trial)
     return binary_digits(trial->cpus) * (UINT64_C(32) << 20) / SUITE_PAGE;
 }
 
-/* Whether a page aligned to `align` may have no place. The range holds at least bytes / align multiples of
- * it, rounded down. Each worker may hold one of them for this test; one at the bottom may be taken by
- * other tests' areas, which lie lowest, and one at the top by per-CPU areas, which lie highest. Where a
- * freed page may be handed out to anybody, each of those that another worker holds may be one that this
- * test has had before; full_fit_alloc_test holds the most. */
+/* Whether a page aligned to `align` may have no place. The range has at least bytes / align multiples of
+ * it, rounded down. Each worker may hold one of them for this test; other tests' areas, which are lowest,
+ * may take one at the bottom, and per-CPU areas, which are highest, one at the top. If the kind recycles,
+ * each page that another worker holds may be one that this test freed before; full_fit_alloc_test holds
+ * the most. */
 static bool may_have_no_place(const struct trial *trial, uint64_t align)
 {
     const struct target_range *range = &trial->target->range;
@@ -212,8 +216,7 @@ static bool may_have_no_place(const struct trial *trial, uint64_t align)
     return (range->last - range->first) / align <= taken;
 }
 
-/* Whether a refusal is what it should be. An allocator that does not promise to find every place that
- * there is may refuse any alignment above the page. */
+/* Whether a refusal is permitted. An allocator that is not exact may refuse any alignment above the page. */
 static bool may_refuse(const struct trial *trial, enum kva_status status, uint64_t align)
 {
     if (trial->target->kind.exact)
@@ -221,8 +224,8 @@ static bool may_refuse(const struct trial *trial, enum kva_status status, uint64
     return (status == KVA_ENOSPC || status == KVA_ENOMEM) && align > SUITE_PAGE;
 }
 
-/* Test 64: one page at 2^0, 2^1, ... 2^63. It cannot get through: from some alignment on, no address in the
- * range is a multiple. So "no space" is expected once the range is that small, and a fault before. */
+/* Test 64: one page aligned to 2^0, 2^1, ... 2^63. It must fail: from some alignment on, no address in the
+ * range is a multiple. So KVA_ENOSPC is expected from there on, and is a failure before. */
 static enum outcome align_shift_alloc_test(struct trial *trial)
 {
     for (unsigned shift = 0; shift < 64; shift++) {
@@ -236,10 +239,10 @@ static enum outcome align_shift_alloc_test(struct trial *trial)
 
 /* --------------------------------------------------------------------------------- tests among busy pages */
 
-/* Single pages that a test holds meanwhile. */
+/* Single pages that a test holds. */
 struct pages {
     uint64_t *addr;
-    uint64_t count; /* taken so far */
+    uint64_t count; /* allocated so far */
 };
 
 static bool pages_init(struct trial *trial, struct pages *pages, uint64_t room)
@@ -259,7 +262,7 @@ static bool pages_take_one(struct trial *trial, struct pages *pages)
     return true;
 }
 
-/* Give all of them back, in the order in which they came. Those that are refused are lost. */
+/* Free all of them, in order of allocation. Pages whose free is refused are leaked. */
 static void pages_give(struct trial *trial, struct pages *pages)
 {
     for (uint64_t i = 0; i < pages->count; i++)
@@ -281,7 +284,7 @@ static bool take_alternating(struct trial *trial, struct pages *keep, struct pag
     return true;
 }
 
-/* The body of test 2, with the books in place. */
+/* The body of test 2. */
 static void fill_holes(struct trial *trial, struct pages *keep, struct pages *junk, uint64_t count)
 {
     if (!take_alternating(trial, keep, junk, count))
@@ -294,9 +297,9 @@ static void fill_holes(struct trial *trial, struct pages *keep, struct pages *ju
 
 /* Test 2: one page at a time into one of n one-page holes, each a full fit:
  *
- *      [keep]....[keep]....[keep]....[keep]....            .... = a page of junk, given back
+ *      [keep]....[keep]....[keep]....[keep]....            .... = a page of junk, freed
  *
- * n is what Linux collects before it purges, so that the junk is purged and the holes are real. */
+ * n is the number that Linux collects before it purges, so the junk is purged and the holes exist. */
 static enum outcome full_fit_alloc_test(struct trial *trial)
 {
     uint64_t count = lazy_pages(trial);
@@ -311,7 +314,7 @@ static enum outcome full_fit_alloc_test(struct trial *trial)
     return trial_outcome(trial);
 }
 
-/* One round of test 4: 100 pages and one page, both given back. */
+/* One round of test 4: 100 pages and one page, both freed. */
 static bool take_two_and_give(struct trial *trial)
 {
     uint64_t large, small;
@@ -325,7 +328,7 @@ static bool take_two_and_give(struct trial *trial)
     return trial_give(trial, large, 100 * SUITE_PAGE) && taken && given;
 }
 
-/* Test 4: allocate beside 15,000 busy pages. */
+/* Test 4: allocate among 15,000 busy pages. */
 static enum outcome long_busy_list_alloc_test(struct trial *trial)
 {
     const uint64_t count = 15000;
