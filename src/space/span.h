@@ -258,7 +258,8 @@ enum kva_status kva_span_move_to_tree(struct kva_space *space, const struct kva_
 /** Whether spans that were taken out, or tables that were replaced, are in limbo. */
 bool kva_spans_in_limbo(const struct kva_pools *pools);
 
-/** Let the memory of spans and tables in limbo be reused. */
+/** Let the memory of spans and tables in limbo be reused. Requires that every CPU's lock has been held since
+ *  they came there (THE DIRECTORY, point 3). */
 void kva_spans_end_limbo(struct kva_pools *pools);
 
 /** The object of a span, gone or not, that holds an address; false if there is none. object->span is NULL if
