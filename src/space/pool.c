@@ -165,8 +165,8 @@ static void decay(struct kva_space *space, struct kva_cpu *cpu)
     cpu_unlock(space, victim);
 }
 
-/** Let spans and tables in limbo be reused, if each other CPU's lock is seen free: then no search of the
- *  directory that began before they were taken out is still under way. */
+/** Let spans and tables in limbo be reused, if each other CPU's lock is free and can be taken: then no search
+ *  that may read them is still under way (span.h, THE DIRECTORY, point 3). */
 static void try_to_end_limbo(struct kva_space *space, const struct kva_cpu *cpu)
 {
     struct kva_pools *pools = space->shared->pools;

@@ -43,8 +43,8 @@
  *   2. A span is complete before it is inserted (release), and is read after it was found (acquire).
  *   3. A new table is filled before it replaces the old one (release). The slots of the old one stay as they
  *      are, and readable, while it is in LIMBO: until a thread with the space's lock has held every CPU's
- *      lock, at once or one after the other. A search that began before the replacement has ended by then.
- *      Every later one takes one of these locks after that thread, and so sees the new table.
+ *      lock, at once or one after the other. A search that held one of these locks before that thread has
+ *      ended by then; one that takes it after that thread sees the new table.
  *   4. A thread that frees a live object received it after its span was inserted, so it sees a table that has
  *      the span; and the span stays while an object of it is live.
  *   5. A thread that frees or looks up any other range may find a span that has been taken out, but not one
