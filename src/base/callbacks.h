@@ -45,14 +45,15 @@ struct kva_shortage {
  *  the last attempt; `status` if there was none. */
 enum kva_status kva_callbacks_ask(const struct kva_shortage *shortage, enum kva_status status);
 
-/** Whether the caller runs inside a reclaim callback of the instance. With the main lock. */
+/** Whether the caller runs inside a reclaim callback of the instance. Requires the main lock. */
 static inline bool is_in_callback(const struct kva_callbacks *callbacks, const struct kva_threads *threads)
 {
     return callbacks->inside != 0 && callbacks->inside == thread_self(threads);
 }
 
-/** Add a callback after all others, or remove one. With the main lock, which may be dropped and taken again;
- *  not from inside a callback. KVA_OK; KVA_EEXIST (it is on the list), KVA_ENOENT (it is not). */
+/** Add a callback after all others, or remove one. Requires the main lock, which may be released and taken
+ *  again; must not be called inside a callback. KVA_OK; KVA_EEXIST (it is on the list), KVA_ENOENT (it is
+ *  not). */
 enum kva_status kva_callbacks_add(struct kva_callbacks *callbacks, const struct kva_locks *locks,
                                   struct kva_link *link);
 enum kva_status kva_callbacks_remove(struct kva_callbacks *callbacks, const struct kva_locks *locks,

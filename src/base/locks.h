@@ -4,7 +4,7 @@
  * The locks of a space or of an instance of vmap, and the ORDER OF LOCKS, which holds throughout kva:
  *
  *      reclaim     serialises the reclaim callbacks and changes of their list. Held while one of them runs
- *      main        protects the state of the instance. Never held while a callback runs
+ *      main        protects the state of the instance. Not held while a flush or reclaim callback runs
  *      CPU locks   one in each CPU's record, in the order of the CPUs' numbers
  *
  * A thread that holds a lock waits only for locks further down. It may try any lock at any time.
@@ -64,8 +64,8 @@ static inline void main_yield(const struct kva_locks *locks)
         kva_lock_yield_to_waiters(&lockable(locks)->main, locks->threads);
 }
 
-/** With the main lock held: take the reclaim lock, which precedes it. True if that had to wait; the main
- *  lock was free meanwhile. */
+/** With the main lock held, take the reclaim lock, which precedes it in the order. True if this had to wait:
+ *  the main lock was released meanwhile. */
 bool kva_reclaim_take(const struct kva_locks *locks);
 
 static inline void reclaim_drop(const struct kva_locks *locks)

@@ -179,7 +179,8 @@ void kva_rb_insert(struct kva_rb_tree *tree, struct kva_rb_node *node, struct kv
  *                                                     \
  *                                                    [far]
  *
- *   4. `far` is red: rotate the parent; the sibling takes its colour, and it and `far` become black: done.
+ *   4. `far` is red: rotate the parent. The sibling takes the parent's colour; the parent and `far` become
+ *      black: done.
  *
  *           parent                       sibling
  *          /      \                      /     \

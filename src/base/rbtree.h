@@ -10,9 +10,8 @@
  * A tree may be AUGMENTED: each node caches a value computed from the node and its children, such as the
  * largest range in its subtree. Three callbacks keep it true:
  *
- *      propagate(node, stop)   recompute the value of `node`, which or a child of which has changed, and then
- *                              those of its ancestors, up to but not including `stop` (NULL: all), until one
- *                              stays
+ *      propagate(node, stop)   `node` or a child of it has changed: recompute its value, and those of its
+ *                              ancestors up to but not including `stop` (NULL: all), until one is unchanged
  *      copy(from, to)          `to` replaces `from` in the tree: copy the cached value
  *      rotate(down, up)        a rotation has put `up` in the place of its parent `down`:
  *

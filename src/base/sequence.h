@@ -11,9 +11,10 @@
  *
  * PROOF. The writer orders its odd count before its changes (release fence) and its even count after them
  * (release store). The reader orders its first count before its reads (acquire load) and its second after
- * them (acquire fence). A read that saw a part of a change is therefore followed by a count that is odd, or
- * even and later: it differs from the first. The count wraps after 2^31 changes: a reader errs only if
- * exactly a multiple of that many pass between its two counts.
+ * them (acquire fence). So the reads see all changes before the first count, and a read that saw a part of a
+ * later change is followed by a count that is odd, or even and later: it differs from the first. The count
+ * wraps after 2^31 changes: a reader errs only if exactly a multiple of that many pass between its two
+ * counts.
  *
  * ThreadSanitizer does not support fences: in its builds, read-modify-write operations replace them.
  */
@@ -69,7 +70,7 @@ static inline bool is_unchanged(const _Atomic uint32_t *count, uint32_t seen)
 #endif
 }
 
-/** Whether no change is under way. With the writers' lock. */
+/** Whether no change is under way. Requires the writers' lock. */
 static inline bool is_at_rest(const _Atomic uint32_t *count)
 {
     return (atomic_load_explicit(count, memory_order_relaxed) & 1) == 0;

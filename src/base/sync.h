@@ -98,7 +98,7 @@ static inline bool is_alone(const struct kva_threads *threads)
     return threads->alone && *(const volatile char *)threads->alone;
 }
 
-/** Take a lock if it is free. Whether it was. */
+/** Take a lock if it is free; returns whether it was. */
 static inline bool lock_try(struct kva_lock *lock, const struct kva_threads *threads)
 {
     uint32_t state = KVA_LOCK_FREE;

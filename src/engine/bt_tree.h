@@ -26,7 +26,7 @@
  *
  * FILL. A leaf that overflows first shares its entries with a neighbour under the same parent; it is split
  * only if neither has room. A leaf that shrinks is merged as soon as it and a neighbour fit into one with a
- * little room to spare. So leaves stay three quarters full: 14 bytes a range, or 29 with owners, everything
+ * little room to spare. So leaves stay three quarters full: 15 bytes a range, or 29 with owners, everything
  * included.
  *
  * MEMORY. A free removes an entry and merges nodes, so it needs no memory. An allocation needs at most one
@@ -34,9 +34,9 @@
  *
  * COST. With warm inner nodes (a million ranges have some 700, 1.2 MB), a free reads one leaf, whose 7 lines
  * (8 with owners) are fetched together, and one line of owners. An allocation reads another leaf, which
- * lowest fit mostly keeps warm. Of an inner node an operation reads up to 8 lines of starts
- * or of maxima, and two or three more (header, child, sz). The red-black design waits for some ten lines one
- * after another, three times.
+ * lowest fit mostly keeps warm. Of an inner node an operation reads up to 8 lines of starts or of maxima, and
+ * two or three more (header, child, size). The red-black design waits for some ten lines one after another,
+ * three times.
  *
  * Below some thousand ranges, which fit the cache, unpredictable branches limit the speed (was this hole the
  * largest of its leaf? is the freed one now?), and then the instructions: some 600 an operation at a thousand

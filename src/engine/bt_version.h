@@ -32,8 +32,8 @@
  *      holds.
  *
  * COST. The copy covers the whole leaf, because lines that another processor has just written then arrive
- * together. A lookup that read the starts first, and then one end, would read 7 lines instead of 9 but wait
- * twice: 98 ns instead of 84.
+ * together. With the lines of the slot and the owner a lookup reads 9. One that read the starts first, and
+ * then one end, would read 7 but wait twice: 98 ns instead of 84.
  *
  * BEYOND C11. The reads of point 3 race with plain writes, mostly of vectors; C11 would require atomic
  * accesses of a word each on both sides. As all sequence locks do, kva assumes that such a read returns some

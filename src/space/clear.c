@@ -194,8 +194,8 @@ static bool is_deferred_in(const struct kva_address_map *map, uint64_t start, ui
     return found;
 }
 
-/** What in [start, last] cannot be cleared: KVA_EAGAIN for a deferred segment or object, KVA_ENOSPC for a
- *  pooled object that a drain has left; else KVA_OK. */
+/** Whether [start, last] can be cleared. KVA_OK; KVA_EAGAIN if part of it is deferred, KVA_ENOSPC if a drain
+ *  has left a pooled object there. */
 static enum kva_status find_in_the_way(const struct kva_space *space, uint64_t start, uint64_t last)
 {
     enum kva_status status = KVA_OK;

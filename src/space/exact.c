@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** What a space tries before it reports that a range is not free; see exact.h. */
+/** The steps before a space reports that a range is not free; see exact.h. */
 #include "exact.h"
 
 bool kva_is_worse(enum kva_state state, enum kva_state than)

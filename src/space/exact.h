@@ -20,20 +20,19 @@
  *  pooled, a flush removes deferred, nothing removes busy. */
 bool kva_is_worse(enum kva_state state, enum kva_state than);
 
-/** What is most in the way in [start, last], inside the space: the lowest segment of the worst state, except
- *  `own`, a busy segment that is not in the way (NULL: none). conflict->state is KVA_FREE if nothing is;
- *  absent segments are not. */
+/** Find the lowest segment of the worst state in [start, last], which is inside the space. The busy segment
+ *  `own` (NULL: none) and absent segments are not in the way. conflict->state is KVA_FREE if nothing is. */
 void kva_find_conflict(const struct kva_space *space, uint64_t start, uint64_t last,
                        const struct kva_segment *own, struct kva_segment *conflict);
 
-/** Attempt an operation that returns KVA_ENOSPC when a segment of the state *in_the_way is; drain, or flush
- *  and drain, and attempt it again. Returns the last attempt's status; KVA_ENOMEM instead of KVA_ENOSPC if
- *  there was no memory to drain the pools. It flushes once: docs/theory/threads.md, "A bound for every
- *  request". */
+/** Attempt an operation that returns KVA_ENOSPC, and sets *in_the_way, if a segment of that state is in the
+ *  way. Drain, or flush and drain, and attempt it again. Returns the last attempt's status; KVA_ENOMEM
+ *  instead of KVA_ENOSPC if there was no memory to drain the pools. It flushes once:
+ *  docs/theory/threads.md, "A bound for every request". */
 enum kva_status kva_retry_exact(struct kva_space *space, kva_attempt *attempt, void *operation,
                                 const enum kva_state *in_the_way);
 
-/** A demand for an exact range, and its place if it is free; else what is in the way. */
+/** A demand for an exact range, and its place if it is free; else the segment in the way. */
 struct kva_exact {
     uint64_t start;
     uint64_t last;

@@ -3,14 +3,15 @@
 /**
  * Lookups by address: a segment of the tree, or an object of a pool. And the counts of a whole space.
  *
- * LOCK-FREE LOOKUPS (kva_lookup_unlocked) do without the space's lock, if the engine has try_lookup:
+ * LOCK-FREE LOOKUPS (kva_lookup_unlocked) do without the space's lock:
  *
  *      without pools   read the compound count; ask the engine; has the count changed?
  *      with pools      take the current CPU's lock, and look into the directory (span.h)
  *        an object     is it live? read its owner; is it still live?
  *        no span       as without pools; is there still no span?
  *
- * An attempt in the tree that fails is repeated once. After two failures the caller takes the space's lock.
+ * To ask the engine needs its try_lookup, and is repeated once if it fails. If the lookup fails, the caller
+ * takes the space's lock.
  *
  * WHY THEY ARE RIGHT
  *
@@ -18,14 +19,18 @@
  *      before the first read, and the same after the last, no such change overlapped the reads.
  *   2. engine/bt_version.h shows that the engine's segment existed at one moment of the call.
  *   3. A segment that the tree returns is an allocation, not a part of a span, if the directory has no span
- *      there at the same moment. By point 1 that moment is the one of point 2.
+ *      there at the same moment. By point 1 the directory had none during all of the reads, and so at the
+ *      moment of point 2. A search of a table that has just been replaced finds the same: spans are inserted
+ *      and taken out in compound changes only.
  *   4. The place and the size of a live object do not change while its span is in the directory, and the span
  *      stays while the object is live.
- *   5. The owner of an object is written (release) before the object becomes live, and read (acquire) between
- *      two reads of `live`. If both find the object live, the owner belongs to the allocation that the second
- *      one sees: if the object was freed and allocated again in between, then a thread that reads the new
- *      owner also sees `live` as it was cleared before, or set after. While kva_set_owner runs, the lookup
- *      returns the new owner or the old one.
+ *   5. An allocation writes the owner before it sets `live` (both release). A lookup reads `live`, the owner,
+ *      and `live` again (all acquire), and needs `live` set both times. The owner is that of the allocation
+ *      that the first read saw, or of a later one. If later, the second read also sees that `live` was
+ *      cleared before that owner was written; so it finds `live` set only if that allocation has set it, or
+ *      one after it. Either way the owner's allocation was live at a moment of the call. kva_set_owner
+ *      exchanges the owner (acquire and release), which keeps this order; while it runs, a lookup returns the
+ *      new owner or the old one.
  */
 #ifndef KVA_SPACE_LOOKUP_H
 #define KVA_SPACE_LOOKUP_H

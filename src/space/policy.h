@@ -33,7 +33,7 @@ enum kva_status kva_policy_search(struct kva_address_map *map, const struct kva_
                                   struct kva_place *place);
 
 /** The start that the policy and the filter choose in [start, last], all of one hole, which need not exist
- *  yet. False when none fits. */
+ *  yet. False if none fits. */
 bool kva_policy_in_hole(struct kva_address_map *map, const struct kva_demand *demand, uint64_t start,
                         uint64_t last, uint64_t *at);
 

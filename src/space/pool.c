@@ -76,7 +76,7 @@ static void unlock_both(const struct kva_space *space, struct kva_cpu *cpu)
     unlock_space(space);
 }
 
-/** Whether the caller is the flush callback. Needs no lock: a thread sees its own writes. */
+/** Whether the caller runs inside the flush callback. Needs no lock: a thread sees its own writes. */
 static bool is_flusher(const struct kva_space *space)
 {
     uintptr_t flusher = atomic_load_explicit(&space->shared->flusher, memory_order_relaxed);
@@ -165,8 +165,8 @@ static void decay(struct kva_space *space, struct kva_cpu *cpu)
     cpu_unlock(space, victim);
 }
 
-/** Let spans and tables in limbo be reused, if each other CPU's lock is seen free: then no search of the
- *  directory that began before they were taken out is still under way. */
+/** Let spans and tables in limbo be reused, if each other CPU's lock is free and can be taken: then no search
+ *  that may read them is still under way (span.h, THE DIRECTORY, point 3). */
 static void try_to_end_limbo(struct kva_space *space, const struct kva_cpu *cpu)
 {
     struct kva_pools *pools = space->shared->pools;
@@ -466,8 +466,7 @@ void kva_pools_free_deferred(struct kva_space *space, unsigned epoch, uint64_t m
 
 /* --------------------------------------------------------------------------------------------- all pools */
 
-/** With all CPUs' locks: else an object that is allocated on one CPU, and another that is freed on the next,
- *  could be missed. */
+/** Takes all CPUs' locks: counts read one after the other need not have been true at one moment. */
 bool kva_pools_hold_some(const struct kva_space *space)
 {
     const struct kva_pools *pools = pools_of(space);

@@ -16,7 +16,7 @@
  * EXACTNESS. A drain holds the space's lock and those of all CPUs until the request has been attempted again:
  * if that fails, there was no room at a moment at which all locks were held. If the drain released one CPU's
  * lock before it took the next, a range could be freed on the first CPU and another allocated on the second:
- * one is free at each moment, and none is seen.
+ * at each moment one of them is free, but the drain finds neither.
  *
  * MEMORY. A CPU's magazine is made when it is first filled. A refill without memory leaves the request to the
  * tree. Freeing never takes memory: without a magazine, the object goes to its span; if the magazine is full,

@@ -97,7 +97,8 @@ static void take_out(struct kva_pools *pools, struct kva_span *span)
     pools->spans--;
 }
 
-/** The first directory of a list that has enough slots; where the list refers to it. */
+/** The pointer in a list to its first directory with at least `slots`; the last pointer, NULL, if there is
+ *  none. */
 static struct kva_directory **large_enough(struct kva_directory **list, size_t slots)
 {
     while (*list && (*list)->mask < slots - 1)
@@ -129,7 +130,8 @@ static struct kva_directory *empty_directory(struct kva_space *space, size_t slo
     return directory;
 }
 
-/** Replace the directory by one with slots for twice the present spans, and insert these. */
+/** Replace the directory, `old` (NULL: none yet), by one with room for twice the present spans. False if
+ *  there is none. */
 static bool replace_directory(struct kva_space *space, struct kva_directory *old)
 {
     struct kva_pools *pools = space->shared->pools;
@@ -153,7 +155,8 @@ static bool replace_directory(struct kva_space *space, struct kva_directory *old
     return true;
 }
 
-/** At most half of the slots are in use, so that searches are short and end at an empty slot. */
+/** Ensure a slot for one more span. At most half of the slots are in use, so that searches are short and end
+ *  at an empty slot. */
 static bool make_slot(struct kva_space *space)
 {
     struct kva_directory *directory =

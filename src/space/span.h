@@ -41,13 +41,14 @@
  *      never back to empty. So no slot that a search passes on the way to a span becomes empty while the span
  *      is there.
  *   2. A span is complete before it is inserted (release), and is read after it was found (acquire).
- *   3. A new table is filled before it replaces the old one. The old one stays unchanged and readable while
- *      it is in LIMBO: until every CPU's lock has been seen free once. A search that began before the
- *      replacement has ended by then.
+ *   3. A new table is filled before it replaces the old one (release). The slots of the old one stay as they
+ *      are, and readable, while it is in LIMBO: until a thread with the space's lock has held every CPU's
+ *      lock, at once or one after the other. A search that held one of these locks before that thread has
+ *      ended by then; one that takes it after that thread sees the new table.
  *   4. A thread that frees a live object received it after its span was inserted, so it sees a table that has
  *      the span; and the span stays while an object of it is live.
- *   5. A thread that frees or looks up any other range may find a span that is being taken out, but not one
- *      whose memory serves another span: such memory waits in limbo, too. No object of a span in limbo is
+ *   5. A thread that frees or looks up any other range may find a span that has been taken out, but not one
+ *      whose memory serves another span: such memory waits in limbo as well. No object of a span in limbo is
  *      live, so none can be freed.
  *
  * lookup.h has the proofs for lookups.
@@ -57,8 +58,9 @@
  * 2^54 spans that cover them. Public results are in bytes, saturated.
  *
  * MEMORY. Spans come from node caches on the address map's ledger. The memory of spans and tables is reused
- * once it has left limbo. There are at most two tables of one size: the directory and one more. While that
- * one is in limbo, a request that needs a third is served from the tree.
+ * once it has left limbo. A table is made only if no replaced one is large enough, so there are at most two
+ * of one size. If the only one that is large enough is in limbo, no span is made: free objects of other CPUs'
+ * spans serve the request, or the tree.
  */
 #ifndef KVA_SPACE_SPAN_H
 #define KVA_SPACE_SPAN_H
@@ -127,10 +129,12 @@ struct kva_magazine {
 /** The pool of one CPU. */
 struct kva_cpu {
     _Alignas(KVA_LINE) struct kva_lock lock;
-    uint32_t held;          /* quanta in the magazines: at most KVA_HELD_MOST */
-    uint64_t live_quanta;   /* allocated here, less those freed here, modulo 2^64; */
-    uint64_t live_segments; /* summed over all CPUs, and moved_quanta or moved_segments: live */
-    uint32_t uses;
+    uint32_t held; /* quanta in the magazines: at most KVA_HELD_MOST */
+    /** Allocated here less freed here, modulo 2^64. The sum over all CPUs, plus moved_quanta and
+     *  moved_segments, is what is live. */
+    uint64_t live_quanta;
+    uint64_t live_segments;
+    uint32_t uses;        /* allocations and frees here */
     uint32_t uses_seen;   /* at the last look for an idle CPU */
     uint32_t events;      /* refills and spills */
     uint32_t next_victim; /* the next magazine to spill when the CPU holds its share */
@@ -254,7 +258,8 @@ enum kva_status kva_span_move_to_tree(struct kva_space *space, const struct kva_
 /** Whether spans that were taken out, or tables that were replaced, are in limbo. */
 bool kva_spans_in_limbo(const struct kva_pools *pools);
 
-/** Let the memory of spans and tables in limbo be reused. */
+/** Let the memory of spans and tables in limbo be reused. Requires that every CPU's lock has been held since
+ *  they came there (THE DIRECTORY, point 3). */
 void kva_spans_end_limbo(struct kva_pools *pools);
 
 /** The object of a span, gone or not, that holds an address; false if there is none. object->span is NULL if

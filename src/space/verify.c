@@ -122,7 +122,7 @@ static uint64_t count_listed(const struct kva_pools *pools)
     return listed;
 }
 
-/** I8 for the objects in magazines: none is live or free, and they are what the CPUs count. */
+/** I8 for the objects in magazines: none is live or free, and the CPUs' counts agree with them. */
 static const char *check_magazines(const struct kva_pools *pools, uint64_t *pooled)
 {
     for (unsigned c = 0; c < pools->cpus; c++) {

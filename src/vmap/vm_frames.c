@@ -191,8 +191,8 @@ static enum kva_status take_numbers(struct kva_vm_frames *frames, const struct t
     return status;
 }
 
-static enum kva_status take_numbers_locked(struct kva_vm_frames *frames, const struct take_request *request,
-                                           uint64_t *numbers, const char *where)
+static enum kva_status lock_and_take_numbers(struct kva_vm_frames *frames, const struct take_request *request,
+                                             uint64_t *numbers, const char *where)
 {
     struct kva_bad bad = {NULL, 0};
 
@@ -208,13 +208,13 @@ static enum kva_status take_numbers_locked(struct kva_vm_frames *frames, const s
 
 enum kva_status kva_vm_frames_alloc(struct kva_vm_frames *frames, size_t count, uint64_t *numbers)
 {
-    return take_numbers_locked(frames, &(struct take_request){.count = count}, numbers, __func__);
+    return lock_and_take_numbers(frames, &(struct take_request){.count = count}, numbers, __func__);
 }
 
 enum kva_status kva_vm_frames_alloc_run(struct kva_vm_frames *frames, size_t count, uint64_t align,
                                         uint64_t *numbers)
 {
-    return take_numbers_locked(frames, &(struct take_request){count, true, align}, numbers, __func__);
+    return lock_and_take_numbers(frames, &(struct take_request){count, true, align}, numbers, __func__);
 }
 
 /* --------------------------------------------------------------------------------------------------- free */

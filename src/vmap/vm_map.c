@@ -66,9 +66,9 @@ static enum kva_status map_frames(struct kva_vm *vm, struct kva_vm_frames *frame
     return status;
 }
 
-static enum kva_status map_frames_locked(struct kva_vm *vm, struct kva_vm_frames *frames,
-                                         const uint64_t *numbers, size_t count, unsigned flags,
-                                         const void *caller, void **memory)
+static enum kva_status lock_and_map_frames(struct kva_vm *vm, struct kva_vm_frames *frames,
+                                           const uint64_t *numbers, size_t count, unsigned flags,
+                                           const void *caller, void **memory)
 {
     struct kva_bad bad = {NULL, 0};
 
@@ -87,14 +87,14 @@ enum kva_status kva_vm_map(struct kva_vm *vm, struct kva_vm_frames *frames, cons
         return KVA_ENULL;
     if (!memory)
         return refuse_null(vm, __func__, 0, "memory");
-    return map_frames_locked(vm, frames, numbers, count, flags, CALLER(), memory);
+    return lock_and_map_frames(vm, frames, numbers, count, flags, CALLER(), memory);
 }
 
 void *kva_vmap(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *numbers, size_t count)
 {
     void *memory = NULL;
 
-    if (!vm || map_frames_locked(vm, frames, numbers, count, 0, CALLER(), &memory) != KVA_OK)
+    if (!vm || lock_and_map_frames(vm, frames, numbers, count, 0, CALLER(), &memory) != KVA_OK)
         return NULL;
     return memory;
 }

@@ -351,8 +351,8 @@ static enum kva_status pin_or_unpin(struct kva_vm *vm, const void *memory, size_
     return pin_pages(area->of.frames, start, (size_t)((last - start) >> vm->page_shift) + 1, pin);
 }
 
-static enum kva_status pin_locked(struct kva_vm *vm, const void *memory, size_t bytes, bool pins,
-                                  const char *where)
+static enum kva_status lock_and_pin(struct kva_vm *vm, const void *memory, size_t bytes, bool pins,
+                                    const char *where)
 {
     struct kva_bad bad = {NULL, 0};
 
@@ -369,12 +369,12 @@ static enum kva_status pin_locked(struct kva_vm *vm, const void *memory, size_t 
 
 enum kva_status kva_vm_pin(struct kva_vm *vm, const void *memory, size_t bytes)
 {
-    return pin_locked(vm, memory, bytes, true, __func__);
+    return lock_and_pin(vm, memory, bytes, true, __func__);
 }
 
 enum kva_status kva_vm_unpin(struct kva_vm *vm, const void *memory, size_t bytes)
 {
-    return pin_locked(vm, memory, bytes, false, __func__);
+    return lock_and_pin(vm, memory, bytes, false, __func__);
 }
 
 /* -------------------------------------------------------------------------------------------------- forks */

@@ -99,9 +99,9 @@ static enum kva_status map_ram(struct kva_vm *vm, struct kva_vm_frames *frames, 
     return status;
 }
 
-static enum kva_status map_ram_locked(struct kva_vm *vm, struct kva_vm_frames *frames,
-                                      const uint64_t *numbers, size_t count, const void *caller,
-                                      void **memory)
+static enum kva_status lock_and_map_ram(struct kva_vm *vm, struct kva_vm_frames *frames,
+                                        const uint64_t *numbers, size_t count, const void *caller,
+                                        void **memory)
 {
     struct kva_bad bad = {NULL, 0};
 
@@ -120,14 +120,14 @@ enum kva_status kva_vm_map_ram(struct kva_vm *vm, struct kva_vm_frames *frames, 
         return KVA_ENULL;
     if (!memory)
         return refuse_null(vm, __func__, 0, "memory");
-    return map_ram_locked(vm, frames, numbers, count, CALLER(), memory);
+    return lock_and_map_ram(vm, frames, numbers, count, CALLER(), memory);
 }
 
 void *kva_map_ram(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *numbers, size_t count)
 {
     void *memory = NULL;
 
-    if (!vm || map_ram_locked(vm, frames, numbers, count, CALLER(), &memory) != KVA_OK)
+    if (!vm || lock_and_map_ram(vm, frames, numbers, count, CALLER(), &memory) != KVA_OK)
         return NULL;
     return memory;
 }

@@ -1107,10 +1107,10 @@ static void spans_are_used_again(void **state)
 }
 
 /** A space of 2^46 bytes with pools: there is room for a new span at a new address for a long time. */
-static void begin_wide(struct rig *rig, const struct kva_engine *engine)
+static void begin_wide(struct rig *rig, const struct kva_engine *engine, unsigned cpus)
 {
     struct kva_threads threads = {
-        .wait = no_wait, .wake = no_wake, .cpu = chosen_cpu, .self = only_self, .cpus = 1, .context = rig};
+        .wait = no_wait, .wake = no_wake, .cpu = chosen_cpu, .self = only_self, .cpus = cpus, .context = rig};
     const struct kva_config config = {.last = (UINT64_C(1) << 46) - 1,
                                       .quantum = 4096,
                                       .engine = engine,
@@ -1122,7 +1122,8 @@ static void begin_wide(struct rig *rig, const struct kva_engine *engine)
     assert_int_equal(kva_space_init(&rig->space, &config), KVA_OK);
 }
 
-/** Take an object of a new span above all former ones, and give it and the span back. False: no span was made. */
+/** Take an object of a new span above all former ones, and give it and the span back. False: no span was
+ *  made. */
 static bool use_new_span(struct rig *rig, uint64_t round)
 {
     struct kva_pools *pools = rig->space.shared->pools;
@@ -1153,7 +1154,7 @@ static void directories_are_used_again(void **state)
     for_each_engine (engine, e) {
         static struct rig rig;
 
-        begin_wide(&rig, engine);
+        begin_wide(&rig, engine, 1);
         uint64_t early = 0;
         for (uint64_t round = 0; round < 2000; round++) {
             assert_true(use_new_span(&rig, round));
@@ -1179,7 +1180,7 @@ static void a_directory_in_limbo_stays_as_it_was(void **state)
         size_t bytes = 0;
         uint64_t refused = 0, memory = 0;
 
-        begin_wide(&rig, engine);
+        begin_wide(&rig, engine, 1);
         const struct kva_pools *pools = rig.space.shared->pools;
         for (uint64_t round = 0; round < 200; round++) {
             refused += !use_new_span(&rig, round);
@@ -1202,6 +1203,69 @@ static void a_directory_in_limbo_stays_as_it_was(void **state)
         assert_ptr_equal(atomic_load(&pools->directory), first);
         assert_int_equal(memory_of(&rig), memory);
         free(copy);
+        tear_down(&rig);
+    }
+}
+
+/** Allocate an object of the largest size: four fill a span, and each takes a refill. */
+static void alloc_quarter_of_a_span(struct rig *rig)
+{
+    uint64_t start;
+
+    assert_int_equal(kva_alloc(&rig->space, &(struct kva_request){.size = (uint64_t)256 * 4096}, &start),
+                     KVA_OK);
+}
+
+/* A thread that holds a CPU's lock may be searching a directory that was replaced. Only a refill that
+ * finds the locks of all other CPUs free ends limbo. */
+static void a_search_keeps_a_directory_in_limbo(void **state)
+{
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        static struct rig rig;
+
+        begin_wide(&rig, engine, 2);
+        struct kva_pools *pools = rig.space.shared->pools;
+        while (!kva_spans_in_limbo(pools))
+            alloc_quarter_of_a_span(&rig);
+        const struct kva_directory *old = pools->old_directories;
+        assert_non_null(old);
+        assert_true(lock_try(&pools->cpu[1].lock, threads_of(&rig.space)));
+        alloc_quarter_of_a_span(&rig);
+        assert_ptr_equal(pools->old_directories, old);
+        lock_drop(&pools->cpu[1].lock, threads_of(&rig.space));
+        alloc_quarter_of_a_span(&rig);
+        assert_false(kva_spans_in_limbo(pools));
+        assert_ptr_equal(pools->spare_directories, old);
+        tear_down(&rig);
+    }
+}
+
+/* Without memory for a larger directory the tree serves, and nothing has changed. */
+static void a_refused_directory_leaves_the_old_one(void **state)
+{
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        static struct rig rig;
+
+        begin_wide(&rig, engine, 1);
+        const struct kva_pools *pools = rig.space.shared->pools;
+        alloc_quarter_of_a_span(&rig);
+        const struct kva_directory *first = atomic_load(&pools->directory);
+        while (first->used <= first->mask / 2)
+            alloc_quarter_of_a_span(&rig);
+        assert_int_equal(kva_preload(&rig.space, 16), KVA_OK);
+        kva_failing_memory_fail(&rig.memory, 1, true);
+        for (unsigned i = 0; i < 12; i++)
+            alloc_quarter_of_a_span(&rig);
+        assert_ptr_equal(atomic_load(&pools->directory), first);
+        assert_int_equal(pools->spans, first->used);
+        kva_failing_memory_fail(&rig.memory, 0, false);
+        alloc_quarter_of_a_span(&rig);
+        assert_ptr_equal(pools->old_directories, first);
+        test_expect_sound(&rig.space, 0, (UINT64_C(1) << 46) - 1);
         tear_down(&rig);
     }
 }
@@ -1232,6 +1296,8 @@ int main(void)
         cmocka_unit_test(spans_are_used_again),
         cmocka_unit_test(directories_are_used_again),
         cmocka_unit_test(a_directory_in_limbo_stays_as_it_was),
+        cmocka_unit_test(a_search_keeps_a_directory_in_limbo),
+        cmocka_unit_test(a_refused_directory_leaves_the_old_one),
         cmocka_unit_test(who_leaves_last_locks_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
