@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Three bugs, and how kva reports them: `bugs past`, `bugs purged`, `bugs stale`. Without a word:
- *  reports. */
+/** Three bugs, and how kva reports them: `bugs past`, `bugs purged`, `bugs stale`. Without an argument it
+ *  prints reports. */
 #include <kva/report.h>
 #include <kva/vm.h>
 #include <stdio.h>
@@ -16,7 +16,7 @@ static void print(void *context, const char *line, size_t length)
 
 char *load_table(struct kva_vm *vm);
 
-/** Not static: the dynamic linker knows its name, and reports can give it. */
+/** Not static, so that the dynamic linker knows its name and reports can print it. */
 char *load_table(struct kva_vm *vm)
 {
     return kva_vmalloc(vm, 10000); /* 3 pages of 4 KiB, and a guard page after them */
