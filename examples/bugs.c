@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Three bugs, and how kva reports them: `bugs past`, `bugs purged`, `bugs stale`. Without an argument it
- *  prints reports. */
+/** Three bugs, and kva's reports of them: `bugs past`, `bugs purged`, `bugs stale`; no argument: reports. */
 #include <kva/report.h>
 #include <kva/vm.h>
 #include <stdio.h>
