@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 
-# Other files see of the library what has KVA_API (kva/export.h), and nothing else. tests/hosted/exports.sh looks.
+# The library exports names with KVA_API (kva/export.h) and no others. tests/hosted/exports.sh verifies it.
 
-# Version scripts are ELF's: GNU ld, gold and lld take them. ld for Windows does, too, but does not follow them.
+# Version scripts are for ELF: GNU ld, gold and lld take them. ld for Windows accepts them but ignores them.
 set(kva_version_script ${PROJECT_BINARY_DIR}/kva.map)
 configure_file(${PROJECT_SOURCE_DIR}/cmake/kva.map.in ${kva_version_script} @ONLY)
 if(NOT WIN32 AND NOT CYGWIN)
@@ -13,9 +13,9 @@ if(NOT WIN32 AND NOT CYGWIN)
   unset(CMAKE_REQUIRED_LINK_OPTIONS)
 endif()
 
-# Hidden names, for static libraries too: a plug-in that contains kva does not export it. For that, code of a static
-# library may lie anywhere, where there is a system that loads plug-ins. Freestanding code is the kernel's that links
-# it, and not every code model may lie anywhere: there CMAKE_POSITION_INDEPENDENT_CODE alone decides.
+# Hide names in static libraries as well, so that a plug-in that contains kva does not export it. A plug-in needs
+# position-independent code, so a hosted static library is compiled that way. Freestanding code goes into a kernel,
+# whose code model may not allow it: there CMAKE_POSITION_INDEPENDENT_CODE decides.
 function(kva_close_abi target)
   set_target_properties(${target} PROPERTIES C_VISIBILITY_PRESET hidden)
   if(KVA_HOSTED)
@@ -27,7 +27,7 @@ function(kva_close_abi target)
   endif()
   target_compile_definitions(${target} PUBLIC KVA_SHARED PRIVATE KVA_BUILDING)
   if(KVA_HAS_VERSION_SCRIPTS)
-    # The library calls its own functions, whatever else in the process has functions of these names: another version of kva.
+    # The library calls its own functions, even if another version of kva in the process has the same names.
     target_link_options(${target} PRIVATE LINKER:--version-script=${kva_version_script} LINKER:-Bsymbolic-functions)
     set_target_properties(${target} PROPERTIES LINK_DEPENDS ${kva_version_script})
   endif()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 
-# Headers, library, program and man pages; and the two ways to find them: find_package(kva) and pkg-config.
+# Install headers, library, program and man pages, and the files for find_package(kva) and pkg-config.
 include(CMakePackageConfigHelpers)
 
 set(kva_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/kva)
@@ -19,14 +19,14 @@ endif()
 install(FILES ${kva_headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/kva)
 install(EXPORT kvaTargets NAMESPACE kva:: DESTINATION ${kva_cmake_dir})
 
-# kva needs no other package, so the config file only has to load the targets.
+# kva needs no other package, so the config file only loads the targets.
 file(WRITE ${PROJECT_BINARY_DIR}/kvaConfig.cmake
   "include(\"\${CMAKE_CURRENT_LIST_DIR}/kvaTargets.cmake\")\n")
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/kvaConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/kvaConfig.cmake ${PROJECT_BINARY_DIR}/kvaConfigVersion.cmake
   DESTINATION ${kva_cmake_dir})
 
-# The way from kva.pc up to the prefix, so that an installed tree may be moved.
+# kva.pc gives the prefix relative to itself, so that an installed tree may be moved.
 file(RELATIVE_PATH kva_pc_prefix
   ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 set(kva_pc_cflags)

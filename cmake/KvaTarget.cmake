@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 
-# What every target of this project is compiled with. Warnings are asked for only when kva is the top-level
-# project: inside another one they are that project's business. -Werror is a preset's choice.
+# Compile options of every target. Warnings are enabled only when kva is the top-level project; inside another project
+# that project decides. Presets add -Werror.
 function(kva_target_settings target)
   set_target_properties(${target} PROPERTIES C_STANDARD 11 C_STANDARD_REQUIRED ON C_EXTENSIONS OFF)
   if(kva_is_top_level)
@@ -10,8 +10,8 @@ function(kva_target_settings target)
   endif()
 endfunction()
 
-# kva_require(VARIABLE...): what find_path and find_library did not find ends the configuration. Their own REQUIRED is
-# CMake 3.18's.
+# kva_require(VARIABLE...): stop the configuration if find_path or find_library did not find one of them. Their own
+# REQUIRED needs CMake 3.18.
 function(kva_require)
   foreach(variable IN LISTS ARGN)
     if(NOT ${variable})

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 
-# 64-bit Arm, emulated: what runs the NEON form of bt. QEMU looks for the C library below -L first.
+# 64-bit Arm, emulated; it runs the NEON form of bt. QEMU looks for the C library below -L first.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)

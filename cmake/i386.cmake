@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 
-# 32-bit x86. Debian's own cross compiler and not `gcc -m32`: gcc-multilib conflicts with every cross compiler,
-# and s390x needs one.
+# 32-bit x86, by Debian's cross compiler. Not by `gcc -m32`: gcc-multilib conflicts with every cross compiler, and
+# s390x needs one.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR i686)
 set(CMAKE_C_COMPILER i686-linux-gnu-gcc)
@@ -10,9 +10,9 @@ set(debian_arch i386)
 set(triplet i386-linux-gnu)
 include(${CMAKE_CURRENT_LIST_DIR}/sysroot.cmake)
 
-# The cross C library is not where a 32-bit system has it, so the program is told.
+# The cross C library is not where a 32-bit system has it, so the program names its place.
 set(root /usr/i686-linux-gnu)
-# gcc 11 changed the alignment of its 64-bit atomic fields, and says so in every file.
+# gcc 11 changed the alignment of 64-bit atomic fields, and notes this for every file.
 set(CMAKE_C_FLAGS_INIT -Wno-psabi)
 set(CMAKE_EXE_LINKER_FLAGS_INIT "-static-libgcc -Wl,--dynamic-linker=${root}/lib/ld-linux.so.2 -Wl,-rpath,${root}/lib")
 

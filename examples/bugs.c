@@ -15,7 +15,7 @@ static void print(void *context, const char *line, size_t length)
 
 char *load_table(struct kva_vm *vm);
 
-/** Not static: the dynamic linker knows its name, and reports can give it. */
+/** Not static, so that the dynamic linker knows its name and reports can print it. */
 char *load_table(struct kva_vm *vm)
 {
     return kva_vmalloc(vm, 10000); /* 3 pages of 4 KiB, and a guard page after them */

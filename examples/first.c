@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The example of the README: allocate, grow, find, make a mistake, free. */
+/** The example of the README: allocate, grow, find, pass a wrong address, free. */
 #include <kva/vm.h>
 #include <stdio.h>
 
@@ -19,5 +19,5 @@ int main(void)
            area.guard > 0 ? "yes" : "no");
     printf("%s\n", kva_status_text(kva_vfree(vm, (char *)text + 4096))); /* a bug in the caller: refused */
     printf("%s\n", kva_status_name(kva_vfree(vm, text)));                /* unmapped later, with others */
-    return kva_vm_destroy(vm, NULL, NULL) == KVA_OK ? 0 : 1;             /* nothing is left */
+    return kva_vm_destroy(vm, NULL, NULL) == KVA_OK ? 0 : 1;             /* no area is left */
 }

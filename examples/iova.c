@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * I/O virtual addresses: what an IOMMU translates for devices, some of which have 32 address lines only. They
- * are allocated from the top, and given back deferred: the IOMMU's cache of translations (IOTLB) still knows
- * them, and to invalidate it costs as much for many ranges as for one.
+ * I/O virtual addresses, which an IOMMU translates for devices; some devices have only 32 address lines. The
+ * program allocates them from the top and frees them deferred, because the IOMMU's cache of translations
+ * (IOTLB) still holds them, and invalidating many ranges costs as much as invalidating one.
  */
 #include <inttypes.h>
 #include <kva/deferred.h>
 #include <stdio.h>
 
-enum { PAGE = 4096, FEW = 2 }; /* for more ranges than that, everything is invalidated at once */
+enum { PAGE = 4096, FEW = 2 }; /* more ranges than FEW: invalidate everything */
 
 struct iommu {
     struct kva_space *space;
 };
 
-/** The flush callback. The space frees what is on the list as soon as this returns, and not before. */
+/** The flush callback. The space frees the listed ranges when this returns, not before. */
 static void invalidate(void *context, uint64_t start, uint64_t last)
 {
     struct iommu *iommu = context;
@@ -34,7 +34,7 @@ static void invalidate(void *context, uint64_t start, uint64_t last)
         printf("invalidate 0x%" PRIx64 "-0x%" PRIx64 "\n", range.start, range.last);
 }
 
-/** The highest address that the device can use; 0, which the space does not have, when there is none. */
+/** The highest free address that the device can use; 0, which is outside the space, if there is none. */
 static uint64_t map(struct iommu *iommu, uint64_t bytes, uint64_t device_mask)
 {
     struct kva_request request = {.size = bytes, .max = device_mask, .policy = KVA_HIGHEST};
@@ -75,6 +75,6 @@ int main(void)
     kva_free_deferred(iommu.space, ring[4]);
     kva_free_deferred(iommu.space, ring[6]);
     kva_flush(iommu.space);
-    kva_space_abandon(iommu.space); /* whatever it still holds */
+    kva_space_abandon(iommu.space); /* with the ranges that are still allocated */
     return kva_space_destroy(iommu.space) == KVA_OK ? 0 : 1;
 }

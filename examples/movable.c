@@ -2,16 +2,16 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * A cache whose memory can be moved. Objects of 1 to 8 pages come and go until free memory lies in pieces,
- * and a large contiguous buffer cannot be had. kva_vm_frames_compact moves frames together while they are
+ * and a large contiguous buffer does not fit. kva_vm_frames_compact moves frames together while they are
  * mapped: the objects keep their addresses and their contents, and the buffer is one mapping, on huge pages
- * where the system lets it.
+ * where the system allows it.
  *
  *      addresses   |A A|g|B|g|C C C|g|          the same before and after: pointers stay valid
  *      places      |A.B..CA.|..C..C..|   before: scattered
  *      places      |ACBC.CA.|........|   after: a block is free
  *
- * In the pictures that it prints, each character is a block: . is free, 0 to 8 is how many tenths of it are
- * used, m and M are nearly full and full.
+ * It prints pictures in which each character is a block: . is free, 0 to 8 is the tenths of it that are used,
+ * m and M are nearly full and full.
  */
 #include <fcntl.h>
 #include <kva/vmap.h>
@@ -43,7 +43,7 @@ static void print(void *context, const char *line, size_t length)
     puts(line);
 }
 
-/* The first word of each page of an object tells which one it is. False: the memory is full. */
+/* The first word of each page of an object holds its index. Returns 0 if the memory is full. */
 static int enter(struct kva_vm *vm, struct kva_vm_frames *frames, struct object *object)
 {
     object->frames = 1 + below(LARGEST);
@@ -76,8 +76,8 @@ static size_t count_intact(void)
     return intact;
 }
 
-/* The kernel stores to the buffer, and does not wait for a frame that is under way: so it is pinned as
- * long. */
+/* The kernel stores to the buffer, and does not wait for a frame that is under way. So the buffer is pinned
+ * meanwhile. */
 static int load(struct kva_vm *vm, unsigned char *buffer, size_t bytes)
 {
     int file = open("/proc/self/exe", O_RDONLY);
@@ -102,7 +102,7 @@ int main(void)
     if (kva_vm_create(NULL, &vm) != KVA_OK || kva_vm_frames_create(vm, &config, &frames) != KVA_OK)
         return 1;
     while (count < FRAMES &&
-           enter(vm, frames, &objects[count])) /* all of the memory; then, of eight objects, seven leave */
+           enter(vm, frames, &objects[count])) /* fill the memory; then seven of eight objects leave */
         count++;
     for (size_t i = 0; i < count; i++)
         if (below(8) != 0)
@@ -120,7 +120,7 @@ int main(void)
     if (status == KVA_OK && kva_vm_map(vm, frames, numbers, BUFFER, KVA_VM_HUGE, &buffer) == KVA_OK) {
         printf("read into it, pinned: %s\n", load(vm, buffer, BUFFER * page_bytes) ? "yes" : "no");
         kva_vunmap(vm, buffer);
-    } /* else the system does not let frames be moved that are mapped */
+    } /* else the system does not allow moving mapped frames */
     for (size_t i = 0; i < count; i++)
         if (objects[i].bytes != NULL)
             leave(vm, frames, &objects[i]);

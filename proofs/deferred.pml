@@ -1,43 +1,44 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /*
- * Deferred free, flush and pool drain, as src/space/defer.c and pool.c do them, for Spin. How to check it: proofs/check.sh.
+ * A model of deferred free, flush and pool drain (src/space/defer.c, pool.c) for Spin. proofs/check.sh checks it.
  *
- * UNITS units of address space. Each is in one place: free in the tree, held by a thread, parked in one of two colours, or pooled
- * with one of the CPUs. Threads take a unit (from their CPU's pool, else from the tree), give it back to the pool of any CPU, or
- * park it. Whoever finds nothing drains all pools, then flushes, then says "no space".
+ * There are UNITS units of address space. Each is in one place: free in the tree, held by a thread, deferred in one
+ * of two epochs, or pooled with one of the CPUs. A thread takes a unit from its CPU's pool, or else from the tree. It
+ * gives the unit back to the pool of any CPU, or defers it. A thread that finds no unit drains all pools, then
+ * flushes, then returns "no space".
  *
  * CHECKED
- *   S1  a unit is given back by a flush only if it was parked before the flush's callback began
- *   S2  no unit is held twice, none is lost
- *   S3  "no space" is said only if at one moment of the call all units were held, or parked after the call began
- *   S4  no thread waits for ever (no invalid end state; with -l, some thread always gets on)
+ *   S1  a flush frees a unit only if the unit was deferred before the flush's callback began
+ *   S2  no unit is held twice, and none is lost
+ *   S3  "no space" is returned only if at one moment of the call each unit was held, or deferred after the call began
+ *   S4  no thread waits for ever (no invalid end state; with -l, some thread always makes progress)
  *
- * The locks are words: `space`, and one for each CPU; taken in the order CPUs, space. A flush gives back one unit for each hold of
- * the space's lock (a slice of 1).
+ * Each lock is a boolean: `space`, and one for each CPU. They are taken in the order CPUs, space. A flush frees one
+ * unit under each hold of the space's lock (a slice of 1).
  */
 #define THREADS 3
 #define CPUS 2
 #define UNITS 2
 #define ROUNDS 2
 
-#define NOBODY 255
+#define NO_THREAD 255
 
-mtype = { TREE, HELD, PARKED, POOLED };
+mtype = { TREE, HELD, DEFERRED, POOLED };
 mtype = { NONE, CALLING, GIVING };
 
 mtype where[UNITS] = TREE;
-byte holder[UNITS] = NOBODY;
-byte colour_of[UNITS];
+byte holder[UNITS] = NO_THREAD;
+byte epoch_of[UNITS];
 byte cpu_of[UNITS];
-bool told[UNITS];     /* parked, and inside the range that a callback was told of */
-bool was_parked[THREADS * UNITS]; /* when the thread's request began, and ever since */
+bool covered[UNITS];                /* deferred, and inside the range that a callback received */
+bool was_deferred[THREADS * UNITS]; /* when the thread's request began, and ever since */
 
 bool space = false;
 bool cpu[CPUS] = false;
 
 mtype stage = NONE;
-byte colour = 0;
+byte epoch = 0;
 byte begun = 0;
 byte ended = 0;
 
@@ -49,23 +50,23 @@ inline count_waiting(c, n) {
         n = 0;
         u = 0;
         do
-        :: u < UNITS -> n = n + (where[u] == PARKED && colour_of[u] == c -> 1 : 0); u++
+        :: u < UNITS -> n = n + (where[u] == DEFERRED && epoch_of[u] == c -> 1 : 0); u++
         :: else -> break
         od;
         u = 0
     }
 }
 
-/* The space is locked, and nothing is under way. */
+/* The space is locked, and no flush is under way. */
 inline begin_flush() {
     d_step {
-        colour = 1 - colour;
+        epoch = 1 - epoch;
         begun++;
         stage = CALLING;
         u = 0;
         do
         :: u < UNITS ->
-            told[u] = (where[u] == PARKED && colour_of[u] == 1 - colour);
+            covered[u] = (where[u] == DEFERRED && epoch_of[u] == 1 - epoch);
             u++
         :: else -> break
         od;
@@ -77,45 +78,45 @@ inline begin_flush() {
     stage = GIVING
 }
 
-/* The space is locked: one unit of the old colour becomes free; the flush ends when none is left. */
+/* The space is locked. Free one unit of the old epoch; the flush ends when none is left. */
 inline give_slice() {
     d_step {
         u = 0;
         do
-        :: u < UNITS && !(where[u] == PARKED && colour_of[u] == 1 - colour) -> u++
+        :: u < UNITS && !(where[u] == DEFERRED && epoch_of[u] == 1 - epoch) -> u++
         :: else -> break
         od;
         if
         :: u < UNITS ->
-            assert(told[u]); /* S1 */
-            told[u] = false;
+            assert(covered[u]); /* S1 */
+            covered[u] = false;
             where[u] = TREE;
             n = 0;
             do
-            :: n < THREADS -> was_parked[n * UNITS + u] = false; n++
+            :: n < THREADS -> was_deferred[n * UNITS + u] = false; n++
             :: else -> break
             od
         :: else
         fi;
         u = 0
     }
-    count_waiting(1 - colour, n);
+    count_waiting(1 - epoch, n);
     if
     :: n == 0 -> stage = NONE; ended++
     :: else
     fi
 }
 
-/* The space is locked: until all that is parked now is free. */
-inline settle() {
-    count_waiting(colour, n);
+/* The space is locked. Return when all units that are deferred now are free. */
+inline flush_all() {
+    count_waiting(epoch, n);
     goal = begun + (n > 0 -> 1 : 0);
     do
     :: ended >= goal -> break
     :: ended < goal && stage == NONE -> begin_flush()
     :: ended < goal && stage == CALLING ->
         unlock(space);
-        (stage != CALLING); /* the word that announces a turn */
+        (stage != CALLING); /* wait for the word that a stage change writes */
         lock(space)
     :: ended < goal && stage == GIVING ->
         give_slice();
@@ -124,7 +125,7 @@ inline settle() {
     od
 }
 
-/* Into u, the lowest unit in the tree; UNITS if there is none. */
+/* Take the lowest unit of the tree, if there is one: `mine`. */
 inline take_from_tree() {
     d_step {
         u = 0;
@@ -134,7 +135,7 @@ inline take_from_tree() {
         od;
         if
         :: u < UNITS ->
-            assert(holder[u] == NOBODY); /* S2 */
+            assert(holder[u] == NO_THREAD); /* S2 */
             where[u] = HELD;
             holder[u] = me;
             mine = u
@@ -144,7 +145,8 @@ inline take_from_tree() {
     }
 }
 
-/* The space is not locked: all pools go to the tree, under all locks at once, and the space stays locked. At that moment S3 looks. */
+/* The space is not locked. Move all pools to the tree, under all locks at once, and keep the space locked. S3 refers to
+ * this moment. */
 inline drain() {
     lock(cpu[0]);
     lock(cpu[1]);
@@ -159,7 +161,7 @@ inline drain() {
             :: else
             fi;
             if
-            :: where[u] == TREE || (where[u] == PARKED && was_parked[me * UNITS + u]) -> no_room = false
+            :: where[u] == TREE || (where[u] == DEFERRED && was_deferred[me * UNITS + u]) -> no_room = false
             :: else
             fi;
             u++
@@ -173,7 +175,7 @@ inline drain() {
 
 proctype thread(byte me)
 {
-    byte mine = NOBODY;
+    byte mine = NO_THREAD;
     byte round = 0;
     byte at = 0;
     byte u = 0;
@@ -183,12 +185,12 @@ proctype thread(byte me)
 
     do
     :: round == ROUNDS -> break
-    :: round < ROUNDS && mine == NOBODY ->
-        /* what was parked when the request began */
+    :: round < ROUNDS && mine == NO_THREAD ->
+        /* the units that are deferred when the request begins */
         d_step {
             u = 0;
             do
-            :: u < UNITS -> was_parked[me * UNITS + u] = (where[u] == PARKED); u++
+            :: u < UNITS -> was_deferred[me * UNITS + u] = (where[u] == DEFERRED); u++
             :: else -> break
             od;
             u = 0
@@ -205,7 +207,7 @@ proctype thread(byte me)
             od;
             if
             :: u < UNITS ->
-                assert(holder[u] == NOBODY); /* S2 */
+                assert(holder[u] == NO_THREAD); /* S2 */
                 where[u] = HELD;
                 holder[u] = me;
                 mine = u
@@ -215,25 +217,25 @@ proctype thread(byte me)
         }
         unlock(cpu[at]);
         if
-        :: mine == NOBODY ->
+        :: mine == NO_THREAD ->
             lock(space);
             take_from_tree();
             unlock(space)
         :: else
         fi;
         if
-        :: mine == NOBODY -> drain(); take_from_tree(); unlock(space)
+        :: mine == NO_THREAD -> drain(); take_from_tree(); unlock(space)
         :: else
         fi;
         if
-        :: mine == NOBODY ->
+        :: mine == NO_THREAD ->
             lock(space);
-            settle();
+            flush_all();
             unlock(space);
             drain();
             take_from_tree();
             unlock(space);
-            assert(mine != NOBODY || no_room) /* S3 */
+            assert(mine != NO_THREAD || no_room) /* S3 */
         :: else
         fi;
         at = 0;
@@ -241,17 +243,17 @@ proctype thread(byte me)
         goal = 0;
         no_room = false;
         round++
-    :: round < ROUNDS && mine != NOBODY ->
+    :: round < ROUNDS && mine != NO_THREAD ->
         if
-        :: /* park it */
+        :: /* defer it */
             lock(space);
             d_step {
                 assert(where[mine] == HELD && holder[mine] == me); /* S2 */
-                holder[mine] = NOBODY;
-                where[mine] = PARKED;
-                colour_of[mine] = colour;
-                told[mine] = false;
-                mine = NOBODY
+                holder[mine] = NO_THREAD;
+                where[mine] = DEFERRED;
+                epoch_of[mine] = epoch;
+                covered[mine] = false;
+                mine = NO_THREAD
             }
             unlock(space)
         :: /* give it to a pool */
@@ -262,24 +264,24 @@ proctype thread(byte me)
             lock(cpu[at]);
             d_step {
                 assert(where[mine] == HELD && holder[mine] == me); /* S2 */
-                holder[mine] = NOBODY;
+                holder[mine] = NO_THREAD;
                 where[mine] = POOLED;
                 cpu_of[mine] = at;
-                mine = NOBODY
+                mine = NO_THREAD
             }
             unlock(cpu[at]);
             at = 0
         fi
     od;
-    /* nothing is left in a thread's hands: the last one to end is to find all of it */
+    /* A thread holds no unit at its end, so `init` finds all of them. */
     if
-    :: mine != NOBODY ->
+    :: mine != NO_THREAD ->
         lock(space);
         d_step {
             assert(where[mine] == HELD && holder[mine] == me);
-            holder[mine] = NOBODY;
+            holder[mine] = NO_THREAD;
             where[mine] = TREE;
-            mine = NOBODY
+            mine = NO_THREAD
         }
         unlock(space)
     :: else
@@ -299,7 +301,7 @@ init {
     assert(!space && !cpu[0] && !cpu[1]);
     i = 0;
     do
-    :: i < UNITS -> assert(where[i] != HELD && holder[i] == NOBODY); i++ /* S2 */
+    :: i < UNITS -> assert(where[i] != HELD && holder[i] == NO_THREAD); i++ /* S2 */
     :: else -> break
     od
 }

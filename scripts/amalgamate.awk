@@ -1,21 +1,21 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# What scripts/amalgamate.sh runs: writes kva.c from all sources, kva.h and kva_vm.h from the public headers.
+# Write kva.c from all sources, kva.h and kva_vm.h from the public headers, for scripts/amalgamate.sh.
 #
 #     awk -v into=FOLDER -f amalgamate.awk HEADERS SOURCES       in the root of the tree; paths are relative
 #
-# An internal header stands where it is included first. Three things are not as the preprocessor does them:
+# An internal header stands where it is included first. Three things differ from the preprocessor:
 #
-#     forms        The bt engine is compiled once for each set of instructions. A header that asks for BT_SIMD, or includes one
-#                  that does, is a template. It is repeated for each source that defines BT_SIMD, and whatever it defines gets
-#                  the name of the form at its end, except in the first form.
-#     static       Functions and objects that no public header declares become static. So the program exports none of them,
-#                  and the compiler drops those that are not used.
+#     forms        The bt engine is compiled once for each set of instructions. A header that tests BT_SIMD, or includes
+#                  one that does, is a template. It is repeated for each source that defines BT_SIMD; in all forms but
+#                  the first, the names that it defines end with the name of the form.
+#     static       Functions and objects that no public header declares become static. So the program exports none of
+#                  them, and the compiler drops the unused ones.
 #     conditions   Floor 3 (src/vmap) and the port each stand in an #if.
 #
-# The code must look as clang-format leaves it: a directive begins its line, and braces are balanced in spite of any #if. What
-# cannot be followed is refused as "FILE:LINE: reason", with status 1.
+# The code must look as clang-format leaves it: a directive begins its line, and braces are balanced in each branch of
+# an #if. Other code is refused as "FILE:LINE: reason", with status 1.
 BEGIN {
     name_pattern = "[A-Za-z_][A-Za-z0-9_]*"
     text_pattern = "\"([^\"\\\\]|\\\\.)*\"|'([^'\\\\]|\\\\.)*'"
@@ -59,7 +59,7 @@ function load_all(    i)
         load(port[i], port[i], 1)
 }
 
-# Read a file and what it includes, once; `asker` includes it.
+# Read a file and the files that it includes, once each; `asker` includes it.
 function load(path, asker, at,    line, count)
 {
     if (path in length_of)
@@ -84,8 +84,8 @@ function load(path, asker, at,    line, count)
         note_template(path)
 }
 
-# Licences are said once, at the top. So is what the port asks the C library's headers for, in the header that defines
-# _GNU_SOURCE: it must come before the first of them.
+# Licences stand once, at the top. So does the header that defines _GNU_SOURCE for the port: it must come before the
+# first header of the C library.
 function note_directive(path, at, line,    words)
 {
     if (at <= 2 && line ~ /^\/\* SPDX-/)
@@ -132,7 +132,7 @@ function load_included(path,    i, target)
     }
 }
 
-# The file of this project that a line includes, or "".
+# Return the file of this project that a line includes, or "".
 function target_of(line, path,    name)
 {
     if (line !~ /^#include [<"]/)
@@ -145,7 +145,7 @@ function target_of(line, path,    name)
     return normal(path name)
 }
 
-# The path with "." and ".." worked out.
+# Return the path without "." and "..".
 function normal(path,    parts, count, kept, top, i, result)
 {
     count = split(path, parts, "/")
@@ -161,7 +161,7 @@ function normal(path,    parts, count, kept, top, i, result)
     return result
 }
 
-# The name after each KVA_API, and the version.
+# Note the name after each KVA_API, and the version.
 function note_public(path,    i, words, gathered)
 {
     for (i = 1; i <= length_of[path]; i++) {
@@ -180,9 +180,9 @@ function note_public(path,    i, words, gathered)
     }
 }
 
-# -------------------------------------------------------------------------------- what stands on file scope
+# ------------------------------------------------------------------------------- constructs at file scope
 
-# A line without comments, and with "" for each text. `in_comment` says whether the next line begins in a comment.
+# Return a line without comments, and with "" for each string. Sets `in_comment` if the next line begins in a comment.
 function code_of(line,    plain, mark)
 {
     while (line != "") {
@@ -220,8 +220,8 @@ function begin_following()
     head = decided = ""
 }
 
-# Follow one more line of a file; `at` is passed on to see_construct(). A construct is what stands on file scope up to its
-# end; its head is all before the first of ( [ { = ; and this mark decides what it is. `depth` counts open brackets.
+# Follow one more line of a file; `at` is passed on to see_construct(). A construct is an item at file scope; its head
+# ends before the first of ( [ { = ; and this mark decides its kind. `depth` counts open brackets.
 function follow(line, at,    code, mark)
 {
     code = without_attributes(code_of(line))
@@ -267,7 +267,7 @@ function follow_mark(mark)
     }
 }
 
-# A construct has been decided: `kind` is "function", "prototype", or the mark after the head of something else.
+# The kind of a construct is known: "function", "prototype", or the mark after another head.
 function see_construct(kind,    name, is_type)
 {
     name = last_name(head)
@@ -285,7 +285,8 @@ function last_name(words)
     return words
 }
 
-# What ends after its name without `static` is an object, or a function declared by a type: it has a definition somewhere.
+# A construct that ends after its name, without `static`, is an object, or a function declared by a type: another one
+# defines it.
 function see_name(name, kind)
 {
     if (name in alias)
@@ -300,7 +301,7 @@ function see_name(name, kind)
     }
 }
 
-# Two files of static objects without initializers would share them, and no compiler would say so.
+# Static objects of one name without initialisers in two files would become one, and no compiler would report it.
 function see_definition(name)
 {
     if (name in defined_by && defined_by[name] != current)
@@ -308,7 +309,7 @@ function see_definition(name)
     defined_by[name] = current
 }
 
-# Whether a declaration says `static`, or a macro that does.
+# Whether a declaration has `static`, or a macro that stands for it.
 function is_static(words,    parts, count, i)
 {
     count = split(words, parts, /[^A-Za-z0-9_]+/)
@@ -321,7 +322,8 @@ function is_static(words,    parts, count, i)
 
 # --------------------------------------------------------------------------------------- templates and forms
 
-# Take down what a template defines: names of functions, objects, types and constants; and its macros, which end with the form.
+# Note the names that a template defines: functions, objects, types and constants; and its macros, which end with the
+# form.
 function note_template(path,    i, line)
 {
     gathering = 1
@@ -350,7 +352,7 @@ function gather(name)
         in_template[name] = 1
 }
 
-# Each name that begins an item of an enum's list.
+# Note each name that begins an item of an enum's list.
 function gather_constants(code,    items, count, i)
 {
     sub(/\/\*.*/, "", code)
@@ -366,7 +368,7 @@ function gather_constants(code,    items, count, i)
     }
 }
 
-# A line in which what a template defines has the suffix of the form; not in comments, texts and members.
+# Return a line in which the names of a template have the suffix of the form; not in comments, strings and members.
 function renamed(line,    result, token, before, inside)
 {
     inside = in_comment
@@ -400,7 +402,7 @@ function put(line)
         out[++out_count] = line
 }
 
-# Whether a file, or an expansion of a template, has not been written yet; from now on it has.
+# Whether a file, or an expansion of a template, has not been written yet. Marks it as written.
 function is_new(path,    key)
 {
     key = is_template[path] ? path SUBSEP form : path
@@ -447,7 +449,7 @@ function put_line(path, i,    line, target)
     follow(line, out_count)
 }
 
-# A header that stands in an #if of one file would be missing in others, so it may not be met there first.
+# A header in an #if of one file would be missing in others, so its first inclusion must not stand there.
 function put_included(target, path, i)
 {
     if (target ~ /^include\// || !is_new(target))
@@ -460,7 +462,7 @@ function put_included(target, path, i)
         offence(path, i, target " is included first under a condition")
 }
 
-# Includes stand between constructs, so there is nothing of the includer to keep.
+# Includes stand between constructs, so the includer has no state to keep.
 function put_nested(target)
 {
     if (head != "")
@@ -494,7 +496,7 @@ function end_form(path,    i)
     }
 }
 
-# Declarations of what nothing here defines are left alone: memcpy, and the sanitizers' functions.
+# Declarations without a definition here stay as they are: memcpy, and the sanitizers' functions.
 function make_static(    i)
 {
     for (i = 1; i <= privates; i++) {
@@ -513,7 +515,7 @@ function put_all(list, count,    i)
 
 # ------------------------------------------------------------------------------------------- public headers
 
-# A public header belongs to floor 3 if neither a floor below nor kva.h asks for it.
+# A public header belongs to floor 3 if neither a floor below nor kva.h includes it.
 function mark_lower(path,    targets, count, i)
 {
     if (path in is_lower)
@@ -524,7 +526,7 @@ function mark_lower(path,    targets, count, i)
         mark_lower(targets[i])
 }
 
-# What a header includes goes before it, and so nothing else goes before the first one.
+# A header comes after the headers that it includes.
 function order_header(path,    targets, count, i)
 {
     if (path in is_ordered)
@@ -612,7 +614,7 @@ function put_use()
     put(" * headers of the C library for what they declare.")
 }
 
-# Said in one line, before the compiler lists all that it does not know.
+# One clear error, before the compiler lists all unknown names.
 function put_refusals()
 {
     put("")

@@ -6,9 +6,9 @@
 #
 # Usage: scripts/amalgamate.sh [FOLDER]      (default: build/amalgamation)
 #
-# The same sources give the same files, byte for byte. Nothing in FOLDER changes unless all three could be made. The places
-# that they come from are comments, not #line directives: who has these files has no src/, and a debugger or a compiler
-# that names a line had better name one that can be opened. Set KVA_SOURCE to read another tree.
+# The same sources give the same files, byte for byte. FOLDER does not change unless all three could be made. Their
+# origins are comments, not #line directives: a program that has these files has no src/, and a debugger or a compiler
+# must name a file that exists. Set KVA_SOURCE to read another tree.
 set -eu
 export LC_ALL=C
 

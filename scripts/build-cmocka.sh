@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# Build cmocka for a preset that Debian has none for, musl or mingw (Windows), below build/sysroot/PRESET: from the
-# source of Debian 12's package, by the CMake files that it comes with. The source is fetched by apt's own
-# downloader (its mirrors, its proxies), and verified against the digest below.
+# Build cmocka below build/sysroot/PRESET for a preset for which Debian has none, musl or mingw (Windows): from the
+# source of Debian 12's package, with its own CMake files. apt's downloader fetches the source from apt's mirrors,
+# through its proxies, and verifies it against the digest below.
 set -eu
 
 upstream=1.1.5
@@ -23,7 +23,7 @@ cd "$(dirname "$0")/.."
 root=build/sysroot/$preset
 [ ! -e "$root/complete" ] || exit 0
 
-# shellcheck disable=SC2016  # apt-get fills the format in, not the shell
+# shellcheck disable=SC2016  # apt-get expands the format, not the shell
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Codename: bookworm' 'Component: main' |
     head -n 1)
 pool=${mirror:-http://deb.debian.org/debian/}pool/main/c/cmocka

@@ -2,16 +2,16 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# Show that the files of scripts/amalgamate.sh are all that a program needs, and are kva.
+# Verify that the files of scripts/amalgamate.sh are all that a program needs, and that they are kva.
 #
-#   built       without a warning: by gcc and clang, in several standards and at all check levels, hosted, freestanding and
-#               with 32 bits; the headers in C++17, too. What cannot build it is told why
-#   linked      freestanding, with nothing but memcpy, memmove, memset and memcmp; hosted, with examples, in C and C++
-#   closed      the object exports what the headers declare, and nothing else
+#   built       without a warning: by gcc and clang, in several standards and at all check levels, hosted, freestanding
+#               and with 32 bits; also the headers in C++17. Other compilers get an error that names the reason
+#   linked      freestanding, with only memcpy, memmove, memset and memcmp; hosted, with examples, in C and C++
+#   closed      the object exports the names that the headers declare, and no others
 #   the same    tests that compare all engines with the oracle, frames with their model and instances with theirs pass
-#               with it in the place of the library
+#               with it instead of the library
 #
-# What is missing is left out: compilers, of which gcc or clang must be there, and cmocka for the tests.
+# Needs gcc or clang. Other compilers are left out if they are missing, and so are the tests without cmocka.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -19,11 +19,11 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
-# The commands below name these two, so that what is printed of them stays short.
+# The commands below name these two, so that their output stays short.
 export strict="-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror"
 export kernel="-DKVA_FREESTANDING -fno-stack-protector -fno-pie"
 
-# have COMMAND: whether it is there
+# have COMMAND: whether it exists
 have()
 {
     command -v "$1" >/dev/null 2>&1
@@ -56,7 +56,7 @@ look()
     later "$* \$strict -fsyntax-only kva.c"
 }
 
-# refuse WORDS COMPILER [FLAGS]: the first error has these words
+# refuse WORDS COMPILER [FLAGS]: the first error must have these words
 refuse()
 {
     words=$1
@@ -64,7 +64,7 @@ refuse()
     later "$* -fsyntax-only kva.c 2>&1 | grep -m 1 error | grep '$words'"
 }
 
-# Copies of C files that include the amalgamated headers: amalgamated FOLDER FILES...
+# amalgamated FOLDER FILES...: copies of C files that include the amalgamated headers
 amalgamated()
 {
     into=$1
@@ -82,14 +82,14 @@ scripts/amalgamate.sh "$work/again"
 for name in kva.c kva.h kva_vm.h; do
     cmp "$work/$name" "$work/again/$name"
 done
-# What says for each header of the tree which of the two holds it.
+# A sed script that replaces each header of the tree by the one of the two that holds it.
 for name in kva kva_vm; do
     sed -n "s|^/\* ---- \(kva/.*\) \*/$|s:<\1>:\"$name.h\":|p" "$work/$name.h"
 done >"$work/includes"
 
 # ------------------------------------------------------------------------------------------------- built
 
-# The four functions that a freestanding compiler takes for granted. Nothing runs: the linker only has to find them.
+# The four functions that a freestanding compiler needs. No program runs: the linker only has to find them.
 cat >"$work/the_four.c" <<'END_OF_FOUR'
 void *memcpy(void *to, const void *from, __SIZE_TYPE__ bytes) { return from && bytes ? to : 0; }
 void *memmove(void *to, const void *from, __SIZE_TYPE__ bytes) { return from && bytes ? to : 0; }
@@ -98,7 +98,7 @@ int memcmp(const void *a, const void *b, __SIZE_TYPE__ bytes) { return a == b &&
 void entry(void) {}
 END_OF_FOUR
 
-# freestanding NAME COMPILER [FLAGS]: compiled, and linked with these alone
+# freestanding NAME COMPILER [FLAGS]: compile it, and link it with these alone
 freestanding()
 {
     name=$1
@@ -208,11 +208,11 @@ run_all
 
 if ! echo '#include <cmocka.h>' | $cc -include stdarg.h -include stddef.h -include setjmp.h -include stdint.h \
     -E -o /dev/null -x c - 2>/dev/null; then
-    echo "cmocka is not there: the tests are left out"
+    echo "cmocka was not found: the tests are left out"
     exit 0
 fi
 
-# The tests have engines of their own, with tiny nodes; these need some internal functions, which kva.c does not export.
+# The engines of the tests, with tiny nodes, need some internal functions, which kva.c does not export.
 ln -s "$PWD" "$work/tree"
 export flags="-std=c11 -O0 -Itree -Itree/include -Itree/src -Itree/tests -DKVA_CHECK_LEVEL=1 -DKVA_TEST_HOSTED=1"
 corpus="-DKVA_CORPUS='\"tree/tests/fuzz/corpus\"' -DKVA_CORPUS_FRAMES='\"tree/tests/fuzz/corpus_frames\"'"

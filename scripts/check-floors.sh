@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# Refuse an include that looks upwards. Usage: scripts/check-floors.sh [ROOT]
+# Refuse an include of a file on a higher floor. Usage: scripts/check-floors.sh [ROOT]
 #
-# The floors of src/, each of which may include itself and what is below:
+# The floors of src/, each of which may include itself and the floors below:
 #
 #     4  observe
 #     3  vmap
@@ -12,11 +12,10 @@
 #     1  engine
 #     0  base
 #
-# Further: src/ and the public headers include no system header but those that a freestanding compiler
-# brings, and nothing outside src/ and include/. The four memory functions are declared in src/base alone.
-# Ports may use src/base, and so may the peers in bench/. A peer of one part of a floor uses that floor, too:
-# bench/scanners uses src/frames. Examples and tools/ see what users see, the public headers. Each offence is
-# named as FILE:LINE; the status is 1 if there was any, 2 if there is no tree.
+# src/ and the public headers include only system headers of a freestanding compiler, and no file outside src/ and
+# include/. Only src/base declares the four memory functions. Ports and the peers in bench/ may use src/base. A peer
+# of a part of a floor may also use that floor: bench/scanners uses src/frames. Examples and tools/ use the public
+# headers only. Each offence is named as FILE:LINE. Exit: 0 none; 1 offences; 2 no tree.
 set -eu
 
 root=${1:-$(dirname "$0")/..}
@@ -36,8 +35,8 @@ find $folders -name '*.[ch]' | LC_ALL=C sort | xargs awk '
 BEGIN {
     floor["base"] = 0; floor["engine"] = 1; floor["space"] = 2; floor["frames"] = 2
     floor["vmap"] = 3; floor["observe"] = 4
-    peer["scanners"] = "frames" # bench/scanners stands on this floor
-    # What compilers bring for vector instructions; bt_simd.h keeps them out of freestanding builds.
+    peer["scanners"] = "frames" # bench/scanners uses this floor
+    # Headers of compilers; bt_simd.h keeps those for vector instructions out of freestanding builds.
     count = split("arm_neon cpuid immintrin float iso646 limits stdalign stdarg stdatomic stdbool stddef stdint stdnoreturn", names, " ")
     for (i = 1; i <= count; i++)
         freestanding[names[i] ".h"] = 1
@@ -49,7 +48,7 @@ function offence(what)
     offences++
 }
 
-# The path with "." and ".." worked out.
+# Return the path without "." and "..".
 function normal(path,    parts, count, kept, top, i, result)
 {
     count = split(path, parts, "/")
@@ -115,7 +114,7 @@ function check_within_src(target,    own, other)
         offence(own " includes " target ": neighbours on floor " floor[own] " do not know each other")
 }
 
-# Ports and peers: src/base, and the floor that a peer is a peer of.
+# Ports and peers may use src/base; a peer also its floor.
 function check_beside_src(target,    own)
 {
     own = folder_of(FILENAME)
@@ -163,4 +162,4 @@ function check_system(name)
 }
 
 END { exit offences > 0 }
-' || exit 1 # xargs has a status of its own for this
+' || exit 1 # xargs exits with 123

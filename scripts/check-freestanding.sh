@@ -2,18 +2,17 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# Show that the library needs no C library. Usage: scripts/check-freestanding.sh [hosts|machines]
+# Verify that the library needs no C library. Usage: scripts/check-freestanding.sh [hosts|machines]
 #
-# All of src/ is compiled as for a kernel, and linked into a program that holds nothing else but memcpy,
-# memmove, memset and memcmp: the four that every compiler takes for granted. The linker names whatever else
-# is asked for, and which file asks. On 32-bit machines this also shows that no 64-bit division crept in,
-# and no 64-bit atomic operation: they would ask for __udivdi3, __atomic_load and their kin, which a kernel
-# does not have.
+# All of src/ is compiled as for a kernel, and linked with only memcpy, memmove, memset and memcmp, the four functions
+# that every compiler needs. The linker names any other symbol, and the file that needs it. On 32-bit machines this
+# also detects 64-bit divisions and 64-bit atomic operations: they need functions such as __udivdi3 and __atomic_load,
+# which a kernel does not have.
 #
 #   hosts      (default) each compiler found for this machine and those that the tests run on, at the check
 #              level that ships and at the highest
-#   machines   others, at the same levels, by clang and lld, which have to be there: 64-bit Windows, where
-#              long has 32 bits; WebAssembly; and two microcontrollers, Arm's and RISC-V's
+#   machines   others, at the same levels, by clang and lld, which must be installed: 64-bit Windows, where
+#              long has 32 bits; WebAssembly; and two microcontrollers, Arm and RISC-V
 #
 # Set KVA_SOURCE to check another tree.
 set -eu
@@ -26,11 +25,11 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
 jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
-linker= # which one, where it is not the compiler's own
+linker= # the linker's option, if it is not the compiler's own
 checked=0
 failed=0
 
-# Nothing runs: the linker only has to find them.
+# No program runs: the linker only has to find them.
 cat >"$work/the_four.c" <<'END'
 #include <stddef.h>
 void *memcpy(void *restrict to, const void *restrict from, size_t bytes);
@@ -45,8 +44,8 @@ int memcmp(const void *a, const void *b, size_t bytes) { return a == b && bytes;
 void entry(void) {}
 END
 
-# works COMPILER [FLAGS]: whether it makes freestanding objects. Debian's `gcc -m32` on its own does not: its
-# <limits.h> wants the 32-bit C library's. i686-linux-gnu-gcc does.
+# works COMPILER [FLAGS]: whether it makes freestanding objects. Debian's `gcc -m32` alone does not: its <limits.h>
+# includes the one of the 32-bit C library. i686-linux-gnu-gcc does.
 works()
 {
     echo '#include <limits.h>' >"$work/probe.c"
@@ -76,10 +75,10 @@ check()
         exit 1
     }
     checked=$((checked + 1))
-    # WebAssembly's linker looks at nothing that it takes for unused, unless it is told to keep that.
+    # By default, WebAssembly's linker ignores sections that it finds unused.
     if "$@" -nostdlib -static ${linker:+"$linker"} -Wl,-e,entry,--no-gc-sections "$work"/*.o \
         -o "$work/program" 2>"$work/said"; then
-        echo "$what: asks for nothing but memcpy, memmove, memset and memcmp"
+        echo "$what: needs only memcpy, memmove, memset and memcmp"
     else
         failed=$((failed + 1))
         echo "$what: does not link with these alone:" >&2
@@ -96,7 +95,7 @@ check_hosts()
             check '*' 3 -O2 $compiler
             [ "$compiler" != clang ] || check '*' 1 -O0 $compiler # clang -O0 calls memset where -O2 does not
         else
-            echo "$compiler: makes no freestanding objects here; left out"
+            echo "$compiler: cannot make freestanding objects here; left out"
         fi
     done <<END
 gcc
@@ -108,8 +107,8 @@ clang -m32
 END
 }
 
-# Floor 3 (vmap) is left out: it serves systems with pages. Arm's ABI has names of its own for the four,
-# such as __aeabi_memcpy; its GNU flavour does not use them.
+# Floor 3 (vmap) is left out: it is for systems with pages. Arm's ABI has its own names for the four functions, such
+# as __aeabi_memcpy; its GNU variant does not use them.
 check_machines()
 {
     linker=-fuse-ld=lld
@@ -130,7 +129,7 @@ case $set_of_compilers in
 hosts) check_hosts ;;
 machines) check_machines ;;
 *)
-    echo "check-freestanding: no set is called '$set_of_compilers'; there are hosts and machines" >&2
+    echo "check-freestanding: unknown set '$set_of_compilers'; give hosts or machines" >&2
     exit 2
     ;;
 esac

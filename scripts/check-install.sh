@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# Install the release build, move the tree elsewhere, and build the project in tests/install against it: with
-# find_package, with pkg-config, as a part of plug-ins, and with a shared library, for Windows too where its compiler is
-# here. Needs build/release (./dev build release).
+# Install the release build, move the installed tree, and build the project in tests/install against it: with
+# find_package, with pkg-config, in plug-ins, and with a shared library; also for Windows if mingw-w64 is installed.
+# Needs build/release (./dev build release).
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -13,7 +13,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
-export CMAKE_GENERATOR=Ninja # as the presets; make may not be there
+export CMAKE_GENERATOR=Ninja # as in the presets; make may be missing
 
 fail()
 {
@@ -21,7 +21,7 @@ fail()
     exit 1
 }
 
-# installed PREFIX FOLDER FILE...: the files are in the tree.
+# installed PREFIX FOLDER FILE...: the files must be in the tree.
 installed()
 {
     folder=$1/$2
@@ -31,16 +31,16 @@ installed()
     done
 }
 
-# whole PREFIX: each installed header includes no other than installed ones.
+# whole PREFIX: each installed header must include only installed ones.
 whole()
 {
     for header in "$1"/include/kva/*.h; do
         echo "#include <kva/${header##*/}>" | cc -std=c11 -fsyntax-only -I"$1/include" -x c - ||
-            fail "${header##*/} needs a header that was not installed"
+            fail "${header##*/} includes a header that was not installed"
     done
 }
 
-# consume PREFIX: the two ways to find an installed kva.
+# consume PREFIX: find the installed kva in both ways.
 consume()
 {
     echo "  find_package(kva)"
@@ -59,7 +59,7 @@ consume()
 
 echo "Static"
 cmake --install build/release --prefix "$work/first" >/dev/null
-mv "$work/first" "$work/static" # nothing in it may remember where it was
+mv "$work/first" "$work/static" # no file in it may hold the old path
 consume "$work/static"
 installed "$work/static" include/kva include/kva/*.h
 installed "$work/static" share/man/man1 man/*.1
@@ -75,7 +75,7 @@ for number in 1 2; do
     plugin=$work/plugin$number.so
     cc -std=c11 -fPIC -shared -Wl,-z,defs -I"$work/static/include" tests/install/plugin.c -L"$libdir" -lkva -o "$plugin"
     exports=$(nm -D --defined-only "$plugin" | sed 's/.* //; /^_init$/d; /^_fini$/d')
-    [ "$exports" = plugin_run ] || fail "a plug-in exports not its own function alone, but $exports"
+    [ "$exports" = plugin_run ] || fail "a plug-in should export plugin_run alone, but exports $exports"
     plugins="$plugins $plugin"
 done
 # shellcheck disable=SC2086  # a list of names
@@ -89,18 +89,19 @@ cmake --install "$work/build" --prefix "$work/shared" >/dev/null
 consume "$work/shared"
 library=$(find "$work/shared" -name libkva.so)
 minor=$(pkg-config --modversion "$(dirname "$library")/pkgconfig/kva.pc" | sed 's/\.[^.]*$//')
-[ "$(objdump -p "$library" | awk '$1 == "SONAME" { print $2 }')" = "libkva.so.$minor" ] || fail "the soname of $library"
+[ "$(objdump -p "$library" | awk '$1 == "SONAME" { print $2 }')" = "libkva.so.$minor" ] ||
+    fail "the soname of $library should be libkva.so.$minor"
 
 echo "Without floor 3 and without a port"
 cmake -S . -B "$work/floors" -DCMAKE_BUILD_TYPE=Release -DKVA_HOSTED=OFF -DKVA_VMAP=OFF -DKVA_BUILD_TOOLS=OFF \
     -DKVA_BUILD_TESTS=OFF >/dev/null
 cmake --build "$work/floors" >/dev/null
 cmake --install "$work/floors" --prefix "$work/low" >/dev/null
-[ ! -e "$work/low/include/kva/vm.h" ] || fail "kva/vm.h was installed without what it declares"
+[ ! -e "$work/low/include/kva/vm.h" ] || fail "kva/vm.h was installed, but the library has no floor 3"
 whole "$work/low"
 consume "$work/low"
 
-# The DLL exports the public names that the floors define; what a port defines is not there on Windows.
+# The DLL must export the public names that the floors define; the port's do not exist on Windows.
 if command -v x86_64-w64-mingw32-gcc >/dev/null 2>&1; then
     echo "DLL"
     toolchain=-DCMAKE_TOOLCHAIN_FILE=$root/cmake/mingw.cmake
@@ -131,7 +132,7 @@ add_subdirectory($root kva)
 add_executable(consumer $root/tests/install/consumer.c)
 target_link_libraries(consumer PRIVATE kva::kva)
 if(TARGET kva_program OR TARGET kva_test_support)
-  message(FATAL_ERROR "kva's program and tests are none of the outer project's business")
+  message(FATAL_ERROR "kva's program and tests must not be built in the outer project")
 endif()
 END
 cmake -S "$work/outer" -B "$work/outer/build" >/dev/null

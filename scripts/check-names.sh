@@ -2,24 +2,25 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# Refuse a public name that comes, goes or moves unnoticed. Usage: scripts/check-names.sh [--write | --moved] [ROOT]
+# Refuse a public name that appears, disappears or moves without a record.
+# Usage: scripts/check-names.sh [--write | --moved] [ROOT]
 #
-# docs/names.txt is the record of all public names that there are or have been; scripts/names.awk reads those
-# that there are from the headers. docs/migrating.md says what became of those that are gone. Its tables are known
-# by their first lines:
+# docs/names.txt records all present and former public names; scripts/names.awk reads the present ones from the
+# headers. docs/migrating.md lists what became of the former ones. The first line of each of its tables gives the
+# table's kind:
 #
-#     | Old name | Now | ...                      an old name, and names that there are
+#     | Old name | Now | ...                      an old name, and names that exist
 #     | Old name | ...                            an old name without a successor
-#     | Name | Was declared by | Include now |    a name that the old header does not bring any more
-#     | Name | ...                                a name that means something else than before
+#     | Name | Was declared by | Include now |    a name that the old header no longer declares
+#     | Name | ...                                a name whose meaning has changed
 #
-# The record has to be what the headers say. An old name must be in a table, and nowhere in the tree besides; all
-# other names must exist. A member goes with its structure. Each offence is named as FILE:LINE; the status is 1 if
-# there was any, 2 if the tree or the usage is wrong.
+# The record must match the headers. An old name must be in a table, and nowhere else in the tree; all other names
+# must exist. Members go with their structure. Each offence is named as FILE:LINE. Exit: 0 none; 1 offences; 2 a wrong
+# tree or usage.
 #
-#     --write   bring the record up to date. A name stays in it when it goes. Refused as long as there is an
-#               offence of another kind
-#     --moved   print what the table of moved names has to hold
+#     --write   update the record. A name stays in it when it disappears. Refused while there is an offence of
+#               another kind
+#     --moved   print the rows that the table of moved names must have
 set -eu
 
 mode=check
@@ -29,7 +30,7 @@ case ${1:-} in
     shift
     ;;
 -*)
-    echo "check-names: '$1' is neither --write nor --moved" >&2
+    echo "check-names: unknown option '$1'; give --write or --moved" >&2
     exit 2
     ;;
 esac
@@ -50,13 +51,13 @@ guide=docs/migrating.md
 (cd include && find kva -name '*.h' | sort | xargs awk -f "$scripts/names.awk" | sort) >"$room/found"
 : >"$room/none"
 
-# file_or_none FILE: it, or an empty file if it is not there
+# file_or_none FILE: print FILE, or an empty file if it does not exist
 file_or_none()
 {
     if [ -f "$1" ]; then echo "$1"; else echo "$room/none"; fi
 }
 
-# What is wrong goes to standard output, the record as it should be to room/record, the old names to room/old.
+# Print the offences; write the right record to room/record, and the old names to room/old.
 # shellcheck disable=SC2016  # an awk program
 awk -v mode="$mode" -v record="$record" -v guide="$guide" -v room="$room" '
 BEGIN {
@@ -101,13 +102,13 @@ function note_recorded(name, kind, header, before)
     ever[name] = 1
 }
 
-# has: whether a list with commas has a word.
+# has: whether a comma-separated list has a word.
 function has(list, word)
 {
     return index("," list ",", "," word ",") > 0
 }
 
-# before: the headers that have declared a name and do not any more, "-" if there are none.
+# before: the headers that declared a name and no longer do, or "-".
 function before(key,    list, part, count, i, result)
 {
     list = had[key] "," recorded[key]
@@ -118,7 +119,7 @@ function before(key,    list, part, count, i, result)
     return result == "" ? "-" : result
 }
 
-# reaches: whether a program that includes `from` gets what the headers of a list declare.
+# reaches: whether `from` is or includes one of the headers of a list.
 function reaches(from, list,    seen, other)
 {
     if (has(list, from))
@@ -181,11 +182,11 @@ function read_names(text, role, was, header,    name)
         else
             told[name, role] = 1
         if (role != "old" && !(name in exists))
-            offence(place, "there is no " name "; say what there is, or move the line to the old names")
+            offence(place, "there is no " name "; name an existing one, or move the line to the old names")
         else if (role == "moved" && !has(exists[name], header))
             offence(place, name " is not declared by " header ", but by " substr(exists[name], 2))
         else if (role == "moved" && reaches(was, header))
-            offence(place, was " brings " name " still: take the line out")
+            offence(place, was " still declares " name "; remove the line")
     }
 }
 
@@ -195,7 +196,7 @@ function finish(    key, name, part)
 {
     for (name in old) {
         if (name in exists)
-            offence(old[name], name " exists; as a name with another meaning it belongs under \"Name\"")
+            offence(old[name], name " exists; if its meaning has changed, move it to a table \"Name\"")
         else if (!(name in ever))
             offence(old[name], name " has never been a public name")
         else
@@ -207,7 +208,7 @@ function finish(    key, name, part)
     }
 }
 
-# compare: a name is complained about once.
+# compare: report a name once at most.
 function compare(key, name, kind)
 {
     print name, kind, (key in is_at ? declares[key] : "-"), before(key) >(room "/record")
@@ -217,7 +218,7 @@ function compare(key, name, kind)
         is_stale(key, name, kind)
 }
 
-# is_stale: whether the record does not have a name as it is. Members move with their structure.
+# is_stale: report a name whose record is out of date. Members move with their structure.
 function is_stale(key, name, kind)
 {
     if (!(key in record_line) || (key in is_at && recorded[key] == "-"))
@@ -228,18 +229,18 @@ function is_stale(key, name, kind)
         offence(is_at[key], name " was declared by " recorded[key] again)
 }
 
-# is_gone: whether the guide does not say what became of a name that is declared no more.
+# is_gone: whether the guide lacks a name that is no longer declared.
 function is_gone(key, name,    outer)
 {
     outer = name
     sub(/[.].*/, "", outer)
     if (name in old || outer in old || (name, "changed") in told)
         return 0
-    offence(record_line[key], name " is gone; write in " guide " what it is now" again)
+    offence(record_line[key], name " is gone; add it to " guide again)
     return 1
 }
 
-# is_moved: whether the guide does not say which header a program has to include for a name that it had from another.
+# is_moved: whether the guide lacks the new header of a name that has moved.
 function is_moved(key, name, kind,    part, count, i, result)
 {
     if (kind == "member" || kind == "enumerator")
@@ -251,7 +252,7 @@ function is_moved(key, name, kind,    part, count, i, result)
         if (mode == "moved")
             print "| `" name "` | `" part[i] "` | `" declares[key] "` |"
         else if (!((name, "moved") in told))
-            offence(is_at[key], name " is no more declared by " part[i] "; write that in " guide again)
+            offence(is_at[key], name " is no longer declared by " part[i] "; add it to " guide again)
         result = !((name, "moved") in told)
     }
     return result
@@ -264,7 +265,7 @@ if [ "$mode" = moved ]; then
     exit 0
 fi
 
-# Old names are searched for as whole words. What is built and what is somebody else's is left out.
+# Search for old names as whole words, except in built and in other projects' files.
 uses()
 {
     [ -f "$room/old" ] || return 0

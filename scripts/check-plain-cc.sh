@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# Show that kva needs no build system: the compiler's own command line builds it, and programs that use it.
+# Verify that kva needs no build system: compiler commands build it, and programs that use it.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -11,7 +11,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
-# build EXAMPLE PARTS...: one command line, by $compiler into $folder.
+# build EXAMPLE PARTS...: one command, by $compiler into $folder.
 build()
 {
     example=$1
@@ -20,8 +20,8 @@ build()
     "$folder/example" >/dev/null
 }
 
-# try: $compiler as a user would call it, without a port and with the one for Linux. The first example is built from
-# the sources; all are from their objects.
+# try: run $compiler as a user would, without a port and with the port for Linux. The first example is built from the
+# sources, all examples from the objects.
 try()
 {
     folder=$work/$compiler
@@ -44,7 +44,7 @@ for compiler in cc clang; do
     compilers="$compilers $compiler=$!"
 done
 if [ -z "$compilers" ]; then
-    echo "check-plain-cc: neither cc nor clang is there" >&2
+    echo "check-plain-cc: found neither cc nor clang; install one" >&2
     exit 1
 fi
 failed=
@@ -54,7 +54,7 @@ for compiler in $compilers; do
 done
 [ -z "$failed" ] || exit 1
 
-# The headers serve C++, too. clang needs no C++ library to see that.
+# The headers must compile as C++. clang needs no C++ library for this.
 if command -v clang >/dev/null 2>&1; then
     for header in include/kva/*.h; do
         echo "${header##*/} in C++"

@@ -2,24 +2,23 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# Refuse an include or a call that looks upwards inside a floor. Usage: scripts/check-rooms.sh [ROOT]
+# Refuse an include or a call of a higher file inside a floor. Usage: scripts/check-rooms.sh [ROOT]
 #
-# src/README.md draws each folder's files in an order (ports/linux/README.md those of that port), in a fenced
-# block after the line "FOLDER, from top to bottom:".
+# src/README.md draws the order of each folder's files (ports/linux/README.md that of the port's), in a fenced block
+# after the line "FOLDER, from top to bottom:".
 #
 #     take.c  give.c    the public calls             side by side: neither may call the other
 #     core.c            search, occupy, give back
-#                       (indented: the subject goes on)
+#                       (indented: the subject continues)
 #     space.h           the structures
 #
-# A file includes, and its object refers to, only what stands below it. A header belongs to the .c file of its
-# name, unless it is drawn itself. Every other file must be drawn, and nothing else may be.
+# A file may include only files below it, and its object may refer only to them. A header has the place of the .c file
+# of its name, unless it is drawn itself. Every other file must be drawn, and no other name may be.
 #
-# The objects come from the plain compiler, $CC or cc. Headers are compiled alone, too, with all their inline
-# functions. The few that cannot be (bt_tree.h needs macros of its includer) are seen in the objects that
-# include them. No object of src/ may refer to a floor above or beside it, either: src/README.md tells which
-# floor a folder is on.
-# The status is 1 if there was any offence, 2 if the tree cannot be checked.
+# $CC or cc makes the objects. Headers are also compiled alone, with all their inline functions. A few cannot be
+# (bt_tree.h needs macros of its includer): they are checked in the objects that include them. No object of src/ may
+# refer to a floor above or beside its own; src/README.md names the floor of each folder. Exit: 0 no offences; 1
+# offences; 2 the tree cannot be checked.
 set -eu
 
 cd "${1:-$(dirname "$0")/..}"
@@ -73,7 +72,7 @@ function source_of(path)
     return path
 }
 
-# A line of a drawing: the files on one level, then the subject.
+# Read a line of a drawing: the files of one level, then the subject.
 function read_level(    i, path)
 {
     for (i = 1; i <= NF && $i ~ /^[A-Za-z0-9_]+\.[ch]$/; i++) {
@@ -89,7 +88,7 @@ function read_level(    i, path)
         offence(FILENAME ":" FNR ": a line of a drawing begins with a file, NAME.c or NAME.h")
 }
 
-# Every file gets its level: a header that is not drawn, that of its .c file.
+# Give every file a level: a header that is not drawn gets that of its .c file.
 function complete_levels(    path, undrawn)
 {
     for (path in exists)
@@ -103,7 +102,7 @@ function complete_levels(    path, undrawn)
         offence(path " has no drawing")
 }
 
-# Where `to` stands, if `from` must not know it.
+# Return the place of `to` if `from` must not use it, or "".
 function wrong_place(from, to,    own, other)
 {
     own = folder_of(from)

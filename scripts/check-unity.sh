@@ -2,11 +2,10 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# Show that kva can be compiled as one file: no two of its files use one name for two things, and none of them needs
-# a macro that only it defines. gcc and clang, whichever are there, build it with CMake's unity build, with all
-# warnings: hosted, as a static and a shared library; and without a port, with floor 3 and without. Two examples are
-# linked with the hosted ones and run. Where gcc is there, it also looks for names that are keywords of C++: a
-# program in C++ may include the one file.
+# Verify that kva compiles as one file: no two files use one name for two things, and no macro of one file breaks
+# another. gcc and clang, if installed, build it with CMake's unity build and all warnings: hosted, as a static and a
+# shared library; and without a port, with floor 3 and without. Two examples are linked with the hosted libraries and
+# run. gcc also reports names that are keywords of C++, because a program in C++ may include the one file.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -14,9 +13,9 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
-export CMAKE_GENERATOR=Ninja # as the presets; make may not be there
+export CMAKE_GENERATOR=Ninja # as in the presets; make may be missing
 
-# build NAME OPTIONS...: the library by $compiler, in $work/$compiler-NAME.
+# build NAME OPTIONS...: build the library by $compiler in $work/$compiler-NAME.
 build()
 {
     folder=$work/$compiler-$1
@@ -30,7 +29,7 @@ build()
     }
 }
 
-# run_examples LIBRARY: with the library that was built last.
+# run_examples LIBRARY: build and run them with the library that was built last.
 run_examples()
 {
     for example in first ranges; do
@@ -40,7 +39,7 @@ run_examples()
     done
 }
 
-# check_keywords: in the one file that gcc has compiled, and in the vector forms of bt, which are not in it.
+# check_keywords: check the one file that gcc has compiled, and the vector forms of bt, which are not in it.
 check_keywords()
 {
     echo "gcc: keywords of C++"
@@ -49,7 +48,7 @@ check_keywords()
     ! grep -E 'C\+\+ keyword|operator name in C\+\+' "$work/compat"
 }
 
-# try: all that one compiler builds. Each check level is compiled by one of the two at least.
+# try: run all builds of one compiler. The two compilers together cover each check level.
 try()
 {
     case $compiler in
@@ -72,17 +71,17 @@ for compiler in gcc clang; do
     compilers="$compilers $compiler=$!"
 done
 if [ -z "$compilers" ]; then
-    echo "check-unity: neither gcc nor clang is there" >&2
+    echo "check-unity: found neither gcc nor clang; install one" >&2
     exit 1
 fi
 failed=
-# The program and the tests are compiled file by file, whatever is asked for.
+# The program and the tests must be compiled file by file even here.
 cmake -S . -B "$work/all" -DCMAKE_UNITY_BUILD=ON >"$work/all.log" 2>&1 || {
     cat "$work/all.log"
     failed=yes
 }
 if find "$work/all" -path '*/Unity/*' | grep -v '/CMakeFiles/kva\.dir/'; then
-    echo "check-unity: these files are of a unity build that is not the library's" >&2
+    echo "check-unity: only the library may be built as one file, but these files are" >&2
     failed=yes
 fi
 for compiler in $compilers; do

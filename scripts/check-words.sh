@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# check-words.sh: refuses the words that docs/glossary.md retires, and lines of C of more than 110 columns. A word
-# counts where it stands alone and where it is a part of an identifier (KVA_WISH, check_wish). Files that have to name
-# old words are left out: the glossary itself, the record of changes, the records of public names, recorded traces.
+# Refuse the words that docs/glossary.md retires, and lines of C of more than 110 columns. A word counts by itself and
+# as a part of an identifier: of KVA_WORD and of check_word. Files that must name old words are left out: the
+# glossary, the changelog, the records of public names, recorded traces.
 #
 # Usage: scripts/check-words.sh [--tree FOLDER] [PATH...]      PATH: relative to the tree; default: all of it
 # Exit: 0 no findings; 1 findings, printed as FILE:LINE: TEXT; 2 a wrong call, or a glossary without the table
@@ -20,7 +20,7 @@ fi
 cd "$tree"
 [ $# -gt 0 ] || set -- .
 
-# All that stands in backquotes in the first column of the glossary's last table, as one regular expression.
+# The words in backquotes in the first column of the glossary's last table, as one regular expression.
 words=$(awk '
     /^## Retired words/ { inside = 1 }
     inside && /^\| `/ {
@@ -35,7 +35,7 @@ words=$(awk '
     END { print list }' docs/glossary.md)
 [ -n "$words" ] || { echo "check-words: docs/glossary.md has no table of retired words" >&2; exit 2; }
 
-# files PATH...: the texts to read
+# files PATH...: print the texts to read
 files()
 {
     find "$@" \( -name .git -o -name build -o -name LICENSES -o -path '*tests/traces' \) -prune -o -type f \
@@ -44,7 +44,8 @@ files()
         sed 's,^\./,,' | LC_ALL=C sort
 }
 
-# Letters and digits bound a word; an underscore does not, so that names are read word by word.
+# A letter or a digit beside a word makes it another word; an underscore does not, so identifiers are read word by
+# word.
 retired=$(files "$@" | xargs -r grep -InHoiE "(^|[^[:alnum:]])($words)([^[:alnum:]]|\$)" || true)
 # shellcheck disable=SC2016  # awk's own names
 long=$(files "$@" | { grep -E '[.][ch]$' || true; } | xargs -r awk -v columns="$columns" \
@@ -52,10 +53,10 @@ long=$(files "$@" | { grep -E '[.][ch]$' || true; } | xargs -r awk -v columns="$
 
 if [ -n "$retired" ]; then
     printf '%s\n' "$retired"
-    echo "check-words: retired words; docs/glossary.md has what to write instead" >&2
+    echo "check-words: these words are retired; docs/glossary.md lists their replacements" >&2
 fi
 if [ -n "$long" ]; then
     printf '%s\n' "$long"
-    echo "check-words: lines of more than $columns columns" >&2
+    echo "check-words: these lines have more than $columns columns" >&2
 fi
 [ -z "$retired$long" ]

@@ -2,20 +2,20 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# Count the functions and files that one call passes through. Usage: scripts/count-passes.sh [--list CALL]
+# Count the functions and files that a call passes through. Usage: scripts/count-passes.sh [--list CALL]
 #
 # The calls: alloc and free, in a space of one thread without pools; vmalloc-first (the first of an instance),
-# vmalloc-fresh, vmalloc-cached and vfree, in an instance with the defaults. tests/cost/passes.c makes them.
-# The library is compiled by gcc with -finstrument-functions -O0, so inline functions count, too. The plain
-# form of bt is used, so that figures of different machines compare.
+# vmalloc-fresh, vmalloc-cached and vfree, in an instance with the defaults. tests/cost/passes.c makes them. gcc
+# compiles the library with -finstrument-functions -O0, so inline functions count as well. The plain form of bt is
+# used, so that the figures of different machines are comparable.
 #
 #     functions   that are entered, each counted once
-#     files       that these functions stand in, headers included
-#     copies      as functions, but an inline function counts once for each object that it is entered in
+#     files       that hold these functions, headers included
+#     copies      as functions, but an inline function counts once for each object in which it is entered
 #     calls       entries in all
 #
-# --list CALL prints the functions with their files instead, in the order of their first entry.
-# Set KVA_SOURCE to measure another tree with the program of this one. The status is 2 for a wrong usage.
+# --list CALL prints the functions with their files instead, in the order of their first entry. Set KVA_SOURCE to
+# measure another tree with this tree's program. Exit: 2 for a wrong usage.
 set -eu
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -31,7 +31,7 @@ esac || {
 }
 program=$here/tests/cost/passes.c
 if [ -n "$listed" ] && ! grep -q "(\"$listed\"" "$program"; then
-    echo "count-passes: there is no call '$listed' in tests/cost/passes.c" >&2
+    echo "count-passes: unknown call '$listed'; tests/cost/passes.c has the calls" >&2
     exit 2
 fi
 work=$(mktemp -d)
@@ -39,7 +39,7 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
 cd "$work"
-# src/ and ports/linux each in a folder of its own: two files may have the same name.
+# Each folder has a folder of its own for its objects: two files may have the same name.
 for folder in "$root"/src/* "$root"/ports/linux; do
     [ -d "$folder" ] || continue
     mkdir "${folder##*/}"
@@ -50,11 +50,11 @@ for folder in "$root"/src/* "$root"/ports/linux; do
 done
 gcc -std=c11 -O0 -fno-pie -no-pie -I"$root/include" "$program" ./*/*.o -pthread -o passes
 KVA_SIMD=scalar ./passes >trace
-# "CALL ADDRESS FUNCTION FILE"; addr2line prints a line for the function and one for the place, FILE:LINE.
+# Write "CALL ADDRESS FUNCTION FILE"; addr2line prints a line for the function and one for FILE:LINE.
 cut -d' ' -f2 trace | addr2line -f -e passes | paste -d' ' - - | paste -d' ' trace - >named
 
 awk -v root="$root/" -v listed="$listed" '
-# A path below the root, with "." and ".." worked out.
+# Return a path below the root, without "." and "..".
 function normal(path)
 {
     sub(/:[0-9?]+$/, "", path)

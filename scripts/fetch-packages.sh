@@ -2,19 +2,18 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# Unpack Debian 12's packages of an architecture below build/sysroot/ARCH: libraries for cross builds, kernels
-# and busybox for guests. The system's own list of packages is neither asked nor changed.
+# Unpack Debian 12's packages of an architecture below build/sysroot/ARCH: libraries for cross builds, kernels and
+# busybox for guests. The system's own list of packages is neither read nor changed.
 #
-# Why not `dpkg --add-architecture`: a foreign library pulls in the foreign C library, which apt installs only
-# in exactly the version of the native one. The two drift apart whenever an architecture gets its security
-# updates later or no longer. The cross compilers bring a C library of their own.
+# Not by `dpkg --add-architecture`: a foreign library pulls in the foreign C library, which apt installs only in
+# exactly the version of the native one. The two differ whenever an architecture gets its security updates later, or
+# no longer. The cross compilers bring a C library of their own.
 #
-# Why no version stands here: kernels move with each security update, and a mirror keeps only the last. So
-# this asks apt, with a state of its own that knows one architecture and no installed package. apt finds the
-# version of today in the signed index, checks each package against it, and uses the mirrors and proxies of
-# the system.
+# No version stands here, because kernels change with each security update, and a mirror keeps only the last. apt,
+# with a state of its own that has one architecture and no installed package, finds today's version in the signed
+# index, verifies each package, and uses the mirrors and proxies of the system.
 #
-# What is unpacked once stays; `rm -r build/sysroot` renews it.
+# Unpacked packages stay; `rm -r build/sysroot` renews them.
 set -eu
 
 if [ $# -lt 2 ]; then
@@ -38,16 +37,16 @@ missing()
 
 [ -n "$(missing "$@")" ] || exit 0
 mkdir -p "$unpacked"
-# Two that fetch at once: the second waits, and finds that all is there.
+# If two fetch at once, the second waits, and finds all packages unpacked.
 exec 9>"$root/var/lock"
 flock 9
 packages=$(missing "$@")
 [ -n "$packages" ] || exit 0
 
-# mirror_of CODENAME DEFAULT: where the system fetches that release from
+# mirror_of CODENAME DEFAULT: the system's mirror of that release
 mirror_of()
 {
-    # shellcheck disable=SC2016  # apt-get fills the format in, not the shell
+    # shellcheck disable=SC2016  # apt-get expands the format, not the shell
     uri=$(apt-get indextargets --format '$(REPO_URI)' \
         'Created-By: Packages' "Codename: $1" 'Component: main' | head -n 1)
     echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${uri:-$2} $1 main"
@@ -81,20 +80,20 @@ apt()
     "$command" -c "$state/apt.conf" "$@"
 }
 
-# A name like linux-image-amd64 stands for the kernel of today: the package that it depends on.
+# A package such as linux-image-amd64 depends on today's kernel. Print the kernel's name.
 kernel_of()
 {
     apt apt-cache depends "$1" | sed -n 's/^ *Depends: \(linux-image-[^ ]*\)$/\1/p' | head -n 1
 }
 
-# unpack FILE: without what neither a build nor a guest needs. The file system is merged: /lib is /usr/lib.
+# unpack FILE: omit the parts that neither a build nor a guest needs. The file system is merged: /lib is /usr/lib.
 unpack()
 {
     dpkg-deb --fsys-tarfile "$1" | tar -x -C "$root" --no-same-owner --keep-directory-symlink \
         --exclude=./lib/modules --exclude=./usr/share --exclude='./usr/lib/linux-image-*'
 }
 
-# In packages links may name files from the root on; here they are made to stay below $root.
+# Links in packages may be absolute; make them relative, so that they stay below $root.
 keep_links_inside()
 {
     find "$root/usr" -type l -lname '/*' | while IFS= read -r link; do
@@ -107,8 +106,7 @@ for folder in bin sbin lib; do
     ln -sfn "usr/$folder" "$root/$folder"
 done
 echo "Fetching $packages($arch)"
-# Of an index that cannot be fetched apt uses nothing, and says so. The other one may do: whether it does, the
-# download shows.
+# If an index cannot be fetched, apt reports it. The other one may suffice; if not, the download fails.
 apt apt-get -q=2 update || true
 names=
 for package in $packages; do
@@ -117,7 +115,7 @@ for package in $packages; do
     *) names="$names $package" ;;
     esac
 done
-# apt downloads into the folder where it stands.
+# apt downloads into the current folder.
 # shellcheck disable=SC2086  # a list of names
 (cd "$state/archives" && apt apt-get -q=2 download $names)
 for file in "$state"/archives/*.deb; do

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# Fuzz the bt engine against scan, and frame sets against their model, guided by coverage: byte strings are programs; see
-# tests/fuzz/play.h and tests/fuzz/play_frames.h.
+# Fuzz the bt engine against scan, and frame sets against their model, guided by coverage. Byte strings are programs:
+# tests/fuzz/play.h and tests/fuzz/play_frames.h define them.
 set -eu
 
 usage()
@@ -11,11 +11,11 @@ usage()
     cat <<'END'
 Usage: scripts/fuzz.sh SECONDS [FOLDER]
 
-Build both fuzz targets with clang, AddressSanitizer and UndefinedBehaviorSanitizer, and run both at once for so long. FOLDER
-keeps the build, what is found on the way, and a program that fails (default: build/fuzz). They start from tests/fuzz/corpus
-and tests/fuzz/corpus_frames, whose programs every test run plays as well.
+Build both fuzz targets with clang, AddressSanitizer and UndefinedBehaviorSanitizer, and run both at once for SECONDS.
+FOLDER keeps the build, new programs, and a program that fails (default: build/fuzz). The targets start from
+tests/fuzz/corpus and tests/fuzz/corpus_frames, whose programs every test run plays as well.
 
-To keep what a long run has found:
+To keep the programs that a long run has found:
     build/fuzz/fuzz_bt -merge=1 -use_counters=0 tests/fuzz/corpus build/fuzz/found
     build/fuzz/fuzz_frames -merge=1 -use_counters=0 tests/fuzz/corpus_frames build/fuzz/found_frames
 Exits with 0 if nothing failed.
@@ -53,7 +53,7 @@ printf '%s\n' "$root"/src/*/*.c "$root"/ports/linux/*.c "$root"/ports/test/*.c "
             -fno-sanitize-recover=all -DKVA_CHECK_LEVEL=1 -I"$root" -I"$root/include" -I"$root/src" -I"$root/tests" -c
     )
 
-# fuzz TARGET OTHER FOUND CORPUS: link all objects but the other target's, and run. Its status goes to a file.
+# fuzz TARGET OTHER FOUND CORPUS: link all objects except the other target's, and run. Writes the status to a file.
 fuzz()
 {
     status=0

@@ -4,13 +4,13 @@
 #
 # Boot Debian's own kernel of a machine in an emulator, and run the tests there, or a command.
 #
-# A guest is a kernel and an initramfs. The initramfs holds busybox, the build and the libraries that it
-# needs, and nothing else: no disk, no network, no package is installed in it. The build and the files that
-# tests read lie where they lie here, so that the paths that were compiled into them are right there, too.
+# A guest is a kernel and an initramfs. The initramfs holds only busybox, the build and the libraries that it needs:
+# no disk, no network, no installed package. The build and the files that tests read have the paths of the host,
+# because these paths were compiled into them.
 #
-#     scripts/guest.sh        here: packs, boots, reads the console
-#     scripts/guest/init.sh   there: the first process
-#     scripts/guest/suite.sh  there: the tests
+#     scripts/guest.sh        on the host: packs, boots, reads the console
+#     scripts/guest/init.sh   in the guest: the first process
+#     scripts/guest/suite.sh  in the guest: the tests
 set -eu
 
 usage()
@@ -20,16 +20,16 @@ Usage: ./dev guest [amd64|i686|arm64] [--nodes N] [--memory MB] [--tests REGEX] 
 
 Boot the kernel of Debian 12 for that machine (default: amd64) under QEMU, with N NUMA nodes (default: 1), as
 many CPUs, but at least 2, and MB megabytes of memory (default: 1024). Run the tests there: all test programs, or
-those whose names match REGEX (such as '^(vmap|threads)/'); kva test smoke, with a fraction of a second for each of its
-tests; and a replay of a recorded program. Or run COMMAND, in the source tree, with kva and the test programs
-on PATH. In the guest are busybox, the build, include/ and tests/; there is no network and no compiler.
+those whose names match REGEX (such as '^(vmap|threads)/'); kva test smoke, with a fraction of a second for each
+of its tests; and a replay of a recorded program. Or run COMMAND, in the source tree, with kva and the test
+programs on PATH. The guest has busybox, the build, include/ and tests/, but no network and no compiler.
 
-Variables named KVA_* reach the guest. An emulator is slow: unless they are set, KVA_TEST_SCALE is 0.01 there
-and KVA_TEST_PATIENCE 5. With KVA_TEST_SCALE=1 kva test smoke goes through all its loops, and ./dev demo takes the
-place of the replay.
+Variables named KVA_* are passed to the guest. An emulator is slow: unless they are set, KVA_TEST_SCALE is 0.01
+and KVA_TEST_PATIENCE 5 there. With KVA_TEST_SCALE=1, kva test smoke runs all its loops, and ./dev demo replaces
+the replay.
 
-The exit status is that of the tests, or of COMMAND; 1 if the guest ends without one (a panic, or SECONDS are
-over; default: 3600). The last line is "N passed, N failed, N skipped"; with COMMAND, it counts 1.
+The exit status is that of the tests, or of COMMAND; 1 if the guest ends without one (a panic, or SECONDS have
+passed; default: 3600). The last line is "N passed, N failed, N skipped"; with COMMAND, it counts 1.
 TEXT
 }
 
@@ -72,13 +72,13 @@ while [ $# -gt 0 ]; do
         shift
         break
         ;;
-    -*) die "no option '$1'; see ./dev guest --help" ;;
+    -*) die "unknown option '$1'; see ./dev guest --help" ;;
     *) break ;;
     esac
     shift 2
 done
 
-# The machine: the preset that builds for it, Debian's name of it and of its kernel, and QEMU's.
+# The machine: the preset that builds for it, its names in Debian and QEMU, and its kernel.
 case $machine in
 amd64)
     preset=release debian=amd64 kernel=linux-image-amd64 prefix=
@@ -95,13 +95,13 @@ arm64)
 esac
 
 if [ "$machine" = amd64 ] && [ "$(uname -m)" != x86_64 ]; then
-    die "amd64 boots this machine's own build, which is for $(uname -m); i686 and arm64 are cross-built"
+    die "amd64 needs a build of this machine, which is $(uname -m); use i686 or arm64, which are cross-built"
 fi
 cd "$(dirname "$0")/.."
 here=$PWD
 build=$here/build/$preset
 sysroot=$here/build/sysroot/$debian
-[ "$nodes" -le "$memory" ] || die "$memory MB are not enough for $nodes nodes"
+[ "$nodes" -le "$memory" ] || die "$memory MB do not suffice for $nodes nodes; raise --memory"
 ./dev setup guests
 ./dev build "$preset"
 scripts/fetch-packages.sh "$debian" busybox-static "$kernel"
@@ -130,7 +130,7 @@ packing=$(now)
 root=$run/root
 mkdir -p "$root/bin" "$root/lib" "$root/guest/bin" "$root$here"
 
-# Programs go without their debug sections: all of the initramfs is memory of the guest.
+# Strip debug sections: all of the initramfs is memory of the guest.
 for program in "$build/kva" "$build"/tests/*; do
     if [ -f "$program" ] && [ -x "$program" ]; then
         mkdir -p "$root$(dirname "$program")"
@@ -139,24 +139,24 @@ for program in "$build/kva" "$build"/tests/*; do
     fi
 done
 
-# library NAME: its file. Where the compiler finds none, it prints the name alone.
+# library NAME: print its file. If the compiler finds none, it prints the name alone.
 library()
 {
     for file in "$sysroot"/usr/lib/*-linux-gnu*/"$1"; do
         [ ! -e "$file" ] || { echo "$file" && return; }
     done
     file=$("${prefix}gcc" -print-file-name="$1")
-    [ -e "$file" ] || die "library $1 is not there for $machine"
+    [ -e "$file" ] || die "library $1 for $machine was not found"
     echo "$file"
 }
 
-# needs FILE...: the libraries that they name, each once
+# needs FILE...: print the libraries that they name, each once
 needs()
 {
     readelf -d "$@" 2>/dev/null | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | LC_ALL=C sort -u
 }
 
-# bring NAME...: libraries, and what they name in turn. All go into /lib, where each loader looks.
+# bring NAME...: copy libraries, and those that they name, into /lib, where each loader looks.
 bring()
 {
     for name in "$@"; do
@@ -167,7 +167,7 @@ bring()
     done
 }
 
-# libgcc_s is opened when a thread is cancelled, and nobody names it.
+# libgcc_s is opened when a thread is cancelled; no file names it.
 # shellcheck disable=SC2046
 bring libgcc_s.so.1 $(needs "$root$build/kva" "$root$build"/tests/*)
 loader=$(readelf -l "$build/kva" | sed -n 's/.*interpreter: \(.*\)\]/\1/p')
@@ -176,14 +176,14 @@ if [ ! -e "$root$loader" ]; then
     cp -L "$(library "$(basename "$loader")")" "$root$loader"
 fi
 
-# What tests and the demonstration read.
+# The files that tests and the demonstration read.
 cp -R --parents include tests scripts/demo.sh "$root$here"
 cp "$sysroot/usr/bin/busybox" "$root/bin/"
 cp scripts/guest/init.sh "$root/init"
 cp scripts/guest/suite.sh "$root/guest/"
 chmod +x "$root/init"
 
-# quoted WORD...: as a shell reads them back
+# quoted WORD...: quote them for a shell
 quoted()
 {
     for word in "$@"; do
@@ -209,8 +209,8 @@ if [ -n "$command" ]; then
 else
     echo "exec sh /guest/suite.sh" >"$root/guest/command"
 fi
-# Of a test's command the emulator is left out that may stand before the program. A test that has no program
-# of this build in front is a script, which needs a compiler or the whole source tree.
+# Remove the emulator that may stand before a test's program. A test whose command is a shell is a script, which needs
+# a compiler or the whole source tree.
 ctest --test-dir "$build" --show-only=json-v1 |
     jq -r --arg tests "$tests" --arg build "$build/" --argjson patience "$KVA_TEST_PATIENCE" '
     .tests[]
@@ -219,13 +219,13 @@ ctest --test-dir "$build" --show-only=json-v1 |
     | (.command // ["not built"]) as $command
     | first(($command[] | select(startswith($build))), $command[0]) as $program
     | if $command[0] | endswith("/sh") then
-          ["skip", .name, "a script: it needs what is not in a guest"]
+          ["skip", .name, "a script: it needs tools that a guest does not have"]
       else
           ["try", .name, ($is.TIMEOUT // 240) * $patience, $is.WORKING_DIRECTORY, $program]
               + ($is.ENVIRONMENT // [])
       end
     | @sh' >"$root/guest/tests"
-[ -s "$root/guest/tests" ] || die "no test has a name that matches '$tests'"
+[ -s "$root/guest/tests" ] || die "no test name matches '$tests'"
 
 (cd "$root" && find . | cpio --quiet -o -H newc -R +0:+0) >"$run/initramfs"
 rm -rf "$root"
@@ -266,7 +266,7 @@ while IFS= read -r line; do
     *"$mark ends "*)
         status=${line##*"$mark ends "}
         status=${status%% *}
-        line=${line%%"$mark ends"*} # the end of what the command printed, if it did not end that line
+        line=${line%%"$mark ends"*} # the last output of the command, if it did not end the line
         [ -z "$line" ] || printf '%s\n' "$line"
         ;;
     *)
@@ -285,8 +285,8 @@ qemu_pid=
 if [ -z "$status" ]; then
     cat "$run/boot" "$run/qemu" 2>/dev/null || true
     case $ended in
-    124 | 137) echo "guest: $timeout seconds are over; the guest was stopped" >&2 ;;
-    0) echo "guest: it ended without an exit status; if its kernel panicked, the lines above say why" >&2 ;;
+    124 | 137) echo "guest: stopped after $timeout seconds; raise --timeout" >&2 ;;
+    0) echo "guest: it ended without an exit status; if its kernel panicked, the lines above give the reason" >&2 ;;
     *) echo "guest: QEMU ended with status $ended" >&2 ;;
     esac
     status=1

@@ -2,11 +2,10 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# What does not fit CI: its tests at full scale where CI runs a fraction, and the searches that take long.
-# About a night's work. All steps run, even if one fails. docs/guarantees.md has a row for the last run: the
-# line before the summary is what to write there.
+# Run what does not fit CI: its tests at full scale, and long searches. This takes about a night. All steps run, even
+# if one fails. docs/guarantees.md has a row for the last run: write the line before the summary there.
 set -euo pipefail
-set -m # each step is a process group, which an interrupt ends as a whole
+set -m # each step is a process group, so that an interrupt ends all of it
 cd "$(dirname "$0")/.."
 exec </dev/null
 export LC_ALL=C.UTF-8
@@ -17,16 +16,16 @@ case $#${1:-} in
 0) ;;
 1-h | 1--help)
     echo "Usage: ./dev long"
-    echo "Run what does not fit CI: about a night. What each step prints is kept in build/long."
+    echo "Run what does not fit CI; takes about a night. build/long keeps the output of each step."
     exit 0
     ;;
 *)
-    echo "dev: long takes no arguments" >&2
+    echo "dev: long takes no arguments; see ./dev long --help" >&2
     exit 2
     ;;
 esac
 
-# The release build is the fastest: there the random tests do ten times as much. A test may take four hours.
+# The release build is the fastest, so its random tests run at scale 10. A test may take four hours.
 export KVA_TEST_TIMEOUT=14400
 steps=(
     "release, at scale 10:env KVA_TEST_SCALE=10 ./dev test release"
@@ -60,7 +59,7 @@ clock()
     printf '%d:%02d:%02d' $(($1 / 3600)) $(($1 / 60 % 60)) $(($1 % 60))
 }
 
-# watch HEAD: a line that goes on while the child runs, on a terminal.
+# watch HEAD: show a line with the time while the child runs, on a terminal.
 watch()
 {
     local began=$SECONDS
@@ -92,6 +91,6 @@ for number in "${!steps[@]}"; do
     fi
     echo "$title: $verdict, $(clock $((SECONDS - began)))"
 done
-echo "$(git describe --always --dirty 2>/dev/null || echo 'no git here'), $(date -u +%F), $(uname -srm)"
+echo "$(git describe --always --dirty 2>/dev/null || echo 'no git checkout'), $(date -u +%F), $(uname -srm)"
 report "$broken"
 exit "$broken"

@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# Plant known bugs one by one: the tests must catch each. tests/mutations/README.md says what a mutation is.
+# Plant known bugs one by one: the tests must catch each. tests/mutations/README.md defines a mutation.
 #
-# Each worker has a copy of the sources and two builds of it, at check levels 0 and 3. It first runs all tests
-# without a mutation (the control), which also tells how long each takes; then, for each of its mutations, it
-# builds and runs one test after the other, the quickest first, until one fails. Level 0 comes first: there
-# the tests are on their own. What they let pass is tried at level 3, with the checks inside the library.
+# Each worker has a copy of the sources and two builds of it, at check levels 0 and 3. It first runs all tests without
+# a mutation (the control), and notes how long each takes. Then, for each of its mutations, it builds and runs one
+# test after the other, the quickest first, until one fails. Level 0 comes first, with the tests alone. A mutation
+# that passes them is tried at level 3, with the checks inside the library.
 set -eu
 LC_ALL=C
 export LC_ALL
@@ -21,18 +21,18 @@ usage()
 Usage: ./dev mutate [--list | --check | --diff] [NAME...]
 
 Plant the mutations of tests/mutations one by one and run the tests on each. With names, only those: a number
-(007), a name without its number, or both. --list names all of them; --check only finds out, in a second,
-whether every mutation still applies to the sources; --diff shows what each changes.
+(007), a name without its number, or both. --list names all of them; --check only verifies, in a second,
+that every mutation still applies to the sources; --diff shows what each changes.
 
-Exits with 0 if all were caught, 1 if one survived, 2 if something went wrong: a mutation that no longer
-applies or builds, or tests that fail without any.
+Exits with 0 if all were caught, 1 if one survived, 2 on other errors: a mutation that no longer applies or
+builds, or tests that fail without a mutation.
 
-KVA_TEST_SCALE (default 0.1) is the tests' own scale. KVA_MUTATE_JOBS is how many mutations are tried at a
-time (default: one per CPU).
+KVA_TEST_SCALE (default 0.1) is the tests' own scale. KVA_MUTATE_JOBS is how many mutations are tried at once
+(default: one per CPU).
 END
 }
 
-# die MESSAGE...: in a worker, too: the message is left where report_all looks for it.
+# die MESSAGE...: end a worker, and leave the message where report_all looks for it.
 die()
 {
     echo "mutate: $*" >>"$work/failed"
@@ -46,13 +46,13 @@ name_of()
     basename "$1" .mutation
 }
 
-# field NAME MUTATION: the header line NAME.
+# field NAME MUTATION: print the header line NAME.
 field()
 {
     sed -n "s/^$1: //p" "$2"
 }
 
-# selected [NAME...]: the files that the names mean; all without names.
+# selected [NAME...]: print the files of the mutations with these names; without names, all.
 selected()
 {
     if [ $# -eq 0 ]; then
@@ -67,7 +67,7 @@ selected()
             esac
         done
         if [ -z "$hits" ]; then
-            echo "mutate: there is no mutation '$want'; see ./dev mutate --list" >&2
+            echo "mutate: unknown mutation '$want'; see ./dev mutate --list" >&2
             return 2
         fi
         printf '%s\n' "$hits" | tr -s ' ' '\n' | sed '/^$/d'
@@ -81,8 +81,8 @@ list_all()
     done
 }
 
-# plant FOLDER: the mutations in $work/mutations. Writes "name file" to $work/plants and, unless FOLDER is
-# empty, the changed file to FOLDER/name. Fails if one does not apply, and says why.
+# plant FOLDER: plant the mutations in $work/mutations. Writes "name file" to $work/plants and, unless FOLDER is
+# empty, the changed file to FOLDER/name. Fails if one does not apply, and reports why.
 plant()
 {
     # shellcheck disable=SC2046  # paths without blanks
@@ -90,7 +90,7 @@ plant()
         $(find src ports include -name '*.[ch]') >"$work/plants"
 }
 
-# diff_all: what each plant changes.
+# diff_all: print what each plant changes.
 diff_all()
 {
     while read -r name file; do
@@ -106,24 +106,24 @@ build()
     cmake --build "level$1" --target "$2" -j 1 >build.log 2>&1
 }
 
-# errors COUNT: the first ones of the last build.
+# errors COUNT: print the first COUNT errors of the last build.
 errors()
 {
     grep -m "$1" -e error -e undefined build.log || true
 }
 
-# run LEVEL TEST SECONDS: one test program. A mutant may loop for ever or eat all memory.
+# run LEVEL TEST SECONDS: run one test program. A mutant may loop for ever or take all memory.
 run()
 {
     (
         # shellcheck disable=SC3045  # not in POSIX, but in dash, bash and busybox
         ulimit -c 0 && ulimit -S -d 8388608
-        timeout -k 1 "$3" "level$1/tests/$2" || exit # not the last command: what a shell says of a crash
-    ) >test.log 2>&1                                 # is said here, and not by the shell outside
+        timeout -k 1 "$3" "level$1/tests/$2" || exit # not the last command, so that this shell reports a crash
+    ) >test.log 2>&1                                 # here, not the shell outside
 }
 
-# control LEVEL: build everything unmutated; every test must pass. Leaves "milliseconds test", sorted, in
-# order.LEVEL. The sources are not mutated when this is called.
+# control LEVEL: build everything without a mutation; every test must pass. Writes "milliseconds test", sorted, to
+# order.LEVEL. The sources must not be mutated when this is called.
 control()
 {
     [ ! -e "order.$1" ] || return 0
@@ -143,8 +143,8 @@ control()
     sort -n unsorted >"order.$1"
 }
 
-# why STATUS: how the last test program failed, in a word or by the name of the test. Nothing if it did not
-# fail but could not be run: that must not count as caught.
+# why STATUS: print how the last test program failed, in a word or by the name of the test. Nothing if it could not be
+# run: that must not count as caught.
 why()
 {
     if [ "$1" -eq 124 ] || [ "$1" -eq 137 ]; then
@@ -156,8 +156,7 @@ why()
     fi
 }
 
-# hunt LEVEL NAME: run the tests on what the sources now are, until one fails. `found` says which; empty if
-# none does.
+# hunt LEVEL NAME: run the tests on the present sources until one fails. Sets `found` to it, or to the empty string.
 hunt()
 {
     found=
@@ -174,7 +173,7 @@ hunt()
     done <"order.$1"
 }
 
-# try MUTATION: one line, "caught-by where", for the table.
+# try MUTATION: print one line, "caught-by where", for the table.
 try()
 {
     name=$(name_of "$1")
@@ -195,10 +194,10 @@ try()
     fi
 }
 
-# worker NUMBER OF: every OF-th mutation, from the NUMBER-th.
+# worker NUMBER OF: try every OF-th mutation, from the NUMBER-th.
 worker()
 {
-    # However it ends, but with all its work done, the report must not wait for it.
+    # If it ends before its work is done, the report must not wait for it.
     trap '[ -e finished ] || [ -e "$work/failed" ] || echo "mutate: a worker stopped" >>"$work/failed"' EXIT
     mkdir "$work/$1"
     cd "$work/$1"
@@ -220,7 +219,7 @@ progress()
     printf '\r\033[K%s' "$1" >&2
 }
 
-# wait_for FILE MESSAGE: fails if a worker gives up.
+# wait_for FILE MESSAGE: fails if a worker fails.
 wait_for()
 {
     while [ ! -e "$1" ]; do
@@ -260,7 +259,7 @@ report_all()
     [ "$survived" -eq 0 ]
 }
 
-# A worker's last compiler or test may still write when the worker is gone: try until nothing is left.
+# A worker's last compiler or test may still write after the worker has ended: retry until no file is left.
 cleanup()
 {
     # shellcheck disable=SC2086  # a list of numbers

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# The public names that headers declare, for scripts/check-names.sh. The paths are those after include/.
+# Print the public names that headers declare, for scripts/check-names.sh. Paths are relative to include/.
 #
 #     cd include && awk -f ../scripts/names.awk kva/HEADER...
 #
@@ -10,10 +10,10 @@
 #     name  NAME  KIND  HEADER  LINE
 #     into  HEADER  HEADER                the first includes the second
 #
-# KIND is function, inline (a function with a body), object, macro, enumerator, struct, enum, union, type or member. A tag that is declared and
-# nowhere defined is a name of each header that declares it. A member is STRUCT.MEMBER. Left out are include guards,
-# what stands in #ifdef __cplusplus, and members that are marked /* private */ or belong to a structure that is
-# private as a whole.
+# KIND is function, inline (a function with a body), object, macro, enumerator, struct, enum, union, type or member. A
+# tag that is declared and nowhere defined is a name of each header that declares it. A member is STRUCT.MEMBER.
+# Include guards, code in #ifdef __cplusplus, and members that are marked /* private */ or belong to a structure that
+# is private as a whole are left out.
 #
 # Reading C takes two steps: cut divides lines into tokens; at the end of each file, declaration reads one
 # declaration after the other by recursive descent.
@@ -55,7 +55,7 @@ function put(name, kind, where)
 
 # ----------------------------------------------------------------------------------------- directives
 
-# depth counts the #if; skipping is the depth of one whose branch is for C++ alone.
+# depth counts open #if; skipping is the depth of an #if whose branch is only for C++.
 function directive(line,    name)
 {
     sub(/^[ \t]*#[ \t]*/, "", line)
@@ -84,7 +84,7 @@ function directive(line,    name)
 
 # --------------------------------------------------------------------------------------------- tokens
 
-# cut: the tokens of a line. A comment is none, but /* private */ becomes @.
+# cut: split a line into tokens. A comment is no token, but /* private */ becomes @.
 function cut(line)
 {
     for (;;) {
@@ -120,7 +120,7 @@ function add(text)
 
 # --------------------------------------------------------------------------------------- declarations
 
-# past: the place after the bracket that ends what begins with the one at `from`.
+# past: the place after the bracket that closes the one at `from`.
 function past(from,    open)
 {
     open = 0
@@ -133,7 +133,7 @@ function past(from,    open)
     return from
 }
 
-# declaration: the one at `at`, which is moved to what follows.
+# declaration: read the declaration at `at`, and move `at` after it.
 function declaration(    is_type, is_function, kind, name, where)
 {
     is_type = is_function = 0
@@ -174,7 +174,7 @@ function declaration(    is_type, is_function, kind, name, where)
         put(name, is_type ? "type" : is_function ? kind : "object", where)
 }
 
-# tagged: struct, union or enum, with its tag and its body if they are there.
+# tagged: read a struct, union or enum, with its tag and its body if it has them.
 function tagged(    kind, tag, where)
 {
     kind = token[at++]
@@ -218,7 +218,7 @@ function enumerators()
     at++
 }
 
-# members: up to the brace that ends the structure. Those of a structure without a tag count as the outer one's.
+# members: read up to the brace that ends the structure. Members of a structure without a tag belong to the outer one.
 function members(tag,    name, where)
 {
     while (at <= tokens && token[at] != "}") {

@@ -1,25 +1,25 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# Plant mutations (tests/mutations/README.md): find the definition that each one names, and in it the tokens
-# that it replaces. One pass over the sources serves all mutations.
+# Plant mutations (tests/mutations/README.md): find the definition that each one names, and in it the tokens that it
+# replaces. One pass over the sources handles all mutations.
 #
 #     awk [-v planted=FOLDER] -f scripts/plant.awk LIST SOURCE...
 #
-# LIST holds the paths of the mutations, one a line; a SOURCE is a path from the root of the tree. For each
-# mutation that applies, "NAME FILE" goes to standard output: the file that it changes. If there is a FOLDER,
-# the changed file goes to FOLDER/NAME. The others are reported; then the exit status is 1.
+# LIST holds the paths of the mutations, one a line; a SOURCE is a path from the root of the tree. For each mutation
+# that applies, "NAME FILE" goes to standard output, with the file that it changes, and the changed file goes to
+# FOLDER/NAME if there is a FOLDER. Mutations that do not apply are reported, and the exit status is 1.
 #
-# Reading C takes two steps. next_token cuts tokens off a line: it skips white space and comments, and a string
-# or a character constant is one token. add_token joins tokens to items: a directive, a function with its body,
-# or what ends in a semicolon at file scope. An item is kept only if a mutation names what it defines:
+# Reading C takes two steps. next_token cuts tokens off a line: it skips white space and comments, and a string or a
+# character constant is one token. add_token joins tokens to items: a directive, a function with its body, or another
+# construct that ends in a semicolon at file scope. An item is kept only if a mutation names its definition:
 #
 #     static const unsigned most = 2;      defines most
 #     static int f(int a) { ... }          defines f()
 #     struct s { ... };                    defines s
 #     enum { A, B = 3 };                   defines A and B
 #     #define M(x) ...                     defines M
-#     int f(int a);                        defines nothing, nor does anything else without a body or a value
+#     int f(int a);                        defines nothing, like any item without a body or a value
 
 # ------------------------------------------------------------------------------------------------- tokens
 
@@ -32,8 +32,8 @@ BEGIN {
     token_form = "^[" blank "]*(" word "|" quoted "|" comment "|" sign ")" # the longest counts, as in C
 }
 
-# next_token: cut the next token off `line`. Sets token, and begins and ends: where it stands in the line.
-# Returns 0 at the end of the line; is_continued or in_comment tell whether the next line belongs to it.
+# next_token: cut the next token off `line`. Sets token, and begins and ends: its columns in the line. Returns 0 at
+# the end of the line; is_continued or in_comment is set if the next line belongs to it.
 function next_token(    stop)
 {
     is_continued = 0
@@ -67,14 +67,14 @@ function cut(count)
     ends += count
 }
 
-# start_line TEXT: next_token reads it from now on.
+# start_line TEXT: next_token reads TEXT from now on.
 function start_line(text)
 {
     line = text
     ends = 0
 }
 
-# tokens_of TEXT: its tokens, each between line feeds, as in the text of an item. Sets token_count.
+# tokens_of TEXT: return its tokens, each between line feeds, as in the text of an item. Sets token_count.
 function tokens_of(text,    lines, count, i, tokens)
 {
     tokens = "\n"
@@ -98,8 +98,8 @@ function complain(mutation, message)
     failed = 1
 }
 
-# read_mutation N PATH: sets name_of, anchor_of ("src/base list_remove()"), before_of and after_of; wants its
-# definition.
+# read_mutation N PATH: set name_of, anchor_of ("src/base list_remove()"), before_of and after_of, and mark its
+# definition as wanted.
 function read_mutation(n, path,    text, block, where)
 {
     name_of[n] = path
@@ -154,8 +154,8 @@ BEGIN {
 
 # -------------------------------------------------------------------------------------------------- items
 
-# The tokens: token_at[t] stands in line_of[t], in the columns begin_of[t] + 1 .. end_of[t]. The open item has
-# the tokens first .. kept; those before belong to items that are kept.
+# The tokens: token_at[t] stands in line_of[t], in the columns begin_of[t] + 1 .. end_of[t]. The open item has the
+# tokens first .. kept; the tokens before belong to items that are kept.
 
 function open_item()
 {
@@ -165,7 +165,7 @@ function open_item()
     head_end = last_name = previous = ""
 }
 
-# close_item: it is complete. Keep it if a mutation wants a name that it defines.
+# close_item: the item is complete. Keep it if a mutation needs a name that it defines.
 function close_item(    i, is_kept)
 {
     is_open = 0
@@ -179,7 +179,7 @@ function close_item(    i, is_kept)
         kept = first - 1
 }
 
-# keep ANCHOR: the item that is open, if the anchor is wanted.
+# keep ANCHOR: keep the open item if the anchor is wanted.
 function keep(anchor)
 {
     if (!(anchor in is_wanted))
@@ -216,7 +216,7 @@ function add_token()
         follow()
 }
 
-# follow: what the token means for the item that is open.
+# follow: update the open item for the token.
 function follow()
 {
     if (token == "(" || token == "[" || token == "{") {
@@ -273,7 +273,7 @@ FNR == 1 {
 
 # ----------------------------------------------------------------------------------------------- planting
 
-# text_of ITEM: its tokens, each between line feeds.
+# text_of ITEM: return its tokens, each between line feeds.
 function text_of(item,    i)
 {
     if (!(item in texts)) {
@@ -284,7 +284,7 @@ function text_of(item,    i)
     return texts[item]
 }
 
-# find_in ITEM TOKENS: how often they are in it. Sets hit, if they are: the first token of the last place.
+# find_in ITEM TOKENS: return how often they occur in it. Sets hit to the first token of the last place.
 function find_in(item, tokens,    text, at, head, skipped, hits)
 {
     text = text_of(item)
@@ -299,7 +299,7 @@ function find_in(item, tokens,    text, at, head, skipped, hits)
     return hits
 }
 
-# glue LEFT RIGHT: a blank if they would become one token.
+# glue LEFT RIGHT: return a blank if they would become one token.
 function glue(left, right)
 {
     left = substr(left, length(left))
@@ -309,7 +309,7 @@ function glue(left, right)
     return left ~ /[-+*\/%&|^<>=!.#]/ && right ~ /[-+*\/%&|^<>=!.#]/ ? " " : ""
 }
 
-# plant MUTATION FILE FROM TO: those tokens become its AFTER.
+# plant MUTATION FILE FROM TO: replace those tokens by its AFTER.
 function plant(mutation, file, from, to,    out, text, number, head, tail, after)
 {
     out = planted "/" name_of[mutation]
@@ -328,7 +328,7 @@ function plant(mutation, file, from, to,    out, text, number, head, tail, after
     close(out)
 }
 
-# apply MUTATION: report it, or what is wrong with it.
+# apply MUTATION: report its file, or why it does not apply.
 function apply(mutation,    anchor, where, what, item, count, file, tokens, hits, times, i)
 {
     anchor = anchor_of[mutation]

@@ -6,13 +6,13 @@
 #
 #   scripts/record-trace.sh OUT -- COMMAND [ARGUMENT]...
 #
-# Runs COMMAND under strace with all its threads and children, and writes OUT: the calls that change an
-# address space (mmap, munmap, mremap, brk; mprotect for completeness) and those that begin one (execve, fork,
-# vfork, clone, clone3), with process numbers and times. The exit code is COMMAND's.
+# Runs COMMAND under strace with all its threads and children, and writes OUT: the calls that change an address space
+# (mmap, munmap, mremap, brk; mprotect for completeness) and those that begin one (execve, fork, vfork, clone,
+# clone3), with process numbers and times. The exit code is COMMAND's.
 #
-# The logs in tests/traces were made by this script. They are meant to be published, so what a log could tell
-# about the machine is cut down: of the path of each program executed only its last part is kept, and no
-# argument. Addresses, sizes, flags, process numbers and times stay as they were.
+# This script made the logs in tests/traces. They are meant to be published, so a log reveals little about the
+# machine: of each executed program only the last part of the path is kept, and no argument. Addresses, sizes, flags,
+# process numbers and times stay unchanged.
 #
 # RECORD_USER=NAME runs COMMAND as that user (a database server may refuse to run as root).
 set -eu

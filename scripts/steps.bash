@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# What .ci/run and scripts/long.sh share: steps are counted, and the last line is "N passed, N failed".
+# Shared by .ci/run and scripts/long.sh: count steps, and end with the line "N passed, N failed".
 # shellcheck shell=bash
 passed=0
 failed=0
 
-# tally STATUS LOG: count a step that has ended, once, or by its own last line if that is a count. A count of nothing
-# is a failure.
+# tally STATUS LOG: count a step that has ended: once, or by its own last line if that is a count. A count of zero
+# tests is a failure.
 tally()
 {
     if [[ $(tail -n 1 "$2") =~ ^0\ passed,\ 0\ failed ]]; then
@@ -22,8 +22,8 @@ tally()
     fi
 }
 
-# report STATUS: whatever happens, the count comes last. What ended early without a count of its own has failed
-# once. Returns 1 unless all have passed.
+# report STATUS: print the count as the last line. A run that ended early without a count counts as one failure.
+# Returns 1 unless all have passed.
 report()
 {
     if [ "$1" -ne 0 ] && [ "$failed" -eq 0 ] || [ "$passed" -eq 0 ] && [ "$failed" -eq 0 ]; then

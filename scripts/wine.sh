@@ -2,12 +2,11 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# Run a program for Windows under Wine, headless, and without a word from Wine itself.
+# Run a program for Windows under Wine, headless, without messages of Wine itself.
 # Usage: scripts/wine.sh PROGRAM [ARGUMENT...]
 #
-# Wine's files lie in build/wine. Left alone, Wine would first copy 700 MB of libraries and a registry
-# there. The programs here are content with Wine's libraries where they are installed: so the system folder
-# is a link to them, and Wine's setup is off.
+# Wine's files lie in build/wine. By default, Wine would first copy 700 MB of libraries and a registry there. These
+# programs need only Wine's installed libraries, so the system folder is a link to them, and Wine's setup is disabled.
 set -eu
 
 export WINEPREFIX
@@ -16,8 +15,8 @@ export WINEDEBUG=-all
 
 PATH=$PATH:/usr/lib/wine # where Debian puts wine64 and wineserver
 
-# Set up once, by one of those that begin at the same time, while the others wait. Debian's Wine notes in the prefix
-# where its server lies: two first servers would each note their own, and one program look in the wrong place.
+# Set up once, under a lock. Debian's Wine writes the place of its server into the prefix: two first servers would
+# each write their own, and one program would look in the wrong place.
 mkdir -p "$WINEPREFIX/drive_c/windows"
 (
     flock 9

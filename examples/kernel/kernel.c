@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A kernel for a 32-bit PC: no C library, and kva for its addresses and its page frames. It hands out some of
- * both, shows what is where, gives all back, makes a mistake with each, and ends the machine.
+ * A kernel for a 32-bit PC, without a C library. kva allocates its addresses and its page frames. The kernel
+ * takes some of both, prints where they are, gives all back, makes a wrong call of each kind, and ends the
+ * machine.
  */
 #include <kva/engine.h>
 #include <kva/frames.h>
@@ -14,8 +15,8 @@ enum { PAGE_SHIFT = 12, PAGE = 1 << PAGE_SHIFT, MEGABYTE = 1 << 20, HUGE_PAGE = 
 
 /* -------------------------------------------------------------------------------------------- the machine */
 
-enum { COM1 = 0x3f8, EXIT_PORT = 0xf4 };     /* EXIT_PORT: QEMU's device isa-debug-exit ... */
-enum outcome { WELL = 0x10, FAILED = 0x11 }; /* ... makes 2n + 1 of these: 33 or 35 is the exit status */
+enum { COM1 = 0x3f8, EXIT_PORT = 0xf4 };     /* EXIT_PORT: QEMU's device isa-debug-exit */
+enum outcome { WELL = 0x10, FAILED = 0x11 }; /* QEMU exits with 2n + 1: 33 or 35 */
 
 static void out(uint16_t port, uint8_t value)
 {
@@ -33,12 +34,12 @@ static uint8_t in(uint16_t port)
 static _Noreturn void leave(enum outcome outcome)
 {
     out(EXIT_PORT, (uint8_t)outcome);
-    for (;;) /* a machine without that port */
+    for (;;) /* on a machine without that port */
         __asm__ volatile("cli; hlt");
 }
 
-/* The four functions that kva, like every compiler, takes for granted. A compiler that recognises such a loop
- * replaces it by a call of the very function that it is in: volatile keeps it from that. */
+/* The four functions that kva and every compiler need. A compiler may recognise such a loop and replace it
+ * by a call of the function itself: volatile prevents that. */
 
 void *memset(void *to, int byte, size_t bytes)
 {
@@ -52,7 +53,7 @@ void *memmove(void *to, const void *from, size_t bytes)
     volatile unsigned char *target = to;
     const unsigned char *source = from;
 
-    for (size_t i = 0; i < bytes; i++) { /* from the end where nothing is overwritten before it is read */
+    for (size_t i = 0; i < bytes; i++) { /* begin at the end that is safe for overlaps */
         size_t at = (uintptr_t)to < (uintptr_t)from ? i : bytes - 1 - i;
         target[at] = source[at];
     }
@@ -78,7 +79,7 @@ int memcmp(const void *a, const void *b, size_t bytes)
 static void print(const char *text)
 {
     for (; *text; text++) {
-        while (!(in(COM1 + 5) & 0x20)) /* the last byte is still on its way */
+        while (!(in(COM1 + 5) & 0x20)) /* the last byte is not sent yet */
             ;
         out(COM1, (uint8_t)*text);
     }
@@ -100,7 +101,7 @@ static void print_line(void *context, const char *text, size_t length)
     print("\n");
 }
 
-/** Both hooks: the caller's mistakes go on, a broken structure ends all. */
+/** Both hooks: return after a wrong call, and end the machine after a broken invariant. */
 static void on_fault(void *context, const struct kva_fault *fault)
 {
     (void)context;
@@ -112,7 +113,7 @@ static void on_fault(void *context, const struct kva_fault *fault)
         leave(FAILED);
 }
 
-/** For what cannot fail here. */
+/** For calls that cannot fail here. */
 static void must(enum kva_status status)
 {
     if (status == KVA_OK)
@@ -122,9 +123,9 @@ static void must(enum kva_status status)
     leave(FAILED);
 }
 
-/* ------------------------------------------------------------------------------------------ what there is */
+/* ----------------------------------------------------------------------------------- the machine's memory */
 
-/** What a Multiboot loader hands over, as far as it is used here. */
+/** The data of a Multiboot loader, as far as the kernel uses it. */
 struct loader {
     uint32_t flags;
     uint32_t unused[10];
@@ -144,13 +145,13 @@ extern unsigned char image_start[], image_end[]; /* kernel.ld */
 static struct kva_frames *frames;
 static struct kva_space space;
 
-/** kva's own memory. The frame set takes 2.18 bits a frame (kva_frames_bytes tells it exactly): 279 KiB for
- *  the 4 GiB that this kernel can reach. The engine rb takes 4 KiB to begin with, and 64 bytes a segment: the
- *  rest serves 500 of them. */
+/** kva's own memory. The frame set takes 2.18 bits a frame (kva_frames_bytes returns the exact size): 279 KiB
+ *  for the 4 GiB that this kernel can reach. The engine rb takes 4 KiB at first, and 64 bytes a segment: the
+ *  rest suffices for 500 segments. */
 static unsigned char block[320 << 10];
 static struct kva_arena arena;
 
-/** A zone for each usable region, but none in the first megabyte, and none above 4 GiB. Returns how many. */
+/** A zone for each usable region above the first megabyte and below 4 GiB. Returns how many. */
 static size_t find_zones(const struct loader *loader, struct kva_frames_zone *zones, size_t most)
 {
     size_t count = 0;
@@ -179,7 +180,7 @@ static void make_frames(const struct loader *loader, struct kva_memory memory)
     must(kva_frames_create(&config, &frames));
 }
 
-/** All addresses but page 0, so that NULL stays invalid. */
+/** All addresses except page 0, so that NULL stays invalid. */
 static void make_space(struct kva_memory memory)
 {
     static const struct kva_range busy[] = {
@@ -196,7 +197,7 @@ static void make_space(struct kva_memory memory)
     must(kva_reserve(&space, (uintptr_t)image_start, (uintptr_t)(image_end - image_start), NULL, NULL));
 }
 
-/* ----------------------------------------------------------------------------------------- how it is used */
+/* ----------------------------------------------------------------------------------------- the use of kva */
 
 static void use_space(void)
 {

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# Build the kernel, boot it in QEMU, and compare what it prints with what it should. The status is 0 if all is well, 1 if
-# not, 77 if there is no compiler for it or no QEMU. CC is the compiler (with -m32, it must make 32-bit x86 code) and
-# CFLAGS are further flags; KVA_SOURCE is another source tree. `run.sh FOLDER` leaves kernel.elf in FOLDER.
+# Build the kernel, boot it in QEMU, and compare its output with the expected lines. Exit: 0 if they match, 1 if not, 77
+# without a compiler for it or QEMU. CC is the compiler (with -m32, it must make 32-bit x86 code), CFLAGS are further
+# flags, and KVA_SOURCE is another source tree. `run.sh FOLDER` leaves kernel.elf in FOLDER.
 set -eu
 
 folder=${1:+$(cd "$1" && pwd)}
@@ -14,8 +14,8 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 image=${folder:-$work}/kernel.elf
 
-# works COMPILER: whether it makes such code, and brings the headers. Debian's `gcc -m32` on its own does not: its
-# <limits.h> wants the 32-bit C library's.
+# works COMPILER: whether it makes 32-bit code, and has the headers. Debian's `gcc -m32` alone does not: its <limits.h>
+# includes the one of the 32-bit C library.
 works()
 {
     printf '#include <limits.h>\nint ints[sizeof(void *) == 4 ? 1 : -1];\n__asm__("outb %%al, %%dx");\n' |
@@ -27,11 +27,11 @@ for candidate in ${CC:+"$CC"} i686-linux-gnu-gcc clang; do
     works "$candidate" && compiler=$candidate && break
 done
 if [ -z "$compiler" ]; then
-    echo "kernel: no compiler makes 32-bit x86 code here (Debian: gcc-i686-linux-gnu); left out"
+    echo "kernel: no compiler for 32-bit x86 code was found (install gcc-i686-linux-gnu on Debian); left out"
     exit 77
 fi
 
-# No vector registers, no floating point; no C library and no compiler's library; what is not called is left out.
+# No vector registers, no floating point; no C library and no compiler's library; unused sections are dropped.
 # shellcheck disable=SC2086  # a compiler and flags
 $compiler -m32 -std=c11 -O2 -Wall -Wextra -Wpedantic -Wconversion -Wshadow ${CFLAGS:-} \
     -ffreestanding -mgeneral-regs-only -fno-pie -fno-stack-protector -fno-asynchronous-unwind-tables \
@@ -41,23 +41,23 @@ $compiler -m32 -std=c11 -O2 -Wall -Wextra -Wpedantic -Wconversion -Wshadow ${CFL
 echo "kernel: built by $compiler, $(wc -c <"$image") bytes"
 
 if ! command -v qemu-system-i386 >/dev/null 2>&1; then
-    echo "kernel: qemu-system-i386 (Debian: qemu-system-x86) is not there; not run"
+    echo "kernel: qemu-system-i386 was not found (install qemu-system-x86 on Debian); not run"
     exit 77
 fi
 status=0
 timeout -k 5 60 qemu-system-i386 -kernel "$image" -m 128 -display none -vga none -nic none -monitor none -serial stdio \
     -no-reboot -device isa-debug-exit,iobase=0xf4,iosize=4 </dev/null >"$work/printed" || status=$?
 cat "$work/printed"
-if [ "$status" -ne 33 ]; then # what the kernel writes to that port at its end, 0x10, twice and one more
+if [ "$status" -ne 33 ]; then # 2 * 0x10 + 1, where 0x10 is what the kernel writes to that port
     echo "kernel: QEMU ended with status $status, not 33" >&2
     exit 1
 fi
 
-# Line by line. Where the image ends depends on the compiler, and which frames are taken is not defined.
+# Compare line by line. The end of the image depends on the compiler, and which frames are taken is not defined.
 while IFS= read -r expected; do
     IFS= read -r printed <&3 || printed="the end"
     printf '%s\n' "$printed" | grep -Exq "$expected" || {
-        echo "kernel: not the line '$expected', but '$printed'" >&2
+        echo "kernel: expected the line '$expected', got '$printed'" >&2
         exit 1
     }
 done 3<"$work/printed" <<'LINES'

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/* The first instructions, and the header by which a Multiboot loader knows that this is a kernel. */
+/* The first instructions, and the header by which a Multiboot loader recognises a kernel. */
 
 #define MAGIC 0x1badb002
 #define FLAGS 2 /* the loader must hand over its map of the memory */
@@ -9,12 +9,12 @@
         .balign 4
         .long   MAGIC, FLAGS, -(MAGIC + FLAGS)
 
-/* The loader leaves 32-bit mode, flat segments, interrupts off, and what kernel_main gets in eax and ebx. */
+/* On entry: 32-bit mode, flat segments, interrupts off; eax and ebx hold kernel_main's arguments. */
         .text
         .globl  _start
 _start: cld
         mov     $stack_end, %esp
-        sub     $8, %esp /* compilers want a multiple of 16 before the call */
+        sub     $8, %esp /* the ABI requires a multiple of 16 before the call */
         push    %ebx
         push    %eax
         call    kernel_main /* does not return */

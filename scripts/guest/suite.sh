@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# What a guest runs if it is given no command: all test programs, as many at once as there are CPUs; and `kva
-# test smoke` and what `./dev demo` shows, or its last part. The last line counts them. /guest/tests has one line for
-# each entry of ctest, which calls one of the two functions below; this script calls itself for a line.
+# A guest without a command runs this: all test programs, as many at once as there are CPUs; `kva test smoke`; and the
+# demonstration of `./dev demo`, or its last part. The last line counts them. /guest/tests has one line for each entry
+# of ctest, which calls `try` or `skip` below; this script calls itself for a line.
 set -u
 results=/run/results
 
@@ -26,11 +26,11 @@ try()
 # skip NAME REASON
 skip()
 {
-    printf 'skipped  %s: %s\n' "$1" "$2" # a line is written at once
+    printf 'skipped  %s: %s\n' "$1" "$2" # one write for the line
     echo "$1" >>"$results/skipped"
 }
 
-# report NAME STATUS SECONDS OUTPUT: one at a time, so that no output stands between another's
+# report NAME STATUS SECONDS OUTPUT: one at a time, so that outputs do not mix
 report()
 {
     until mkdir "$results/lock" 2>/dev/null; do
@@ -48,7 +48,7 @@ report()
     rmdir "$results/lock"
 }
 
-# show FILE NAME COMMAND...: one that is worth reading when it passes, too. What it prints goes to FILE.
+# show FILE NAME COMMAND...: run a test whose output is shown even if it passes. The output goes to FILE.
 show()
 {
     output=$results/$1
@@ -69,20 +69,20 @@ mkdir -p $results
 for kind in passed failed skipped times nothing; do
     : >$results/$kind
 done
-# lines_of NAMES [OTHERS]: the numbers of the lines of the tests that have such names, and not those
+# lines_of NAMES [OTHERS]: print the line numbers of the tests whose names match NAMES and not OTHERS
 lines_of()
 {
     awk -F "'" -v names="^($1)\$" -v others="^(${2:-})\$" '$4 ~ names && $4 !~ others { print NR }' /guest/tests
 }
 
-# run: the tests of the lines that are read, as many at once as there are CPUs
+# run: read line numbers, and run those tests, as many at once as there are CPUs
 run()
 {
     xargs -r -P "$(nproc)" -n 1 sh "$0"
 }
 
-# An emulator takes many minutes for all loops of kva's own tests, and half of one for a short demonstration. So only at
-# full scale there is more than a short smoke test, and the last part of the demonstration.
+# An emulator takes many minutes for all loops of `kva test`, and half a minute for a short demonstration. So below
+# full scale only a short smoke test and the last part of the demonstration run.
 show_kva()
 {
     if [ "$KVA_TEST_SCALE" = 1 ]; then
@@ -94,9 +94,9 @@ show_kva()
     fi
 }
 
-# Tests that bring a process to its limit on mappings count them again and again, which is most of the time that they
-# take in an emulator. For those of vmap/ the limit is a quarter of what it is by default: the least that they accept
-# (test_can_reach_map_limit in tests/common/vmap.c). One has as many areas as fit the default. What takes longest begins.
+# Tests that bring a process to its limit on mappings count the mappings repeatedly, which takes most of their time in
+# an emulator. For those of vmap/ the limit is a quarter of the default, the least that they accept
+# (test_can_reach_map_limit in tests/common/vmap.c). One test needs the default. The slowest tests begin.
 limit=/proc/sys/vm/max_map_count
 usual=$(cat $limit)
 echo 16384 >$limit
@@ -127,7 +127,7 @@ count()
 {
     wc -l <"$results/$1"
 }
-# What has left no result, because something has killed its shell, has failed.
+# A test without a result, because its shell was killed, has failed.
 lost=$(($(wc -l </guest/tests) + 2 - $(cat $results/passed $results/failed $results/skipped | wc -l)))
 [ "$lost" -eq 0 ] || echo "$lost without a result"
 failed=$(($(count failed) + lost))

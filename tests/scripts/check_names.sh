@@ -172,8 +172,8 @@ for gone in kva_low KVA_TWO kva_part.list kva_line; do
     kva_line) edit include/kva/main.h '/kva_line/d' ;;
     esac
     line=$(grep -n "^$gone " tree/docs/names.txt | cut -d: -f1)
-    refuses "docs/names.txt:$line" "$gone is gone; write in docs/migrating.md"
-    refuses "docs/names.txt:$line" "$gone is gone; write in docs/migrating.md" --write
+    refuses "docs/names.txt:$line" "$gone is gone; add it to docs/migrating.md"
+    refuses "docs/names.txt:$line" "$gone is gone; add it to docs/migrating.md" --write
     edit docs/migrating.md "3 a | \`$gone\` | \`kva_name\` | |"
     refuses "docs/names.txt:$line" "$gone is not recorded as gone; run scripts/check-names.sh --write"
     accepts --write
@@ -198,8 +198,8 @@ refuses docs/migrating.md:3 'kva_flush has never been a public name'
 fresh_tree
 edit include/kva/low.h '/kva_low/d'
 echo 'KVA_API void kva_low(void);' >>tree/include/kva/side.h
-refuses include/kva/side.h:3 'kva_low is no more declared by kva/low.h; write that in docs/migrating.md'
-refuses include/kva/side.h:3 'kva_low is no more declared by kva/low.h; write that in docs/migrating.md' --write
+refuses include/kva/side.h:3 'kva_low is no longer declared by kva/low.h; add it to docs/migrating.md'
+refuses include/kva/side.h:3 'kva_low is no longer declared by kva/low.h; add it to docs/migrating.md' --write
 "$check" --moved tree >moved
 line="| \`kva_low\` | \`kva/low.h\` | \`kva/side.h\` |"
 grep -qxF "$line" moved || fail "--moved should print '$line': $(cat moved)"
@@ -222,7 +222,7 @@ accepts --write
 accepts
 grep -q '^kva_line type kva/low.h kva/main.h$' tree/docs/names.txt || fail "the record should say where kva_line was"
 edit include/kva/main.h '/include/d'
-refuses include/kva/low.h:12 'kva_line is no more declared by kva/main.h'
+refuses include/kva/low.h:12 'kva_line is no longer declared by kva/main.h'
 
 # The guide says what is not so.
 fresh_tree
@@ -239,7 +239,7 @@ edit docs/migrating.md '11 s,kva/side.h,kva/low.h,'
 refuses docs/migrating.md:11 'kva_side is not declared by kva/low.h, but by kva/side.h'
 fresh_tree
 edit include/kva/main.h '4 a #include <kva/side.h>'
-refuses docs/migrating.md:11 'kva/main.h brings kva_side still'
+refuses docs/migrating.md:11 'kva/main.h still declares kva_side'
 
 # An old name is used.
 for file in src/low.c README.md man/kva.1 examples/one.c docs/theory.md include/kva/side.h; do

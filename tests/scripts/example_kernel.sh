@@ -33,5 +33,5 @@ refuse()
     grep -Fxq "$2" out || fail "with '$1', run.sh printed: $(cat out)"
 }
 first='0x0000000000001000-0x000000000000'
-refuse 's/\.size = 10000/.size = 20000/' "kernel: not the line '${first}3fff 12288 busy', but '${first}5fff 20480 busy'"
+refuse 's/\.size = 10000/.size = 20000/' "kernel: expected the line '${first}3fff 12288 busy', got '${first}5fff 20480 busy'"
 refuse 's/\.start = 0xa0000/.start = 0xc0000/' "kernel: QEMU ended with status 35, not 33"
