@@ -21,8 +21,8 @@ extern "C" {
  *
  *  A line has the range with its guard page, the size as asked for, the caller, the pages, the kind and the
  *  state. Where they apply, these follow: "huge", "zero", "foreign", "weak" (its guard page is a failed
- *  unmap: see WHERE MAPPINGS RUN SHORT), "nodes preferred 0x..." (or bound, interleaved; and the set), "owner
- *  0x...".
+ *  unmap: see WHERE MAPPINGS RUN SHORT in kva/vm.h), "nodes preferred 0x..." (or bound, interleaved; and the
+ *  set), "owner 0x...".
  *
  *  In:      vm
  *           line      called for each line
@@ -42,7 +42,7 @@ KVA_API enum kva_status kva_vm_report(const struct kva_vm *vm, kva_dump_line *li
  *      read 12 bytes past the end of the 3-page area 0x7f0000000000, allocated at load_table+0x1c, freed: no
  *      write 1 byte before the 1-page area 0x7f0000004000, allocated at main+0x52, freed: no
  *      write 40 bytes into the 1-page area 0x7f0000004000, allocated at main+0x52, freed: yes, at main+0x71
- *      read of 0x7f0000800000, in the reserve of an instance of kva, where no area is or was of late
+ *      read of 0x7f0000800000, in the reservation of an instance of kva, where no area is or recently was
  *
  *  "past the end" counts from the end of the last page: 1 byte past is the guard page's first. "before"
  *  counts from the first byte: p[-1] is 1 byte before. The sentence names
@@ -62,7 +62,7 @@ KVA_API enum kva_status kva_vm_report(const struct kva_vm *vm, kva_dump_line *li
  *  Returns: its length; 0 if the address lies neither in the reservation nor in the closed page in front of
  *           it, a pointer is NULL, or bytes is 0. Then text is empty, if there is any
  *  Cost:    O(pages of the longest area that there was + KVA_VM_HISTORY)
- *  Locking: None; async-signal-safe if config.symbol is (see there for the default). If this or another
+ *  Locking: None; async-signal-safe if kva_vm_config.symbol is (see its default). If this or another
  *           thread is in the middle of a change of the instance, the sentence may be wrong. A kva_vm_purge
  *           that comes meanwhile keeps the memory of the bookkeeping
  *  Failure: cannot fail
@@ -92,7 +92,7 @@ KVA_API size_t kva_vm_fault_describe(const struct kva_vm *vm, const void *addres
  */
 KVA_API enum kva_status kva_fault_reporter_add(struct kva_vm *vm);
 
-/** Hosted builds: stop reporting faults in an instance. To be called before kva_vm_destroy or kva_vm_abandon.
+/** Hosted builds: stop reporting faults in an instance. Call this before kva_vm_destroy or kva_vm_abandon.
  *
  *  In:      vm
  *  Returns: KVA_OK

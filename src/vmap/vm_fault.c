@@ -249,7 +249,7 @@ size_t kva_vm_fault_describe(const struct kva_vm *vm, const void *address, bool 
     } else {
         text_put(&sentence, "of ");
         text_put_hex(&sentence, at, 1);
-        text_put(&sentence, ", in the reserve of an instance of kva, where no area is or was of late");
+        text_put(&sentence, ", in the reservation of an instance of kva, where no area is or recently was");
     }
     return sentence.length;
 }

@@ -611,7 +611,7 @@ static void test_sentences_of_areas(void **state)
     expect_sentence(vm, far, false,
                     about(text,
                           "read of 0x%" PRIxPTR
-                          ", in the reserve of an instance of kva, where no area is or was of late",
+                          ", in the reservation of an instance of kva, where no area is or recently was",
                           far));
     assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_OK);
 }
@@ -670,7 +670,7 @@ static void test_sentences_in_holes(void **state)
     expect_sentence(vm, low + 1200 * page, false,
                     about(text,
                           "read of 0x%" PRIxPTR
-                          ", in the reserve of an instance of kva, where no area is or was of late",
+                          ", in the reservation of an instance of kva, where no area is or recently was",
                           low + 1200 * page));
     assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_EBUSY);
     assert_int_equal(kva_vm_abandon(vm, NULL, NULL), KVA_OK);
@@ -741,7 +741,7 @@ static void test_sentences_of_short_lived_maps(void **state)
     expect_sentence(vm, second + 300 * page, true,
                     about(text,
                           "write of 0x%" PRIxPTR
-                          ", in the reserve of an instance of kva, where no area is or was of late",
+                          ", in the reservation of an instance of kva, where no area is or recently was",
                           second + 300 * page));
     assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_EBUSY);
     assert_int_equal(kva_vm_abandon(vm, NULL, NULL), KVA_OK);
