@@ -200,8 +200,8 @@ enum kva_frames_flags {
  *
  *  The set first searches all zones for room in blocks of the request's type and in unused blocks, except
  *  blocks that other CPUs hold: first the zones of the request's node, then nearer nodes before farther ones.
- *  Only if no zone, however far, has such room, it searches all zones again: first including what CPUs held,
- *  then blocks of the other type, then runs over several blocks. */
+ *  Only if no zone has such room does it search all zones again: first with the blocks that CPUs held,
+ *  then in blocks of the other type, then for runs over several blocks. */
 struct kva_frames_request {
     unsigned order; /* 2^order frames, their first number a multiple of 2^order; 0 .. 63 */
     unsigned node;  /* the node to search first; it need not have zones */

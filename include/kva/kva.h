@@ -563,10 +563,10 @@ struct kva_config {
     /** Alignments that many requests will have: powers of two above the quantum, in any order; 0: none.
      *  The bt engine finds room at these in O(log n) */
     uint64_t align_class[KVA_ALIGN_CLASSES];
-    bool without_owners; /* keep no owners: they read back as NULL. The bt engine saves 8 bytes a segment */
+    bool without_owners; /* keep no owners: they read back as NULL. The bt engine takes half the memory */
     kva_flush_callback *flush; /* NULL: deferred segments need no work before they are free */
     void *flush_context;
-    uint64_t deferred_limit; /* bytes that may wait for a flush; 0: the default, see kva_set_deferred_limit */
+    uint64_t deferred_limit; /* bytes that may wait for a flush; 0: the default of kva_set_deferred_limit */
     unsigned cpus;           /* for that default, and for pools; 0: 1 (kva_space_create asks the system) */
 
     /** NULL: kva_space_create takes kva_threads_host(), unless one_thread is set; with kva_space_init, the

@@ -53,7 +53,7 @@ extern "C" {
  *        read until then may be lost. If several pages map one of the frames that move together, the same is
  *        true of system calls that load from them;
  *      - I/O by devices that were given the pages (O_DIRECT, registered buffers of io_uring, RDMA, VFIO):
- *        they go on with the old place;
+ *        they keep using the old place;
  *      - locks, condition variables and semaphores in them. If processes share them, a thread that waits at
  *        the old place is not woken. If only the threads of one process do, their system calls may return
  *        EFAULT;
@@ -65,7 +65,7 @@ extern "C" {
  *  new place, the move is completed: a request that the system refuses from then on is repeated until it is
  *  granted.
  *
- *  To move mapped frames takes userfaultfd with write protection of shared memory: Linux 6.1 on x86-64,
+ *  Moving mapped frames requires userfaultfd with write protection of shared memory: Linux 6.1 on x86-64,
  *  6.10 on ARM64, and a system that does not forbid it, as the seccomp filters of some containers do.
  *  (Linux 5.19 and 6.0 have it, but may lose the protection of pages that they move themselves. Before
  *  6.3, a frame stays if the owner has divided its map by mprotect, mlock or madvise.) Elsewhere only
