@@ -11,8 +11,8 @@
  *             ^ start                     ^ last
  *      | busy |   free   | busy |       free      |
  *
- * kva_flush flushes, and so does kva_free_deferred when more than a limit is deferred, and a request before
- * it returns KVA_ENOSPC. A request that still finds no room then calls the RECLAIM callbacks, one by one.
+ * A flush happens in kva_flush, in kva_free_deferred when more than a limit is deferred, and in a request
+ * before it returns KVA_ENOSPC. A request that still finds no room calls the RECLAIM callbacks, one by one.
  */
 #ifndef KVA_DEFERRED_H
 #define KVA_DEFERRED_H
@@ -66,8 +66,7 @@ KVA_API enum kva_status kva_flush(struct kva_space *space);
 KVA_API enum kva_status kva_set_deferred_limit(struct kva_space *space, uint64_t bytes);
 
 /** From inside the flush callback: list the ranges that this flush is about to free, merged, in address
- *  order. The callback can then invalidate them one by one, instead of the range that covers them and much
- *  else:
+ *  order. The callback can then invalidate just these, instead of the whole range that covers them:
  *
  *      struct kva_segment range;
  *      enum kva_status status = kva_flush_first(space, &range);
@@ -107,31 +106,30 @@ KVA_API enum kva_status kva_flush_next(const struct kva_space *space, struct kva
 /** Called when nothing fits, after a flush: make room for the request and return true, or return false. The
  *  callback receives the caller's request (for a congruent one, size is from the first part's start to the
  *  last one's end). Its window, alignment and policy show where room helps; kva_search finds out whether
- *  there is enough, and kva/evict.h which ranges to free. The callback may call the space, except that the
- *  calls which end or reset it, change the list of callbacks or prepare a fork return KVA_EREENTRY. A request
- *  that fails inside the callback calls no callbacks. Ranges that the callback defers are flushed, whatever
- *  it returns.
+ *  there is enough, and kva/evict.h which ranges to free. The callback may make every call on the space
+ *  except kva_space_destroy, kva_space_fini, kva_space_abandon, kva_space_reset, kva_space_fork_prepare, and
+ *  those that change the list of callbacks: these return KVA_EREENTRY. A request that fails inside calls no
+ *  reclaim callback. Ranges that the callback defers are flushed, whatever it returns.
  *
- *  With threads: one thread at a time calls the callbacks, and the space is not locked. Other threads that
- *  find no room meanwhile wait, and try again before they call any. So the callback must not wait for
- *  another thread that allocates, and two callbacks must not each allocate in the other's space. */
+ *  With threads, callbacks run in one thread at a time, and the space is not locked meanwhile. Other threads
+ *  that find no room wait, and try again before they call one. So the callback must not wait for another
+ *  thread that allocates, and two callbacks must not each allocate in the other's space. */
 typedef bool kva_reclaim_callback(void *context, struct kva_space *space, const struct kva_request *request);
 
-/** A registration of a reclaim callback: the caller's memory, kept until it is removed. */
+/** A reclaim callback's registration: the caller's memory, kept until it is removed. */
 struct kva_reclaim {
     kva_reclaim_callback *callback;
     void *context;
     struct kva_link link; /* private */
 };
 
-/** Register a callback that makes room when a request would fail. Callbacks are called in the order of
- *  registration.
+/** Register a reclaim callback. Callbacks are called in the order of their registration.
  *
  *  In/Out:  space
- *           reclaim   the caller's memory, callback and context set; kept until it is removed
+ *           reclaim   callback and context set
  *  Returns: KVA_OK
  *           KVA_ENULL      space, reclaim or its callback is NULL, or the space is not initialised
- *           KVA_EEXIST     this registration is on the list already
+ *           KVA_EEXIST     it is registered already
  *           KVA_EREENTRY   called from inside a flush or reclaim callback
  *  Cost:    O(callbacks)
  *  Locking: Space; waits for a reclaim under way

@@ -5,7 +5,7 @@
  * their engine; kva_space_create and kva_vm_create choose one by default.
  *
  *      engine  structure                       search    bytes a segment     for
- *      bt      one B+tree, vector code         O(log n)  14, 29 with owners  most programs
+ *      bt      one B+tree, vector code         O(log n)  15, 29 with owners  most programs
  *      rb      two red-black trees and a list  O(log n)  64                  kernels: small code, small stack
  *      scan    one sorted array                O(n)      24 to 48            a dozen ranges; the oracle
  *
@@ -23,13 +23,13 @@
 extern "C" {
 #endif
 
-/** An engine. */
+/** An engine: the type is private. */
 struct kva_engine;
 
 /** One B+tree of the live ranges, laid out for the cache; the gaps between them are the holes. O(log n)
  *  with few cache misses. 15 bytes a live range, 29 with owners. Under churn 2.6 to 5.7 times as fast as
- *  rb (docs/benchmarks.md). In hosted builds it uses the best vector instructions of the machine. To split or merge a leaf
- *  takes up to 6 KiB of the stack. */
+ *  rb (docs/benchmarks.md). In hosted builds it uses the best vector instructions of the machine. Splitting
+ *  or merging a leaf takes up to 6 KiB of the stack. */
 KVA_API extern const struct kva_engine kva_engine_bt;
 
 /** Holes in an augmented red-black tree and a list in address order, live ranges in a second tree: the

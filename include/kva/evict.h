@@ -106,7 +106,7 @@ KVA_API enum kva_status kva_evict_add(struct kva_eviction *eviction, struct kva_
  *  Returns: the candidate; NULL before kva_evict_add has returned KVA_OK, or when eviction is NULL or was not
  *           begun
  *  Cost:    O(log candidates)
- *  Locking: None
+ *  Locking: None; but one thread at a time may use an eviction
  *  Failure: cannot fail
  */
 KVA_API struct kva_candidate *kva_evict_first(const struct kva_eviction *eviction);
@@ -117,7 +117,7 @@ KVA_API struct kva_candidate *kva_evict_first(const struct kva_eviction *evictio
  *           candidate   as the last step returned it
  *  Returns: the candidate; NULL when that was the highest, or eviction or candidate is NULL
  *  Cost:    O(log candidates); all of them O(candidates that must go + log candidates)
- *  Locking: None
+ *  Locking: as kva_evict_first
  *  Failure: cannot fail
  */
 KVA_API struct kva_candidate *kva_evict_next(const struct kva_eviction *eviction,
@@ -129,9 +129,9 @@ KVA_API struct kva_candidate *kva_evict_next(const struct kva_eviction *eviction
  *  In/Out:  eviction   over, if the result is KVA_OK
  *  Out:     start      first address of the range
  *  Returns: KVA_OK
- *           KVA_EAGAIN     the space has changed meanwhile: a segment in the range is neither free nor one of
- *                          these candidates as it was added (start, last and owner); or the filter refuses
- *                          the place. Begin again
+ *           KVA_EAGAIN     the space has changed meanwhile: a segment in the way is neither free nor a
+ *                          candidate as it was added (start, last and owner); or the filter refuses the
+ *                          place. Begin again
  *           KVA_ENOMEM     no node memory; cannot happen after kva_preload. (With pools, each candidate that
  *                          a pool has handed out counts as one operation more; and the drain may take
  *                          preloaded memory, or find none)

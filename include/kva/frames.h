@@ -44,7 +44,7 @@
  *                       not wait for each other. Without threads, one thread at a time may use the set;
  *               All     as Blocks, and it stops all other calls on the set while it runs;
  *               Sole    no other call on the same set may run;
- *               None    any thread may call at any time.
+ *               None    takes no lock: any thread may call at any time.
  */
 #ifndef KVA_FRAMES_H
 #define KVA_FRAMES_H
@@ -143,7 +143,7 @@ struct kva_frames_config {
     void *hook_context;
 };
 
-/** How much memory a set takes.
+/** Compute how much memory a set takes.
  *
  *  In:      config  as for kva_frames_create
  *  Returns: bytes; 0 if kva_frames_create would refuse the configuration, or if they exceed SIZE_MAX
@@ -200,8 +200,8 @@ enum kva_frames_flags {
  *
  *  The set first searches all zones for room in blocks of the request's type and in unused blocks, except
  *  blocks that other CPUs hold: first the zones of the request's node, then nearer nodes before farther ones.
- *  Only if no zone, however far, has such room, it searches all zones again: first including what CPUs held,
- *  then blocks of the other type, then runs over several blocks. */
+ *  Only if no zone has such room does it search all zones again: first with the blocks that CPUs held,
+ *  then in blocks of the other type, then for runs over several blocks. */
 struct kva_frames_request {
     unsigned order; /* 2^order frames, their first number a multiple of 2^order; 0 .. 63 */
     unsigned node;  /* the node to search first; it need not have zones */
@@ -218,7 +218,7 @@ struct kva_frames_request {
  *  Which of the frames that satisfy a request are taken is undefined: each CPU takes from its own blocks.
  *
  *  In/Out:  frames
- *  In:      request  see above
+ *  In:      request  see struct kva_frames_request
  *  Out:     first    the number of the first frame
  *  Returns: KVA_OK
  *           KVA_ENOSPC    at one moment of the call no such frames were free, in any CPU's blocks. While a
@@ -249,7 +249,7 @@ KVA_API enum kva_status kva_frames_alloc(struct kva_frames *frames, const struct
  *  In/Out:  frames
  *  In:      request  as for kva_frames_alloc
  *           runs     how many; 0: nothing is done
- *  Out:     firsts   the first number of each run; on failure, its contents are undefined
+ *  Out:     firsts   the first number of each run; on failure, undefined
  *  Returns: as kva_frames_alloc, and KVA_ENULL when firsts is NULL and runs is not 0. KVA_ENOSPC: at some
  *           moment of the call, fewer were free
  *  Cost:    a lock for each block that single frames are taken from; other shapes as `runs` calls of
@@ -271,7 +271,7 @@ KVA_API enum kva_status kva_frames_alloc_many(struct kva_frames *frames,
  *           type      of the run
  *  Out:     obstacle  on KVA_EEXIST the lowest frame of the range that is in use; may be NULL
  *  Returns: KVA_OK
- *           KVA_EEXIST   some of it is in use, or is room that was taken for a run under way: see COMPACTION
+ *           KVA_EEXIST   part of it is in use, or is room that was taken for a run under way: see COMPACTION
  *           KVA_ENULL    frames is NULL
  *           KVA_EINVAL   type has an unknown value
  *           KVA_ESIZE    count is 0
@@ -342,11 +342,11 @@ KVA_API enum kva_status kva_frames_free_range(struct kva_frames *frames, uint64_
  *
  *  In/Out:  frames
  *  In:      first   the number of its first frame
- *  Returns: KVA_OK          also for a run of one frame
+ *  Returns: KVA_OK          (also for a run of one frame)
  *           KVA_ENULL       frames is NULL
  *           KVA_EUNKNOWN    first lies outside the zones or in a hole
  *           KVA_EINTERIOR   first lies inside a run, not at its start
- *           KVA_EDOUBLE     first is free, or has been given back while it is being moved
+ *           KVA_EDOUBLE     first is free already, or has been given back while it is being moved
  *           KVA_EBUSY       the run is being moved: try again
  *  Cost:    O(log zones + c / 64) for a run of c frames; never takes memory
  *  Locking: Blocks, those of the run together. Never waits for a move
@@ -368,12 +368,12 @@ KVA_API enum kva_status kva_frames_split(struct kva_frames *frames, uint64_t fir
  *
  *  Triggers           A request with KVA_FRAMES_COMPACT that finds no room compacts directly, until there is
  *                     room or nothing more to gain.
- *                     A program that has time calls kva_frames_compact in slices: from a helper thread, or
- *                     before it needs large memory.
+ *                     A program can call kva_frames_compact in slices: from a helper thread, or before it
+ *                     needs large memory.
  *  When it helps      A lower bound of the fragmentation index (kva_frames_fragmentation) decides. It is
  *                     computed from the number of free frames in each block and the largest free group there.
- *                     Where it is not above 0, memory is short and not fragmented: nothing is moved. The
- *                     same holds for a window without a whole block.
+ *                     Nothing is moved where it is not above 0 (memory is short, and not fragmented), or for
+ *                     a window without a whole block.
  *                     A request for more than a block needs consecutive blocks, which the index does not
  *                     reflect. For it, the suitable blocks with the fewest used frames are evacuated, if
  *                     enough frames are free in the zone; in each zone, pinned runs are avoided three times.
@@ -401,8 +401,8 @@ struct kva_frames_compacted {
  *  runs anew. */
 #define KVA_FRAMES_ALL_BLOCKS UINT32_MAX
 
-/** Move frames until there is a free group of an order, or as many free blocks as possible, but at most so
- *  many frames.
+/** Move frames until there is a free group of an order, or as many free blocks as possible. `most` limits the
+ *  call.
  *
  *  In/Out:  frames
  *  In:      zone    its index in kva_frames_config.zones, or KVA_FRAMES_ALL_ZONES: until one of them has the
@@ -440,7 +440,7 @@ KVA_API enum kva_status kva_frames_compact(struct kva_frames *frames, size_t zon
  *           KVA_ENOENT     the set has no move function, and something is in the way
  *           KVA_EREENTRY   called from inside the move function, and something is in the way
  *           KVA_ENULL, KVA_EINVAL, KVA_ESIZE, KVA_EWRAP   as kva_frames_reserve
- *           KVA_ERANGE     the range does not lie in one zone, or meets a hole with no unmovable frame below
+ *           KVA_ERANGE     the range does not lie in one zone, or meets a hole before any unmovable frame
  *  Cost:    as kva_frames_reserve if nothing is in the way. Else
  *           O(CPUs zones + count / 64) and, for each block and each move, O(log n), and the cost of the
  *           moves; a move for which no block of movable frames has room costs as kva_frames_alloc in a window
@@ -460,9 +460,9 @@ KVA_API enum kva_status kva_frames_evacuate(struct kva_frames *frames, uint64_t 
  *           count     1 ..
  *  Out:     obstacle  on KVA_EBUSY the lowest frame of the range that is in use; may be NULL
  *  Returns: KVA_OK
- *           KVA_EBUSY    some of it is in use, or is room that was taken for a run under way: see COMPACTION
- *           KVA_ENULL, KVA_ESIZE, KVA_EWRAP, KVA_ERANGE   as kva_frames_reserve: the lower one of a hole
- *                        and a frame in use decides
+ *           KVA_EBUSY    part of it is in use, or is room that was taken for a run under way: see COMPACTION
+ *           KVA_ENULL, KVA_ESIZE, KVA_EWRAP, KVA_ERANGE   as kva_frames_reserve, with KVA_EBUSY instead of
+ *                        KVA_EEXIST
  *  Cost:    O(log zones + CPUs + count / 64), and O(log n) for each block
  *  Locking: Blocks, those of the range together, and the locks of all CPUs
  *  Failure: nothing has changed
@@ -477,7 +477,7 @@ KVA_API enum kva_status kva_frames_offline(struct kva_frames *frames, uint64_t f
  *           count     1 ..
  *  Out:     obstacle  on KVA_EEXIST the lowest frame of the range that is in the set already; may be NULL
  *  Returns: KVA_OK
- *           KVA_EEXIST   some of it is in the set already
+ *           KVA_EEXIST   part of it is in the set already
  *           KVA_ENULL, KVA_ESIZE, KVA_EWRAP   as kva_frames_reserve
  *           KVA_ERANGE   it does not lie in one zone
  *  Cost:    O(log zones + CPUs + count / 64), and O(log n) for each block
@@ -631,7 +631,7 @@ KVA_API int kva_frames_fragmentation(const struct kva_frames_orders *orders, uns
  *      zone 0 fragmented      -      - ...
  *
  *  In:      frames
- *           line     called for each line; it may not call the set
+ *           line     called for each line; it must not call the set
  *           context  passed to it
  *  Returns: KVA_OK, or KVA_ENULL when frames or line is NULL
  *  Cost:    O(zones (n + CPUs)), and O(g) for g free groups
@@ -653,7 +653,7 @@ KVA_API enum kva_status kva_frames_dump(const struct kva_frames *frames, kva_dum
  *
  *  In:      frames
  *           zone     its index in kva_frames_config.zones
- *           line     called for each line; it may not call the set
+ *           line     called for each line; it must not call the set
  *           context  passed to it
  *  Returns: KVA_OK
  *           KVA_ENULL    frames or line is NULL
@@ -665,7 +665,7 @@ KVA_API enum kva_status kva_frames_dump(const struct kva_frames *frames, kva_dum
 KVA_API enum kva_status kva_frames_picture(const struct kva_frames *frames, size_t zone, kva_dump_line *line,
                                            void *context);
 
-/** Verify every invariant of the set: docs/theory/frames.md names them.
+/** Verify every invariant of the set: docs/theory/frames.md lists them.
  *
  *  In:      frames
  *  Out:     fault   on KVA_ECORRUPT: which invariant is broken, and at which frame; may be NULL
@@ -696,22 +696,22 @@ KVA_API enum kva_status kva_frames_check(const struct kva_frames *frames, struct
  */
 KVA_API enum kva_status kva_frames_fork_prepare(struct kva_frames *frames);
 
-/** After a fork, in the parent: unlock what kva_frames_fork_prepare has locked.
+/** After a fork, in the parent: release the locks of kva_frames_fork_prepare.
  *
  *  In/Out:  frames
  *  Returns: KVA_OK, or KVA_ENULL when frames is NULL
  *  Cost:    O(n + CPUs)
- *  Locking: ends kva_frames_fork_prepare's
+ *  Locking: releases all locks that kva_frames_fork_prepare took
  *  Failure: cannot fail
  */
 KVA_API enum kva_status kva_frames_fork_parent(struct kva_frames *frames);
 
-/** After a fork, in the child: the same. The threads that waited for the locks do not exist there.
+/** After a fork, in the child, which has no other threads: reset the locks of kva_frames_fork_prepare.
  *
  *  In/Out:  frames
  *  Returns: KVA_OK, or KVA_ENULL when frames is NULL
  *  Cost:    O(n + CPUs)
- *  Locking: ends kva_frames_fork_prepare's
+ *  Locking: releases all locks that kva_frames_fork_prepare took
  *  Failure: cannot fail
  */
 KVA_API enum kva_status kva_frames_fork_child(struct kva_frames *frames);

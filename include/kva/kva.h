@@ -34,7 +34,7 @@
  *      kva/status.h    statuses, hooks            kva/engine.h   the engines
  *      kva/deferred.h  deferred free, reclaim     kva/memory.h   the memory for bookkeeping
  *      kva/ranges.h    clear, split, join, move;  kva/frames.h   page frames
- *                      holes; regions             kva/vm.h       vmalloc: ranges joined to real memory
+ *                      holes; regions             kva/vm.h       vmalloc: ranges with real memory
  *      kva/evict.h     what to free for a request
  *      kva/threads.h   threads, pools, forks
  */
@@ -62,7 +62,7 @@ struct kva_config;
  *  config.memory. If the caller sets that, no call on the space uses the program's heap or stdio, so the
  *  space can serve a malloc.
  *
- *  In:      config  last is required; most programs set first and quantum. NULL or 0 in engine, memory,
+ *  In:      config  last is required; most programs also set first and quantum. NULL or 0 in engine, memory,
  *                   threads, cpus and on_corruption selects the system's (kva_engine_host() and so on); see
  *                   struct kva_config
  *  Out:     space   the new space: all of it is free, except config.busy
@@ -79,7 +79,7 @@ enum kva_policy {
     KVA_HIGHEST = 1, /* the largest */
     KVA_NEAREST = 2, /* the one with the smallest distance to request.target; of two, the lower */
     KVA_BEST = 3,    /* the smallest in the smallest free segment that has one; of two, in the lower */
-    KVA_RANDOM = 4   /* the smallest not below one that request.random selects; else the smallest */
+    KVA_RANDOM = 4   /* the smallest at or above the one that request.random selects; else the smallest */
 };
 
 /** A filter of free segments; see struct kva_hole. */
@@ -89,7 +89,7 @@ typedef bool kva_hole_filter(void *context, struct kva_hole *hole);
 /** What an allocation asks for. A field that is 0 has its usual value. */
 struct kva_request {
     uint64_t size;  /* 1 .. 2^64 - 1; rounded up to the quantum */
-    uint64_t align; /* a power of two, or any multiple of the quantum; less counts as the quantum */
+    uint64_t align; /* a power of two, or a multiple of the quantum; less than it counts as the quantum */
 
     /** The window: both ends are included, need no alignment, and are clipped to the space. min = max = 0
      *  stands for the whole space (for address 0 alone: kva_reserve) */
@@ -184,7 +184,7 @@ struct kva_segment {
  *           address   any
  *  Out:     segment   the segment: free, busy, deferred or pooled
  *  Returns: KVA_OK
- *           KVA_ENOENT   the address lies outside the space, or in an absent range (kva/ranges.h)
+ *           KVA_ENOENT   address lies outside the space, or in an absent range (kva/ranges.h)
  *           KVA_ENULL    space or segment is NULL, or the space is not initialised
  *  Cost:    O(log n); O(1) for a busy segment that was allocated from a pool
  *  Locking: with bt and threads, usually lock-free (with pools, the current CPU's lock); linearizable. Query
@@ -226,10 +226,10 @@ KVA_API enum kva_status kva_next(const struct kva_space *space, struct kva_segme
 
 /** End a space that kva_space_create made, if it holds no busy segment, and give its memory back.
  *
- *  In:      space   afterwards a dangling pointer
+ *  In:      space   on KVA_OK a dangling pointer
  *  Returns: KVA_OK (also for a space that kva_space_fini or kva_space_abandon has ended)
  *           KVA_ENULL                 space is NULL
- *           KVA_EBUSY, KVA_EREENTRY   as kva_space_fini: the space remains
+ *           KVA_EBUSY, KVA_EREENTRY   as kva_space_fini
  *  Cost:    as kva_space_fini
  *  Locking: Sole
  *  Failure: nothing has changed
@@ -251,7 +251,7 @@ KVA_API enum kva_status kva_space_destroy(struct kva_space *space);
  *               library's name carries both numbers (libkva.so.0.1).
  *   Outputs     Are written only when the function returns KVA_OK, unless its block says otherwise.
  *   Failure     If the status is not KVA_OK, then no segment has changed, unless the block says otherwise.
- *               "Nothing" in a Failure row means: the space is as it was, byte for byte.
+ *               "Nothing has changed" in a Failure row means: the space is as it was, byte for byte.
  *   n           In a Cost row: the number of segments. Costs are those of the rb and bt engines; the scan
  *               engine takes O(n) wherever they say O(log n).
  *   Locking     A space with threads (kva_config.threads, which kva_space_create sets by default) takes its
@@ -261,13 +261,14 @@ KVA_API enum kva_status kva_space_destroy(struct kva_space *space);
  *                         caller serializes the call with every other one on the same space;
  *                 Query   as Space; without threads, it may also run beside other Query calls;
  *                 Sole    with threads or without, no other call on the same space may run;
- *                 None    needs nothing.
+ *                 None    takes no lock: any thread may call at any time.
  *               Flush and reclaim callbacks run without the space's lock. A space's memory source and hooks
  *               are called with it, by one thread at a time.
  *   Errors      Three classes. The environment's (no space, no memory) are a status. The caller's bugs (from
  *               KVA_ENULL on) are a status, and are reported to the misuse hook, with the name of the bad
  *               argument or field. (There is no hook where the space itself is NULL or not initialised.)
- *               Corruption is reported to the corruption hook, which by default stops the program.
+ *               Corruption is reported to the corruption hook, which by default stops the program. If that
+ *               hook returns, any call may return KVA_ECORRUPT.
  */
 
 /* ------------------------------------------------------------------------------------- further requests */
@@ -288,13 +289,13 @@ KVA_API enum kva_status kva_space_destroy(struct kva_space *space);
 
 /** Flags of a request. */
 enum {
-    /** Wait for nothing but locks, and make no room: no flush, no drain of the pools, no reclaim callback.
-     *  The result is KVA_EAGAIN if nothing fits and one of these might have made room */
+    /** Wait for nothing but locks, and make no room: flush nothing, drain no pool, call no reclaim callback.
+     *  If nothing fits, and one of these might have made room, the result is KVA_EAGAIN */
     KVA_NO_BLOCK = 1
 };
 
 /** A free segment that a filter (kva_hole_filter) is asked about. The filter decides whether a request may
- *  use it, and which part of it: to keep a gap beside some neighbours, or to keep kinds of ranges apart:
+ *  use it, and which part: for example to keep a gap beside some neighbours, or kinds of ranges apart:
  *
  *      static bool keep_gap(void *context, struct kva_hole *hole)
  *      {
@@ -420,7 +421,7 @@ static inline struct kva_request kva_request_of(uint64_t size)
  *           on top: whatever other threads do, there are at most three looks at the range and two flushes.
  *           With pools, two drains at most come on top: O(p log n) for p pooled segments
  *  Locking: Space; dropped during a flush. With pools, all CPUs' locks at once for the last look
- *  Failure: nothing has changed; except that KVA_ENOMEM, and with threads KVA_EEXIST and KVA_ERANGE, may come
+ *  Failure: nothing has changed, except that KVA_ENOMEM, and with threads KVA_EEXIST and KVA_ERANGE, may come
  *           after a flush
  */
 KVA_API enum kva_status kva_reserve(struct kva_space *space, uint64_t start, uint64_t size, void *owner,
@@ -499,7 +500,7 @@ struct kva_part {
  *           KVA_ESIZE      the size of a part is 0
  *           KVA_EALIGN     an offset is not a multiple of align or of the quantum
  *           KVA_EWRAP      offset + size of a part passes 2^64 - 1
- *  Cost:    O(count (s + 1)) searches as of kva_alloc, for s moves of the base; each move passes a hole that
+ *  Cost:    O(count (s + 1)) searches as in kva_alloc, for s moves of the base; each move passes a hole that
  *           no base further on can use. Flushing and reclaiming come on top, as with kva_alloc
  *  Locking: Space; dropped while callbacks run. KVA_ENOSPC holds for one moment, as with kva_alloc
  *  Failure: as kva_alloc
@@ -555,23 +556,23 @@ struct kva_config {
     uint64_t last;                   /* highest address, included; last + 1 is a multiple of the quantum */
     uint64_t quantum;                /* a power of two, 1 .. 2^63; 0 stands for 1 */
     const struct kva_engine *engine; /* kva_space_create: NULL for kva_engine_host() */
-    struct kva_memory memory;        /* where nodes come from */
+    struct kva_memory memory;        /* of nodes; kva_space_create: zero for kva_memory_host() */
     const struct kva_range *busy;    /* ranges that are busy from the start, in any order */
     size_t busy_count;
 
     /** Alignments that many requests will have: powers of two above the quantum, in any order; 0: none.
      *  The bt engine finds room at these in O(log n) */
     uint64_t align_class[KVA_ALIGN_CLASSES];
-    bool without_owners; /* keep no owners: they read back as NULL. The bt engine saves 8 bytes a segment */
+    bool without_owners; /* keep no owners: they read back as NULL. The bt engine takes half the memory */
     kva_flush_callback *flush; /* NULL: deferred segments need no work before they are free */
     void *flush_context;
-    uint64_t deferred_limit; /* bytes that may wait for a flush; 0: the default, see kva_set_deferred_limit */
+    uint64_t deferred_limit; /* bytes that may wait for a flush; 0: the default of kva_set_deferred_limit */
     unsigned cpus;           /* for that default, and for pools; 0: 1 (kva_space_create asks the system) */
 
-    /** NULL: kva_space_create takes kva_threads_host(), unless one_thread promises that only one thread at
-     *  a time uses the space; kva_space_init takes no locks then. */
+    /** NULL: kva_space_create takes kva_threads_host(), unless one_thread is set; with kva_space_init, the
+     *  space takes no locks */
     const struct kva_threads *threads;
-    bool one_thread; /* no locks, whatever `threads` is */
+    bool one_thread; /* one thread at a time uses the space: no locks, whatever `threads` is */
 
     /** 0: no pools, and every result is the lowest (highest) address. Else see POOLS in kva/threads.h */
     uint64_t pool_bytes;
@@ -584,27 +585,27 @@ struct kva_config {
 
     /** Keep an index of the free segments by size: KVA_BEST finds its segment in O(log n). The index takes
      *  up to 25 bytes for each busy segment, and 9 KiB, and makes each change of a segment slower
-     *  (docs/benchmarks.md). A space with 2^58 quanta or more below its last address has no index: that
-     *  takes a quantum below 64. A space that grew so far once has none any more, even if it shrinks again */
+     *  (docs/benchmarks.md). A space with 2^58 quanta or more below its last address has no index, which can
+     *  happen only with a quantum below 64. Once a space has grown that far, it never has one again */
     bool best_fit;
 };
 
 /** Set up a space in the caller's memory.
  *
- *  In:      config  see above; may be reused after the call. Its engine and its contexts must outlive the
- *                   space
+ *  In:      config  see struct kva_config; may be reused after the call. Its engine and its contexts must
+ *                   outlive the space
  *  Out:     space   the caller's memory, any content; on failure it holds an uninitialised space, on which
  *                   every call returns KVA_ENULL
  *  Returns: KVA_OK
- *           KVA_ENULL    space, config, memory.take, memory.give or engine is NULL, or busy is with
- *                        busy_count > 0, or a function of threads other than point
+ *           KVA_ENULL    space, config, memory.take, memory.give, engine or a function of threads other than
+ *                        point is NULL, or busy is NULL with busy_count > 0
  *                        (for this and the next four, the misuse hook receives the field: "memory.take",
  *                        "quantum", "align_class[i]", "busy[i].start" ...)
  *           KVA_EALIGN   quantum or an alignment class is not a power of two; first, last + 1 or a busy start
  *                        is not a multiple of the quantum
- *           KVA_ERANGE   first > last, or a busy range reaches outside
- *           KVA_ESIZE    a busy range of size 0
- *           KVA_EWRAP    a busy range that passes 2^64 - 1
+ *           KVA_ERANGE   first > last, or a busy range lies partly outside the space
+ *           KVA_ESIZE    the size of a busy range is 0
+ *           KVA_EWRAP    the end of a busy range passes 2^64 - 1
  *           KVA_EEXIST   two busy ranges overlap
  *           KVA_ENOMEM   no node memory
  *  Cost:    O(1 + busy_count log busy_count)
@@ -684,7 +685,7 @@ struct kva_stats {
  */
 KVA_API enum kva_status kva_stats_read(const struct kva_space *space, struct kva_stats *stats);
 
-/** Verify every invariant of the space and of its engine.
+/** Verify every invariant of the space and of its engine: src/engine/engine.h and src/space/span.h list them.
  *
  *  In:      space
  *  Out:     fault   on KVA_ECORRUPT: which invariant is broken, and at which address; may be NULL
@@ -711,7 +712,7 @@ typedef void kva_dump_line(void *context, const char *text, size_t length);
  *  Returns: KVA_OK, or KVA_ENULL when space or line is NULL, or the space is not initialised
  *  Cost:    O(n log n)
  *  Locking: Query, once for each segment. line may query the space, and with threads change it: the lines
- *           then follow as with kva_next
+ *           then continue as kva_next does
  *  Failure: nothing has changed
  */
 KVA_API enum kva_status kva_space_dump(const struct kva_space *space, kva_dump_line *line, void *context);

@@ -39,8 +39,8 @@ struct kva_arena {
 };
 
 /** Make a source out of a fixed block, for one space after the other. It reuses a returned block only if that
- *  was taken last: so all memory once a space has ended, but no memory that two spaces took by turns, and no
- *  array that the scan engine has outgrown.
+ *  was taken last. So the next space can use all of the block, unless two spaces have taken memory by turns
+ *  or the scan engine has outgrown an array.
  *
  *  In:      block   at least `bytes` bytes, any alignment; must outlive every space that uses it. NULL makes
  *                   a source that always refuses

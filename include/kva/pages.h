@@ -75,7 +75,7 @@ struct kva_pages_stats {
 /** An instance's tables come in PIECES of this many bytes, each opened and closed as a whole. */
 #define KVA_VM_PIECE 65536
 
-/** What `reserve` of struct kva_pages is asked for, and what it returns:
+/** The request to `reserve` of struct kva_pages, and its result:
  *
  *      | closed | private pages                                   | frames              |
  *               ^ first                                                                 ^ first + bytes
@@ -132,8 +132,8 @@ struct kva_pages_map {
 };
 
 /** A move of `count` frames of a set, from place `from` on to place `to` on. The two ranges of places do not
- *  overlap, and the new one reads as zero. No live map, and none that can be found again, maps the new
- *  places; parked areas may map either.
+ *  overlap, and the new one reads as zero. No live map, and no ended map that can be found again, maps the
+ *  new places; parked areas may map old and new ones.
  *
  *  First, threads that store to the old place are made to wait. Then the contents are copied, all maps are
  *  changed to the new place, the waiting threads go on there, and the old place is discarded. A thread
@@ -150,9 +150,9 @@ struct kva_pages_move {
     void *context;
 };
 
-/** A page source: the functions from which an instance gets its pages. Every function receives `context`.
- *  None may call the instance. On one reservation, one call runs at a time, except this_cpu and descriptor;
- *  on different reservations, any number.
+/** A page source: the functions from which an instance gets its pages. Every function receives `context`,
+ *  and must not call the instance. On one reservation, one call runs at a time, except this_cpu and
+ *  descriptor; on different reservations, any number.
  *
  *  A range (start, bytes) is whole pages inside the reservation. A status is KVA_OK, KVA_ENOMEM (the system
  *  has no memory), KVA_ELIMIT (a limit on mappings), or what the function's comment adds; after a failure,
@@ -176,10 +176,10 @@ struct kva_pages {
      *  become failed unmaps, unless the reservation is strict. */
     enum kva_status (*open)(void *context, void *reservation, uint64_t start, uint64_t bytes, bool huge);
 
-    /** Close private pages, whether open or closed, and give their memory back. Where the system refuses
+    /** Close private pages, which may be open or closed, and give their memory back. Where the system refuses
      *  every way to close them, or mappings run short, they become failed unmaps: their memory goes back,
      *  failed_unmaps and failed_unmap_pages count them, and they remain so until a later call closes them,
-     *  or `open` opens them. `open` drops what they hold by then, or fails. */
+     *  or `open` opens them. `open` drops their contents, or fails. */
     void (*close)(void *context, void *reservation, uint64_t start, uint64_t bytes);
 
     /** Close open private pages whose owner may have changed how they are mapped (kva_vm_mark_foreign),
@@ -231,8 +231,8 @@ struct kva_pages {
                                      void **frame_set);
 
     /** Let go of the contents of `count` frames from `frame` on: their memory goes back, and they read as
-     *  zero. The nodes that the program has chosen for their pages are forgotten, too, as far as the
-     *  system allows. */
+     *  zero. The program's choice of nodes for their pages is forgotten as well, as far as the system
+     *  allows. */
     void (*discard_frames)(void *context, void *reservation, void *frame_set, uint64_t frame, uint64_t count);
 
     /** End a frame set. None of its frames is mapped, or the reservation is about to be released. */
@@ -264,8 +264,8 @@ struct kva_pages {
 
     /** Compare the system's mappings of the reservation with what the source knows: each page without an
      *  owner must have the protection, the file and the attributes that the source gave it. Return NULL if
-     *  all do, or if that cannot be known; else what is wrong, in words that begin with the invariant's
-     *  name, and *address. May be NULL. */
+     *  all do, or if that cannot be known; else *address, and a message that begins with the invariant's
+     *  name. May be NULL. */
     const char *(*check)(void *context, void *reservation, const struct kva_pages_view *view,
                          uint64_t *address);
 

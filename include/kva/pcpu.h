@@ -30,7 +30,7 @@ struct kva_pcpu_config {
     unsigned groups;
     size_t unit; /* bytes of a chunk for each CPU; rounded up to whole pages; 0: 64 KiB */
 
-    /** Where the pages of each group come from, `groups` values; NULL: as the instance has it. With nodes,
+    /** Where the pages of each group come from: `groups` values. NULL: kva_vm_config.node. With nodes,
      *  the groups lie far apart, so that the areas of one group in many chunks lie side by side, in
      *  districts:
      *
@@ -60,10 +60,11 @@ KVA_API enum kva_status kva_pcpu_create(struct kva_vm *vm, const struct kva_pcpu
 
 /** End a per-CPU allocator and free its chunks.
  *
- *  In:      pcpu    afterwards a dangling pointer
+ *  In:      pcpu    on KVA_OK a dangling pointer
  *  Returns: KVA_OK
- *           KVA_EBUSY      there are live objects: the allocator goes on
- *           KVA_EREENTRY   called from inside a reclaim callback that runs for a growth of this allocator
+ *           KVA_EBUSY      there are live objects: the allocator remains
+ *           KVA_EREENTRY   kva_pcpu_alloc is taking a chunk: in another thread, or it has called the reclaim
+ *                          callback that makes this call
  *           KVA_ENULL      pcpu is NULL
  *  Cost:    as kva_vfree for each chunk and group
  *  Locking: Instance
@@ -90,7 +91,7 @@ KVA_API enum kva_status kva_pcpu_destroy(struct kva_pcpu *pcpu);
  */
 KVA_API enum kva_status kva_pcpu_alloc(struct kva_pcpu *pcpu, size_t size, size_t align, void **object);
 
-/** Free an object. Its chunk is freed, too, if it has no objects left and there is another such chunk.
+/** Free an object. If its chunk has no objects left and there is another such chunk, this frees the chunk.
  *
  *  In/Out:  pcpu
  *  In:      object  as kva_pcpu_alloc returned it; NULL: no effect
@@ -99,6 +100,7 @@ KVA_API enum kva_status kva_pcpu_alloc(struct kva_pcpu *pcpu, size_t size, size_
  *           KVA_EUNKNOWN    the address lies in none of its chunks (in CPU 0's unit)
  *           KVA_EINTERIOR   the address lies inside an object
  *           KVA_EDOUBLE     there is no object: freed before
+ *           KVA_ECORRUPT    the bookkeeping of objects is broken; only if the corruption hook returns
  *  Cost:    O(log n + log objects), of as many objects as there ever were at once
  *  Locking: Instance
  *  Failure: nothing has changed
@@ -122,7 +124,7 @@ KVA_API void *kva_pcpu_of(const struct kva_pcpu *pcpu, void *object, unsigned cp
  *  In:      as kva_pcpu_of
  *  Returns: the address; on a CPU whose number is not below cpus, that of CPU (number modulo cpus); NULL if
  *           pcpu is NULL
- *  Cost:    O(1), and to find out the CPU
+ *  Cost:    O(1), and finding out the CPU
  *  Locking: None
  *  Failure: cannot fail
  */

@@ -21,9 +21,9 @@
  *      |<---- region ------>|                  |<---- region ------>|       kva_space_shrink
  *
  * An absent range is never allocated, is neither free nor busy, and walks pass over it. For an address in it,
- * kva_find returns KVA_ENOENT, and a call on a busy segment (kva_free, kva_free_range, kva_split ...)
- * KVA_EUNKNOWN. A call on any other range (kva_reserve, kva_clear ...) returns KVA_ERANGE if a part of that
- * is absent. The ends of a space are never absent.
+ * kva_find returns KVA_ENOENT, and a call on a busy segment (kva_free, kva_free_range, kva_split ...) returns
+ * KVA_EUNKNOWN. A call on a range of any state (kva_reserve, kva_clear ...) returns KVA_ERANGE if a part of
+ * the range is absent. The ends of a space are never absent.
  *
  * Each call of this header except kva_space_reset is atomic for other threads: they see all of its effects or
  * none.
@@ -65,7 +65,7 @@ KVA_API enum kva_status kva_clear(struct kva_space *space, uint64_t start, uint6
  *  step. Deferred segments in the range are flushed first.
  *
  *  In/Out:  space
- *  In:      start, size   as kva_clear
+ *  In:      start, size   as for kva_clear
  *           owner         kept with the segment
  *  Out:     bytes         the number of bytes that were busy; may be NULL
  *  Returns: as kva_clear, and
@@ -76,7 +76,7 @@ KVA_API enum kva_status kva_clear(struct kva_space *space, uint64_t start, uint6
  *           KVA_EAGAIN     with threads: another thread has deferred a segment in the range since the flush
  *  Cost:    as kva_clear. A flush comes on top; with pools, a drain, as with kva_alloc
  *  Locking: as kva_clear; dropped during a flush
- *  Failure: nothing has changed; except that KVA_ENOMEM, and with threads KVA_EAGAIN and KVA_ERANGE, may come
+ *  Failure: nothing has changed, except that KVA_ENOMEM, and with threads KVA_EAGAIN and KVA_ERANGE, may come
  *           after a flush
  */
 KVA_API enum kva_status kva_reserve_over(struct kva_space *space, uint64_t start, uint64_t size, void *owner,
@@ -134,8 +134,8 @@ KVA_API enum kva_status kva_set_owner(struct kva_space *space, uint64_t start, v
  *  In/Out:  space
  *  In:      start     the start of a busy segment
  *           to        its new start: a multiple of the quantum
- *  Out:     conflict  on KVA_EEXIST, as of kva_reserve; may be NULL
- *  Returns: KVA_OK (also when it is there already)
+ *  Out:     conflict  on KVA_EEXIST, as for kva_reserve; may be NULL
+ *  Returns: KVA_OK (also when the segment is there already)
  *           KVA_EEXIST     another busy segment overlaps the new place. Where only deferred segments are in
  *                          the way, they are flushed
  *           KVA_ENOMEM     no node memory; cannot happen after kva_preload. (With pools, a drain may take
@@ -147,9 +147,8 @@ KVA_API enum kva_status kva_set_owner(struct kva_space *space, uint64_t start, v
  *  Cost:    O((d + 1) log n) for d deferred segments in the way. Flushing and draining come on top, as with
  *           kva_reserve
  *  Locking: as kva_reserve. Another thread finds the segment at its old place or at the new one
- *  Failure: nothing has changed; except that KVA_ENOMEM and KVA_EEXIST may come after a flush; and so, with
- *           threads, may KVA_ERANGE, and the statuses of kva_free for a segment that another thread has freed
- *           meanwhile
+ *  Failure: nothing has changed, except that KVA_ENOMEM and KVA_EEXIST, and with threads KVA_ERANGE and the
+ *           statuses of kva_free (another thread has freed the segment meanwhile), may come after a flush
  */
 KVA_API enum kva_status kva_move(struct kva_space *space, uint64_t start, uint64_t to,
                                  struct kva_segment *conflict);
@@ -294,14 +293,14 @@ KVA_API enum kva_status kva_space_add(struct kva_space *space, uint64_t start, u
  *  drained first.
  *
  *  In/Out:  space
- *  In:      start, size   as kva_space_add
+ *  In:      start, size   as for kva_space_add
  *  Returns: KVA_OK
  *           KVA_EBUSY      part of the range is busy; or nothing would be left of the space
  *           KVA_ERANGE     part of the range lies outside the space, or is absent
  *           KVA_ENOMEM, KVA_ENULL, KVA_ESIZE, KVA_EALIGN, KVA_EWRAP, KVA_EREENTRY   as kva_space_add
  *  Cost:    O((d + 1) log n) for d deferred segments in the range. Flushing and draining come on top
- *  Locking: Space; dropped during a flush
- *  Failure: nothing has changed; except that KVA_EBUSY and KVA_ENOMEM, and with threads KVA_ERANGE, may come
+ *  Locking: as kva_reserve
+ *  Failure: nothing has changed, except that KVA_EBUSY and KVA_ENOMEM, and with threads KVA_ERANGE, may come
  *           after a flush
  */
 KVA_API enum kva_status kva_space_remove(struct kva_space *space, uint64_t start, uint64_t size);
@@ -314,7 +313,7 @@ KVA_API enum kva_status kva_space_remove(struct kva_space *space, uint64_t start
  *           last    the new highest address: at most the old one; last + 1 a multiple of the quantum
  *  Returns: KVA_OK (also when nothing changes). Where a new end is absent, the space ends with the nearest
  *           region that is left
- *           KVA_EBUSY      a part of these ranges is busy; or nothing would be left of the space
+ *           KVA_EBUSY      part of these ranges is busy; or nothing would be left of the space
  *           KVA_ENOMEM     with pools: no memory to drain them
  *           KVA_EALIGN     first or last + 1 is not a multiple of the quantum
  *           KVA_ERANGE     first > last, or the space would grow at either end
@@ -325,7 +324,7 @@ KVA_API enum kva_status kva_space_remove(struct kva_space *space, uint64_t start
  */
 KVA_API enum kva_status kva_space_shrink(struct kva_space *space, uint64_t first, uint64_t last);
 
-/** Free all busy, deferred and pooled segments. Deferred ones are flushed, as by kva_flush; absent ranges
+/** Free all busy, deferred and pooled segments. Deferred ones are flushed, as in kva_flush; absent ranges
  *  stay absent. Preloaded memory and registered callbacks stay.
  *
  *  In/Out:  space   all of it is free afterwards

@@ -21,7 +21,7 @@ extern "C" {
  *
  *  A line has the range with its guard page, the size as asked for, the caller, the pages, the kind and the
  *  state. Where they apply, these follow: "huge", "zero", "foreign", "failed-unmap" (its guard page is one:
- *  see WHERE MAPPINGS RUN SHORT), "nodes preferred 0x..." (or bound, interleaved; and the set), and
+ *  see WHERE MAPPINGS RUN SHORT in kva/vm.h), "nodes preferred 0x..." (or bound, interleaved; and the set), and
  *  "owner 0x...".
  *
  *  In:      vm
@@ -62,7 +62,7 @@ KVA_API enum kva_status kva_vm_report(const struct kva_vm *vm, kva_dump_line *li
  *  Returns: its length; 0 if the address lies neither in the reservation nor in the closed page in front of
  *           it, a pointer is NULL, or bytes is 0. Then text is empty, if there is any
  *  Cost:    O(pages of the longest area that there was + KVA_VM_HISTORY)
- *  Locking: None; async-signal-safe if config.symbol is (see there for the default). If this or another
+ *  Locking: None; async-signal-safe if kva_vm_config.symbol is (see its default). If this or another
  *           thread is in the middle of a change of the instance, the sentence may be wrong. A kva_vm_purge
  *           that comes meanwhile keeps the memory of the bookkeeping
  *  Failure: cannot fail
@@ -92,7 +92,7 @@ KVA_API size_t kva_vm_fault_describe(const struct kva_vm *vm, const void *addres
  */
 KVA_API enum kva_status kva_fault_reporter_add(struct kva_vm *vm);
 
-/** Hosted builds: stop reporting faults in an instance. To be called before kva_vm_destroy or kva_vm_abandon.
+/** Hosted builds: stop reporting faults in an instance. Call this before kva_vm_destroy or kva_vm_abandon.
  *
  *  In:      vm
  *  Returns: KVA_OK

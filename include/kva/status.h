@@ -21,29 +21,29 @@ enum kva_status {
 
     /* The environment's: a correct program must expect them. */
     KVA_ENOSPC = 1, /* no free range satisfies the request */
-    KVA_ENOMEM = 2, /* no memory for the operation's bookkeeping, or (kva/vm.h) from the system */
-    KVA_EEXIST = 3, /* the requested range is not wholly free */
-    KVA_ENOENT = 4, /* no such segment, engine or callback */
-    KVA_EBUSY = 5,  /* a part of the object is still in use; nothing has changed */
-    KVA_ELIMIT = 6, /* a limit of the system on mappings (kva/vm.h; Linux: vm.max_map_count) */
-    KVA_EAGAIN = 7, /* not everything was tried, or the space has changed meanwhile: a retry may help */
+    KVA_ENOMEM = 2, /* no memory for the operation: for bookkeeping, or (kva/vm.h) from the system */
+    KVA_EEXIST = 3, /* the range is not wholly free, or the object is registered already */
+    KVA_ENOENT = 4, /* not found: no such segment, area, registration, frame, node or mechanism */
+    KVA_EBUSY = 5,  /* a part of the object or range is in use */
+    KVA_ELIMIT = 6, /* the process has as many mappings as the system allows (kva/vm.h) */
+    KVA_EAGAIN = 7, /* not everything was tried, or the space has changed: a retry may help */
 
     /* The caller's bugs: also reported to the misuse hook. */
     KVA_ENULL = 32,     /* a required pointer is NULL, or the space is not initialised */
     KVA_EINVAL = 33,    /* a field has an invalid value */
-    KVA_ESIZE = 34,     /* a size is 0, or not the segment's; or a boundary is below the size */
+    KVA_ESIZE = 34,     /* a size is 0, too large or not the segment's; or a boundary is below the size */
     KVA_EALIGN = 35,    /* an alignment, phase or boundary is invalid; or an address misses the quantum */
     KVA_EWRAP = 36,     /* a size, rounded up, or a range's end passes 2^64 - 1 */
-    KVA_EWINDOW = 37,   /* a window with min > max, or wholly outside the space */
+    KVA_EWINDOW = 37,   /* a window has min > max, or lies wholly outside the space */
     KVA_ERANGE = 38,    /* part of a range lies outside the space or its segment, or is absent */
     KVA_EUNKNOWN = 39,  /* the address lies outside the space, or is absent (kva/ranges.h) */
     KVA_EINTERIOR = 40, /* the address lies inside a busy segment, not at its start */
     KVA_EDOUBLE = 41,   /* the address is free already */
-    KVA_EDEFERRED = 42, /* the address was freed already and waits for a flush */
-    KVA_EREENTRY = 43,  /* a call that a callback of the space must not make */
+    KVA_EDEFERRED = 42, /* the address was freed already, and is not reusable yet */
+    KVA_EREENTRY = 43,  /* a callback must not make this call */
 
     /* Corruption. */
-    KVA_ECORRUPT = 64 /* a broken invariant: memory was overwritten, or kva has a bug */
+    KVA_ECORRUPT = 64 /* an invariant is broken: memory was overwritten, or kva has a bug */
 };
 
 /** Name a status.
@@ -84,8 +84,8 @@ struct kva_fault {
 
 /** A hook. The library calls it with the fault before the failing call returns. It must not call the
  *  space. A misuse hook may print, count or stop the program. A corruption hook must not return: kva would
- *  continue on a structure that is known to be broken. (A test may let it return to read the fault, and
- *  then must drop the space.) */
+ *  continue on a structure that is known to be broken. (In a test it may return. The test must not use the
+ *  space after that.) */
 typedef void kva_hook(void *context, const struct kva_fault *fault);
 
 /** Hosted builds: the host's corruption hook, for kva_config.on_corruption. It writes one line to standard

@@ -3,8 +3,8 @@
 /**
  * kva/threads.h: spaces that many threads use; per-CPU pools of small ranges; forks.
  *
- * kva_space_create and kva_vm_create use the system's threads by default. A kernel, or a program with its own
- * kind of threads, fills in struct kva_threads.
+ * kva_space_create and kva_vm_create use the system's threads by default. A kernel, or a program with threads
+ * of its own, fills in struct kva_threads.
  */
 #ifndef KVA_THREADS_H
 #define KVA_THREADS_H
@@ -76,7 +76,7 @@ KVA_API const struct kva_threads *kva_threads_host(void);
 /** Give back to the space the ranges in its CPUs' pools, and the spans that are then wholly free.
  *
  *  In/Out:  space
- *  Returns: KVA_OK (also when there are no pools)
+ *  Returns: KVA_OK (also without pools)
  *           KVA_ENULL      space is NULL or not initialised
  *           KVA_EREENTRY   called from inside the flush callback
  *  Cost:    O(p log n) for p pooled segments; never takes memory
@@ -88,8 +88,8 @@ KVA_API enum kva_status kva_pools_drain(struct kva_space *space);
 /* ------------------------------------------------------------------------------------------- forks */
 
 /** Before a fork of a program with threads: wait until no flush or reclaim is under way, and lock all of the
- *  space, so that the child finds it consistent. Call these three functions in the three handlers of
- *  pthread_atfork, for each space that the child will use. Without threads they lock nothing.
+ *  space, so that it is consistent in the child. In the three handlers of pthread_atfork, call these three
+ *  for each space that the child will use. Without threads they lock nothing.
  *
  *  In/Out:  space
  *  Returns: KVA_OK, and the space is locked

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * kva/vm.h: vmalloc for user space. Address ranges joined to real memory.
+ * kva/vm.h: vmalloc for user space, which allocates address ranges with real memory.
  *
  * An INSTANCE owns a RESERVATION: addresses that are reserved at once and have no memory. A space (kva/kva.h)
  * divides them, and a page source opens and closes their pages. The instance allocates AREAS: whole pages,
- * each area followed by a guard page that faults when touched. A closed page lies in front of the first
- * area, too:
+ * each area followed by a guard page that faults when touched. A closed page also lies in front of the first
+ * area:
  *
  *      |c|  area A         |g|   area B  |g|         free          |  area C               |g|  free ...
  *         ^ kva_vmalloc returns this         g: guard page, not part of an area's size; c: closed page
@@ -26,8 +26,8 @@
  * once. See AREA STATES.
  *
  * This header is in the order of use: create, allocate, free, resize, destroy. AREA STATES and CONVENTIONS
- * follow; the latter define the terms of the blocks, in addition to those of kva/kva.h. Then come requests
- * and configuration, and the rest of an instance. Further headers:
+ * follow; the latter define the terms of the function blocks, in addition to those of kva/kva.h. Then come
+ * requests and configuration, and the rest of an instance. Further headers:
  *
  *      kva/vmap.h     the same pages at several addresses; frame sets, compaction under maps
  *      kva/pcpu.h     objects with one copy for each CPU
@@ -75,7 +75,7 @@ KVA_API void *kva_vmalloc(struct kva_vm *vm, size_t size);
 /** Allocate `size` bytes that read as zero. Otherwise as kva_vmalloc. */
 KVA_API void *kva_vzalloc(struct kva_vm *vm, size_t size);
 
-/** Allocate `size` bytes in huge pages if they are at least one. Otherwise as kva_vmalloc. */
+/** Allocate `size` bytes, in huge pages if `size` is at least one huge page. Otherwise as kva_vmalloc. */
 KVA_API void *kva_vmalloc_huge(struct kva_vm *vm, size_t size);
 
 /** Allocate `size` bytes at a multiple of `align`, a power of two; 0 stands for 1. Otherwise as
@@ -99,7 +99,7 @@ KVA_API void *kva_vmalloc_aligned(struct kva_vm *vm, size_t size, size_t align);
  *      userfaultfd                                 UFFDIO_UNREGISTER
  *      mmap(MAP_FIXED), mremap, munmap, and        mmap of just these pages: PROT_READ | PROT_WRITE,
  *      MADV_HUGEPAGE, MADV_NOHUGEPAGE, which       MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE.
- *      no advice undoes                            It undoes all of the above, too
+ *      no advice undoes                            It also undoes all of the above
  *      mseal                                       nothing: never seal a part of the reservation
  *
  *  kva_vm_check finds what was not undone, except protection keys, guard markers and policies, which it
@@ -117,7 +117,8 @@ KVA_API void *kva_vmalloc_aligned(struct kva_vm *vm, size_t size, size_t align);
  *           KVA_EDEFERRED   freed before: it is parked, in quarantine, or waits for a grace period
  *           KVA_EREENTRY    kva_vrealloc is at work on the area: in another thread, or it has called the
  *                           reclaim callback that makes this call
- *           KVA_EINVAL      the area is of another kind: use kva_vunmap, kva_unmap_ram or kva_pcpu_free
+ *           KVA_EINVAL      the area is of another kind: call kva_vfree, kva_vunmap, kva_unmap_ram or
+ *                           kva_pcpu_free, whichever is for that kind
  *  Cost:    into the cache O(1), no call. Parked: O(log n), no call; never takes memory. Hardened: as the
  *           purge of one area. A purge of m areas comes on top at times: O(m log n), one call for each run of
  *           neighbours, or as many as kva_vm_purge makes with nodes and for marked areas. With threads, runs
@@ -142,9 +143,9 @@ KVA_API enum kva_status kva_vfree(struct kva_vm *vm, void *memory);
  */
 KVA_API void *kva_vrealloc(struct kva_vm *vm, void *memory, size_t size, unsigned flags);
 
-/** Read the status of the last call on an instance that failed; KVA_OK if none has. With threads, it may be
- *  another thread's call: functions that return a status are certain. Calls that only read the instance
- *  (const struct kva_vm *) do not count.
+/** Read the status of the last failed call on an instance; KVA_OK if no call has failed. With threads, it may
+ *  be another thread's call: use the functions that return a status to be certain. Calls that only read the
+ *  instance (const struct kva_vm *) do not count.
  *
  *  In:      vm
  *  Returns: the status; KVA_ENULL when vm is NULL
@@ -162,25 +163,25 @@ typedef void kva_vm_leak(void *context, const struct kva_vm_area *area);
  *  grace period.
  *
  *  Areas of every kind count: allocated ones, maps, and those of a per-CPU allocator that has objects in
- *  them. Frame sets and per-CPU allocators end with the instance, whatever frames are taken. If areas are
+ *  them. Frame sets and per-CPU allocators end with the instance, even if frames are taken. If areas are
  *  live, free them, or call kva_vm_abandon.
  *
  *  In:      vm       on KVA_OK a dangling pointer
  *           leak     called for each such area, lowest address first; may be NULL
  *           context  passed to it
  *  Returns: KVA_OK
- *           KVA_EBUSY      there are such areas: the instance goes on
+ *           KVA_EBUSY      there are such areas: the instance remains
  *           KVA_ENULL      vm is NULL
  *           KVA_EREENTRY   called from inside a reclaim callback
  *  Cost:    O(n log n), as kva_vm_purge, and some calls
  *  Locking: Sole; leak may look at the instance, and must not change it
- *  Failure: nothing has changed, but areas whose grace period is over have been freed
+ *  Failure: nothing has changed, except that areas whose grace period is over have been freed
  */
 KVA_API enum kva_status kva_vm_destroy(struct kva_vm *vm, kva_vm_leak *leak, void *context);
 
 /* ------------------------------------------------------------------------------- area states, conventions */
 
-/** AREA STATES. Unmapping costs a system call and a TLB flush, so freed areas are unmapped later, many by one
+/** AREA STATES. Unmapping costs a system call and a TLB flush, so freed areas are unmapped later, many in one
  * call:
  *
  *                          allocation of the same size: no call
@@ -214,8 +215,8 @@ KVA_API enum kva_status kva_vm_destroy(struct kva_vm *vm, kva_vm_leak *leak, voi
  *   free         unmapped: a touch faults, and the memory has gone back to the system
  *
  * A PURGE unmaps parked areas: neighbours are merged, and each run costs one system call. It happens when
- * more than a limit is parked, when space, memory or mappings are short, and in kva_vm_purge. The last two
- * purge all that is idle: they empty the cache and the quarantine, too.
+ * more than a limit is parked, when space, memory or mappings are short, and in kva_vm_purge. In the last two
+ * cases, the cache and the quarantine are emptied as well.
  *
  * WHAT A STALE POINTER SEES. A touch of a cached or parked area does not fault: it reads and writes the old
  * contents, and after the area is allocated again, those of its new owner. Only after a purge does a touch
@@ -226,28 +227,29 @@ KVA_API enum kva_status kva_vm_destroy(struct kva_vm *vm, kva_vm_leak *leak, voi
  * WHERE MAPPINGS RUN SHORT. Before Linux 6.13 a page that faults takes mappings of its own, of which a
  * process has few (KVA_MECHANISM_MAPPINGS). When the process has many thousands of them, areas are joined:
  * the closed pages between two joined areas, guard pages and freed pages, become failed unmaps, whose
- * touch does not fault. Such a page holds nothing, and what is written there reaches no owner.
+ * touch does not fault. Such a page holds no data, and a store to it reaches no owner.
  * kva_vm_stats counts these pages (failed_unmap_pages); kva_vm_area and the report mark the areas. When
  * there are mappings again, later calls and kva_vm_purge make the pages fault. A hardened instance returns
  * KVA_ELIMIT instead. */
 
 /** CONVENTIONS are those of kva/kva.h, and
  *   Memory      is a void pointer to its first byte. No area begins at NULL.
- *   Caller      Every area keeps the code address that asked for it: the return address of the call, unless
- *               the request has another. Reports name it.
+ *   Caller      Every area keeps the code address of its allocation: the return address of the call, unless
+ *               the request gives another one. Reports name it.
  *   n, m        In a Cost row: areas; parked areas. A "call" is a system call.
- *   Locking     An instance with threads (kva_vm_config.threads, which kva_vm_create sets by itself) locks
- *               for itself: any thread may call at any time, and free what another has allocated. An instance
- *               without takes no lock, and pays nothing for it: one thread at a time may use it. Different
- *               instances are independent. In a row,
- *                 CPU       with threads, takes the current CPU's lock (rarely contended); without, the
- *                           caller serializes the call with every other one on the same instance;
- *                 Instance  likewise, with the instance's lock, and CPUs' locks for moments;
- *                 Look      likewise, with the instance's lock and those of all CPUs at once, so that the
+ *   Locking     An instance with threads (kva_vm_config.threads, which kva_vm_create sets by default) takes
+ *               its own locks: any thread may call at any time, and free what another has allocated. An
+ *               instance without threads takes no lock: one thread at a time may use it. Different instances
+ *               are independent. In a Locking row,
+ *                 CPU       with threads, takes the current CPU's lock (rarely contended) and drops it before
+ *                           it returns; without, the caller serializes the call with every other one on the
+ *                           same instance;
+ *                 Instance  as CPU, but takes the instance's lock, and CPUs' locks for moments;
+ *                 Look      as CPU, but takes the instance's lock and all CPUs' locks at once, so that the
  *                           result is the state of one moment. O(CPUs) comes on top of the cost. Not for a
  *                           fast path;
  *                 Sole      with threads or without, no other call on the same instance may run;
- *                 None      needs nothing.
+ *                 None      takes no lock: any thread may call at any time.
  *               Reclaim callbacks, the functions of struct kva_grace, kva_vm_leak and the line callback of
  *               kva_vm_report run without these locks. The page source, the memory source, hooks and the line
  *               callback of kva_vm_frames_picture are called with the instance's lock, and must not call the
@@ -256,7 +258,7 @@ KVA_API enum kva_status kva_vm_destroy(struct kva_vm *vm, kva_vm_leak *leak, voi
  *               no more than 2 MiB of small areas, or 8 MiB of a larger one: some 0.1 ms, or 0.3 ms, if all
  *               of it was touched, in pages of 4 KiB. After each such slice a purge yields to waiters. So
  *               does kva_vm_frames_compact, after some 32 frames; each of its slices looks at all blocks of
- *               the set, and asks which runs are pinned. These hold the lock for longer: a single large
+ *               the set, and finds out which runs are pinned. These hold the lock for longer: a single large
  *               request (a map of many runs of frames, many frames that are given back, a large area that
  *               shrinks, or that is freed in a hardened instance); kva_vm_check; kva_vm_purge where it gives
  *               tables back; the last purge of a request that finds no room, which takes what others have
@@ -268,7 +270,7 @@ KVA_API enum kva_status kva_vm_destroy(struct kva_vm *vm, kva_vm_leak *leak, voi
  *               threads, see kva_vm_fork_prepare. The kernel merges fewer mappings in a child, so more are
  *               counted there, and large areas take mappings of their own less often. The end of a thread
  *               needs nothing: an instance keeps nothing for a thread.
- *   State       There is none outside the instances, but for the fault reporter's list of them.
+ *   State       The library has none outside the instances, except the fault reporter's list of them.
  *   Heap        An instance that kva_vm_create makes with config.memory set uses no other memory: no function
  *               calls the program's heap, stdio or the dynamic linker, at any time, in any thread. So an
  *               instance can serve a malloc. For the same reason, the shared library's thread-local data is
@@ -278,16 +280,16 @@ KVA_API enum kva_status kva_vm_destroy(struct kva_vm *vm, kva_vm_leak *leak, voi
 /* ----------------------------------------------------------------------------------------------- requests */
 
 enum kva_vm_flag {
-    /** The bytes that are asked for read as zero. Without this flag they may hold what an earlier area
-     *  left. The bytes after them, up to the end of the last page, may in either case. */
+    /** The bytes of the request read as zero. Without this flag, they may hold what an earlier area left;
+     *  with or without it, so may the bytes after them, up to the end of the last page. */
     KVA_VM_ZERO = 1,
 
-    /** In huge pages, if the size is at least one; the size is rounded up to whole ones. */
+    /** Use huge pages, if the size is at least one huge page. It is rounded up to whole huge pages. */
     KVA_VM_HUGE = 2,
 
-    /** Take what is at hand and refuse otherwise: purge nothing, call no reclaim callback, and wait for
-     *  nothing but locks. Calls that open pages are made. Where nothing fits, and a purge or a reclaim
-     *  callback might have made room, the result is KVA_EAGAIN. */
+    /** Wait for nothing but locks, and make no room: purge nothing, call no reclaim callback. (Calls that
+     *  open pages are made.) If nothing fits, and one of these might have made room, the result is
+     *  KVA_EAGAIN. */
     KVA_VM_NO_BLOCK = 4,
 
     /** As if kva_vm_mark_foreign were called for the area. */
@@ -295,8 +297,8 @@ enum kva_vm_flag {
 };
 
 enum kva_vm_nodes_policy {
-    KVA_VM_NODES_ANY = 0,        /* as the thread has it that touches a page first; no set */
-    KVA_VM_NODES_PREFERRED = 1,  /* from the one node of the set; from others where that has no memory */
+    KVA_VM_NODES_ANY = 0,        /* as the policy of the thread that first touches a page; the set is empty */
+    KVA_VM_NODES_PREFERRED = 1,  /* from the one node of the set; from others if that has no memory */
     KVA_VM_NODES_BOUND = 2,      /* from the nodes of the set, and from no other */
     KVA_VM_NODES_INTERLEAVED = 3 /* from the nodes of the set by turns, page by page */
 };
@@ -305,9 +307,9 @@ enum kva_vm_nodes_policy {
  *
  *      struct kva_vm_nodes local = {KVA_VM_NODES_PREFERRED, UINT64_C(1) << 1};     node 1
  *
- *  It applies to pages that are touched later; no page is moved. Where the nodes of KVA_VM_NODES_BOUND
- *  have no memory, the system decides how a touch ends: no call fails before. A machine with one node, or
- *  a system without nodes, has node 0, which may be asked for. */
+ *  It applies to pages that are touched later; no page is moved. If the nodes of KVA_VM_NODES_BOUND have no
+ *  memory, no call fails for that: the system decides how the touch ends. A machine with one node, or a
+ *  system without nodes, has node 0, which a request may name. */
 struct kva_vm_nodes {
     enum kva_vm_nodes_policy policy;
     uint64_t set; /* bit n: node n. Nodes from 64 on cannot be named */
@@ -316,15 +318,15 @@ struct kva_vm_nodes {
 /** What an allocation asks for. A field that is 0 has its usual value; kva_vm_request_of sets all of them. */
 struct kva_vm_request {
     size_t size;  /* 1 .. bytes; rounded up to whole pages */
-    size_t align; /* a power of two; below the page it counts as the page. 0 stands for 1 */
+    size_t align; /* 0 or a power of two; less than the page counts as the page */
 
-    /** The window, both ends included; it is cut to the reservation's private part. The guard page may lie
-     *  outside. min = max = 0 stands for all of that part. */
+    /** The window: both ends are included, and are clipped to the reservation's private part. The guard
+     *  page may lie outside. min = max = 0 stands for all of that part */
     uintptr_t min;
     uintptr_t max;
     unsigned flags;           /* enum kva_vm_flag */
-    const void *caller;       /* the code address that asks; NULL: the caller of this function */
-    void *owner;              /* any value; kept with the area, never followed */
+    const void *caller;       /* see Caller in CONVENTIONS; NULL: the return address of the call */
+    void *owner;              /* any value; kept with the area, never dereferenced */
     struct kva_vm_nodes node; /* where its pages come from: see "Nodes" at kva_vm_alloc */
 };
 
@@ -354,8 +356,8 @@ static inline struct kva_vm_request kva_vm_request_of(size_t size)
  *  The cache serves a request without window or huge pages, if one of the last few areas of as many pages
  *  that it took lies at a suitable address. Otherwise the area goes to the lowest address that fits
  *  (hardened: to a random one), and its pages are opened. When space, memory or mappings are short, all
- *  cached, parked and quarantined areas are purged and the attempt is repeated; then the reclaim callbacks
- *  are called one by one, with an attempt after each.
+ *  cached, parked and quarantined areas are purged and the attempt is repeated. Then the reclaim callbacks
+ *  are called in the order of their registration, with an attempt after each.
  *
  *  Nodes. Areas that ask for the same nodes lie together in DISTRICTS of the reservation. One call binds a
  *  whole district, because each binding takes two mappings: 10,000 areas with a node take some ten mappings
@@ -364,7 +366,7 @@ static inline struct kva_vm_request kva_vm_request_of(size_t size)
  *  one is as large as all before it, but no larger than a sixteenth of the private part unless an area is.
  *  Where there is no room for that, it is smaller. Its free addresses serve no other nodes. A purge gives
  *  back the districts in which nothing is left, except one for each value of request.node; a purge of all
- *  that is idle gives those back, too. The cache serves a request only with areas of the same nodes. An
+ *  that is idle also gives back those. The cache serves a request only with areas of the same nodes. An
  *  instance knows at most 255 different values of request.node, of requests that have been granted; groups of
  *  per-CPU allocators count as requests. A value that equals config.node does not count.
  *
@@ -375,7 +377,7 @@ static inline struct kva_vm_request kva_vm_request_of(size_t size)
  *           KVA_ENOSPC     no free range of the reservation fits; or node would be the 256th different value
  *           KVA_EAGAIN     with KVA_VM_NO_BLOCK, for KVA_ENOSPC of either kind: a purge or a reclaim callback
  *                          might help
- *           KVA_ENOMEM     the system has no memory
+ *           KVA_ENOMEM     no memory for bookkeeping, or from the system
  *           KVA_ELIMIT     the process has as many mappings as the system allows (Linux: raise
  *                          vm.max_map_count)
  *           KVA_ENOENT     the machine lacks a node of node.set, or the program may not use it (returned
@@ -398,14 +400,15 @@ static inline struct kva_vm_request kva_vm_request_of(size_t size)
  *           Where there is no room, purges come on top: at most two, one more for each reclaim callback, and
  *           one after all of them, however much other threads free meanwhile
  *  Locking: CPU where the cache serves, else Instance, dropped between slices of a purge and while callbacks
- *           run. KVA_ENOSPC is true of one moment of the call, at which nothing was cached, parked or in
+ *           run. KVA_ENOSPC holds for one moment of the call, at which nothing was cached, parked or in
  *           quarantine on any CPU: if other threads have freed during the first purge, the second holds all
  *           locks
- *  Failure: nothing was taken; but cached and parked areas may have been purged
+ *  Failure: nothing was allocated. Cached and parked areas may have been purged
  */
 KVA_API enum kva_status kva_vm_alloc(struct kva_vm *vm, const struct kva_vm_request *request, void **memory);
 
-/** Change the size of an area: in place if possible. Contents up to the smaller size are kept.
+/** Change the size of an area: in place if possible, else by moving it. Contents up to the smaller size are
+ *  kept.
  *
  *  Shrinking gives back the pages after the new end, and moves the guard page down to it. Growing takes free
  *  addresses after the area, or else moves it. With KVA_VM_ZERO, added bytes read as zero, up to the last
@@ -416,7 +419,7 @@ KVA_API enum kva_status kva_vm_alloc(struct kva_vm *vm, const struct kva_vm_requ
  *  forgotten. Caller, owner and flags stay those of the first request. With threads, an area that moves lies
  *  at both places during the call: other threads find it at either. Pages that are cut off or left are freed,
  *  and added pages are like those of a new area: what the caller did to the old pages must be undone before,
- *  as at kva_vfree. Marked or not (kva_vm_mark_foreign), all pages must be readable and writable when the
+ *  as for kva_vfree. Marked or not (kva_vm_mark_foreign), all pages must be readable and writable when the
  *  area is resized, because the library reads and writes them; and what was done to the pages of a marked
  *  area does not move with it.
  *
@@ -430,12 +433,12 @@ KVA_API enum kva_status kva_vm_alloc(struct kva_vm *vm, const struct kva_vm_requ
  *           KVA_ENOSPC, KVA_EAGAIN, KVA_ENOMEM, KVA_ELIMIT, KVA_ENOENT, KVA_EWRAP   as kva_vm_alloc: the area
  *           is unchanged
  *           KVA_ENULL      vm or moved is NULL
- *           KVA_EINVAL     flags has unknown bits, or the area is no vmalloc area
+ *           KVA_EINVAL     flags has unknown bits, or the area is of another kind
  *           KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE, KVA_EDEFERRED, KVA_EREENTRY   as kva_vfree
  *  Cost:    O(1) within the last page. In place O(log n) and up to two calls; with nodes, up to three. Else
  *           an allocation, a copy and a free
  *  Locking: Instance
- *  Failure: nothing has changed, but cached and parked areas may have been purged
+ *  Failure: nothing has changed, except that cached and parked areas may have been purged
  */
 KVA_API enum kva_status kva_vm_realloc(struct kva_vm *vm, void *memory, size_t size, unsigned flags,
                                        void **moved);
@@ -479,10 +482,11 @@ struct kva_grace {
 struct kva_vm_config {
     /** Bytes of addresses. 0: 1 TiB on a 64-bit host, 512 MiB on a 32-bit one. At most 2^31 pages (8 TiB
      *  in pages of 4 KiB), and on a 32-bit host 2 GiB: a larger value counts as that. A value below
-     *  `reservation_least` counts as `reservation_least`. Less is reserved where the system refuses so
-     *  much, or memory for its tables. The closed page in front of the first area comes on top; where the
-     *  window has no room for it, the reservation is a page shorter (than `reservation_least`, too) and
-     *  begins a page later. Tables take memory where areas need it (kva_vm_stats.table_bytes). */
+     *  `reservation_least` counts as `reservation_least`. Less is reserved if the system refuses so much, or
+     *  refuses memory for its tables. The closed page in front of the first area comes on top; where the
+     *  window has no room for it, the reservation is a page shorter, even if that is less than
+     *  `reservation_least`, and begins a page later. Tables take memory where areas need it
+     *  (kva_vm_stats.table_bytes). */
     uint64_t reservation;
 
     /** Fewer bytes than this are not reserved. 0: 16 MiB, or `reservation` if that is less. More than
@@ -512,7 +516,7 @@ struct kva_vm_config {
     /** Keep at most this much cached. 0: lazy_bytes' default. KVA_VM_NONE: no cache. An area of more than
      *  127 pages is cached if it takes no more than a quarter of this. When the cache is full, the sizes
      *  that were freed longest ago are parked. With threads, each CPU has an equal share, to which this
-     *  applies; a CPU's share serves the others, too. */
+     *  applies; an area in one CPU's share can serve another CPU. */
     uint64_t cache_bytes;
 
     /** Hardened: a freed area's addresses are kept out of use until this many bytes were freed after it.
@@ -524,9 +528,9 @@ struct kva_vm_config {
 
     enum kva_huge_policy huge;
 
-    /** Where the pages of areas come from that ask for no other nodes: vmalloc and per-CPU ones. It holds
-     *  as long as the instance does. Frames have none: what the program chooses for them by mbind holds
-     *  until they are given back. */
+    /** Where the pages come from, for vmalloc and per-CPU areas that ask for no nodes of their own. It holds
+     *  as long as the instance does. It does not apply to frames: what the program chooses for them by
+     *  mbind holds until they are given back. */
     struct kva_vm_nodes node;
 
     const struct kva_engine *engine; /* of the space; kva_vm_create: NULL for kva_engine_host() */
@@ -537,10 +541,10 @@ struct kva_vm_config {
     struct kva_pages pages; /* kva_vm_create: zero for kva_pages_host(KVA_MECHANISM_BEST) */
     struct kva_grace grace; /* for kva_vfree_later; zero: that returns KVA_ENOENT */
 
-    /** Names code in reports. NULL: numbers; kva_vm_create without `memory`: the names that the dynamic
-     *  linker knows (those of shared libraries, and of programs that are linked with -rdynamic). dladdr
-     *  takes the linker's lock for them, so in a signal handler it may wait until another thread is done
-     *  with dlopen; a function of your own avoids that. With `memory`, the default is numbers: dlopen
+    /** Names code addresses in reports. NULL: numbers; kva_vm_create without `memory`: the names that the
+     *  dynamic linker knows (those of shared libraries, and of programs that are linked with -rdynamic).
+     *  dladdr, which finds them, takes the linker's lock: in a signal handler it may wait for another
+     *  thread's dlopen. A function of your own avoids that. With `memory`, the default is numbers: dlopen
      *  calls malloc under that lock, and malloc may call the instance. */
     kva_symbol *symbol;
     void *symbol_context;
@@ -563,9 +567,9 @@ struct kva_vm_config {
  *  In:      config  engine, memory and pages must be set
  *  Out:     vm      the new instance
  *  Returns: KVA_OK
- *           KVA_ENULL    config, vm or engine is NULL, or a function that memory, pages or threads must have
- *                        (for the configuration's fields, here and in the next four, the misuse hook receives
- *                        the field: "pages.page", "frames_part" ...)
+ *           KVA_ENULL    config, vm or engine is NULL, or so is a function that memory, pages or threads must
+ *                        have (for this and the next four, the misuse hook receives the field of config:
+ *                        "pages.page", "frames_part" ...)
  *           KVA_EINVAL   huge or node.policy has an invalid value; or node.set has no bit, more than one with
  *                        KVA_VM_NODES_PREFERRED, or any with KVA_VM_NODES_ANY
  *           KVA_EALIGN   pages.page or pages.huge is no power of two, or is too small
@@ -598,8 +602,8 @@ KVA_API enum kva_status kva_vm_create_from(const struct kva_vm_config *config, s
  */
 KVA_API size_t kva_vm_usable_size(const struct kva_vm *vm, const void *memory);
 
-/** Mark an area as foreign: the program changes by itself how its pages are mapped, or has done so (by
- *  mprotect, madvise, mbind, mlock, mmap over them). It need not undo that before it frees the area.
+/** Mark an area as foreign: the program itself changes how its pages are mapped, or has done so (by mprotect,
+ *  madvise, mbind, mlock, mmap over them). It need not undo that before it frees the area.
  *
  *  The area is never cached. When it is purged, its pages are replaced as a whole, and the next owner gets
  *  fresh ones. Where the system refuses that at the limit on mappings, they are closed in another way, and
@@ -626,9 +630,9 @@ KVA_API enum kva_status kva_vm_mark_foreign(struct kva_vm *vm, void *memory);
  *  its own guard page and is freed by its own kva_vfree.
  *
  *  In/Out:  vm
- *  In:      request  size is not read; of the flags only KVA_VM_ZERO and KVA_VM_FOREIGN; align holds for the
- *                    base, node for all
- *           parts    see kva_alloc_congruent; offsets are multiples of align and of the page. With guard
+ *  In:      request  size is not read. Of the flags, only KVA_VM_ZERO and KVA_VM_FOREIGN are allowed. align
+ *                    holds for the base, node for all areas
+ *           parts    see struct kva_part; offsets are multiples of align and of the page. With guard
  *                    pages, a part and its guard page must end before the next offset
  *           count    1 ..
  *  Out:     memory   `count` pointers
@@ -641,7 +645,7 @@ KVA_API enum kva_status kva_vm_mark_foreign(struct kva_vm *vm, void *memory);
  *           KVA_EWRAP    the size of a part, rounded up, passes SIZE_MAX, or its end passes 2^64 - 1
  *  Cost:    as kva_alloc_congruent, and up to two calls for each part
  *  Locking: Instance
- *  Failure: as kva_vm_alloc; memory was not written
+ *  Failure: as kva_vm_alloc
  */
 KVA_API enum kva_status kva_vm_alloc_congruent(struct kva_vm *vm, const struct kva_vm_request *request,
                                                const struct kva_part *parts, size_t count, void **memory);
@@ -673,7 +677,7 @@ struct kva_vm_area {
     size_t pages;
     enum kva_vm_kind kind;
     enum kva_vm_state state;
-    unsigned flags; /* of the request, but for KVA_VM_NO_BLOCK */
+    unsigned flags; /* of the request, except KVA_VM_NO_BLOCK */
 
     /** Its guard is a failed unmap: a touch of it may not fault (kva_pages_stats.failed_unmap_pages). */
     bool failed_unmap;
@@ -692,7 +696,7 @@ struct kva_vm_area {
  *           address  any
  *  Out:     area
  *  Returns: KVA_OK
- *           KVA_ENOENT   no area there: free, or outside the reservation
+ *           KVA_ENOENT   no area is there: the address is free, or outside the reservation
  *           KVA_ENULL    vm or area is NULL
  *  Cost:    O(log n)
  *  Locking: Look
@@ -771,7 +775,8 @@ struct kva_vm_stats {
  */
 KVA_API enum kva_status kva_vm_stats_read(const struct kva_vm *vm, struct kva_vm_stats *stats);
 
-/** Verify every invariant of the instance and of its space. docs/theory/vmap.md has their names.
+/** Verify every invariant of the instance and of its space: src/vmap/vm_check.c and src/engine/engine.h list
+ *  them.
  *
  *  V10 is about the system: pages of the reservation without an owner (free ones, guards, cached, parked and
  *  quarantined ones) must be mapped as kva has left them, with the same protection, file, advice and locks.
@@ -783,7 +788,7 @@ KVA_API enum kva_status kva_vm_stats_read(const struct kva_vm *vm, struct kva_vm
  *  In:      vm
  *  Out:     fault   on KVA_ECORRUPT: which invariant is broken, and at which address; may be NULL
  *  Returns: KVA_OK
- *           KVA_ECORRUPT   an invariant is broken
+ *           KVA_ECORRUPT   see fault; the corruption hook is not called
  *           KVA_ENULL      vm is NULL
  *  Cost:    O(n log n), and KVA_VM_PIECE bytes to be read for each piece of the tables. Reading the list
  *           takes three calls, one for each 4 KiB of it, and, where a parked map is of another set than the
@@ -795,8 +800,8 @@ KVA_API enum kva_status kva_vm_stats_read(const struct kva_vm *vm, struct kva_vm
 KVA_API enum kva_status kva_vm_check(const struct kva_vm *vm, struct kva_fault *fault);
 
 /** Get the space of an instance, to read it: kva_stats_read, kva_first, kva_space_dump. It must not be
- *  changed. The pointer is valid until the next kva_vm_purge, which may put another space in its place. In
- *  this space, a district (see kva_vm_alloc) is one busy segment.
+ *  changed. The pointer is valid until the next kva_vm_purge, which may replace the space. In this space, a
+ *  district (see kva_vm_alloc) is one busy segment.
  *
  *  In:      vm
  *  Returns: the space; NULL for a NULL instance
@@ -809,14 +814,14 @@ KVA_API const struct kva_space *kva_vm_space(const struct kva_vm *vm);
 /* ------------------------------------------------------------------------------------- giving memory back */
 
 /** Purge now: free areas whose grace period is over, end the quarantine, and unmap all cached and parked
- *  areas and all short-lived maps that have ended. The memory of tables about addresses at which nothing is
- *  left goes back, too; if no area is left, so does the rest of the bookkeeping's. Failed unmaps
- *  (failed_unmap_pages in the statistics) are closed as far as the system allows it now.
+ *  areas and all short-lived maps that have ended. The memory of tables for addresses without areas goes
+ *  back; if no area is left, so does that of the rest of the bookkeeping. Failed unmaps (failed_unmap_pages
+ *  in the statistics) are closed as far as the system allows it now.
  *
  *  In/Out:  vm
  *  Returns: KVA_OK
  *           KVA_ENULL      vm is NULL
- *           KVA_EREENTRY   called from inside a reclaim callback. It is not needed there: a purge follows the
+ *           KVA_EREENTRY   called from inside a reclaim callback, where it is not needed: a purge follows the
  *                          callback
  *  Cost:    O(m log n), one call for each run of neighbours; with nodes (config.node or request.node) two,
  *           because pages that are mapped afresh are bound again; for marked areas two, with nodes three;
@@ -834,14 +839,14 @@ KVA_API enum kva_status kva_vm_purge(struct kva_vm *vm);
  *  when addresses, pages, mappings or the memory for an area's bookkeeping are still short.
  *
  *  It may make every call on the instance except kva_vm_destroy, kva_vm_abandon, kva_vm_purge,
- *  kva_vm_frames_compact, kva_vm_fork_prepare, and those that change the list of callbacks. Freeing the area
- *  that is being resized, or destroying the per-CPU allocator that is growing, returns KVA_EREENTRY. An
- *  allocation that fails inside calls no reclaim callback. Creating a frame set or a per-CPU allocator, and
- *  the bookkeeping of per-CPU objects, call none, either.
+ *  kva_vm_frames_compact, kva_vm_fork_prepare, and those that change the list of callbacks: these return
+ *  KVA_EREENTRY. So do a free of the area that is being resized, and the end of a per-CPU allocator that is
+ *  growing. A request that fails inside calls no reclaim callback. No callback is called for the creation of
+ *  a frame set or of a per-CPU allocator, and for the bookkeeping of per-CPU objects.
  *
  *  With threads, callbacks run in one thread at a time, and the instance is not locked meanwhile. Other
- *  threads that are short of something wait, and try again before they call one; so the callback must not
- *  wait for them. */
+ *  threads that find something short wait, and try again before they call one. So the callback must not wait
+ *  for another thread that allocates, maps or resizes. */
 typedef bool kva_vm_reclaim_callback(void *context, struct kva_vm *vm, size_t size);
 
 /** A reclaim callback's registration: the caller's memory, kept until it is removed. */
@@ -905,7 +910,7 @@ struct kva_later {
 
 /** Free an area when a grace period is over, so that no reader can hold a pointer to it.
  *
- *  What the caller did to its pages must be undone before this call, as at kva_vfree. Until the grace period
+ *  What the caller did to its pages must be undone before this call, as for kva_vfree. Until the grace period
  *  is over, the area can be read, also by threads that find the pointer only now. After kva_vfree_ready, the
  *  next call that allocates, maps, resizes or frees areas, purges, or ends the instance frees it; but not one
  *  that must not block (KVA_VM_NO_BLOCK).
@@ -936,7 +941,8 @@ KVA_API void kva_vfree_ready(struct kva_later *record);
 
 /* ------------------------------------------------------------------------------------------ abandon, fork */
 
-/** End an instance whatever is live in it, and give everything back. The contents of its areas are lost.
+/** End an instance even if areas are live in it, and give everything back. The contents of its areas are
+ *  lost.
  *
  *  No thread may call kva_vfree_ready for it afterwards: let all grace periods end first (liburcu:
  *  rcu_barrier()).
@@ -965,14 +971,14 @@ KVA_API enum kva_status kva_vm_abandon(struct kva_vm *vm, kva_vm_leak *leak, voi
  *  In the child, the calls that other threads had under way are over. An area whose size was being changed is
  *  as it was before; one that was about to be freed is freed (a marked one is purged at once); a map, or a
  *  chunk of per-CPU objects, that was being made is not there. This remains of other threads' calls:
- *    - What they had been given stays live, even what a call was about to return, which no code may know of.
- *      (The new place of an area that kva_vrealloc was moving is such an area; the old place holds the
- *      contents, and is the area.)
- *    - An area that waits for a grace period goes on waiting. config.grace decides whether that period ends
+ *    - What they had allocated stays live. So does an area that a call was about to return, which no code may
+ *      know of. (When kva_vrealloc was moving an area, the new place is such an area; the old place is still
+ *      the area, and holds the contents.)
+ *    - An area that waits for a grace period keeps waiting. config.grace decides whether that period ends
  *      in the child. Where kva_vfree_later slept because it had no record, it does not end, and the area
  *      stays "later" until the instance ends.
- *    - Frames are shared with the parent, but each side counts its own maps of them. Those of a movable set
- *      are lost: its maps stay areas, closed ones, until the child ends them; kva_vm_frames_alloc and
+ *    - Frames are shared with the parent, but each side counts its own maps of them. A movable set is lost:
+ *      its maps remain areas, with closed pages, until the child ends them; kva_vm_frames_alloc and
  *      kva_vm_map return KVA_ENOENT for the set.
  *  Without threads these functions lock nothing, but they are needed if a frame set is movable. Its maps are
  *  holes in the child, until kva_vm_fork_child closes them: handlers that run before it must not map memory.
@@ -995,25 +1001,25 @@ KVA_API enum kva_status kva_vm_abandon(struct kva_vm *vm, kva_vm_leak *leak, voi
  */
 KVA_API enum kva_status kva_vm_fork_prepare(struct kva_vm *vm);
 
-/** After a fork, in the parent: unlock what kva_vm_fork_prepare has locked.
+/** After a fork, in the parent: release the locks of kva_vm_fork_prepare.
  *
  *  In/Out:  vm
  *  Returns: KVA_OK, or KVA_ENULL when vm is NULL
  *  Cost:    O(CPUs)
- *  Locking: ends kva_vm_fork_prepare's
+ *  Locking: releases all locks that kva_vm_fork_prepare took
  *  Failure: cannot fail
  */
 KVA_API enum kva_status kva_vm_fork_parent(struct kva_vm *vm);
 
-/** After a fork, in the child: likewise, without the threads that waited for the locks; and end the calls of
- *  other threads.
+/** After a fork, in the child, which has no other threads: reset the locks of kva_vm_fork_prepare, and end
+ *  the calls that other threads had under way.
  *
  *  In/Out:  vm
  *  Returns: KVA_OK, or KVA_ENULL when vm is NULL
  *  Cost:    O(CPUs + sets of frames + allocators of per-CPU objects). Where another thread was changing a
  *           size, was about to free an area, or was mapping frames, a look at all areas comes on top:
  *           O(n log n), and O(frames) of the set
- *  Locking: ends kva_vm_fork_prepare's
+ *  Locking: releases all locks that kva_vm_fork_prepare took
  *  Failure: cannot fail
  */
 KVA_API enum kva_status kva_vm_fork_child(struct kva_vm *vm);

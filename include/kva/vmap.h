@@ -28,7 +28,7 @@ extern "C" {
 #endif
 
 /** A FRAME SET: page frames that can be mapped at several addresses. (Linux: a memfd.) A frame has a NUMBER,
- *  from 0 to the set's count less one, and lies at a PLACE in the set's file. A frame's number never changes.
+ *  from 0 to count - 1, and lies at a PLACE in the set's file. A frame's number never changes.
  *  Its place is its number, unless the set is movable. Frames are CONSECUTIVE if their places are: mapped in
  *  that order, they take one mapping. A BLOCK is an aligned group of as many frames as a huge page covers:
  *  512 (order 9) on most machines, and where there are no huge pages; at most 8192.
@@ -53,7 +53,7 @@ extern "C" {
  *        read until then may be lost. If several pages map one of the frames that move together, the same is
  *        true of system calls that load from them;
  *      - I/O by devices that were given the pages (O_DIRECT, registered buffers of io_uring, RDMA, VFIO):
- *        they go on with the old place;
+ *        they keep using the old place;
  *      - locks, condition variables and semaphores in them. If processes share them, a thread that waits at
  *        the old place is not woken. If only the threads of one process do, their system calls may return
  *        EFAULT;
@@ -65,7 +65,7 @@ extern "C" {
  *  new place, the move is completed: a request that the system refuses from then on is repeated until it is
  *  granted.
  *
- *  To move mapped frames takes userfaultfd with write protection of shared memory: Linux 6.1 on x86-64,
+ *  Moving mapped frames requires userfaultfd with write protection of shared memory: Linux 6.1 on x86-64,
  *  6.10 on ARM64, and a system that does not forbid it, as the seccomp filters of some containers do.
  *  (Linux 5.19 and 6.0 have it, but may lose the protection of pages that they move themselves. Before
  *  6.3, a frame stays if the owner has divided its map by mprotect, mlock or madvise.) Elsewhere only
@@ -81,7 +81,7 @@ struct kva_vm_frames_config {
 /** Create a frame set.
  *
  *  In/Out:  vm
- *  In:      config  see above
+ *  In:      config  see struct kva_vm_frames_config
  *  Out:     frames  the set
  *  Returns: KVA_OK
  *           KVA_ENULL    vm, config or frames is NULL
@@ -100,28 +100,28 @@ KVA_API enum kva_status kva_vm_frames_create(struct kva_vm *vm, const struct kva
 
 /** End a frame set and give all its frames back. Its parked maps are unmapped first.
  *
- *  In:      frames  afterwards a dangling pointer
+ *  In:      frames  on KVA_OK a dangling pointer
  *  Returns: KVA_OK
  *           KVA_ENULL   frames is NULL
- *           KVA_EBUSY   live areas map some of its frames, or a thread compacts it: the set goes on. Pins are
- *                       no obstacle
+ *           KVA_EBUSY   live areas map some of its frames, or a thread compacts it: the set remains. Pins do
+ *                       not matter
  *  Cost:    as kva_vm_purge, and a call
  *  Locking: Instance
- *  Failure: nothing has changed, but cached and parked areas may have been purged
+ *  Failure: nothing has changed, except that cached and parked areas may have been purged
  */
 KVA_API enum kva_status kva_vm_frames_destroy(struct kva_vm_frames *frames);
 
-/** Take frames. They read as zero. A block or more (see kva/frames.h) are consecutive if possible; else whole
+/** Take frames. They read as zero. If they are a block or more, they are consecutive if possible; else whole
  *  blocks are taken as long as there are free ones.
  *
  *  In/Out:  frames
  *  In:      count    1 ..
- *  Out:     numbers  `count` frame numbers; on failure, its contents are undefined
+ *  Out:     numbers  `count` frame numbers; on failure, undefined
  *  Returns: KVA_OK
  *           KVA_ENULL    frames or numbers is NULL
  *           KVA_ESIZE    count is 0
  *           KVA_ENOSPC   fewer are free
- *           KVA_ENOMEM   no memory for bookkeeping, which grows
+ *           KVA_ENOMEM   no memory for the bookkeeping, which grows
  *           KVA_ENOENT   the set is lost: it is movable, and this is a child of the process that created it
  *  Cost:    O(count + log n) up to a block, O(count + n / 512) for more, n being the set's frames
  *  Locking: Instance
@@ -140,8 +140,8 @@ KVA_API enum kva_status kva_vm_frames_alloc(struct kva_vm_frames *frames, size_t
  *  In/Out:  frames
  *  In:      count    1 ..
  *           align    in frames; a power of two; 0 stands for 1
- *  Out:     numbers  `count` frame numbers, in the order of their places. In a set that is not movable, they
- *                    are consecutive; on failure, its contents are undefined
+ *  Out:     numbers  `count` frame numbers, in the order of their places; in a set that is not movable, they
+ *                    are consecutive. On failure, undefined
  *  Returns: as kva_vm_frames_alloc, and
  *           KVA_EALIGN   align is neither 0 nor a power of two
  *           KVA_ENOSPC   no such frames are free. A set of more than 2^20 frames is divided at 2^20, 2^21
@@ -154,16 +154,16 @@ KVA_API enum kva_status kva_vm_frames_alloc_run(struct kva_vm_frames *frames, si
                                                 uint64_t *numbers);
 
 /** Give frames back. Their memory goes back to the system. A stale pointer through a parked map sees zeroes,
- *  and later what the next user writes: call kva_vm_purge before, where that matters.
+ *  and later the stores of the next user: if that matters, call kva_vm_purge before.
  *
  *  In/Out:  frames
  *  In:      numbers  `count` of them, in any order, however they were taken
  *           count    0: no effect
  *  Returns: KVA_OK
  *           KVA_ENULL    frames or numbers is NULL
- *           KVA_ERANGE   a number that the set does not have
+ *           KVA_ERANGE   the set does not have a number
  *           KVA_EDOUBLE  one of them is free already (or named twice)
- *           KVA_EBUSY    a live area maps one of them, or one is pinned: none was given back
+ *           KVA_EBUSY    a live area maps one of them, or one is pinned
  *  Cost:    O(count), a call for each run of neighbours. On a machine with several nodes five, because a
  *           policy that the program has given frames (Linux: mbind of a map of them) belongs to the set, and
  *           is forgotten; where the system refuses a mapping for that, they keep it. The first such call on
@@ -204,16 +204,15 @@ KVA_API intptr_t kva_vm_frames_descriptor(const struct kva_vm_frames *frames);
  *           KVA_ESIZE    count is 0
  *           KVA_EWRAP    count pages pass SIZE_MAX
  *           KVA_EINVAL   the set belongs to another instance, or flags has other bits
- *           KVA_ERANGE   a number that the set does not have
- *           KVA_ENOENT   a frame that was not taken from the set, or a set that is lost (in a child of a
- *                        fork)
+ *           KVA_ERANGE   the set does not have a number
+ *           KVA_ENOENT   a frame was not taken from the set, or the set is lost (in a child of a fork)
  *           KVA_ENOSPC, KVA_EAGAIN, KVA_ENOMEM, KVA_ELIMIT   as kva_vm_alloc. KVA_ENOSPC also when a frame
  *                        would be in more than 2^32 - 2 maps, including those that other threads are making
  *  Cost:    O(log n + count), a call for each run of consecutive frames, two if the set is movable; for
  *           tables, two more at most where no map has been near (for a map of many GiB, one for each eighth
  *           by which they grow)
  *  Locking: Instance
- *  Failure: nothing was mapped; but cached and parked areas may have been purged
+ *  Failure: nothing was mapped. Cached and parked areas may have been purged
  */
 KVA_API enum kva_status kva_vm_map(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *numbers,
                                    size_t count, unsigned flags, void **memory);
@@ -225,7 +224,7 @@ KVA_API void *kva_vmap(struct kva_vm *vm, struct kva_vm_frames *frames, const ui
 
 /** End a map. It is parked, or, in a hardened instance, unmapped. The frames stay the caller's.
  *
- *  What the caller did to the pages must be undone before, as at kva_vfree; but pages over which another
+ *  What the caller did to the pages must be undone before, as for kva_vfree; but pages over which another
  *  mapping was put must map their frames again: mmap(MAP_FIXED | MAP_SHARED) of kva_vm_frames_descriptor.
  *
  *  In/Out:  vm
@@ -239,8 +238,8 @@ KVA_API enum kva_status kva_vunmap(struct kva_vm *vm, void *memory);
 
 /** Map frames for a short time. As kva_vm_map, but
  *
- *    - maps of up to KVA_MAP_RAM_MOST frames have no guard page, so that successive maps lie side by side.
- *      After the end of one lies whatever comes next;
+ *    - maps of up to KVA_MAP_RAM_MOST frames have no guard page: successive maps lie side by side, and an
+ *      access past the end of one may reach the next;
  *    - such a map stays mapped when it ends, and a request for the same frames in the same order finds it
  *      again without a call. Up to 3584 pages are kept in this way. Beyond that, the map that ended first is
  *      no longer found: a fresh map of its length replaces it, or else it is parked. A purge follows when 512
@@ -250,7 +249,7 @@ KVA_API enum kva_status kva_vunmap(struct kva_vm *vm, void *memory);
  *  In a hardened instance, and with more frames, maps are as those of kva_vm_map.
  *
  *  In/Out:  vm
- *  In:      frames, numbers, count   as kva_vm_map
+ *  In:      frames, numbers, count   as for kva_vm_map
  *  Out:     memory   the first byte
  *  Returns: as kva_vm_map
  *  Cost:    found again: O(count), no call. Else O(log n + count), a call for each run of consecutive frames,
@@ -269,7 +268,7 @@ KVA_API enum kva_status kva_vm_map_ram(struct kva_vm *vm, struct kva_vm_frames *
 KVA_API void *kva_map_ram(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *numbers,
                           size_t count);
 
-/** End a short-lived map. What the caller did to the pages must be undone before, as at kva_vunmap.
+/** End a short-lived map. What the caller did to the pages must be undone before, as for kva_vunmap.
  *
  *  In/Out:  vm
  *  In:      memory  as kva_map_ram returned it; NULL: no effect
@@ -292,7 +291,7 @@ KVA_API enum kva_status kva_unmap_ram(struct kva_vm *vm, void *memory);
  *                  can be
  *           most   frames to move in this call: the run that reaches this number is the last one. UINT64_MAX:
  *                  no limit
- *  Out:     done   as of kva_frames_compact; pinned_runs also counts runs that could not be moved this time.
+ *  Out:     done   as for kva_frames_compact; pinned_runs also counts runs that could not be moved this time.
  *                  May be NULL
  *  Returns: KVA_OK        see done->is_finished
  *           KVA_ENULL     frames is NULL
@@ -311,8 +310,8 @@ KVA_API enum kva_status kva_vm_frames_compact(struct kva_vm_frames *frames, unsi
                                               struct kva_frames_compacted *done);
 
 /** Pin the frames that a range of memory maps: they stay at their places, so that the kernel or a device may
- *  write to them. Pins are counted for each frame: each pin takes one kva_vm_unpin. Memory that kva never
- *  moves needs no pins, and has none.
+ *  write to them. Pins are counted for each frame: each pin takes one kva_vm_unpin. For memory that kva never
+ *  moves, this has no effect.
  *
  *      if (kva_vm_pin(vm, buffer, length) == KVA_OK) {
  *          got = read(file, buffer, length);
@@ -326,7 +325,7 @@ KVA_API enum kva_status kva_vm_frames_compact(struct kva_vm_frames *frames, unsi
  *           KVA_ENULL     vm or memory is NULL
  *           KVA_ESIZE     bytes is 0
  *           KVA_EUNKNOWN  memory does not lie in a live area
- *           KVA_ERANGE    the range reaches beyond the area
+ *           KVA_ERANGE    the range reaches beyond the area's last page
  *           KVA_ENOSPC    a frame has 2^32 - 1 pins
  *  Cost:    O(log n), and O(1) for each page of the range if the area maps movable frames
  *  Locking: Instance. Waits for a frame that is being moved
@@ -334,11 +333,11 @@ KVA_API enum kva_status kva_vm_frames_compact(struct kva_vm_frames *frames, unsi
  */
 KVA_API enum kva_status kva_vm_pin(struct kva_vm *vm, const void *memory, size_t bytes);
 
-/** Undo one kva_vm_pin. To be called before the map ends: pins belong to the frames, and outlast the map.
+/** Undo one kva_vm_pin. Call this before the map ends: pins belong to the frames, and outlast the map.
  *
  *  In/Out:  vm
  *  In:      memory, bytes   as for kva_vm_pin
- *  Returns: as kva_vm_pin, and
+ *  Returns: as kva_vm_pin, but instead of KVA_ENOSPC
  *           KVA_EDOUBLE   a frame of the range has no pin
  *  Cost:    as kva_vm_pin
  *  Locking: Instance
@@ -349,7 +348,7 @@ KVA_API enum kva_status kva_vm_unpin(struct kva_vm *vm, const void *memory, size
 /** Read the statistics of a set: free and used frames, whole free blocks, moved frames.
  *
  *  In:      frames
- *  Out:     stats  as of kva_frames_stats_read, for all zones; frames that have no bookkeeping yet count as
+ *  Out:     stats  as for kva_frames_stats_read, of all zones; frames that have no bookkeeping yet count as
  *                  free
  *  Returns: KVA_OK, or KVA_ENULL when frames or stats is NULL
  *  Cost:    O(n / 512), n being the set's frames

@@ -14,7 +14,7 @@
  * Inner candidates need not: a new candidate is busy, so it lies in no run. It joins the runs that it
  * touches, and those that only a hole separates from it.
  *
- *      feed 5:   low ... high  | free |  5  | free |  low ... high      the left high and the right low
+ *      add 5:    low ... high  | free |  5  | free |  low ... high      the left high and the right low
  *                low ......................................... high     become inner candidates
  *
  * COST. O(log candidates + log n) for each candidate, plus the filter: only the run of the new candidate has
@@ -22,7 +22,7 @@
  *
  * CHANGES BETWEEN TWO CALLS may leave a run wider or narrower than the hole that would arise.
  * kva_evict_finish checks every segment again, under the lock, and returns KVA_EAGAIN if one is neither free
- * nor a candidate as it was fed. No other decision depends on a run: a wrong one costs a call, and breaks
+ * nor a candidate as it was added. No other decision depends on a run: a wrong one costs a call, and breaks
  * nothing.
  */
 #include "../base/rbtree.h"
@@ -32,7 +32,7 @@
 #include <kva/evict.h>
 
 enum {
-    EVICTION_FEEDS, /* also the stage of a zeroed eviction, which has no space */
+    EVICTION_ADDING, /* also the stage of a zeroed eviction, which has no space */
     EVICTION_FOUND,
     EVICTION_OVER,
 };
@@ -243,7 +243,7 @@ static void clear_for_filter(struct kva_eviction *eviction, const struct evictio
     }
 }
 
-/* ----------------------------------------------------------------------------------------- begin, feed */
+/* ------------------------------------------------------------------------------------------ begin, add */
 
 enum kva_status kva_evict_begin(struct kva_space *space, const struct kva_request *request,
                                 struct kva_eviction *eviction)
@@ -261,7 +261,7 @@ enum kva_status kva_evict_begin(struct kva_space *space, const struct kva_reques
     status = kva_demand_of(space->map, request, &demand, &bad);
     if (status != KVA_OK)
         return leave(space, misuse_of(space, status, __func__, request->min, &bad));
-    *eviction = (struct kva_eviction){.space = space, .request = *request, .stage = EVICTION_FEEDS};
+    *eviction = (struct kva_eviction){.space = space, .request = *request, .stage = EVICTION_ADDING};
     return leave(space, KVA_OK);
 }
 
@@ -281,7 +281,7 @@ static bool find_in_run(struct kva_eviction *eviction, const struct eviction_run
     return true;
 }
 
-static inline bool is_as_fed(const struct kva_candidate *candidate, const struct kva_segment *segment)
+static inline bool is_as_added(const struct kva_candidate *candidate, const struct kva_segment *segment)
 {
     return candidate->start == segment->start && candidate->last == segment->last &&
            candidate->owner == segment->owner;
@@ -289,14 +289,14 @@ static inline bool is_as_fed(const struct kva_candidate *candidate, const struct
 
 /** Make a busy segment a candidate. If it lies inside a run, it was free when the run was computed, and the
  *  run stays as it is. */
-static enum kva_status feed(struct kva_eviction *eviction, struct kva_candidate *candidate,
-                            const struct kva_segment *segment)
+static enum kva_status add_segment(struct kva_eviction *eviction, struct kva_candidate *candidate,
+                                   const struct kva_segment *segment)
 {
     struct kva_candidate *below = candidate_below(eviction, segment->last);
     struct eviction_run run = {segment->start, segment->last, candidate, candidate};
 
     if (below && below->last >= segment->start)
-        return is_as_fed(below, segment) ? KVA_EEXIST : KVA_EAGAIN;
+        return is_as_added(below, segment) ? KVA_EEXIST : KVA_EAGAIN;
     candidate->start = segment->start;
     candidate->last = segment->last;
     candidate->owner = segment->owner;
@@ -311,9 +311,9 @@ static enum kva_status feed(struct kva_eviction *eviction, struct kva_candidate 
     return find_in_run(eviction, &run) ? KVA_OK : KVA_ENOSPC;
 }
 
-/** Feed the busy segment that starts at an address; a status of misuse if none does. */
-static enum kva_status feed_start(struct kva_eviction *eviction, struct kva_candidate *candidate,
-                                  uint64_t start)
+/** Add the busy segment that starts at an address; a status of misuse if none does. */
+static enum kva_status add_start(struct kva_eviction *eviction, struct kva_candidate *candidate,
+                                 uint64_t start)
 {
     const struct kva_space *space = eviction->space;
     struct kva_segment segment;
@@ -322,7 +322,7 @@ static enum kva_status feed_start(struct kva_eviction *eviction, struct kva_cand
         return KVA_EUNKNOWN;
     kva_lookup(space, start, &segment);
     enum kva_status status = kva_status_of_start(&segment, start);
-    return status == KVA_OK ? feed(eviction, candidate, &segment) : status;
+    return status == KVA_OK ? add_segment(eviction, candidate, &segment) : status;
 }
 
 /** Report that the eviction is at another stage than the call requires. */
@@ -340,9 +340,9 @@ enum kva_status kva_evict_add(struct kva_eviction *eviction, struct kva_candidat
         return status;
     if (!candidate)
         return leave(space, misuse_null(space, __func__, start, "candidate"));
-    if (eviction->stage != EVICTION_FEEDS)
+    if (eviction->stage != EVICTION_ADDING)
         return leave(space, misuse_stage(space, __func__, start));
-    status = feed_start(eviction, candidate, start);
+    status = add_start(eviction, candidate, start);
     if (is_misuse(status))
         (void)misuse(space, status, __func__, start);
     return leave(space, status);
@@ -359,7 +359,7 @@ static struct kva_candidate *if_it_must_go(const struct kva_eviction *eviction,
 
 struct kva_candidate *kva_evict_first(const struct kva_eviction *eviction)
 {
-    if (!eviction || !eviction->space || eviction->stage == EVICTION_FEEDS)
+    if (!eviction || !eviction->space || eviction->stage == EVICTION_ADDING)
         return NULL;
     struct kva_candidate *candidate = candidate_below(eviction, eviction->clear_start);
     if (!candidate)
@@ -379,7 +379,7 @@ struct kva_candidate *kva_evict_next(const struct kva_eviction *eviction,
 
 /* -------------------------------------------------------------------------------------------- the end */
 
-/** Whether each segment of the range that is cleared is free, or a candidate as it was fed. KVA_OK, and
+/** Whether each segment of the range that is cleared is free, or a candidate as it was added. KVA_OK, and
  *  `whole` is the range with all of the segments at its ends; KVA_EAGAIN; KVA_ENOSPC if a drain has left an
  *  object in a pool for want of memory. */
 static enum kva_status verify_candidates(const struct kva_eviction *eviction, struct kva_segment *whole)
@@ -396,7 +396,7 @@ static enum kva_status verify_candidates(const struct kva_eviction *eviction, st
             return KVA_ENOSPC;
         if (segment.state == KVA_BUSY) {
             const struct kva_candidate *candidate = candidate_below(eviction, segment.start);
-            if (!candidate || !is_as_fed(candidate, &segment))
+            if (!candidate || !is_as_added(candidate, &segment))
                 return KVA_EAGAIN;
         } else if (segment.state != KVA_FREE) {
             return KVA_EAGAIN;
