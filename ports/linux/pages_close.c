@@ -7,8 +7,8 @@
  *      small run   given markers, which discard the pages
  *
  * A run of any size is made inaccessible where that makes mappings fewer, together with the idle pages beside
- * it. What the kernel refuses is left as an unfinished unmap (pages_unmaps.h). Without guard regions there
- * are no markers: every run is replaced, unless mappings run short (pages_join.c).
+ * it. Where the kernel refuses a step, pages become unfinished unmaps (pages_unmaps.h). Without guard regions
+ * there are no markers: every run is replaced, unless mappings run short (pages_join.c).
  */
 #include "gnu.h"
 
@@ -121,8 +121,8 @@ void kva_port_close_run(struct reservation *reservation, struct run range)
 
 /* ------------------------------------------------------------------------------------------ frames' pages */
 
-/** Close a run of frames' pages that no seam divides. Markers do not outlive the mapping, so they leave a
- *  partial unmap. */
+/** Close a run of frames' pages that no seam divides. Markers do not outlive the mapping, so marked pages are
+ *  partial unmaps. */
 static void close_frames_piece(struct reservation *reservation, struct run piece)
 {
     if (kva_port_force_inaccessible(reservation, piece, kva_port_ends_of(reservation, piece)) ||
