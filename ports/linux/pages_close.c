@@ -88,7 +88,7 @@ static struct run with_failed_unmaps_beside(const struct reservation *reservatio
 
 /** The run to make inaccessible in order to close a run. It takes idle pages along, if that makes mappings
  *  fewer; but few beside a small run, so that the next small area finds its grain accessible. It takes all
- *  failed unmaps along: they must be closed anyway, and take no mapping. */
+ *  failed unmaps along: they must be closed again, and take no mapping. */
 static struct run worth_replacing(const struct reservation *reservation, struct run run)
 {
     uint64_t most = length(run) >= LARGE_PAGES ? GRAIN_PAGES : LARGE_PAGES;

@@ -31,8 +31,8 @@
  *      ..|-------|-------|..        one range, to be let go, or mapped at last
  *
  * To let go of A alone would split it, which the kernel refuses at the limit on mappings. One mapping above
- * the limit the kernel refuses every mmap; to take the spare down (pages_spare.h)
- * brings the process back to the limit.
+ * the limit the kernel refuses every mmap; to take the spare down (pages_spare.h) brings the process back to
+ * the limit.
  */
 #include "gnu.h"
 

@@ -5,9 +5,9 @@
  *
  *      | mark, size, older, newer (padded to the strictest alignment) | the caller's bytes ... |
  *
- * The headers form a list, so that tests can look at all outstanding blocks. All blocks lie alike relative to
- * a cache line, with any malloc: the number of nodes in a block must not differ from one round of a test to
- * the next.
+ * The headers form a list, so that tests can look at all outstanding blocks. All blocks have the same offset
+ * from a cache line, with any malloc: the number of nodes in a block must not differ from one round of a test
+ * to the next.
  */
 #include "failing_memory.h"
 

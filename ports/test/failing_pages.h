@@ -28,7 +28,7 @@ struct kva_failing_pages {
     uint64_t calls;         /* calls that may fail */
     uint64_t refused;       /* calls that failed on demand */
     uint64_t fail_at;       /* the number of the call that fails; 0: none */
-    bool from_then_on;      /* all after it fail, too */
+    bool from_then_on;      /* and all after it */
     enum kva_status status; /* what it returns; KVA_ENOMEM unless set (alloc_zeroed: NULL) */
     uint64_t closes;        /* calls of close, dismiss and unmap */
     uint64_t dismissals;    /* calls of dismiss */

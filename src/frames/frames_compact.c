@@ -86,7 +86,7 @@ static uint64_t read_block_header(const struct frames_zone *zone, uint32_t block
     return block_header(&zone->headers[block]);
 }
 
-/** Whether a block has movable frames alone, and no CPU holds it. */
+/** Whether a block is movable, some of its frames are in use, and no CPU holds it. */
 static bool is_movable_block(uint64_t h)
 {
     return kind_of(h) == KIND_MOVABLE && !is_held(h) && used_of(h) > 0;

@@ -8,7 +8,7 @@
  * the zone, a half-open interval that is never empty. docs/theory/frames.md, "The work range", has the four
  * points of the rule, and draws three errors of Linux that broke it.
  *
- *      zone            |----------------------------------|
+ *      zone            |------------------------------------|
  *      blocks     |         |         |         |         |         |
  *      work ranges     |----|---------|---------|---------|-|
  *
