@@ -90,7 +90,7 @@ static void give(void *context, void *bytes_of_block, size_t bytes)
     struct kva_failing_block *block = (struct kva_failing_block *)bytes_of_block - 1;
 
     if (memory->give_is_a_bug)
-        stop("memory was given back while the space was alive");
+        stop("a block was given back while give_is_a_bug is set");
     if (block->mark != MARK_TAKEN)
         stop("a block was given back that is not outstanding");
     if (block->size != bytes)

@@ -11,9 +11,9 @@
  *   - opens or binds a page that is not closed;
  *   - closes pages for frames, or unmaps private ones;
  *   - reaches outside the reservation;
- *   - gives back what was never taken;
- *   - moves frames, and does not name all pages that map them, each once, and in the same order each time; or
- *     moves frames to where they are, or to a place that a page maps.
+ *   - gives back a reservation, a frame set, a table or a piece that it has not taken;
+ *   - moves frames, and does not name all pages that map them, each once, and in the same order each time;
+ *   - moves frames to places that overlap theirs, or that a page maps.
  */
 #ifndef KVA_PORTS_TEST_FAILING_PAGES_H
 #define KVA_PORTS_TEST_FAILING_PAGES_H
