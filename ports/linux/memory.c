@@ -4,8 +4,8 @@
  * The Linux port: node memory and CPU count.
  *
  * Nodes are accessed at random, which costs cache misses and, on top, TLB misses. A million nodes span 16,000
- * pages of 4 KiB, more than any TLB holds, but only 31 of 2 MiB. So large blocks are mapped by themselves,
- * aligned to a huge page, with the advice to use one.
+ * pages of 4 KiB, more than any TLB holds, but only 31 of 2 MiB. So blocks of whole huge pages are mapped by
+ * themselves, aligned to a huge page, with the advice to use one; malloc serves the others.
  */
 #include "gnu.h"
 

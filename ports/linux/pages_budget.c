@@ -3,17 +3,18 @@
 /**
  * The budget of mappings.
  *
- * A process may have vm.max_map_count mappings. An opening that would exceed the rest is refused before the
- * kernel refuses it; a close that would uses markers. The rest is known from a LOOK at all mappings of the
- * process: when the reservation begins, when it has taken an eighth of the rest, and before a refusal.
- * Without /proc, or a file descriptor to read it, the limit is unknown, and only the kernel refuses.
+ * A process may have vm.max_map_count mappings. An opening that would exceed those that are left is refused
+ * before the kernel refuses it; a close that would exceed them uses markers, or leaves
+ * failed unmaps (pages_join.c). How many are left is known from a LOOK at all mappings of the process: when
+ * the reservation begins, when it has taken an eighth of them, and before a refusal. Without /proc, or a file
+ * descriptor to read it, the limit is unknown, and only the kernel refuses.
  *
  *      0                                             3/4             15/16      max_map_count
  *      |------ others ------|------- the reservation -----|---------------|---------------|
  *                                                  plenty           limit
  *
- * Up to the limit the reservation takes mappings that it needs. Those that it can do without (pages_join.c)
- * it takes only while a quarter is left to the rest of the program.
+ * Up to the limit the reservation takes mappings that it needs. It takes those that it can do without
+ * (pages_join.c) only while a quarter is left to the rest of the program.
  */
 #include "gnu.h"
 

@@ -34,7 +34,7 @@ struct budget {
 /** Take a look, and compute the limit. */
 void kva_port_budget_look(struct budget *budget);
 
-/** Whether plenty remains after so many more. If not, that is by a recent look. */
+/** Whether plenty remains after so many more. False only by a recent look. */
 bool kva_port_has_plenty(struct budget *budget, uint64_t more);
 
 /** Why the kernel refused a call on mappings: KVA_ELIMIT or KVA_ENOMEM. */

@@ -134,16 +134,16 @@ static const char *what_is_wrong(struct comparison *comparison, const struct kva
 {
     if (mapping->readable != expected.is_accessible || mapping->writable != expected.is_accessible ||
         (mapping->executable && !(expected.is_accessible && executes_all())))
-        return "V10: unowned pages of the reservation have another protection than kva gave them";
+        return "V10: unowned pages of the reservation have another protection than kva set";
     if (expected.has_frames ? !maps_frames(comparison, mapping) : !is_anonymous(mapping))
-        return "V10: a file is mapped over unowned pages of the reservation, and not by kva";
+        return "V10: unowned pages of the reservation map a file that is not kva's";
     if (has_foreign_attributes(comparison, mapping->attributes, attributes_of(comparison, expected)))
-        return "V10: unowned pages of the reservation are locked or advised, and not by kva";
+        return "V10: unowned pages of the reservation are locked or advised, but not by kva";
     return NULL;
 }
 
 /** The end of the pages from `from` on, at most `end`, that should be mapped alike. *known: whether kva knows
- *  how; after an unfinished unmap it does not. */
+ *  how; of unfinished unmaps it does not. */
 static uint64_t next_alike(const struct reservation *reservation, uint64_t from, uint64_t end,
                            enum kva_pages_use use, struct expected *expected, bool *known)
 {

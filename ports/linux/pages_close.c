@@ -7,8 +7,8 @@
  *      small run   given markers, which discard the pages
  *
  * A run of any size is made inaccessible where that makes mappings fewer, together with the idle pages beside
- * it. What the kernel refuses is left as an unfinished unmap (pages_unmaps.h). Without guard regions there
- * are no markers: every run is replaced, unless mappings run short (pages_join.c).
+ * it. Where the kernel refuses a step, pages become unfinished unmaps (pages_unmaps.h). Without guard regions
+ * there are no markers: every run is replaced, unless mappings run short (pages_join.c).
  */
 #include "gnu.h"
 
@@ -88,7 +88,7 @@ static struct run with_failed_unmaps_beside(const struct reservation *reservatio
 
 /** The run to make inaccessible in order to close a run. It takes idle pages along, if that makes mappings
  *  fewer; but few beside a small run, so that the next small area finds its grain accessible. It takes all
- *  failed unmaps along: they must be closed anyway, and take no mapping. */
+ *  failed unmaps along: they must be closed again, and take no mapping. */
 static struct run worth_replacing(const struct reservation *reservation, struct run run)
 {
     uint64_t most = length(run) >= LARGE_PAGES ? GRAIN_PAGES : LARGE_PAGES;
@@ -121,8 +121,8 @@ void kva_port_close_run(struct reservation *reservation, struct run range)
 
 /* ------------------------------------------------------------------------------------------ frames' pages */
 
-/** Close a run of frames' pages that no seam divides. Markers do not outlive the mapping, so they leave a
- *  partial unmap. */
+/** Close a run of frames' pages that no seam divides. Markers do not outlive the mapping, so marked pages are
+ *  partial unmaps. */
 static void close_frames_piece(struct reservation *reservation, struct run piece)
 {
     if (kva_port_force_inaccessible(reservation, piece, kva_port_ends_of(reservation, piece)) ||

@@ -14,9 +14,9 @@
  * The kernel merges a fresh mapping with its neighbours unless pages of both were touched before they met,
  * or, in a child of fork, unless the neighbour comes from the parent. It does not report merges, so there is
  * a seam wherever it may not have merged. Thus there are never more mappings than are counted, except those
- * that the program splits itself (mlock, madvise), and inaccessible mappings side by side, of which one was
- * denied and remembers its pages. A look (pages_budget.c) counts these as the program's, and when all pages
- * are inaccessible they are made one mapping again (pages_retry.c).
+ * that the program splits itself (mlock, madvise), and adjacent inaccessible mappings, of which one was
+ * denied after its pages were touched. A look (pages_budget.c) counts these as the program's; once all pages
+ * are inaccessible, they become one mapping again (pages_retry.c).
  */
 #include "gnu.h"
 
@@ -56,7 +56,7 @@ struct seams {
  * The seams of a run, all alike, that is about to become a fresh accessible mapping. The kernel merges it
  * with its neighbours, except
  *
- *   - in a child of fork: with mappings of the parent (fresh ones merge, but cannot be told apart);
+ *   - in a child of fork: with mappings of the parent (fresh ones merge, but cannot be distinguished);
  *   - with mappings that may have been denied, or were marked while they had lost their nodes;
  *   - with maps of frames, which may be of any set;
  *   - with mappings that want huge pages;

@@ -2,8 +2,8 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * Closing foreign pages (pages_unmaps.h). They are noted as foreign first, and closed as others are. A fresh
- * mapping ends that; any other close leaves an unfinished unmap, and the pages stay foreign until it is
- * finished.
+ * mapping ends that; after any other close they are unfinished unmaps, and stay foreign until a retry or an
+ * opening gives them one.
  */
 #include "gnu.h"
 

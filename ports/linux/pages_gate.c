@@ -4,8 +4,8 @@
  * The gate: a userfaultfd that no thread reads. A thread that touches a held page waits in the kernel until a
  * UFFDIO_WAKE. Then it tries again, with the mapping of that moment.
  *
- *      stores  write protection of shared memory (Linux 6.1 on x86-64, 6.10 on ARM64). It holds for pages
- *              that are not in the page tables, too: the kernel puts markers there
+ *      stores  write protection of shared memory (Linux 6.1 on x86-64, 6.10 on ARM64). It also holds for
+ *              pages that are not in the page tables: the kernel puts markers there
  *      loads   faults on pages that are in the file (MINOR) or are not (MISSING), once none is in the page
  *              tables
  *

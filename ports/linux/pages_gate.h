@@ -19,7 +19,7 @@ struct gate {
  *  memory, or no descriptor. */
 enum kva_status kva_port_gate_open(struct gate *gate, uint64_t *calls);
 
-/** Held threads go on, unless a child of fork has the gate, too. */
+/** Close the gate: held threads go on, unless a child of fork has the gate as well. */
 void kva_port_gate_close(struct gate *gate);
 
 /** A range of addresses: whole pages. */
@@ -34,7 +34,7 @@ bool kva_port_hold_stores(const struct gate *gate, struct gated range, bool *tou
 /** A step for a range whose stores are held, or have been. False: refused. */
 typedef bool kva_gate_step(const struct gate *gate, struct gated range, uint64_t *calls);
 
-/** Threads that load wait, too. If it returns false, some of them may. */
+/** From now on, threads that load wait as well. False: refused; some of them may wait. */
 kva_gate_step kva_port_hold_loads;
 
 /** Hold no thread any more. The range must not be a part of a longer held one. This repeats until it is

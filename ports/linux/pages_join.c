@@ -11,16 +11,14 @@
  *      inaccessible                                inaccessible
  *      ....|  A  |......|  B   |......   ->        ....|  A  | gap |  new  |.|  B   |......
  *
- * The gap is empty, but a touch of it does not fault: it is a failed unmap (pages_unmaps.h). A retry closes
- * it when there is plenty again. To close a part of a joined mapping would split it, so until then such a
- * close is a failed unmap, too (pages_close.c). A strict reservation joins no areas: it takes mappings up to
- * the limit, and then refuses.
+ * The gap is empty, but a touch of it does not fault: its pages are failed unmaps (pages_unmaps.h). A retry
+ * closes them when there is plenty again. To close a part of a joined mapping would split it; until then
+ * closed pages there become failed unmaps as well (pages_close.c). A strict reservation joins no areas: it
+ * takes mappings up to the limit, and then refuses.
  *
  * FAR is a 4096th of the reservation. An area that is farther than that from all others is worth mappings up
- * to the limit, and so is a closed run that is longer. So no run of failed unmaps is much longer, and a
- * search along one reads no more than a thousand words. Between plenty and the limit there are 3/16 of
- * vm.max_map_count: 12,287 of the usual 65,530; for 4,096 runs that are so far from each other 8,192 are
- * enough. Where even they are spent, an area is joined over up to a 64th of the reservation.
+ * to the limit, and so is a closed run that is longer: docs/theory/vmap.md, "Distant areas", has the figures.
+ * So no run of failed unmaps is much longer, and a search along one reads no more than a thousand words.
  */
 #include "gnu.h"
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Moving frames to other places of their set, while threads use them. With two maps A and B of the frames:
+ * Moving frames to other places of their set, while threads use them. docs/theory/vmap.md, "One move", has
+ * the proof that no store is lost, no load is stale and no waiting thread is missed. With two maps A and B of
+ * the frames:
  *
  *                     A maps    B maps    stores     loads
  *      1  hold        old       old       wait       go on
@@ -12,38 +14,25 @@
  *      5  wake        new       new       waiting threads go on
  *      6  discard                                               old
  *
- * THE ORDER
- *   - Copy after hold: once write protection is set, the page tables of all CPUs have it, and no store is
- *     under way. The contents do not change any more.
- *   - Hold loads before the first map has the new place: that map is not held (the kernel has no call that
- *     maps and protects at once), so threads may store there at once, and a load through a map of the old
- *     place would miss the store. Where no frame is mapped twice, no thread can see the difference.
- *   - Wake after all maps have the new place: a thread that is woken earlier only waits again.
- *   - One wake for each map reaches all threads that wait there: a fault keeps the mapping from being
- *     replaced until the thread is in the queue of waiting threads. So when mmap returns, all threads that
- *     found the old map are in the queue. Later ones find the new map, which is not registered, and do not
- *     wait.
- *   - Discard last: until then the old place can be mapped again.
- *
  * NO INTERRUPTION (uninterrupted.h) until the end: a signal handler of this thread that stores to a moving
  * frame would wait for the thread that it interrupts, and a cancelled thread would leave others waiting for
  * ever. Waiting threads handle signals meanwhile.
  *
  * SYSTEM CALLS that store to the frames return EFAULT from step 1 until their map has the new place; from
- * step 3 on, so do those that load (pages_gate.c).
+ * step 3 on, those that load as well (pages_gate.c).
  *
- * FAILURE. Until the first map has the new place nothing has changed, and the waiting threads are let go.
- * After that, threads may have stored there, and the way back would take no less than the way on: the move
- * goes on, and repeats refused calls until they are granted.
+ * FAILURE. Until the first map has the new place, a refusal lets the waiting threads go, and nothing has
+ * changed. After that the move repeats refused calls until they are granted: vmap.md, "Failures".
  *
- * CALLS THAT MUST BE GRANTED make no mapping more. Neighbouring maps of neighbouring frames are one mapping
- * while they are held alike:
+ * CALLS THAT MUST BE GRANTED take no further mapping. Adjacent maps of adjacent places are one mapping while
+ * they are held alike:
  *
  *         map A   map B
  *      ..|-------|-------|..        one range, to be let go, or mapped at last
  *
- * To let go of A alone would split it, which the kernel refuses at the limit on mappings. Just above the
- * limit the kernel refuses every mmap; the spare (pages_spare.h) takes the process below it.
+ * To let go of A alone would split it, which the kernel refuses at the limit on mappings. One mapping above
+ * the limit the kernel refuses every mmap; to take the spare down (pages_spare.h) brings the process back to
+ * the limit.
  */
 #include "gnu.h"
 
@@ -65,7 +54,7 @@ struct course {
     uint64_t more;        /* ends of mappings that the move may add */
     uint64_t end;         /* after the last frame that was counted */
     bool is_mapped_twice; /* some frame is */
-    bool is_copied;       /* something may be written to the new place */
+    bool is_copied;       /* the new place may have contents */
     bool is_begun;        /* a map has the new place */
 };
 
@@ -220,7 +209,7 @@ static bool let_go(struct course *course, struct run run, uint64_t frame)
     return at_gate(course, run, kva_port_let_go);
 }
 
-/** Take the spare down: other threads have taken the process to its limit, or above it. */
+/** Take the spare down: a refusal means that the process may be at its limit on mappings, or above it. */
 static void lower_spare(struct reservation *reservation)
 {
     set_spare(&reservation->spare, false, &reservation->stats.calls.map);
@@ -342,8 +331,8 @@ static bool copy_data(struct copy copy, uint64_t *calls)
     return true;
 }
 
-/** Find the next data before `end`; empty after the last. Pages that were never written are a hole of the
- *  file. False: refused. */
+/** Find the next data [*from, *to) of a file before `end`; empty after the last. Pages that were never
+ *  written are a hole of the file. False: refused. */
 static bool find_data(int file, off_t *from, off_t *to, off_t end, uint64_t *calls)
 {
     ++*calls;

@@ -15,7 +15,7 @@
  * GAPS. Before a run gets an owner, all of its gap is bound again: the run, and the pages without an owner on
  * both sides of it. If the kernel refuses that, the opening fails. So no page of an owner ever comes from
  * other nodes than those of its binding, and changes that owners made to their mappings stay. Each lost piece
- * lies in one gap, so that this leaves no part of a piece, and takes no mapping more.
+ * lies in one gap, so this binds it as a whole, and takes no further mapping.
  *
  * THE LIST. A change writes the list as it will be beside the list as it is. The two are exchanged after the
  * kernel has agreed. Neighbours with the same nodes become one binding, as the kernel makes one mapping of

@@ -2,8 +2,8 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * The tables of a reservation (tables.h). The reservation's own memory there holds the directory of the rows,
- * and the blocks of unfinished unmaps. The rows have pieces where pages are accessible. A change obtains the
- * pieces that it writes to before it begins.
+ * and the blocks' bits (pages_unmaps.h). The rows have pieces where pages are accessible. A change obtains
+ * the pieces that it writes to before it begins.
  */
 #include "gnu.h"
 

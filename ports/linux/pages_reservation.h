@@ -11,8 +11,8 @@
  *      inaccessible   a PROT_NONE mapping: a touch faults
  *      accessible     private: a readable and writable mapping; for frames: a map of a frame set
  *
- * An accessible page may be closed all the same: it carries a marker (pages_open.c), or its unmap is
- * unfinished (pages_unmaps.h). Pages that were denied access by mprotect count as accessible, too.
+ * An accessible page may be closed all the same: it carries a marker (pages_open.c), or it is an
+ * unfinished unmap (pages_unmaps.h), even one that mprotect has denied access.
  *
  * THE FRONT is a closed page. It is a part of the reservation's mapping, so that nothing else can be mapped
  * there. Where a window has no room for it, page 0 stays closed instead.
@@ -68,14 +68,14 @@ struct reservation {
      *      used         private: opened, and not closed since
      *      seams        accessible, as the page before it, but maybe in another mapping
      *      huge         private: in a mapping that wants huge pages
-     *      failed       its unmap failed (stats.failed_unmap_pages counts these)
-     *      partial      its unmap is partial (partial_unmap_pages counts these)
-     *      foreign      its unmap is unfinished, and its mapping must be replaced before it is opened
+     *      failed       a failed unmap (stats.failed_unmap_pages counts these)
+     *      partial      a partial unmap (partial_unmap_pages counts these)
+     *      foreign      an unfinished unmap whose mapping must be replaced before it is opened
      */
     struct sparse rows;
     uint64_t seam_count;
     uint64_t partial_unmap_pages;
-    uint64_t *blocks;             /* a bit for each block of pages: some may have an unfinished unmap */
+    uint64_t *blocks;             /* a bit for each block of pages: some may be unfinished unmaps */
     uint64_t next_retry;          /* the page from which the next call looks for unfinished unmaps */
     struct kva_pages_stats stats; /* mappings and mappings_limit are in the budget */
 };

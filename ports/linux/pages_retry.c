@@ -10,8 +10,8 @@
 #include "pages_close.h"
 #include "pages_count.h"
 
-/** Close a run with unfinished unmaps again. Pages at its ends that became inaccessible meanwhile have none.
- *  A refusal does not count as another failed unmap. */
+/** Close a run of unfinished unmaps again. Pages at its ends that became inaccessible meanwhile are none any
+ *  more. A refusal does not add to failed_unmaps. */
 static void retry_run(struct reservation *reservation, struct run run)
 {
     struct run all = accessible_in(reservation, run);
@@ -70,8 +70,8 @@ void kva_port_retry_few(struct reservation *reservation)
     }
 }
 
-/** The first page from `from` on that is worth a retry. Failed unmaps of private pages take mappings, and are
- *  skipped while there are not plenty. */
+/** The first page from `from` on that is worth a retry. To close failed unmaps of private pages takes
+ *  mappings, so they are skipped while there are not plenty, unless there are partial unmaps. */
 static uint64_t first_to_try(struct reservation *reservation, uint64_t from)
 {
     if (!may_join(reservation) || reservation->partial_unmap_pages > 0 ||

@@ -6,8 +6,8 @@
 
 #include "pages_unmaps.h"
 
-/** Retry a few unfinished unmaps, in some microseconds; put the spare up; make an inaccessible reservation
- *  one mapping. */
+/** Retry a few unfinished unmaps, in some microseconds; put the spare up; replace an inaccessible
+ *  reservation by one mapping. */
 void kva_port_retry_few(struct reservation *reservation);
 
 /** The same, if there is anything to do: a part of most calls. */

@@ -10,8 +10,8 @@
  *      up    | PROT_NONE | PROT_READ |         down   |      PROT_NONE      |
  *
  * With the spare down the process has one mapping less, which is enough for one mmap over whole mappings.
- * This makes mappings fewer by one or two, and the spare goes up again. It goes up by a split, which the
- * kernel refuses at the limit, so that it never takes the process above it.
+ * That makes mappings fewer by one or two, and the spare goes up again: by a split, which the kernel refuses
+ * at the limit, so the spare never takes the process above it.
  */
 #ifndef KVA_PORTS_LINUX_PAGES_SPARE_H
 #define KVA_PORTS_LINUX_PAGES_SPARE_H

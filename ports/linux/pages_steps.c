@@ -3,29 +3,16 @@
 /**
  * The steps that a run of pages can take.
  *
- * A close cannot fail, but at the limit on mappings the kernel refuses some calls. With M mappings of max =
- * vm.max_map_count, Linux allows
- *
- *                                           M < max       M = max        M = max + 1, or more
- *        mmap, anywhere                     yes           yes            no
- *        mmap over a whole mapping          yes           yes            no
- *        mmap over an end of a mapping      yes           yes            no
- *        mmap in the middle of one          yes           no             no
- *        mprotect of whole mappings         yes           yes            yes
- *        mprotect of a part of one          while M < max after each split, else no
- *        markers, MADV_DONTNEED             yes           yes            yes
- *
- * (One mmap more than the limit is Linux's own arithmetic. M is larger still where an administrator has
- * lowered the limit.) So a close tries these steps in turn until the kernel accepts one:
+ * A close cannot fail, but at the limit on mappings the kernel refuses some calls: docs/theory/vmap.md,
+ * "Failed unmaps", has the table. So pages_close.c tries several steps, until the kernel accepts one:
  *
  *        replaced      by an inaccessible mapping; final
- *        marked        final for private pages
- *        denied        PROT_NONE, as whole mappings. The run faults, but it is still the old mapping
- *        left mapped   discarded, and it can still be touched. Frames cannot even be discarded: a stale write
+ *        marked        final for private pages; frames' pages become partial unmaps
+ *        denied        PROT_NONE, as whole mappings: partial unmaps. The run is still the old mapping
+ *        left mapped   failed unmaps. Private pages are discarded; frames cannot be, and a stale store
  *                      reaches the frame
  *
- * Denied runs, and frames' pages with markers, are partial unmaps. A run that is left mapped is a failed
- * unmap (pages_unmaps.h).
+ * pages_unmaps.h defines partial and failed unmaps.
  */
 #include "gnu.h"
 
@@ -115,8 +102,8 @@ static bool is_one_mapping(const struct reservation *reservation, struct run run
 }
 
 /** At the limit the kernel allows this for whole mappings, and makes them fewer if it merges them with
- *  inaccessible ones. If it refuses one of several, those before it are denied: all become a partial
- *  unmap. */
+ *  inaccessible ones. If it refuses one of several, those before it are denied: all are noted as partial
+ *  unmaps, and the caller closes them in another way, or notes them as failed ones. */
 bool kva_port_deny(struct reservation *reservation, struct run run)
 {
     uint64_t *calls = closing_calls(reservation, run);

@@ -26,13 +26,13 @@ bool kva_port_mark(struct reservation *reservation, struct run run);
 /** Discard an accessible run; its pages can still be touched. */
 bool kva_port_discard(struct reservation *reservation, struct run run, uint64_t *calls);
 
-/** Make a run fault by its protection, and note a partial unmap. */
+/** Make a run fault by its protection; its pages become partial unmaps. */
 bool kva_port_deny(struct reservation *reservation, struct run run);
 
 /** Make a run that was closed without markers readable and writable again. */
 bool kva_port_permit(struct reservation *reservation, struct run run, uint64_t *calls);
 
-/** Discard a run, if possible, and note a failed unmap. */
+/** Discard a run, if possible; its pages become failed unmaps. */
 void kva_port_leave_mapped(struct reservation *reservation, struct run run);
 
 #endif

@@ -20,7 +20,7 @@ static struct run blocks_of_run(struct run run)
     return (struct run){run.from / BLOCK_PAGES, length(run) == 0 ? 0 : (run.end - 1) / BLOCK_PAGES + 1};
 }
 
-/** The first page with an unfinished unmap from `from` on; `end` if there is none before it. */
+/** The first unfinished unmap in [from, end); `end` if there is none. */
 static uint64_t first_unfinished(const struct reservation *reservation, uint64_t from, uint64_t end)
 {
     return min_u64(row_first(&reservation->rows, ROW_FAILED_UNMAP, from, end),
@@ -62,7 +62,7 @@ void kva_port_note_unmap(struct reservation *reservation, struct run run, enum u
         bits_set(reservation->blocks, blocks.from, blocks.end, true);
 }
 
-/** The end of the unfinished unmaps that begin at `from`, at most `end`. */
+/** The end of the run of unfinished unmaps that begins at `from`; at most `end`. */
 static uint64_t end_of_unfinished(const struct reservation *reservation, uint64_t from, uint64_t end)
 {
     for (;;) {

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Unfinished unmaps: pages that are closed, but not for good, because the kernel refused a part of that. They
- * are closed again later (pages_retry.c).
+ * Unfinished unmaps. An UNFINISHED UNMAP is a closed page that must be closed again (pages_retry.c). It is
  *
- *      partial   a touch faults, but the old mapping is yet to be replaced
- *      failed    a touch may not fault
+ *      a partial unmap   a touch faults, but the old mapping must still be replaced; or
+ *      a failed unmap    a touch may not fault (kva/pages.h)
  *
- * Closes that are refused leave them (pages_steps.c), and so do areas that are joined (pages_join.c).
+ * A close leaves partial and failed unmaps where the kernel refuses a step (pages_steps.c), and failed ones
+ * where mappings run short. An opening leaves failed ones between joined areas (pages_join.c).
  *
- * FOREIGN pages are closed like others, but their owner may have changed how they are mapped. Neither markers
- * nor a protection finish their unmap: only a fresh mapping does, before they are opened again.
+ * FOREIGN pages are unfinished unmaps whose owner may have changed how they are mapped. Neither markers nor a
+ * protection finish them: only a fresh mapping does, and they are not opened before they have one.
  *
- * A page's unmap is a bit in a row; the page still counts as accessible. A second row has a bit for each
- * BLOCK of pages, so that a search skips blocks in which all unmaps are finished.
+ * Each of the three is a row of bits; the pages still count as accessible. The BLOCKS have a bit for each
+ * 4096 pages, so that a search skips those without unfinished unmaps.
  */
 #ifndef KVA_PORTS_LINUX_PAGES_UNMAPS_H
 #define KVA_PORTS_LINUX_PAGES_UNMAPS_H
@@ -25,14 +25,15 @@ enum unmap { UNMAP_DONE, UNMAP_PARTIAL, UNMAP_FAILED };
 /** The bytes of the row of blocks. */
 uint64_t kva_port_blocks_bytes(uint64_t pages);
 
-/** Note how far the unmap of a run is. UNMAP_DONE: the run is closed for good, or open. */
+/** Note that all pages of a run are partial, or failed, unmaps. UNMAP_DONE: they are neither, and not
+ *  foreign. */
 void kva_port_note_unmap(struct reservation *reservation, struct run run, enum unmap unmap);
 
 /** The search of has_unfinished. */
 bool kva_port_has_unfinished(const struct reservation *reservation, struct run run);
 
-/** The first run of pages with unfinished unmaps from a page on, all private or all for frames; empty if
- *  there is none. */
+/** The first run of unfinished unmaps from a page on, all private or all for frames; empty if there is
+ *  none. */
 struct run kva_port_find_unfinished(struct reservation *reservation, uint64_t from);
 
 static inline uint64_t count_unfinished(const struct reservation *reservation)
@@ -40,13 +41,13 @@ static inline uint64_t count_unfinished(const struct reservation *reservation)
     return reservation->stats.failed_unmap_pages + reservation->partial_unmap_pages;
 }
 
-/** Whether a page of the run has an unfinished unmap. Usually no page has one, and this is one test. */
+/** Whether a page of the run is an unfinished unmap. Usually no page is one, and this is one test. */
 static inline bool has_unfinished(const struct reservation *reservation, struct run run)
 {
     return count_unfinished(reservation) > 0 && kva_port_has_unfinished(reservation, run);
 }
 
-/** Note that pages are foreign. They are not closed yet, which counts as a failed unmap. */
+/** Note that pages are foreign. Until they are closed, they count as failed unmaps. */
 void kva_port_note_foreign(struct reservation *reservation, struct run run);
 
 /** The search of has_foreign_pages. */

@@ -22,7 +22,7 @@
 #define MADV_POPULATE_READ 22 /* Linux 5.14 */
 #endif
 #ifndef MADV_DONTNEED_LOCKED
-#define MADV_DONTNEED_LOCKED 24 /* MADV_DONTNEED for locked pages, too: Linux 5.18 */
+#define MADV_DONTNEED_LOCKED 24 /* MADV_DONTNEED, also for locked pages: Linux 5.18 */
 #endif
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25 /* Linux 6.1 */

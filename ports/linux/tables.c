@@ -71,7 +71,7 @@ static bool open_first(struct tables *tables, uint64_t page)
 }
 
 /** Set the word that differs in a child of fork. Before Linux 4.14 it is always 0: what is done for a child
- *  is right for a parent, too. */
+ *  is right for a parent as well. */
 static void set_word(struct tables *tables, uint64_t page)
 {
     tables->is_first_process = (uint64_t *)(void *)(tables->mapping + page);

@@ -12,9 +12,9 @@
  *      (2) memory for the caller, and a byte for each piece: its state
  *      (3) piece 0, which can only be read
  *
- * A piece that is taken is the lowest free one (src/base/sparse.h says why). When all open pieces are taken,
- * more are opened after them. So there are at most six mappings, one more in a child of fork, and RLIMIT_DATA
- * and locked memory are charged only for what is in use. None of it is written to core files.
+ * A piece that is taken is the lowest free one (src/base/sparse.h has the reason). When all open pieces are
+ * taken, more are opened after them. So there are at most six mappings, one more in a child of fork, and
+ * RLIMIT_DATA and locked memory are charged only for what is in use. None of it is written to core files.
  *
  * FREE PIECES cost memory until kva_port_tables_trim, which discards their contents, neighbours by one call,
  * and closes the free pieces at the end. The kernel may refuse either: a piece that was not discarded is

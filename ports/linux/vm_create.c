@@ -56,9 +56,9 @@ size_t kva_port_symbol(void *context, const void *address, char *text, size_t by
 }
 
 /**
- * Memory for bookkeeping. It returns to the system as soon as it is given back: kva_vm_purge gives back what
- * an instance no longer needs, and malloc would keep it. Small blocks come from malloc all the same, and
- * whole huge pages from kva_memory_host; blocks between are mapped.
+ * Memory for bookkeeping. Blocks of 64 KiB or more return to the system as soon as they are given back:
+ * kva_vm_purge gives back what an instance no longer needs, and malloc would keep it. They are mapped here,
+ * or, if they are whole huge pages, by kva_memory_host. Smaller ones come from malloc.
  */
 static const size_t least_mapped = (size_t)64 << 10;
 

@@ -5,9 +5,9 @@
  *
  *      | mark, size, older, newer (padded to the strictest alignment) | the caller's bytes ... |
  *
- * The headers form a list, so that tests can look at all outstanding blocks. All blocks lie alike relative to
- * a cache line, with any malloc: the number of nodes in a block must not differ from one round of a test to
- * the next.
+ * The headers form a list, so that tests can look at all outstanding blocks. All blocks have the same offset
+ * from a cache line, with any malloc: the number of nodes in a block must not differ from one round of a test
+ * to the next.
  */
 #include "failing_memory.h"
 
@@ -90,7 +90,7 @@ static void give(void *context, void *bytes_of_block, size_t bytes)
     struct kva_failing_block *block = (struct kva_failing_block *)bytes_of_block - 1;
 
     if (memory->give_is_a_bug)
-        stop("memory was given back while the space was alive");
+        stop("a block was given back while give_is_a_bug is set");
     if (block->mark != MARK_TAKEN)
         stop("a block was given back that is not outstanding");
     if (block->size != bytes)

@@ -24,7 +24,7 @@ struct kva_failing_memory {
     size_t blocks;                    /* outstanding: taken, and not given back */
     size_t bytes;                     /* outstanding */
     uint64_t fail_at;                 /* the number of the take that fails; 0: none */
-    bool from_then_on;                /* all after it fail, too */
+    bool from_then_on;                /* and all after it */
     size_t largest;                   /* refuse larger blocks; 0: no such limit */
     bool give_is_a_bug;               /* stop the program at a give: set while a space must not give */
     struct kva_failing_block *newest; /* the list of outstanding blocks, for tests that look inside */

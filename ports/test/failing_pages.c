@@ -102,7 +102,7 @@ static void release(void *context, void *handle)
     struct kva_failing_reservation *reservation = handle;
 
     if (pages->reservations == 0)
-        stop("a reservation was released that was not reserved");
+        stop("release without an outstanding reservation");
     pages->inner.release(pages->inner.context, reservation->inner);
     pages->reservations--;
     pages->pieces -= reservation->pieces;
@@ -142,7 +142,7 @@ static void expect_closed(const struct kva_failing_reservation *reservation, uin
 {
     for (uint64_t i = 0; i < count; i++) {
         if (reservation->state[from + i] != CLOSED)
-            stop("a page was opened that is not closed");
+            stop("open of a page that is not closed");
     }
 }
 
@@ -165,7 +165,7 @@ static enum kva_status open_pages(void *context, void *handle, uint64_t start, u
 
     expect_closed(reservation, from, count);
     if (huge && (pages->inner.huge == 0 || (start | bytes) % pages->inner.huge != 0))
-        stop("huge pages were asked for in a range that is not whole ones");
+        stop("open with huge pages of a range that is not whole ones");
     if (must_fail(pages))
         return pages->status;
     enum kva_status status = pages->inner.open(pages->inner.context, reservation->inner, start, bytes, huge);
@@ -209,7 +209,7 @@ static enum kva_status bind_pages(void *context, void *handle, uint64_t start, u
 
     for (uint64_t i = 0; i < count; i++) {
         if (reservation->state[from + i] != CLOSED)
-            stop("a page was bound that is not closed");
+            stop("bind of a page that is not closed");
     }
     if (must_fail(pages))
         return pages->status;
@@ -242,7 +242,7 @@ static void begin_to_record(struct kva_failing_reservation *reservation, const v
     const struct kva_failing_frames *known = known_set(reservation->pages, frame_set);
 
     if (!known)
-        stop("frames of a set were mapped that was not created");
+        stop("map of frames of an unknown set");
     if (reservation->mapped || !known->movable)
         return;
     reservation->mapped = calloc((size_t)reservation->frames, sizeof *reservation->mapped);
@@ -324,10 +324,10 @@ static void collapse(void *context, void *handle, uint64_t start, uint64_t bytes
     uint64_t count = pages_of(reservation, start, bytes, true, &from);
 
     if (pages->inner.huge == 0 || (start | bytes) % pages->inner.huge != 0)
-        stop("a range was to be collapsed that is not whole huge pages");
+        stop("collapse of a range that is not whole huge pages");
     for (uint64_t i = 0; i < count; i++) {
         if (reservation->state[from + i] != MAPPED)
-            stop("a page was to be collapsed that maps nothing");
+            stop("collapse of a page that maps no frame");
     }
     pages->collapses++;
     pages->inner.collapse(pages->inner.context, reservation->inner, start, bytes);
@@ -340,12 +340,12 @@ static void expect_places(const struct kva_failing_pages *pages, const struct kv
     const struct kva_failing_frames *frame_set = known_set(pages, move->frame_set);
 
     if (!frame_set || !frame_set->movable)
-        stop("frames were moved of a set that is not movable, or was not created");
+        stop("move of frames of a set that is unknown or not movable");
     if (move->count == 0 || move->count > frame_set->count || move->from > frame_set->count - move->count ||
         move->to > frame_set->count - move->count)
-        stop("frames were moved that the set does not have");
+        stop("move of frames that the set does not have");
     if (move->from < move->to + move->count && move->to < move->from + move->count)
-        stop("frames were moved to where they are");
+        stop("move of frames to places that overlap theirs");
 }
 
 /** The number of pages of a map of moving frames. *from: the number of the first. */
@@ -364,14 +364,14 @@ static uint64_t expect_mapped(struct kva_failing_reservation *reservation, const
     uint64_t count = pages_of_map(reservation, map, &from);
 
     if (map->frame >= move->count || count > move->count - map->frame)
-        stop("a map names frames that do not move");
+        stop("a map of a move names frames that do not move");
     for (uint64_t i = 0; i < count; i++) {
         const struct mapped *mapped =
             reservation->mapped ? &reservation->mapped[from + i - (reservation->count - reservation->frames)]
                                 : NULL;
         if (reservation->state[from + i] != MAPPED || !mapped || mapped->frame_set != move->frame_set ||
             mapped->frame != move->from + map->frame + i)
-            stop("a page does not map the frame that the move names for it");
+            stop("a map of a move names a page that does not map its frame");
         reservation->state[from + i] = NAMED;
     }
     return count;
@@ -404,21 +404,21 @@ static void expect_maps(struct kva_failing_reservation *reservation, const struc
         pages += expect_mapped(reservation, move, &map);
     if (!reservation->pages->allows_unnamed_maps) {
         if (pages != count_mapped(reservation, move->frame_set, move->from, move->count))
-            stop("a page that maps a moving frame is not named");
+            stop("a page that maps a moving frame is not named by the move");
         if (count_mapped(reservation, move->frame_set, move->to, move->count) != 0)
-            stop("frames were moved to a place that is mapped");
+            stop("move of frames to a place that a page maps");
     }
     cursor = 0;
     while (move->next(move->context, &cursor, &map)) {
         if (!move->next(move->context, &second, &again) || again.start != map.start ||
             again.frame != map.frame || again.count != map.count)
-            stop("the maps of a move differ when they are named again");
+            stop("the maps of a move differ in the second walk");
         uint64_t count = pages_of_map(reservation, &map, &from);
         pages -= count;
         memset(&reservation->state[from], MAPPED, (size_t)count);
     }
     if (pages != 0 || move->next(move->context, &second, &again))
-        stop("the maps of a move are more or fewer when they are named again");
+        stop("the maps of a move are more or fewer in the second walk");
 }
 
 static void record_move(struct kva_failing_reservation *reservation, const struct kva_pages_move *move)
@@ -511,7 +511,7 @@ static void destroy_frames(void *context, void *handle, void *frame_set)
     while (*at && (*at)->frame_set != frame_set)
         at = &(*at)->next;
     if (!*at)
-        stop("a frame set was destroyed that was not created");
+        stop("destroy_frames of an unknown set");
     struct kva_failing_frames *gone = *at;
     *at = gone->next;
     free(gone);
@@ -561,7 +561,7 @@ static void close_piece(void *context, void *handle, uint32_t number)
     struct kva_failing_reservation *reservation = handle;
 
     if (reservation->pieces == 0)
-        stop("a piece of the tables was given back that was not taken");
+        stop("close_piece without an open piece");
     pages->inner.close_piece(pages->inner.context, reservation->inner, number);
     reservation->pieces--;
     pages->pieces--;
@@ -580,7 +580,7 @@ static void free_zeroed(void *context, void *table, uint64_t bytes)
     struct kva_failing_pages *pages = context;
 
     if (pages->tables == 0)
-        stop("a table was given back that was not taken");
+        stop("free_zeroed without an outstanding table");
     pages->inner.free_zeroed(pages->inner.context, table, bytes);
     pages->tables--;
 }

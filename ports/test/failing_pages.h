@@ -11,9 +11,9 @@
  *   - opens or binds a page that is not closed;
  *   - closes pages for frames, or unmaps private ones;
  *   - reaches outside the reservation;
- *   - gives back what was never taken;
- *   - moves frames, and does not name all pages that map them, each once, and in the same order each time; or
- *     moves frames to where they are, or to a place that a page maps.
+ *   - gives back a reservation, a frame set, a table or a piece that it has not taken;
+ *   - moves frames, and does not name all pages that map them, each once, and in the same order each time;
+ *   - moves frames to places that overlap theirs, or that a page maps.
  */
 #ifndef KVA_PORTS_TEST_FAILING_PAGES_H
 #define KVA_PORTS_TEST_FAILING_PAGES_H
@@ -28,7 +28,7 @@ struct kva_failing_pages {
     uint64_t calls;         /* calls that may fail */
     uint64_t refused;       /* calls that failed on demand */
     uint64_t fail_at;       /* the number of the call that fails; 0: none */
-    bool from_then_on;      /* all after it fail, too */
+    bool from_then_on;      /* and all after it */
     enum kva_status status; /* what it returns; KVA_ENOMEM unless set (alloc_zeroed: NULL) */
     uint64_t closes;        /* calls of close, dismiss and unmap */
     uint64_t dismissals;    /* calls of dismiss */

@@ -93,7 +93,7 @@ static unsigned choose(struct kva_turns *turns, unsigned count)
     if (count == 1)
         return 0;
     if (turns->depth == CHOICES_MOST)
-        stop("a run does not end");
+        stop("a run makes too many choices");
     unsigned choice = turns->depth < turns->kept ? turns->taken[turns->depth] : 0;
     if (choice >= count)
         stop("a run does not repeat the one before it");
@@ -219,14 +219,14 @@ struct kva_turns *kva_turns_create(unsigned threads)
     struct kva_turns *turns = calloc(1, sizeof *turns);
 
     if (!turns || threads == 0 || threads > THREADS_MOST)
-        stop("no memory, or no such number of threads");
+        stop("no memory, or an invalid number of threads");
     turns->count = threads;
     stay_on_this_cpu(&turns->cpus_before); /* the threads that are created now inherit it */
     for (unsigned i = 0; i < threads; i++) {
         turns->runner[i].turns = turns;
         turns->runner[i].number = i;
         if (pthread_create(&turns->runner[i].thread, NULL, take_turns, &turns->runner[i]) != 0)
-            stop("no thread");
+            stop("a thread cannot be created");
     }
     return turns;
 }
@@ -237,7 +237,7 @@ void kva_turns_destroy(struct kva_turns *turns)
     for (unsigned i = 0; i < turns->count; i++) {
         set_word(&turns->runner[i].may_go);
         if (pthread_join(turns->runner[i].thread, NULL) != 0)
-            stop("a thread does not end");
+            stop("a thread cannot be joined");
     }
     if (CPU_COUNT(&turns->cpus_before) > 0)
         (void)sched_setaffinity(0, sizeof turns->cpus_before, &turns->cpus_before);

@@ -53,8 +53,8 @@ static uintptr_t yielding_self(void *context)
     return kva_threads_host()->self(NULL);
 }
 
-/** Usually yield to the threads that wait for the CPU; now and then sleep, long enough for all others to
- *  run. */
+/** At one point in `one_in`: usually yield to the threads that wait for the CPU; now and then sleep, long
+ *  enough for all others to run. */
 static void yielding_point(void *context)
 {
     unsigned one_in = one_in_of(context);

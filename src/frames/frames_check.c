@@ -48,7 +48,7 @@ static bool check_header_counts(const struct view *view)
 
     count_frame_states(view, &free, &used);
     return (free == free_of(view->h) && used == used_of(view->h)) ||
-           broken(view, 0, "F1: a header counts other frames than the states show");
+           broken(view, 0, "F1: a header's counts differ from the states");
 }
 
 /** Frames outside the zone are absent. */
@@ -95,7 +95,7 @@ static bool check_bounds(const struct view *view)
     const struct kva_frames *frames = view->frames;
 
     if (!is_held(view->h) && (view->h & (HEAD_MASK | TAIL_MASK)) != ends_of(frames, view->words, view->h))
-        return broken(view, 0, "F4: a header is wrong about its first or last frame");
+        return broken(view, 0, "F4: a header's head or tail differs from the states");
     if (is_whole(view) || free_of(view->h) == 0)
         return true;
     for (unsigned order = top_of(view->h) + 1; order <= frames->order && !is_held(view->h); order++) {
@@ -125,7 +125,7 @@ static bool check_rows(const struct view *view)
 
     for (unsigned row = 0; row < view->frames->row_count; row++) {
         if (row_has(rows, row, view->block) != (expected >> row & 1))
-            return broken(view, 0, "F8: a block is in other rows than its header says");
+            return broken(view, 0, "F8: a block's rows differ from those that follow from its header");
     }
     return true;
 }

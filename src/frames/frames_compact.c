@@ -17,12 +17,10 @@
  * block whose largest free group is the smallest that suffices.
  *
  * PINNED RUNS. A block in which a run stays is skipped: it is no longer a source, and its free frames are
- * room. The next ROUND has more room for fewer frames, and empties the blocks that are then the cheapest;
- * until there is nothing to gain, or no run was pinned. The first rounds end with the first pinned run, so
- * that fewer targets are filled that become sources later. But a round examines all headers, and each block
- * may hold a pinned run. To keep the rounds few, the least number of sources doubles from round to round
- * after that, and each ends as soon as it has freed as many blocks as possible. docs/theory/frames.md,
- * "Compaction by counts", has the proofs.
+ * room. The next ROUND counts anew, and empties the blocks that are then the cheapest; until there is nothing
+ * to gain, or no run was pinned. The first rounds end with the first pinned run. After them, the least number
+ * of sources doubles from round to round, and each ends as soon as it has freed as many blocks as possible.
+ * docs/theory/frames.md, "Compaction by counts", has the reasons and the proofs.
  *
  * FOR ONE GROUP the block with the fewest used frames is emptied. If something stays in it, others follow,
  * also in steps of powers of two, until a group of the order is free.
@@ -88,7 +86,7 @@ static uint64_t read_block_header(const struct frames_zone *zone, uint32_t block
     return block_header(&zone->headers[block]);
 }
 
-/** Whether a block has movable frames alone, and no CPU holds it. */
+/** Whether a block is movable, some of its frames are in use, and no CPU holds it. */
 static bool is_movable_block(uint64_t h)
 {
     return kind_of(h) == KIND_MOVABLE && !is_held(h) && used_of(h) > 0;

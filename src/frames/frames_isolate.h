@@ -4,20 +4,13 @@
  * Isolation: the step from which all compaction is built. It takes runs, or free frames, of one block out of
  * circulation, so that the runs can be moved to the free frames.
  *
- * THE RULE. The WORK RANGE of a block in a zone is the block cut by the zone, a half-open interval that is
- * never empty:
+ * THE RULE. Isolation examines and takes only frames of the WORK RANGE of a block in a zone: the block cut by
+ * the zone, a half-open interval that is never empty. docs/theory/frames.md, "The work range", has the four
+ * points of the rule, and draws three errors of Linux that broke it.
  *
- *      zone            |----------------------------------|
+ *      zone            |------------------------------------|
  *      blocks     |         |         |         |         |         |
  *      work ranges     |----|---------|---------|---------|-|
- *
- *      - Every frame that is examined or taken lies in the work range.
- *      - A used run that crosses an end of it stays where it is; free frames are taken up to its end.
- *      - A block is marked to be skipped only after all of its work range has been examined, the last frame
- *        included.
- *      - Every position lies in the zone.
- *
- * docs/theory/frames.md, "The work range", draws three errors of Linux that broke this rule.
  *
  * An isolated run stays in use, and its block is marked as MOVING. If its owner gives it back meanwhile, the
  * batch notes that, and the frames become free when the batch ends.

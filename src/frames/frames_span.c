@@ -9,7 +9,7 @@
  *
  *      | used ## | free          |    free       | free    ### |
  *                ^ tail of b       b + 1, empty    ^ head of b + 2
- *                |------------ one free range ------|
+ *                |------------ one free range ------------|
  */
 #include "frames_span.h"
 

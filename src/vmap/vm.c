@@ -16,8 +16,8 @@
  *              takes no lock: it pushes onto a stack that the next call on the instance empties.
  *
  * FAILURE      Prepare, then commit: first the descriptor, then the addresses, then the pages; each step
- *              undoes those before it. Giving back takes no memory and cannot fail: pages that cannot be
- *              unmapped are zeroed by the next open, and counted (failed_unmaps).
+ *              undoes those before it. Giving back takes no memory and cannot fail: pages that the
+ *              system refuses to close become failed unmaps (kva/pages.h).
  *
  * COST         An allocation and a free that the cache serves touch the current CPU's record, the descriptor
  *              and the table's entry: no tree, no contended lock, no system call. Otherwise they cost the
@@ -100,8 +100,8 @@ static enum kva_status validate_vm_config(const struct kva_vm_config *config, st
     return config->max != 0 && config->min > config->max ? bad_field(bad, KVA_EWINDOW, "max") : KVA_OK;
 }
 
-/** The default size of a reservation: on a 64-bit host far more than any machine has memory, and little of
- *  128 TiB; on a 32-bit host a fair part of 3 GiB. */
+/** The default size of a reservation. On a 64-bit host: more than the memory of most machines, and
+ *  little of 128 TiB of addresses; on a 32-bit host: a fair part of 3 GiB. */
 static uint64_t default_reservation(void)
 {
     return sizeof(void *) == 8 ? UINT64_C(1) << 40 : UINT64_C(512) << 20;

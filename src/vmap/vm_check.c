@@ -17,7 +17,7 @@
  *   V9  A per-CPU chunk's areas name it. It is on the list of chunks without memory, or on that of chunks
  *       without objects, or it has objects. [vm_pcpu]
  *   V10 Pages without an owner are mapped as the page source left them: protection, file, attributes.
- *   V11 The directory of the table of areas has the number of entries in use of each part. [vm_table]
+ *   V11 The directory of the table of areas counts the entries in use of each part. [vm_table]
  *   V12 A district is one segment of the space. An area lies inside one district, and has its number of
  *       nodes; or it lies outside all districts, and has number 0. [vm_district]
  *   V13 The taken places of a frame set are those that the page-frame allocator handed out. [vm_stock]
@@ -87,7 +87,7 @@ static const char *check_segment(const struct kva_vm *vm, const struct kva_segme
     if (segment_bytes(vm, area) != segment->last - segment->start + 1)
         return "V1: a segment's size differs from its area and guard";
     if ((public_state(area) == KVA_VM_PARKED) != (area->prev != NULL))
-        return "V2: a parked area is not on the ring, or another one is";
+        return "V2: a parked area is on no ring, or one in another state is on a ring";
     if (!is_part_right(vm, area))
         return "V5: an area lies in the wrong part of the reservation";
     if (!are_nodes_right(vm, area))

@@ -103,7 +103,8 @@ static inline bool is_live(const struct kva_descriptor *area)
     return public_state(area) == KVA_VM_LIVE;
 }
 
-/** The caller owns the area exclusively. Release store; pairs with the acquire in claim_area_as(). */
+/** The caller owns the area exclusively. Release store; pairs with the acquire in claim_area_as()
+ *  and in kva_vm_usable_size(). */
 static inline void set_state(struct kva_descriptor *area, unsigned state)
 {
     atomic_store_explicit(&area->key, (area_key(area) & ~(uintptr_t)KEY_STATE) | state, memory_order_release);

@@ -9,7 +9,7 @@
 #include "../space/verify.h"
 #include "vm_instance.h"
 
-/** The number of nodes that have no number yet; no descriptor has it. */
+/** Stands for nodes that have no number yet; no descriptor has it. */
 enum { KVA_VM_NODES_NEW = KVA_VM_NODES_MOST };
 
 /** The owner of a district that is left half bound, because the system refused to unbind it. No area is
@@ -47,7 +47,8 @@ static inline const char *bad_in_nodes(const struct kva_vm_nodes *nodes, const c
     }
 }
 
-/** The number of nodes among the first `count`; 0 for the instance's own. */
+/** Find the number of `nodes` among the first `count` numbers: 0 for the instance's own;
+ *  KVA_VM_NODES_NEW if they have none. */
 static inline unsigned number_among(const struct kva_vm *vm, const struct kva_vm_nodes *nodes, unsigned count)
 {
     if (nodes->policy == KVA_VM_NODES_ANY)
@@ -59,8 +60,8 @@ static inline unsigned number_among(const struct kva_vm *vm, const struct kva_vm
     return KVA_VM_NODES_NEW;
 }
 
-/** The number of nodes. Without the lock: numbers are never withdrawn. Pairs with the release in
- *  kva_end_attempt(). */
+/** Find the number of `nodes`, without the lock: numbers are never withdrawn. Acquire load; pairs with the
+ *  release in kva_end_attempt(). */
 static inline unsigned number_of_nodes(const struct kva_vm *vm, const struct kva_vm_nodes *nodes)
 {
     return number_among(vm, nodes, atomic_load_explicit(&vm->districts.numbered, memory_order_acquire));

@@ -232,6 +232,6 @@ const char *kva_check_ended(const struct kva_vm *vm)
     if (left > 0)
         return "V6: an ended map is missing from the index";
     if (exceeds_ended(vm, vm->ended.count.bytes))
-        return "V6: more pages of ended maps are kept than the limit";
+        return "V6: the pages of ended maps exceed the limit";
     return is_ring_right(vm) ? NULL : "V6: the ring does not hold each ended map";
 }

@@ -13,7 +13,7 @@
 #include "vm_table.h"
 #include "vm_words.h"
 
-/** What the sentence says of an area, present or purged. */
+/** What the sentence reports of an area, present or purged. */
 struct subject {
     uintptr_t start;
     uintptr_t end; /* one past its last page */
@@ -199,8 +199,8 @@ static void offer_purged(const struct kva_vm *vm, struct nearest *nearest)
  *              ^ A    ^^ A, or B if that is nearer    ^ C
  *                              ^ B     ^ a purged area there; else the nearest, of A .. C or purged
  *
- *  Present pages and guards say more than earlier areas at their addresses, so purged areas count in holes
- *  only. */
+ *  Purged areas count in holes only: elsewhere, the present area explains the fault better than an earlier
+ *  one at its addresses. */
 static bool find_nearest(const struct kva_vm *vm, uintptr_t address, struct subject *subject)
 {
     struct nearest nearest = {.address = address, .distance = (uintptr_t)bytes_of_pages(vm, NEAR_PAGES)};

@@ -247,7 +247,8 @@ static inline bool same_count(const struct kva_count *a, const struct kva_count 
 
 /* -------------------------------------------------------------------------------------------------- locks */
 
-/** Queries have a const instance. They cast it away to count readers and to pass it to the page source. */
+/** Queries receive a const instance. They cast the const away to count readers and to call the page
+ *  source. */
 static inline struct kva_vm *without_const(const struct kva_vm *vm)
 {
     return (struct kva_vm *)(uintptr_t)vm;

@@ -227,7 +227,7 @@ static const char *check_uses(const struct kva_vm_frames *frames)
         uses += frames->uses[i] != 0 ? frames->uses[i] - 1 : 0;
     }
     if (taken != frames->taken || uses != frames->mapped || uses != live_map_pages(frames) + frames->pending)
-        return "V7: the frames' counts are not those of the live maps";
+        return "V7: the frames' counts differ from the live maps";
     return NULL;
 }
 

@@ -143,7 +143,7 @@ const char *kva_check_names(const struct kva_vm_frames *frames, uint64_t pages)
             return "V14: the places of frames are not a permutation of their numbers";
         uint64_t mapped = count_pages_in_chain(frames, number, pages);
         if (mapped > pages)
-            return "V14: a chain of pages is broken, or holds more than the maps that there are";
+            return "V14: a chain of pages is broken, or holds pages of no map";
         pages -= mapped;
     }
     return pages == 0 ? NULL : "V14: a page of a map is missing from the chain of its frame";

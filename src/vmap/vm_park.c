@@ -13,7 +13,7 @@
  *                  live    parked      parked  parked
  *                          ^ its start is C's less one segment, so it is a neighbour
  *                                      ^ oldest on the ring
- *                        |<------- one run ------->|          one call, and three segments freed
+ *                        |<-------- one run -------->|        one call, and three segments freed
  *
  * A slice starts at the oldest parked area and extends to its parked neighbours on both sides, within one
  * GRAIN: slice_bytes of addresses, aligned. Neighbours are found in the table, without a search of the tree.

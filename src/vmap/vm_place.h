@@ -32,8 +32,8 @@ struct kva_spec {
     const uint64_t *numbers;      /* of the map's frames */
 };
 
-/** The bytes over which hardened areas are scattered: 2^18 pages of 4 KiB for an attacker to guess among; yet
- *  if one lies in each 2 MiB, no more than 512 page tables and 1,025 mappings. */
+/** The bytes over which hardened areas are scattered: 2^18 pages of 4 KiB, among which an attacker must
+ *  guess. One area in each 2 MiB of them takes 512 page tables and 1,025 mappings in all. */
 #define KVA_VM_SCATTER (UINT64_C(1) << 30)
 
 /** Create the space over the reservation, all of it free; or why that failed. */

@@ -15,7 +15,7 @@
 
 #include <kva/frames.h>
 
-/** log2 of the places of the first set: 2^20 frames take 280 KB of bookkeeping. And the number of sets that
+/** log2 of the places of the first set (2^20 frames take 280 KB of bookkeeping), and the number of sets that
  *  cover 2^32 places. */
 enum { KVA_STOCK_SHIFT = 20, KVA_STOCK_SETS = 32 - KVA_STOCK_SHIFT + 1 };
 

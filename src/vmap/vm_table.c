@@ -3,7 +3,7 @@
 /** The memory of both tables, and walks over the noted numbers: see vm_table.h. */
 #include "vm_table.h"
 
-_Static_assert(KVA_VM_PIECE == SPARSE_PIECE, "a piece is what kva/vm.h says");
+_Static_assert(KVA_VM_PIECE == SPARSE_PIECE, "a piece has the size that kva/pages.h promises");
 
 /** The bytes of the table of areas, and of the numbers. */
 static uint64_t table_bytes(const struct kva_vm *vm, const struct kva_reservation *reservation)

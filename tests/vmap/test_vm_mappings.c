@@ -128,7 +128,7 @@ ADVISE(read_in_order, MADV_SEQUENTIAL)
 ADVISE(read_as_usual, MADV_NORMAL)
 
 static const char protection[] = "V10: unowned pages of the reservation have another protection";
-static const char a_file[] = "V10: a file is mapped over unowned pages of the reservation";
+static const char a_file[] = "V10: unowned pages of the reservation map a file that is not kva's";
 static const char a_hole[] = "V10: unowned pages of the reservation are not mapped";
 static const char advice[] = "V10: unowned pages of the reservation are locked or advised";
 
