@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Spaces made of regions: kva_space_add, kva_space_remove, kva_space_shrink, kva_space_reset, and what every
- * other call makes of an absent range.
+ * Spaces made of regions: kva_space_add, kva_space_remove, kva_space_shrink, kva_space_reset, and how every
+ * other call treats an absent range.
  *
- * A LAYOUT of 8 units says of each whether it is free, busy, or not of the space:
+ * A LAYOUT of 8 units says of each whether it is free, busy, or not part of the space:
  *
  *      unit   0   1   2   3   4   5   6   7
  *             x   .   b   x   x   .   .   x         the space is [1, 6], and [3, 4] is absent
  *
- * From every layout, every range of units is added and removed, and the space is shrunk to every range. What
- * must come of it follows from the letters alone.
+ * In every layout, every range of units is added and removed, and the space is shrunk to every range. The
+ * expected result follows from the letters alone.
  */
 #include "../common/harness.h"
 #include "../common/other.h"
@@ -34,8 +34,8 @@ struct place {
     uint64_t quantum;
 };
 
-/** A space beside its letters: 'x' not of it, '.' free, 'b' the first unit of a busy segment, 'B' each
- *  further one, 'd' and 'D' the same of a deferred one. */
+/** A space and its letters: 'x' not part of it, '.' free, 'b' the first unit of a busy segment, 'B' each
+ * further one, 'd' and 'D' the same of a deferred one. */
 struct rig {
     const struct place *place;
     unsigned units;
@@ -123,7 +123,7 @@ static void expect_segment(const struct rig *rig, const struct kva_segment *segm
                "%s, %s: unit %u", rig->letters, rig->place->name, unit);
 }
 
-/** The walk, kva_find at each unit and beside all of them, the statistics, the checks. */
+/** The walk, kva_find at each unit and next to them, the statistics, the checks. */
 static void expect_letters(const struct rig *rig)
 {
     struct kva_stats stats, wanted = {0};
@@ -202,7 +202,7 @@ static struct kva_config config_of(struct rig *rig, const struct kva_engine *eng
     };
 }
 
-/** A space with these letters, made by removing what is absent. */
+/** A space with these letters, made by removing the absent ranges. */
 static void set_up(struct rig *rig, const struct kva_engine *engine, const struct place *place,
                    const char *letters)
 {
@@ -239,7 +239,7 @@ static void paint(struct rig *rig, unsigned from, unsigned to, char letter)
         rig->letters[unit] = letter;
 }
 
-/** What a flush does to the letters. */
+/** The letters after a flush. */
 static void flush_letters(struct rig *rig)
 {
     for (unsigned unit = 0; unit < rig->units; unit++) {
@@ -270,7 +270,7 @@ static enum kva_status add(struct rig *rig, unsigned from, unsigned to)
     return status;
 }
 
-/** Where only deferred segments are in the way, there is a flush; where something busy is, there is none. */
+/** Deferred segments alone cause a flush; a busy segment prevents it. */
 static enum kva_status remove_range(struct rig *rig, unsigned from, unsigned to)
 {
     bool is_all = first_unit(rig) >= from && last_unit(rig) <= to;
@@ -329,7 +329,7 @@ static enum kva_status shrink(struct rig *rig, unsigned from, unsigned to)
 
 /* ------------------------------------------------------------------------------- every layout, every call */
 
-/** Layout `number` in base 3, all busy units on their own or run by run; false if no unit is of the space. */
+/** Layout `number` in base 3, with one busy segment per unit or per run; false if no unit is in the space. */
 static bool letters_of(unsigned number, bool per_unit, char *letters)
 {
     bool any = false;
@@ -345,7 +345,7 @@ static bool letters_of(unsigned number, bool per_unit, char *letters)
     return any;
 }
 
-/** Every range is added, or removed, and the other way round again. */
+/** Add or remove every range, and undo it. */
 static void add_and_remove_all(struct rig *rig)
 {
     for (unsigned from = 0; from < UNITS; from++) {
@@ -496,7 +496,7 @@ static void live_one_step(struct rig *rig, struct test_rng *rng)
         assert_int_equal(kva_flush(&rig->space), KVA_OK);
         flush_letters(rig);
         break;
-    case 3: { /* grow over what lies outside the ends */
+    case 3: { /* grow over ranges outside the ends */
         unsigned first = (unsigned)test_below(rng, first_unit(rig) + 1);
         unsigned last = last_unit(rig);
         assert_int_equal(kva_space_grow(&rig->space, address_of(rig, first), last_of_unit(rig, last)),
@@ -544,7 +544,7 @@ static void regions_come_and_go_among_allocations(void **state)
     }
 }
 
-/** The way of an arena that is given one region after the other. */
+/** An arena that receives one region after the other. */
 static void an_arena_grows_by_regions(void **state)
 {
     const struct kva_engine *engine;
@@ -556,11 +556,11 @@ static void an_arena_grows_by_regions(void **state)
         allocate(&rig, 3);
         allocate(&rig, 2); /* no room */
         assert_int_equal(add(&rig, 10, 12), KVA_OK);
-        allocate(&rig, 2); /* not over the absent range, though 7 and 10 are free */
+        allocate(&rig, 2); /* not over the absent range, although 7 and 10 are free */
         assert_int_equal(rig.letters[10], 'b');
         assert_int_equal(add(&rig, 0, 1), KVA_OK);
         assert_int_equal(add(&rig, 9, 9), KVA_OK);
-        assert_int_equal(add(&rig, 8, 8), KVA_OK); /* the last of what was absent there */
+        assert_int_equal(add(&rig, 8, 8), KVA_OK); /* the last absent unit there */
         assert_int_equal(rig.letters[9], '.');
         allocate(&rig, 3); /* 7, 8, 9 */
         assert_int_equal(rig.letters[7], 'b');
@@ -619,7 +619,7 @@ static void no_call_takes_an_absent_range_for_more(void **state)
         expect_misuse(&rig, kva_reserve(space, absent + 2 * page, 2 * page, NULL, &segment), KVA_ERANGE,
                       "kva_reserve", "start");
         expect_misuse(&rig, kva_reserve(space, address_of(&rig, 6), 3 * page, NULL, &segment), KVA_ERANGE,
-                      "kva_reserve", "size"); /* though [7] is busy */
+                      "kva_reserve", "size"); /* although [7] is busy */
         expect_misuse(&rig, kva_reserve(space, address_of(&rig, 0), 12 * page, NULL, &segment), KVA_ERANGE,
                       "kva_reserve", "size");
         expect_misuse(&rig, kva_space_remove(space, absent, page), KVA_ERANGE, "kva_space_remove", "start");
@@ -664,7 +664,7 @@ static void a_dump_and_a_walk_pass_over_it(void **state)
         set_up(&rig, engine, &pages, "xx.bx.xb");
         assert_int_equal(kva_space_dump(&rig.space, count_lines, &lines), KVA_OK);
         assert_int_equal(lines, 4);
-        /* a walk that was begun before the space's lower end went away */
+        /* a walk that began before the space's lower end was removed */
         assert_int_equal(kva_first(&rig.space, &segment), KVA_OK);
         assert_int_equal(segment.start, address_of(&rig, 2));
         assert_int_equal(kva_free(&rig.space, address_of(&rig, 3)), KVA_OK);
@@ -765,7 +765,7 @@ static void bad_input_is_refused(void **state)
     }
 }
 
-/** From inside the callbacks. */
+/** The calls inside the callbacks. */
 static void change_in_flush(void *context, uint64_t start, uint64_t last)
 {
     struct rig *rig = context;
@@ -841,7 +841,7 @@ static void all_addresses_but_a_few(void **state)
         assert_int_equal(stats.largest_free, 1);
         struct kva_request request = kva_request_of(2);
         assert_int_equal(kva_alloc(space, &request, &start), KVA_ENOSPC);
-        assert_int_equal(kva_space_add(space, 1, UINT64_MAX - 1), KVA_OK); /* all of what was absent */
+        assert_int_equal(kva_space_add(space, 1, UINT64_MAX - 1), KVA_OK); /* everything absent */
         assert_int_equal(kva_stats_read(space, &stats), KVA_OK);
         assert_int_equal(stats.free_bytes, UINT64_MAX); /* 2^64 */
         assert_int_equal(stats.free_segments, 1);
@@ -860,7 +860,7 @@ static void all_addresses_but_a_few(void **state)
 
 /* ------------------------------------------------------------------------------------------------- memory */
 
-/** A call that is refused memory has changed nothing, and succeeds when there is some. */
+/** A call that is refused memory changes nothing, and succeeds once there is memory. */
 static void with_little_memory(struct rig *rig, bool adds, unsigned from, unsigned to, unsigned *refusals)
 {
     struct test_picture before = {0};
@@ -899,7 +899,7 @@ static void all_or_nothing_without_memory(void **state)
         assert_int_equal(kva_space_init(&rig.space, &config), KVA_OK);
         for (unsigned unit = 1; unit + 4 < 1500; unit += step) {
             with_little_memory(&rig, false, unit, unit, &refusals);         /* in the middle */
-            with_little_memory(&rig, false, unit + 1, unit + 2, &refusals); /* beside an absent one */
+            with_little_memory(&rig, false, unit + 1, unit + 2, &refusals); /* next to an absent one */
             with_little_memory(&rig, true, unit + 1, unit + 1, &refusals);  /* in its middle */
         }
         for (unsigned unit = 4200; unit < 5400; unit += step)
@@ -915,15 +915,15 @@ static void all_or_nothing_without_memory(void **state)
             with_little_memory(&rig, false, unit + 1, unit + 3, &refusals);
             with_little_memory(&rig, true, from, from, &refusals);
         }
-        /* How often depends on how many nodes a block of memory holds; that it was refused at all does
+        /* The number of refusals depends on how many nodes a block of memory holds; that there is one does
          * not. */
         check_that(refusals > 0, "%s: %u refusals", test_engine_name(e), refusals);
         tear_down(&rig);
     }
 }
 
-/** What goes at an end, what comes back whole, a reset: none takes memory. */
-static void some_never_take_memory(void **state)
+/** Removal at an end, adding back a whole absent range, and a reset take no memory. */
+static void calls_that_never_take_memory(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -971,7 +971,8 @@ static int compare_addresses(const void *a, const void *b)
     return (one > other) - (one < other);
 }
 
-/** Fill magazines and spans, give most of it back; 1 in 16 stays. How many that is; they are sorted. */
+/** Fill magazines and spans, then free most of it; 1 in 16 stays. Returns the number kept; they are
+ * sorted. */
 static unsigned stir_pools(struct rig *rig, uint64_t *kept)
 {
     static uint64_t held[600];
@@ -993,7 +994,7 @@ static unsigned stir_pools(struct rig *rig, uint64_t *kept)
     return count;
 }
 
-static void pools_give_way(void **state)
+static void pools_do_not_block_removal(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -1004,7 +1005,7 @@ static void pools_give_way(void **state)
         set_up_pools(&rig, engine);
         unsigned count = stir_pools(&rig, kept);
         struct kva_space *space = &rig.space;
-        /* Around what is kept, all can go, though the pools hold most of it. */
+        /* Everything around the kept objects can be removed, although the pools hold most of it. */
         for (unsigned i = 0; i < count; i++) {
             struct kva_segment segment;
             assert_int_equal(kva_find(space, kept[i], &segment), KVA_OK);
@@ -1016,7 +1017,7 @@ static void pools_give_way(void **state)
         }
         assert_int_equal(kva_space_shrink(space, kept[0], last_of_unit(&rig, POOL_UNITS - 1)), KVA_OK);
         struct kva_request request = kva_request_of(bytes_of(&rig, 3));
-        while (kva_alloc(space, &request, &start) == KVA_OK) { /* nothing comes from where nothing is */
+        while (kva_alloc(space, &request, &start) == KVA_OK) { /* no object comes from an absent range */
             struct kva_segment segment;
             assert_int_equal(kva_find(space, start, &segment), KVA_OK);
             assert_true(start > kept[0]);
@@ -1026,7 +1027,7 @@ static void pools_give_way(void **state)
     }
 }
 
-/** Take free units upwards, each `step` above the one before, until there is no memory for more. */
+/** Take free units upwards, each `step` above the last, until there is no memory for more. */
 static uint64_t take_nodes(struct rig *rig, uint64_t start, unsigned step)
 {
     enum kva_status status = KVA_OK;
@@ -1040,9 +1041,9 @@ static uint64_t take_nodes(struct rig *rig, uint64_t start, unsigned step)
     return next;
 }
 
-/* Where all nodes are in use, what is pooled in the middle of a span cannot go back to the tree. Below the
- * spans there is a hole: its middle takes most nodes, then its end takes the last. */
-static void no_memory_to_drain_is_no_busy_range(void **state)
+/* When all nodes are in use, pooled objects in the middle of a span cannot return to the address map. Below
+ * the spans is a hole: its middle takes most nodes, its end the last ones. */
+static void no_memory_to_drain_returns_enomem(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -1085,7 +1086,7 @@ static void a_reset_empties_the_pools(void **state)
         assert_int_equal(kva_space_remove(&rig.space, address_of(&rig, 5000), bytes_of(&rig, 100)), KVA_OK);
         for (unsigned i = 0; i < 3; i++) {
             unsigned count = stir_pools(&rig, kept);
-            struct kva_request request = kva_request_of(bytes_of(&rig, 2000)); /* of the tree */
+            struct kva_request request = kva_request_of(bytes_of(&rig, 2000)); /* from the address map */
             uint64_t start;
             assert_int_equal(kva_alloc(&rig.space, &request, &start), KVA_OK);
             assert_int_equal(kva_resize(&rig.space, kept[count / 2], bytes_of(&rig, 1)),
@@ -1186,9 +1187,9 @@ int main(void)
         cmocka_unit_test(callbacks_may_add_but_not_reset),
         cmocka_unit_test(all_addresses_but_a_few),
         cmocka_unit_test(all_or_nothing_without_memory),
-        cmocka_unit_test(some_never_take_memory),
-        cmocka_unit_test(pools_give_way),
-        cmocka_unit_test(no_memory_to_drain_is_no_busy_range),
+        cmocka_unit_test(calls_that_never_take_memory),
+        cmocka_unit_test(pools_do_not_block_removal),
+        cmocka_unit_test(no_memory_to_drain_returns_enomem),
         cmocka_unit_test(a_reset_empties_the_pools),
         cmocka_unit_test(lookups_without_the_lock_find_none),
     };
