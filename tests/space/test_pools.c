@@ -705,7 +705,7 @@ static void preload_holds_with_pools(void **state)
 static void no_wait(void *context, const uint32_t *word, uint32_t value)
 {
     (void)context;
-    check_that(*word != value, "one thread alone waits for ever");
+    check_that(*word != value, "one thread alone would wait forever");
 }
 
 static void no_wake(void *context, const uint32_t *word, bool all)
