@@ -564,7 +564,7 @@ static void try_filters_by(struct world *world, struct kva_request *request, uns
     static const unsigned rules[] = {0,
                                      TEST_GAP_BESIDE_BUSY,
                                      TEST_GAP_AT_ENDS | TEST_GAP_BESIDE_BUSY,
-                                     TEST_REFUSE_TWO_COLOURS,
+                                     TEST_REFUSE_TWO_KINDS,
                                      TEST_REFUSE_SOME | TEST_GAP_BESIDE_BUSY,
                                      TEST_WIDEN};
     unsigned size = (unsigned)(request->size / world->place->quantum);

@@ -1305,7 +1305,7 @@ static void generate_kind(struct team *team, struct operation *op, enum kind kin
             any_choice(team, op);
         if (test_one_in(&team->rng, 2)) { /* gaps next to candidates that stay: more candidates must go */
             any_filter(team, op);
-            op->filter.rules |= test_one_in(&team->rng, 2) ? TEST_GAP_BESIDE_BUSY : TEST_REFUSE_TWO_COLOURS;
+            op->filter.rules |= test_one_in(&team->rng, 2) ? TEST_GAP_BESIDE_BUSY : TEST_REFUSE_TWO_KINDS;
         }
         spoil_request(team, &op->request);
         any_script(team, op);
