@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Absent segments and ends that move inwards: the contract of park, wake and narrow (engine.h), called
+ * Absent segments and ends that move inwards: the contract of defer, undefer and narrow (engine.h), called
  * directly.
  *
  * First by examples. Then each engine and the scan engine receive the same random changes of an address map
@@ -91,7 +91,7 @@ static void expect(const struct fixture *f, uint64_t at, uint64_t start, uint64_
 
 /* ---------------------------------------------------------------------------------------- absent segments */
 
-/** An absent segment is neither free nor busy: no operation but wake changes it. */
+/** An absent segment is neither free nor busy: only undefer changes it. */
 static void an_absent_segment_is_not_changed(void **state)
 {
     const struct kva_engine *engine;
@@ -130,7 +130,7 @@ static void an_absent_segment_is_not_changed(void **state)
     }
 }
 
-static void wake_needs_the_start_of_an_absent_segment(void **state)
+static void undefer_needs_the_start_of_an_absent_segment(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -291,7 +291,7 @@ static void narrow_over_free_ends(void **state)
     }
 }
 
-static void narrow_stops_at_parked_segments(void **state)
+static void narrow_stops_at_deferred_segments(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -419,15 +419,15 @@ static void compare_searches(struct pair *pair)
     }
 }
 
-/** The next parked segment, in each epoch. */
-static void compare_next_parked(struct pair *pair, uint64_t from)
+/** The next deferred segment, in each epoch. */
+static void compare_next_deferred(struct pair *pair, uint64_t from)
 {
     for (unsigned epoch = 0; epoch < KVA_EPOCHS_ALL; epoch++) {
         struct kva_segment a, b;
         uint64_t to = pair->scan.map->last;
         enum kva_status status = pair->scan.engine->next_deferred(pair->scan.map, epoch, from, to, &a);
         check_that(pair->other.engine->next_deferred(pair->other.map, epoch, from, to, &b) == status,
-                   "%s: colour %u", pair->other.engine->name, epoch);
+                   "%s: epoch %u", pair->other.engine->name, epoch);
         assert_true(status != KVA_OK || (a.start == b.start && a.last == b.last && a.state == b.state));
     }
 }
@@ -445,11 +445,11 @@ static void compare(struct pair *pair, bool all)
     check(&pair->scan);
     check(&pair->other);
     compare_searches(pair);
-    compare_next_parked(pair, a->first);
-    compare_next_parked(pair, a->first + (a->last - a->first) / 2);
+    compare_next_deferred(pair, a->first);
+    compare_next_deferred(pair, a->first + (a->last - a->first) / 2);
     for (uint64_t at = a->first; all && at <= a->last; at++) {
         compare_at(pair, at);
-        compare_next_parked(pair, at);
+        compare_next_deferred(pair, at);
     }
 }
 
@@ -565,11 +565,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_absent_segment_is_not_changed),
-        cmocka_unit_test(wake_needs_the_start_of_an_absent_segment),
+        cmocka_unit_test(undefer_needs_the_start_of_an_absent_segment),
         cmocka_unit_test(absent_segments_stay_absent_among_others),
         cmocka_unit_test(the_checkers_find_misplaced_absent_segments),
         cmocka_unit_test(narrow_over_free_ends),
-        cmocka_unit_test(narrow_stops_at_parked_segments),
+        cmocka_unit_test(narrow_stops_at_deferred_segments),
         cmocka_unit_test(narrow_up_to_any_segment),
         cmocka_unit_test(narrow_at_the_ends_of_all_addresses),
         cmocka_unit_test(every_engine_does_as_the_scan_engine),

@@ -579,7 +579,7 @@ static void the_tree_grows_and_shrinks(void **state)
     }
 }
 
-/* The same by unpark: all ranges are deferred, and freed at once. */
+/* The same by free_deferred: all ranges are deferred, and freed at once. */
 static void deferred_ranges_drain_the_tree(void **state)
 {
     const uint64_t count = 500;

@@ -68,15 +68,15 @@ static void defer(struct kva_address_map *map, uint64_t start, unsigned epoch)
     assert_int_equal(map->engine->defer(map, start, epoch, &last), KVA_OK);
 }
 
-/** Make a range busy in both; one in `one_in_parked` is deferred. */
+/** Make a range busy in both; one in `one_in_deferred` is deferred. */
 static void put(struct twins *twins, struct test_rng *rng, uint64_t start, uint64_t last,
-                unsigned one_in_parked)
+                unsigned one_in_deferred)
 {
     void *owner = &twins->owners[test_below(rng, 64)];
 
     occupy(twins->one, start, last, owner);
     occupy(twins->oracle, start, last, owner);
-    if (test_one_in(rng, one_in_parked)) {
+    if (test_one_in(rng, one_in_deferred)) {
         unsigned epoch = test_one_in(rng, 2);
         defer(twins->one, start, epoch);
         defer(twins->oracle, start, epoch);
@@ -84,7 +84,7 @@ static void put(struct twins *twins, struct test_rng *rng, uint64_t start, uint6
 }
 
 /** Put random ranges where nothing is in use, with gaps or without; some are deferred. */
-static void fill(struct twins *twins, struct test_rng *rng, uint64_t extent, unsigned one_in_parked)
+static void fill(struct twins *twins, struct test_rng *rng, uint64_t extent, unsigned one_in_deferred)
 {
     struct kva_address_map *one = twins->one;
     uint64_t quantum = one->quantum;
@@ -96,7 +96,7 @@ static void fill(struct twins *twins, struct test_rng *rng, uint64_t extent, uns
         uint64_t last = start + (1 + test_below(rng, extent)) * quantum - 1;
         bool fits = segment.state == KVA_FREE && start >= at && last >= start && last <= segment.last;
         if (fits)
-            put(twins, rng, start, last, one_in_parked);
+            put(twins, rng, start, last, one_in_deferred);
         else
             last = segment.last;
         if (last >= one->last)
@@ -164,13 +164,13 @@ static uint64_t some_address(const struct kva_address_map *map, struct test_rng 
 
 /** Clear ranges of every length, repeatedly. */
 static void play(const struct kva_engine *engine, struct test_rng *rng, uint64_t quantum, uint64_t quanta,
-                 uint64_t first, unsigned one_in_parked)
+                 uint64_t first, unsigned one_in_deferred)
 {
     static struct twins twins;
 
     make_twins(&twins, engine, first, first + (quanta * quantum - 1), quantum);
     for (uint64_t round = 0; round < test_scaled(24); round++) {
-        fill(&twins, rng, 1 + test_below(rng, 4), one_in_parked);
+        fill(&twins, rng, 1 + test_below(rng, 4), one_in_deferred);
         for (unsigned i = 0; i < 4; i++) {
             uint64_t a = some_address(twins.one, rng);
             uint64_t b = some_address(twins.one, rng);

@@ -210,7 +210,7 @@ static void the_largest_hole_follows_every_change(void **state)
 }
 
 /* Deferred segments next to each other and to holes become one hole, in any order. */
-static void unparking_merges_all(void **state)
+static void free_deferred_merges_all(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -280,14 +280,14 @@ static void a_slice_gives_back_one_epoch_only(void **state)
     }
 }
 
-/** The model: which segments are parked, in which epoch. */
-struct parked_map {
+/** The model: which segments are deferred, in which epoch. */
+struct deferred_map {
     unsigned segments; /* of 10 units each, from FIRST on */
     int epoch[100];    /* -1: busy; -2: free */
 };
 
-static void expect_next_parked(const struct fixture *f, const struct parked_map *map, unsigned epoch,
-                               uint64_t from, uint64_t to)
+static void expect_next_deferred(const struct fixture *f, const struct deferred_map *map, unsigned epoch,
+                                 uint64_t from, uint64_t to)
 {
     struct kva_segment segment = {0};
     unsigned i = 0;
@@ -306,20 +306,20 @@ static void expect_next_parked(const struct fixture *f, const struct parked_map 
                segment.start, segment.last);
 }
 
-static void expect_all_parked(struct fixture *f, const struct parked_map *map)
+static void expect_all_deferred(struct fixture *f, const struct deferred_map *map)
 {
     for (uint64_t from = FIRST; from <= LAST; from++) {
         for (unsigned epoch = 0; epoch < 2; epoch++) {
-            expect_next_parked(f, map, epoch, from, LAST);
-            expect_next_parked(f, map, epoch, from, from);
-            expect_next_parked(f, map, epoch, from, from + 20 < LAST ? from + 20 : LAST);
+            expect_next_deferred(f, map, epoch, from, LAST);
+            expect_next_deferred(f, map, epoch, from, from);
+            expect_next_deferred(f, map, epoch, from, from + 20 < LAST ? from + 20 : LAST);
         }
     }
     check(f);
 }
 
-/** One random change: park or free a busy segment, or reserve a free one. */
-static void change_parked(struct fixture *f, struct parked_map *map, struct test_rng *rng)
+/** One random change: defer or free a busy segment, or reserve a free one. */
+static void change_deferred(struct fixture *f, struct deferred_map *map, struct test_rng *rng)
 {
     unsigned i = (unsigned)test_below(rng, map->segments);
     uint64_t start = FIRST + 10 * i, last;
@@ -337,7 +337,7 @@ static void change_parked(struct fixture *f, struct parked_map *map, struct test
     }
 }
 
-static void unpark_all(struct fixture *f, struct parked_map *map, unsigned epoch)
+static void free_all_deferred(struct fixture *f, struct deferred_map *map, unsigned epoch)
 {
     f->engine->free_deferred(f->map, epoch, UINT64_MAX);
     for (unsigned i = 0; i < map->segments; i++)
@@ -345,7 +345,7 @@ static void unpark_all(struct fixture *f, struct parked_map *map, unsigned epoch
 }
 
 /* The next deferred segment of an epoch, from each address, while segments come and go and trees rotate. */
-static void the_next_one_parked_is_found(void **state)
+static void the_next_deferred_one_is_found(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -353,27 +353,27 @@ static void the_next_one_parked_is_found(void **state)
         struct test_rng rng = test_rng_of(31);
         for (uint64_t round = 0; round < test_scaled(12); round++) {
             static struct fixture f;
-            struct parked_map map = {.segments = round % 3 == 0 ? 7 : 100};
+            struct deferred_map map = {.segments = round % 3 == 0 ? 7 : 100};
 
             set_up(&f, engine);
             for (unsigned i = 0; i < map.segments; i++)
                 map.epoch[i] = -2;
-            expect_all_parked(&f, &map);
+            expect_all_deferred(&f, &map);
             for (unsigned i = 0; i < 600; i++) {
-                change_parked(&f, &map, &rng);
+                change_deferred(&f, &map, &rng);
                 if (i % 97 == 0)
-                    expect_all_parked(&f, &map);
+                    expect_all_deferred(&f, &map);
                 if (i % 211 == 210)
-                    unpark_all(&f, &map, (unsigned)test_below(&rng, 2));
+                    free_all_deferred(&f, &map, (unsigned)test_below(&rng, 2));
             }
-            expect_all_parked(&f, &map);
+            expect_all_deferred(&f, &map);
             tear_down(&f);
         }
     }
 }
 
-/* An address map of all addresses, with one segment parked at each end. */
-static void the_next_one_parked_at_the_ends(void **state)
+/* An address map of all addresses, with one deferred segment at each end. */
+static void the_next_deferred_one_at_the_ends(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -402,7 +402,7 @@ static void the_next_one_parked_at_the_ends(void **state)
     }
 }
 
-/* Release and unpark make as many holes as possible without memory: the operation that adds a busy segment
+/* free and free_deferred make as many holes as possible without memory: the operation that adds a busy segment
  * also prepares the index by size for the holes. */
 static void a_free_needs_no_memory(void **state)
 {
@@ -521,10 +521,10 @@ int main(void)
         cmocka_unit_test(a_place_must_be_wholly_free),
         cmocka_unit_test(a_trim_and_a_punch_keep_owner_and_addresses),
         cmocka_unit_test(the_largest_hole_follows_every_change),
-        cmocka_unit_test(unparking_merges_all),
+        cmocka_unit_test(free_deferred_merges_all),
         cmocka_unit_test(a_slice_gives_back_one_epoch_only),
-        cmocka_unit_test(the_next_one_parked_is_found),
-        cmocka_unit_test(the_next_one_parked_at_the_ends),
+        cmocka_unit_test(the_next_deferred_one_is_found),
+        cmocka_unit_test(the_next_deferred_one_at_the_ends),
         cmocka_unit_test(a_free_needs_no_memory),
         cmocka_unit_test(punches_end_when_memory_does),
         cmocka_unit_test(prepared_memory_suffices),

@@ -275,7 +275,7 @@ static void a_wrong_colour(void **state)
     tear_down(&fixture);
 }
 
-static void a_deferred_segment_that_is_not_parked(void **state)
+static void a_deferred_segment_that_is_not_listed(void **state)
 {
     struct fixture fixture;
     (void)state;
@@ -309,7 +309,7 @@ static void a_stray_deferred_segment(void **state)
     tear_down(&fixture);
 }
 
-static void a_parked_list_with_a_broken_back_link(void **state)
+static void a_deferred_list_with_a_broken_back_link(void **state)
 {
     struct fixture fixture;
     struct kva_list elsewhere;
@@ -337,10 +337,10 @@ int main(void)
         cmocka_unit_test(a_list_with_a_broken_back_link),
         cmocka_unit_test(a_listed_hole_that_is_in_no_tree),
         cmocka_unit_test(a_wrong_colour),
-        cmocka_unit_test(a_deferred_segment_that_is_not_parked),
+        cmocka_unit_test(a_deferred_segment_that_is_not_listed),
         cmocka_unit_test(a_deferred_segment_marked_with_the_other_epoch),
         cmocka_unit_test(a_stray_deferred_segment),
-        cmocka_unit_test(a_parked_list_with_a_broken_back_link),
+        cmocka_unit_test(a_deferred_list_with_a_broken_back_link),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
