@@ -93,7 +93,7 @@ static void pops_and_pushes_are_counted(void **state)
     tear_down(&fixture);
 }
 
-/* ----------------------------------------------------------------------------------------- what a node is */
+/* -------------------------------------------------------------------------------------------------- nodes */
 
 /** Ensure `count` nodes, fill each one to its last byte, and check that no other one was overwritten. */
 static void use_all(struct fixture *fixture, size_t count)

@@ -604,7 +604,7 @@ static bool may_evacuate(const struct frames_model *model)
            (frames_model_count_of(request) > size || align_of(request) > size);
 }
 
-/** Whether a run has been taken by the call under way, and the model is yet to hear of it. */
+/** Whether the call under way has taken a run at this entry that the model has not recorded yet. */
 static bool is_not_known(const struct frames_model *model, size_t at)
 {
     return strcmp(model->call.name, "alloc_many") == 0 && model->entries[at].state == FRAME_FREE;

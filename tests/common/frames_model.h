@@ -104,7 +104,7 @@ size_t frames_model_entry_of(const struct frames_model *model, uint64_t frame, s
 /** The frame of an entry. */
 uint64_t frames_model_frame_of(const struct frames_model *model, size_t entry);
 
-/** How many frames a request asks for. */
+/** The number of frames in a request. */
 uint64_t frames_model_count_of(const struct kva_frames_request *request);
 
 /** Whether any place of a zone satisfies a request. */

@@ -626,7 +626,7 @@ enum kva_status model_grow(struct model *model, uint64_t first, uint64_t last)
     return KVA_OK;
 }
 
-/* ------------------------------------------------------------------------------------ what a manager does */
+/* ----------------------------------------------------------------------------------------------- ranges.h */
 
 /** Divide a busy or deferred segment at a unit inside it. */
 static void divide_at(struct model *model, size_t unit)

@@ -1597,7 +1597,7 @@ enum {
     REPORTERS = sizeof(lines_of_reporters) / sizeof(lines_of_reporters[0])
 };
 
-/** Where there are several nodes, frames that are given back are mapped for a moment, too. */
+/** On a machine with several nodes, freed frames are mapped for a moment. */
 static void allow_for_nodes(struct cost_line *line)
 {
     if (strcmp(line->function, "kva_vm_frames_free") == 0 &&

@@ -329,7 +329,7 @@ static void a_wrong_leaf(void **state)
     in_every_leaf(spoil_leaf);
 }
 
-/* ------------------------------------------------------------------------------------------ what is above */
+/* ----------------------------------------------------------------------------------- the root and the map */
 
 static void a_wrong_summary_of_the_root(void **state)
 {

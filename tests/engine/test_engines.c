@@ -402,8 +402,8 @@ static void the_next_deferred_one_at_the_ends(void **state)
     }
 }
 
-/* free and free_deferred make as many holes as possible without memory: the operation that adds a busy segment
- * also prepares the index by size for the holes. */
+/* free and free_deferred make as many holes as possible without memory: the operation that adds a busy
+ * segment also prepares the index by size for the holes. */
 static void a_free_needs_no_memory(void **state)
 {
     const struct kva_engine *engine;

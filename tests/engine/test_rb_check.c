@@ -69,7 +69,7 @@ static void tear_down(struct fixture *fixture)
     kva_engine_rb.destroy(fixture->map);
 }
 
-/* --------------------------------------------------------------------------------------- what is expected */
+/* ------------------------------------------------------------------------------------------- expectations */
 
 /** Fail unless the whole check names this invariant, at this address. */
 static void expect_named(const struct fixture *fixture, const char *name, uint64_t at)

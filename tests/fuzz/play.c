@@ -203,7 +203,7 @@ static uint64_t any_boundary(struct play *play, uint64_t least)
     return boundary;
 }
 
-/** What `code` says: an alignment of any number of quanta, a phase, which may be too large, a boundary. */
+/** By `code`: an alignment of any number of quanta, a phase, possibly too large, a boundary. */
 static void any_shape(struct play *play, unsigned code, struct kva_request *request)
 {
     if (code & 1)

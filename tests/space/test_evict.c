@@ -256,7 +256,7 @@ static bool admitted_without(const struct fixture *f, const struct kva_request *
     return ask(&other, request, from, to, &hole) && hole.start <= start && last <= hole.last;
 }
 
-/* ------------------------------------------------------------------------------------------- what must go */
+/* ------------------------------------------------------------------------------------------------ victims */
 
 /** The candidates that overlap the place must go; a filter may require more, but no superfluous ones. */
 static unsigned expect_victims(const struct fixture *f, const struct kva_request *request, uint64_t start)
@@ -983,7 +983,7 @@ static unsigned finish_with_failures(struct fixture *f, uint64_t *start)
     return failures - 1;
 }
 
-/** Take single units until the engine has no node left, so that the next change asks for memory. */
+/** Take single units until the engine has no node left, so that the next change takes memory. */
 static void use_up_nodes(struct fixture *f, unsigned unit)
 {
     kva_failing_memory_fail(&f->memory, 1, true);

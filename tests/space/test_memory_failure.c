@@ -968,7 +968,7 @@ static void absurd_preloads_are_refused(void **state)
     }
 }
 
-/* -------------------------------------------------------------------------------- how memory is asked for */
+/* ----------------------------------------------------------------------------------------- sizes of takes */
 
 /* A source without large blocks suffices; it only gets more takes. */
 static void small_blocks_suffice(void **state)

@@ -289,7 +289,7 @@ static void punch(struct rig *rig, uint32_t i)
     memset(rig->map + range.at + 2, '.', range.quanta - 2);
 }
 
-/* ------------------------------------------------------------------------------------- what it looks like */
+/* ----------------------------------------------------------------------------------- objects and segments */
 
 static void objects_are_segments_of_their_own(void **state)
 {

@@ -73,7 +73,7 @@ static void log_misuse(void *context, const struct kva_fault *fault)
 
 /* ---------------------------------------------------------------------------------------------- the array */
 
-/** The last unit of the segment that contains a unit; free ones, too. */
+/** The last unit of the segment that contains a unit, also a free one. */
 static unsigned end_of(const struct unit *units, unsigned unit)
 {
     while (unit + 1 < UNITS && units[unit + 1].state == units[unit].state &&

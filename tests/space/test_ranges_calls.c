@@ -259,7 +259,7 @@ static void a_flush_callback_may_call_none(void **state)
     }
 }
 
-/* ----------------------------------------------------------------------------------------- what it is for */
+/* --------------------------------------------------------------------------------------------------- uses */
 
 static void expect_segment(const struct kva_space *space, uint64_t start, uint64_t last, enum kva_state state,
                            const char *owner)

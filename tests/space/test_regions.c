@@ -257,7 +257,7 @@ static bool any_of(const struct rig *rig, unsigned from, unsigned to, const char
     return false;
 }
 
-/* ---------------------------------------------------------------------- what the letters say of each call */
+/* ------------------------------------------------------------------------------ calls against the letters */
 
 static enum kva_status add(struct rig *rig, unsigned from, unsigned to)
 {

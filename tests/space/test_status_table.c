@@ -619,7 +619,7 @@ CALL(shrink_over_busy_above, kva_space_shrink(&f->space, FIRST, LAST - PAGE))
 CALL(shrink_to_what_is_absent, kva_space_shrink(&f->space, ABSENT + PAGE, ABSENT + 2 * PAGE - 1))
 CALL(shrink_not_at_all, kva_space_shrink(&f->space, FIRST, LAST))
 
-/* ---------------------------------------------------------------------------------- walks, and what waits */
+/* ------------------------------------------------------------------------------------- walks, flush lists */
 
 /** A step from the segment that contains an address. */
 static enum kva_status step_from(struct fixture *f, uint64_t address,
@@ -745,7 +745,7 @@ CALL(feed_when_it_fits, feed(f, 1, B))
 CALL(finish_not_yet, finish(f, 64, &f->start))
 CALL(finish_null_start, finish(f, 1, NULL))
 
-/* ---------------------------------------------------------------------------- what is absent, other calls */
+/* ----------------------------------------------------------------------------- absent ranges, other calls */
 
 CALL(reserve_absent, reserve(f, ABSENT, PAGE))
 CALL(reserve_into_absent, reserve(f, ABSENT - PAGE, 2 * PAGE))

@@ -135,7 +135,7 @@ static void give_back(struct world *world, unsigned from)
         world->state[unit] = KVA_FREE;
 }
 
-/* -------------------------------------------------------------------------------- what a step has to give */
+/* ----------------------------------------------------------------------------------------- expected steps */
 
 /** Fail unless a step returned the segment that contains unit `from`; KVA_ENOENT if `from` is no unit. */
 static void expect_step(const struct world *world, const char *step, unsigned from, enum kva_status status,
