@@ -2,8 +2,8 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * A simulated second thread, run by the `point` function of struct kva_threads: it makes a step whenever the
- * first thread comes to a point and no lock is held. So it is present in every run, and every run is the same.
- * It runs on CPU 1, the first thread on CPU 0.
+ * first thread comes to a point and no lock is held. So it is present in every run, and every run is the
+ * same. It runs on CPU 1, the first thread on CPU 0.
  */
 #ifndef KVA_TESTS_COMMON_OTHER_H
 #define KVA_TESTS_COMMON_OTHER_H
