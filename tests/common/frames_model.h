@@ -8,9 +8,8 @@
  * Each frames_model_... call makes the call of the same name on the set as well, and fails the test unless
  *   - the status is one that the documentation allows. Where several of its rows apply, any of them is right:
  *     the header promises no order;
- * - the allocated frames were free, lie in one zone, in the window and on the node, and are aligned, and no
- * nearer
- *     zone had a block for them;
+ *   - the allocated frames were free, lie in one zone, in the window and on the node, and are aligned, and no
+ *     nearer zone had a block for them;
  *   - "no space" was returned only where no place exists;
  *   - outputs were written on KVA_OK only, except the obstacle;
  *   - the misuse hook was called once for misuse, with status and function, and otherwise not.

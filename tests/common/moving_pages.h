@@ -5,9 +5,8 @@
  * during the move, so no stores need to be held back. It wraps another source, and lets that one move what it
  * can.
  *
- *      the other source has a `move` that does not return KVA_ENOENT   its result is used
- * otherwise                                                       by hand: copy, map the new place, discard
- * the old
+ *      the other source's `move` does not return KVA_ENOENT   its result is used
+ *      otherwise, or without a `move`                         by hand: copy, map the new place, discard the old
  *
  * By hand, contents are copied through a map of the frame set's descriptor.
  */

@@ -9,9 +9,8 @@
  *
  *      .         free
  *      A B ...   in use: allocated by operation 0 (A), 1 (B), ...
- * a b ...   freed by operation 0, 1, ... but idle: deferred, cached or parked. The unit may become free at
- * any
- *                moment, without an operation
+ *      a b ...   freed by operation 0, 1, ... but idle: deferred, cached or parked. The unit may become free
+ *                at any moment, without an operation
  *      #         absent: not part of the space
  */
 #ifndef KVA_TESTS_COMMON_SCHEDULES_H
