@@ -6,7 +6,7 @@
  * can.
  *
  *      the other source's `move` does not return KVA_ENOENT   its result is used
- *      otherwise, or without a `move`                         by hand: copy, map the new, discard the old place
+ *      otherwise, or without a `move`                         by hand: copy, map, discard the old place
  *
  * By hand, contents are copied through a map of the frame set's descriptor.
  */
