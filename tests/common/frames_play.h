@@ -6,8 +6,8 @@
  *
  * SETS      1 to 5 zones in any order, adjacent or apart by a few frames or by 2^40, so that they share
  *           blocks or not; from 0, up to 2^64 - 1, or between; with ends on and off block boundaries; holes
- *           that overlap, and that reach over two zones; nodes with distances; blocks of 2 to 8192 frames; with
- *           threads (one thread plays, on changing CPUs) and without.
+ *           that overlap, and that reach over two zones; nodes with distances; blocks of 2 to 8192 frames;
+ *           with threads (one thread plays, on changing CPUs) and without.
  * PRESSURE  A tide turns at intervals: the set fills until requests fail, and empties again.
  * CALLS     Every call that allocates or frees frames, mostly valid, and with each possible error. Numbers
  *           come from the set itself (where runs, zones, holes and blocks begin and end) and are sometimes
