@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The fixed arena: aligned, disjoint blocks inside what it was given, and an honest NULL at the end. */
+/** The fixed arena: aligned, disjoint blocks inside its buffer, and NULL when it is full. */
 #include "../common/harness.h"
 
 #include <kva/engine.h>
@@ -15,11 +15,11 @@ static bool is_aligned_for_any_object(const void *block)
     return (uintptr_t)block % _Alignof(max_align_t) == 0;
 }
 
-/** Take blocks of `bytes` until none is left; each lies behind the last and inside [begin, end). */
+/** Take blocks of `bytes` until none is left; each lies after the last one and inside [begin, end). */
 static size_t take_all(const struct kva_memory *source, size_t bytes, const unsigned char *begin,
                        const unsigned char *end)
 {
-    const unsigned char *behind = begin;
+    const unsigned char *after = begin;
     size_t count = 0;
 
     for (;;) {
@@ -27,9 +27,9 @@ static size_t take_all(const struct kva_memory *source, size_t bytes, const unsi
         if (block == NULL)
             return count;
         assert_true(is_aligned_for_any_object(block));
-        assert_true(block >= behind && block <= end && bytes <= (size_t)(end - block));
+        assert_true(block >= after && block <= end && bytes <= (size_t)(end - block));
         memset(block, 0xff, bytes);
-        behind = block + bytes;
+        after = block + bytes;
         count++;
     }
 }
@@ -45,7 +45,7 @@ static void blocks_are_aligned_and_disjoint_at_every_offset(void **state)
             size_t padded = (bytes + grain - 1) / grain * grain;
 
             size_t count = take_all(&source, bytes, room + shift, room + shift + ROOM);
-            /* Nothing but alignment is lost: at most one grain in front and one behind. */
+            /* Only alignment is lost: at most one grain before and one after. */
             assert_true(count >= (ROOM - 2 * grain) / padded);
             assert_null(source.take(source.context, bytes));
         }
@@ -61,7 +61,7 @@ static void all_of_an_aligned_block_is_handed_out(void **state)
     assert_null(source.take(source.context, 1));
 }
 
-static void too_much_is_refused_and_less_still_served(void **state)
+static void too_much_is_refused_and_less_still_succeeds(void **state)
 {
     struct kva_arena arena;
     struct kva_memory source = kva_arena_init(&arena, room + 1, ROOM - 1);
@@ -72,7 +72,7 @@ static void too_much_is_refused_and_less_still_served(void **state)
     assert_non_null(source.take(source.context, 64));
 }
 
-static void a_block_smaller_than_its_padding_serves_nothing(void **state)
+static void a_block_smaller_than_its_padding_is_useless(void **state)
 {
     (void)state;
     for (size_t bytes = 0; bytes < _Alignof(max_align_t); bytes++) {
@@ -100,8 +100,8 @@ static void no_arena_is_no_source(void **state)
     assert_null(source.give);
 }
 
-/* Giving back in any order must leave the arena usable, and the blocks that are still out untouched. */
-static void giving_back_harms_no_neighbour(void **state)
+/* Giving back in any order must leave the arena usable, and the live blocks untouched. */
+static void a_give_harms_no_neighbour(void **state)
 {
     struct kva_arena arena;
     struct kva_memory source = kva_arena_init(&arena, room, ROOM);
@@ -121,7 +121,7 @@ static void giving_back_harms_no_neighbour(void **state)
     }
 }
 
-/* A space's whole life, again and again, on memory that is only just enough for one. */
+/* Spaces one after the other, on memory that is only just enough for one. */
 static void one_space_after_the_other(void **state)
 {
     static unsigned char block[64 << 10];
@@ -135,7 +135,7 @@ static void one_space_after_the_other(void **state)
         for (unsigned life = 0; life < 100; life++) {
             struct kva_space space;
             assert_int_equal(kva_space_init(&space, &config), KVA_OK);
-            assert_int_equal(kva_preload(&space, 300), KVA_OK); /* several chunks */
+            assert_int_equal(kva_preload(&space, 300), KVA_OK); /* several slabs */
             assert_int_equal(kva_reserve(&space, 77, 7, NULL, NULL), KVA_OK);
             assert_int_equal(life % 2 ? kva_space_abandon(&space) : kva_free(&space, 77), KVA_OK);
             if (life % 2 == 0)
@@ -147,7 +147,7 @@ static void one_space_after_the_other(void **state)
     }
 }
 
-/* What pools take is given back before what the engine took first, whichever engine it is. */
+/* The memory of pools is given back before the memory that the engine took first, for any engine. */
 static void one_space_with_pools_after_the_other(void **state)
 {
     static unsigned char block[128 << 10];
@@ -179,11 +179,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_are_aligned_and_disjoint_at_every_offset),
         cmocka_unit_test(all_of_an_aligned_block_is_handed_out),
-        cmocka_unit_test(too_much_is_refused_and_less_still_served),
-        cmocka_unit_test(a_block_smaller_than_its_padding_serves_nothing),
+        cmocka_unit_test(too_much_is_refused_and_less_still_succeeds),
+        cmocka_unit_test(a_block_smaller_than_its_padding_is_useless),
         cmocka_unit_test(no_block_always_refuses),
         cmocka_unit_test(no_arena_is_no_source),
-        cmocka_unit_test(giving_back_harms_no_neighbour),
+        cmocka_unit_test(a_give_harms_no_neighbour),
         cmocka_unit_test(one_space_after_the_other),
         cmocka_unit_test(one_space_with_pools_after_the_other),
     };

@@ -57,8 +57,8 @@ static void sums_that_fit_and_sums_that_wrap(void **state)
     assert_int_equal(sum, UNTOUCHED);
 }
 
-/** Products of sizes, around the root and the end of what they can be on this host; then of arrays behind
- *  a header. */
+/** Products of sizes near the root and the end of what this host can represent; then of arrays after a
+ * header. */
 static void products_that_fit_and_products_that_wrap(void **state)
 {
     const size_t root = (size_t)1 << (sizeof(size_t) * 4);
@@ -77,8 +77,8 @@ static void products_that_fit_and_products_that_wrap(void **state)
     assert_true(mul_checked(0, SIZE_MAX, &product) && product == 0);
 
     product = 7;
-    assert_false(size_of_array(root, root, root - 1, &product)); /* it would be 0, */
-    assert_false(size_of_array(100, root, root, &product));      /*   and this 100 */
+    assert_false(size_of_array(root, root, root - 1, &product)); /* the wrapped size would be 0, */
+    assert_false(size_of_array(100, root, root, &product));      /* and this one 100 */
     assert_true(product == 7);
     assert_true(size_of_array(10, 6, 7, &product) && product == 52);
     assert_true(size_of_array(0, 0, 8, &product) && product == 0);
@@ -111,7 +111,7 @@ static void alignment_at_the_top(void **state)
     (void)state;
     for (unsigned bit = 0; bit < 64; bit++) {
         uint64_t align = UINT64_C(1) << bit;
-        uint64_t highest = TOP - align + 1; /* the largest multiple there is */
+        uint64_t highest = TOP - align + 1; /* the largest multiple */
         uint64_t up = UNTOUCHED;
 
         assert_int_equal(align_down(TOP, align), highest);
@@ -130,7 +130,7 @@ static void alignment_at_the_top(void **state)
     }
 }
 
-/* The second opinion: remainders instead of masks. */
+/* Compared with remainders instead of masks. */
 static void alignment_of_random_values(void **state)
 {
     struct test_rng rng = test_rng_of(1);

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The intrusive list: its order after each operation, walked both ways, and what is linked. */
+/** The intrusive list: its order after each operation, walked both ways, and which links are on a list. */
 #include "../common/harness.h"
 
 #include "base/list.h"
 
 struct item {
-    int before; /* so that the link is not the first member, and kva_container_of has work to do */
+    int before; /* the link is not the first member, so that kva_container_of is not the identity */
     struct kva_list link;
 };
 
-/** The list holds exactly these items, forwards and backwards. */
+/** The list contains exactly these items, forwards and backwards. */
 static void expect_order(const struct kva_list *head, const struct item *const *items, size_t count)
 {
     const struct kva_list *forward = head->next;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The node cache: what it takes from its source and when, what it counts, and that the nodes it hands out
- * are aligned, apart from each other, and all it claims to have.
+ * The node cache: what it takes from its source and when, and what it counts. Its nodes are aligned and
+ * disjoint, and as many as it reports.
  */
 #include "../common/harness.h"
 
@@ -44,7 +44,7 @@ static size_t newest_slab(const struct fixture *fixture)
     return bytes;
 }
 
-/** What is asked for where at most `bytes` may be: whole nodes of 64 bytes, and no more. */
+/** The request for a slab of at most `bytes`: whole nodes of 64 bytes. */
 static size_t trimmed(size_t bytes)
 {
     size_t header = sizeof(struct kva_slab) + KVA_LINE;
@@ -86,16 +86,16 @@ static void pops_and_pushes_are_counted(void **state)
     kva_nodes_push(&fixture.nodes, a);
     kva_nodes_push(&fixture.nodes, b);
     assert_int_equal(fixture.nodes.available, available);
-    assert_ptr_equal(kva_nodes_pop(&fixture.nodes), b); /* still warm: the last one back is the first out */
+    assert_ptr_equal(kva_nodes_pop(&fixture.nodes), b); /* last in, first out */
     assert_ptr_equal(kva_nodes_pop(&fixture.nodes), a);
     assert_int_equal(fixture.nodes.available, available - 2);
     assert_int_equal(fixture.memory.takes, 1);
     tear_down(&fixture);
 }
 
-/* ----------------------------------------------------------------------------------------- what a node is */
+/* -------------------------------------------------------------------------------------------------- nodes */
 
-/** Ensure `count` nodes, fill each one to its last byte, and see that no other one was hit by that. */
+/** Ensure `count` nodes, fill each one to its last byte, and check that no other one was overwritten. */
 static void use_all(struct fixture *fixture, size_t count)
 {
     size_t bytes = fixture->nodes.node_bytes;
@@ -131,35 +131,36 @@ static void nodes_are_aligned_and_apart(void **state)
 }
 
 /* A source may give blocks at any multiple of max_align_t's alignment. */
-struct crooked {
+struct skewed {
     _Alignas(64) unsigned char bytes[2 * 4096];
     size_t skew;
 };
 
-static void *crooked_take(void *context, size_t bytes)
+static void *skewed_take(void *context, size_t bytes)
 {
-    struct crooked *source = context;
+    struct skewed *source = context;
     return bytes <= sizeof(source->bytes) - source->skew ? source->bytes + source->skew : NULL;
 }
 
-static void crooked_give(void *context, void *block, size_t bytes)
+static void skewed_give(void *context, void *block, size_t bytes)
 {
     (void)context;
     memset(block, 0x5a, bytes);
 }
 
-static void crooked_blocks_make_straight_nodes(void **state)
+static void misaligned_blocks_make_aligned_nodes(void **state)
 {
-    static struct crooked source;
+    static struct skewed source;
     struct fixture fixture;
     (void)state;
 
     for (source.skew = 0; source.skew < 64; source.skew += _Alignof(max_align_t)) {
         memset(&fixture, 0, sizeof(fixture));
-        fixture.ledger.memory = (struct kva_memory){crooked_take, crooked_give, &source};
+        fixture.ledger.memory = (struct kva_memory){skewed_take, skewed_give, &source};
         kva_nodes_init(&fixture.nodes, &fixture.ledger, 64);
         assert_true(kva_nodes_ensure(&fixture.nodes, 1));
-        source.bytes[source.skew + LEAST_SLAB] = 0x77; /* what lies behind the slab is not the cache's */
+        source.bytes[source.skew + LEAST_SLAB] = 0x77; /* the byte after the slab does not belong to the
+                                                        * cache */
         use_all(&fixture, fixture.nodes.available);
         assert_int_equal(source.bytes[source.skew + LEAST_SLAB], 0x77);
         assert_true(fixture.nodes.available >= (LEAST_SLAB - sizeof(struct kva_slab)) / 64 - 1);
@@ -182,10 +183,10 @@ static void slabs_grow_with_the_space(void **state)
         size_t slab = newest_slab(&fixture);
         assert_int_equal(fixture.memory.bytes, held + slab); /* one slab at a time, and it is counted */
         assert_int_equal(fixture.ledger.bytes, fixture.memory.bytes);
-        check_that(slab >= last && slab <= LARGEST_SLAB, "a chunk of %zu behind one of %zu", slab, last);
+        check_that(slab >= last && slab <= LARGEST_SLAB, "a slab of %zu after one of %zu", slab, last);
         bool is_least = slab == trimmed(LEAST_SLAB);
-        check_that(is_least || slab <= held / 8, "a chunk of %zu for %zu held", slab, held);
-        check_that(is_least || slab == LARGEST_SLAB || slab >= held / 20, "a chunk of %zu for %zu held", slab,
+        check_that(is_least || slab <= held / 8, "a slab of %zu for %zu held", slab, held);
+        check_that(is_least || slab == LARGEST_SLAB || slab >= held / 20, "a slab of %zu for %zu held", slab,
                    held);
         last = slab;
     }
@@ -211,7 +212,7 @@ static void a_refused_slab_is_halved(void **state)
     }
 }
 
-/* However a slab is aligned: the smallest that is asked for holds a node. */
+/* For any alignment of the slab: the smallest slab holds a node. */
 static void the_smallest_slab_holds_a_node(void **state)
 {
     struct fixture fixture;
@@ -229,7 +230,7 @@ static void the_smallest_slab_holds_a_node(void **state)
     }
 }
 
-/* All or none: what a refused fill took goes back, and what was there before still serves. */
+/* All or none: a refused fill gives back what it took, and the former nodes remain usable. */
 static void a_failed_fill_gives_back_what_it_took(void **state)
 {
     struct fixture fixture;
@@ -272,7 +273,7 @@ int main(void)
         cmocka_unit_test(nothing_is_taken_before_it_is_needed),
         cmocka_unit_test(pops_and_pushes_are_counted),
         cmocka_unit_test(nodes_are_aligned_and_apart),
-        cmocka_unit_test(crooked_blocks_make_straight_nodes),
+        cmocka_unit_test(misaligned_blocks_make_aligned_nodes),
         cmocka_unit_test(slabs_grow_with_the_space),
         cmocka_unit_test(a_refused_slab_is_halved),
         cmocka_unit_test(the_smallest_slab_holds_a_node),

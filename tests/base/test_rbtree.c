@@ -3,12 +3,12 @@
 /**
  * The augmented red-black tree.
  *
- * EXHAUSTIVE PART   Starting from the empty tree, every insertion and every removal is applied to every
- *   shape found, until no new shape of up to 10 nodes turns up. By then every sound tree of up to 8 nodes
- *   has been visited: their number is computed in another way and compared. A shape is written as its nodes
- *   in preorder, 'r' or 'b' for a node and '.' for a missing child, so "br..r.." is a tree again, not only a
- *   name: it can be built anew for each case. Each case runs with many assignments of values to nodes,
- *   because what a cached maximum does depends on where the large values stand.
+ * EXHAUSTIVE PART   From the empty tree on, every insertion and every removal is applied to every shape
+ *   found, until no new shape of up to 10 nodes appears. Then every sound tree of up to 8 nodes was visited:
+ *   their number is computed independently and compared. A shape is written as its nodes in preorder, 'r' or
+ *   'b' for a node and '.' for a missing child. From this code ("br..r..") the tree is rebuilt for each case.
+ *   Each case runs with many assignments of values to nodes, because the behaviour of a cached maximum
+ *   depends on the places of the large values.
  *
  * THE CHECKER HERE is independent of kva_rb_check: it recurses, counts black nodes on every path, and
  *   recomputes each cached maximum from the values.
@@ -20,10 +20,8 @@
 
 #include "base/rbtree.h"
 
-#define PROMISED 8 /* every sound shape of up to so many nodes is visited */
-#define SMALL                                                                                                \
-    10                             /* the search goes up to here: some shapes of 7 and 8 nodes only come
-                                     about by removals from 10 */
+#define PROMISED 8                 /* every sound shape of at most so many nodes is visited */
+#define SMALL 10                   /* nodes; some shapes of 7 and 8 arise only by removals from 10 */
 #define ITEMS (SMALL + 1)          /* one more is inserted into it */
 #define CODE_BYTES (2 * ITEMS + 2) /* a letter per node, a dot per missing child, and the end */
 
@@ -31,7 +29,7 @@ struct item {
     unsigned value;
     unsigned max; /* cached: the largest value in the subtree */
     struct kva_rb_node rb;
-    bool marked; /* as its node is to be */
+    bool marked; /* the expected mark of its node */
 };
 
 static struct item *item_of(const struct kva_rb_node *node)
@@ -43,7 +41,7 @@ static struct item *item_of(const struct kva_rb_node *node)
 
 static struct {
     unsigned propagations; /* calls of propagate */
-    unsigned steps;        /* nodes that they looked at */
+    unsigned steps;        /* nodes that they read */
     unsigned rotations;
 } counted;
 
@@ -99,7 +97,7 @@ static bool is_black(const struct kva_rb_node *node)
     return node == NULL || (node->parent_and_colour & 1) == 1;
 }
 
-/** What is broken at and below `node`, and the number of black nodes on the way down. */
+/** The rules broken at and below `node`, and the number of black nodes on the way down. */
 static unsigned examine(const struct kva_rb_node *node, const struct kva_rb_node *parent, unsigned *blacks)
 {
     unsigned broken = 0, black[2];
@@ -128,7 +126,7 @@ static unsigned examine_tree(const struct kva_rb_tree *tree)
     return examine(tree->root, NULL, &blacks) | (is_black(tree->root) ? 0 : BROKEN_T1);
 }
 
-/** The tree is sound and holds these items in this order, walked both ways. */
+/** The tree is sound and contains these items in this order, walked both ways. */
 static void expect_tree(const struct kva_rb_tree *tree, struct item *const *order, size_t count,
                         const char *code)
 {
@@ -198,8 +196,8 @@ static void set_maxima(struct kva_rb_node *node)
     item_of(node)->max = true_max(node);
 }
 
-/** Which value the item at `place` of `count` has, in the `pattern`-th assignment: rising, falling, all
- *  equal, one large value at each place in turn, then random ones with many ties. */
+/** The value of the item at `place` of `count` in the `pattern`-th assignment: rising, falling, all equal,
+ * one large value at each place in turn, then random ones with many ties. */
 static unsigned value_of(size_t pattern, size_t place, size_t count)
 {
     if (pattern == 0)
@@ -219,7 +217,7 @@ static size_t patterns(size_t count)
     return 3 + count + 6;
 }
 
-/** Build `code`. `left_out` is the place that an item yet to be inserted will have, or ITEMS. */
+/** Build `code`. `left_out` is the future place of an item that is not yet inserted, or ITEMS. */
 static void make(struct fixture *fixture, const char *code, size_t pattern, size_t left_out, bool augmented)
 {
     size_t used = 0;
@@ -238,7 +236,7 @@ static void make(struct fixture *fixture, const char *code, size_t pattern, size
 
 /* -------------------------------------------------------------------------------- one case, and all cases */
 
-/** Insert a new item so that it becomes number `place` in order. */
+/** Insert a new item as number `place` in order. */
 static void insert_at(struct fixture *fixture, struct item *item, size_t place)
 {
     struct kva_rb_node *parent = NULL;
@@ -247,7 +245,7 @@ static void insert_at(struct fixture *fixture, struct item *item, size_t place)
     if (place < fixture->count && fixture->order[place]->rb.child[0] == NULL) {
         parent = &fixture->order[place]->rb;
     } else if (fixture->count != 0) {
-        parent = &fixture->order[place - 1]->rb; /* then the item before it has no right child */
+        parent = &fixture->order[place - 1]->rb; /* the item before it has no right child in that case */
         side = KVA_RB_RIGHT;
     }
     item->max = item->value;
@@ -264,7 +262,7 @@ static void try_insert(struct fixture *fixture, const char *code, size_t pattern
     make(fixture, code, pattern, place, augmented);
     struct item *item = &fixture->items[ITEMS - 1];
     item->value = value_of(pattern, place, fixture->count + 1);
-    rb_set_mark(&item->rb, true); /* off when it is in */
+    rb_set_mark(&item->rb, true); /* the insertion must clear it */
     insert_at(fixture, item, place);
     expect_tree(&fixture->tree, fixture->order, fixture->count, code);
     check_that(counted.rotations <= 2, "%u rotations, insert at %zu of %s", counted.rotations, place, code);
@@ -331,8 +329,8 @@ static uint64_t try_all_values(struct shapes *shapes, try_case *try, const char 
     return pattern + 1;
 }
 
-/** How many trees of `nodes` nodes keep T1 and T2, with `blacks` black nodes on each path and a root that is
- *  black (or missing), or red: the sum over how many nodes stand on the left. */
+/** The number of trees of `nodes` nodes that satisfy T1 and T2, with `blacks` black nodes on each path and a
+ * root that is black (or missing), or red: the sum over all numbers of nodes in the left subtree. */
 static size_t sound_trees(size_t nodes, size_t blacks, bool black)
 {
     size_t count = 0;
@@ -368,7 +366,7 @@ static void every_change_of_every_small_shape(void **state)
 
     strcpy(shapes.code[0], ".");
     shapes.count = 1;
-    for (size_t i = 0; i < shapes.count; i++) { /* grows while it runs: a breadth-first search */
+    for (size_t i = 0; i < shapes.count; i++) { /* grows during the loop: a breadth-first search */
         const char *code = shapes.code[i];
         size_t nodes = nodes_in(code);
         by_size[nodes]++;
@@ -393,7 +391,7 @@ static void every_change_of_every_small_shape(void **state)
 struct forest {
     struct kva_rb_tree tree;
     struct item items[LARGE];
-    bool present[LARGE]; /* the items' order is their index */
+    bool present[LARGE]; /* the index of an item is its order */
     size_t count;
 };
 
@@ -470,7 +468,7 @@ static void random_changes_of_large_trees(void **state)
     expect_forest(&forest);
 }
 
-/* Sorted insertion and removal from one end lean on one side of the tree only. */
+/* Sorted insertion, and removal from one end, unbalance one side of the tree only. */
 static void sorted_changes_of_large_trees(void **state)
 {
     static struct forest forest;
@@ -490,7 +488,7 @@ static void sorted_changes_of_large_trees(void **state)
     assert_null(forest.tree.root);
 }
 
-/* A value that no ancestor's maximum depends on must not be carried to the root. */
+/* If no ancestor's maximum depends on a value, it must not propagate to the root. */
 static void propagation_stops_where_nothing_changes(void **state)
 {
     static struct forest forest;
@@ -520,9 +518,9 @@ static void propagation_stops_where_nothing_changes(void **state)
 /* --------------------------------------------------------------------------- the checker, put to the test */
 
 #define SOUND "brbr...b.r..br..r.."
-#define SOUND_NODES 9 /* nine nodes: both colours inside and at the rim */
+#define SOUND_NODES 9 /* nine nodes: both colours at inner nodes and at leaves */
 
-/** kva_rb_check names a rule that is really broken, and a place. */
+/** kva_rb_check names a rule that is broken, and a place. */
 static void expect_named(const struct kva_rb_tree *tree)
 {
     static const char *const names[] = {"T1", "T2", "T3"};
@@ -537,7 +535,7 @@ static void expect_named(const struct kva_rb_tree *tree)
         if (strncmp(broken, names[i], 2) == 0)
             named = (mine & (1U << i)) != 0;
     }
-    check_that(named, "said \"%s\", but broken are %#x", broken, mine);
+    check_that(named, "the check reports \"%s\", but broken are %#x", broken, mine);
 }
 
 static void the_checker_accepts_the_sound_tree(void **state)
@@ -611,8 +609,8 @@ static void the_checker_names_a_wrong_parent(void **state)
     }
 }
 
-/* A child that is an ancestor, or the node itself: the way down never ends, and the check must. */
-static void the_checker_ends_on_a_circle(void **state)
+/* A child is an ancestor, or the node itself: a walk down never ends, but the check must. */
+static void the_checker_ends_on_a_cycle(void **state)
 {
     const struct kva_rb_node *at = NULL;
     struct fixture fixture;
@@ -645,7 +643,7 @@ int main(void)
         cmocka_unit_test(the_checker_names_two_reds_in_a_row),
         cmocka_unit_test(the_checker_names_uneven_paths),
         cmocka_unit_test(the_checker_names_a_wrong_parent),
-        cmocka_unit_test(the_checker_ends_on_a_circle),
+        cmocka_unit_test(the_checker_ends_on_a_cycle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

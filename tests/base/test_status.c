@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Status numbers, names and texts are part of the API: each is pinned here. */
+/** Status numbers, names and texts are part of the API: each is fixed here. */
 #include "../common/harness.h"
 
 #include <string.h>
@@ -35,7 +35,7 @@ static const struct {
 
 #define STATUSES (sizeof(statuses) / sizeof(statuses[0]))
 
-/** A switch without a default: the compiler refuses it (-Wswitch) when a new status has no case. */
+/** A switch without a default: with -Wswitch a new status without a case fails to compile. */
 static bool is_status(int value)
 {
     switch ((enum kva_status)value) {
@@ -87,7 +87,7 @@ static void texts_are_there_and_differ(void **state)
     }
 }
 
-static void unknown_values_have_a_name_too(void **state)
+static void unknown_values_have_a_name(void **state)
 {
     (void)state;
     for (int value = 0; value < 256; value++) {
@@ -108,7 +108,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_and_names_are_stable),
         cmocka_unit_test(texts_are_there_and_differ),
-        cmocka_unit_test(unknown_values_have_a_name_too),
+        cmocka_unit_test(unknown_values_have_a_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

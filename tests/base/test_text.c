@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Text in a buffer of fixed size: numbers as the C library writes them, and nothing past its end. */
+/** Text in a buffer of fixed size: numbers are formatted as the C library formats them, and nothing exceeds
+ * the buffer. */
 #include "../common/harness.h"
 
 #include <inttypes.h>
@@ -9,7 +10,7 @@
 
 #include "base/text.h"
 
-/** Around each power of two, ten and sixteen, a number gains a digit, or a carry runs through all of them. */
+/** Around each power of two, ten and sixteen a number gains a digit, or a carry runs through all digits. */
 static void for_each_number(void (*check)(uint64_t number))
 {
     for (unsigned bit = 0; bit < 64; bit++)
@@ -59,9 +60,9 @@ static void test_hexadecimal_numbers(void **state)
     for_each_number(check_hex);
 }
 
-/** Whatever the size of the buffer: the text is the whole text's beginning, ends with its zero byte, and no
- *  byte after the buffer changes. */
-static void test_what_does_not_fit_is_cut_off(void **state)
+/** For any size of the buffer: the text is a prefix of the whole text, ends with a zero byte, and no byte
+ * after the buffer changes. */
+static void test_long_text_is_truncated(void **state)
 {
     static const char whole[] = "before 0x00ab 1234567890 after";
 
@@ -88,7 +89,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_decimal_numbers),
         cmocka_unit_test(test_hexadecimal_numbers),
-        cmocka_unit_test(test_what_does_not_fit_is_cut_off),
+        cmocka_unit_test(test_long_text_is_truncated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The version: what is linked is what was compiled against, and can be compared as a number. */
+/** The version: the linked library is the one of the headers, and its version can be compared as a number. */
 #include "../common/harness.h"
 
 #include <kva/kva.h>
 
-static void the_library_is_of_this_version(void **state)
+static void the_library_has_this_version(void **state)
 {
     (void)state;
     assert_int_equal(kva_version(), KVA_VERSION);
@@ -17,7 +17,7 @@ static void the_library_is_of_this_version(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_library_is_of_this_version),
+        cmocka_unit_test(the_library_has_this_version),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Frames beside an array of pages: see array_frames.h. */
+/** Frames for an array of pages: see array_frames.h. */
 #include "array_frames.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/** The number of a page, from its address. */
+/** The index of a page, from its address. */
 static size_t page_at(const struct kva_array_frames *frames, uint64_t start)
 {
     return (size_t)((uintptr_t)start - (uintptr_t)frames->array.memory) / KVA_ARRAY_PAGE;
@@ -87,7 +87,7 @@ uint64_t *kva_array_frames_word(struct kva_array_frames *frames, const void *add
     return mapped > 0 ? &frames->words[mapped - 1] : NULL;
 }
 
-/* The array's own functions get the array. */
+/* The functions of the array source receive the array as their context. */
 
 static enum kva_status reserve(void *context, struct kva_reservation *spec)
 {
@@ -128,7 +128,8 @@ static void close_piece(void *context, void *reservation, uint32_t number)
 
 struct kva_pages kva_array_frames_of(struct kva_array_frames *frames)
 {
-    struct kva_pages pages = kva_array_pages_of(&frames->array); /* the others do not look at their context */
+    struct kva_pages pages = kva_array_pages_of(&frames->array); /* the other functions ignore their
+                                                                  * context */
 
     pages.reserve = reserve;
     pages.release = release;

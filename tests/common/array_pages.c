@@ -8,7 +8,7 @@
 
 #include "vmap/poison.h"
 
-/** What a closed page holds. */
+/** The content of a closed page. */
 enum { CLOSED = 0xdd };
 
 static void fill(uint64_t start, uint64_t bytes, int value)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A page source for tests of very many very small instances: its pages are 64 bytes each, in an array. No
- * system is called, and nothing faults; but what closed pages hold is overwritten. There are no frames.
+ * A page source for tests with very many very small instances: its pages are 64 bytes each, in an array. It
+ * calls no system and nothing faults, but it overwrites the contents of closed pages. It has no frames.
  */
 #ifndef KVA_TESTS_COMMON_ARRAY_PAGES_H
 #define KVA_TESTS_COMMON_ARRAY_PAGES_H
@@ -12,10 +12,10 @@
 enum { KVA_ARRAY_PAGE = 64, KVA_ARRAY_PAGES = 64, KVA_ARRAY_PIECES = 8 };
 
 struct kva_array_pages {
-    _Alignas(KVA_ARRAY_PAGE) unsigned char front[KVA_ARRAY_PAGE]; /* the closed page in front */
+    _Alignas(KVA_ARRAY_PAGE) unsigned char front[KVA_ARRAY_PAGE]; /* the closed page before the first */
     unsigned char memory[KVA_ARRAY_PAGES * KVA_ARRAY_PAGE];
-    unsigned char *tables; /* all pieces, open at all times */
-    uint32_t pieces;       /* of them */
+    unsigned char *tables; /* all pieces, always open */
+    uint32_t pieces;       /* how many there are */
     bool is_taken[KVA_ARRAY_PIECES];
 };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * One form of the kernels as a table, TABLE, named ENGINE. The file that includes this one has chosen
- * BT_SIMD, and the instruction set that goes with it.
+ * One form of the kernels as a table, TABLE, named ENGINE. The including file has chosen BT_SIMD and the
+ * matching instruction set.
  */
 #include "bt_kernels.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The inner loops of the bt engine in each of their forms, for engine/test_bt_kernels.c to call. */
+/** The inner loops of the bt engine in each form, for engine/test_bt_kernels.c. */
 #ifndef KVA_TESTS_COMMON_BT_KERNELS_H
 #define KVA_TESTS_COMMON_BT_KERNELS_H
 
@@ -30,7 +30,7 @@ struct bt_kernels {
     void (*close_slot)(uint8_t *slot, unsigned i);
 };
 
-/** The forms in this build, whether or not this machine can run them; NULL past the last. */
+/** The forms in this build, whether or not this machine can run them; NULL after the last. */
 const struct bt_kernels *bt_kernels_of(size_t index);
 
 extern const struct bt_kernels bt_kernels_scalar;

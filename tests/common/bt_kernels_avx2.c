@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The kernels with AVX2. Which instructions may be used is said as in src/engine/bt_avx2.c. */
+/** The kernels with AVX2. The instruction set is selected as in src/engine/bt_avx2.c. */
 #include "engine/bt_simd.h"
 
 #if BT_HAS_X86

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The bt engine once more, with odd nodes; see harness.h. */
+/** The bt engine with small nodes of odd sizes; see harness.h. */
 #define BT_ENTRIES 5
 #define BT_CHILDREN 3
 #define BT_SIMD BT_SCALAR

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The bt engine once more, with tiny nodes; see harness.h. */
+/** The bt engine with tiny nodes; see harness.h. */
 #define BT_ENTRIES 3
 #define BT_CHILDREN 4
 #define BT_SIMD BT_SCALAR

@@ -8,17 +8,17 @@ static bool is_busy(const struct kva_segment *segment)
     return segment != NULL && segment->state == KVA_BUSY;
 }
 
-static unsigned colour_of(const struct kva_segment *segment)
+static unsigned kind_of(const struct kva_segment *segment)
 {
     return (uintptr_t)segment->owner & 1;
 }
 
-/** Whether the rules want a gap beside this neighbour. */
+/** Whether the rules require a gap next to this neighbour. */
 static bool wants_gap(unsigned rules, const struct kva_segment *neighbour)
 {
     if (neighbour == NULL)
         return (rules & TEST_GAP_AT_ENDS) != 0;
-    return is_busy(neighbour) && colour_of(neighbour) == 1 && (rules & TEST_GAP_BESIDE_BUSY) != 0;
+    return is_busy(neighbour) && kind_of(neighbour) == 1 && (rules & TEST_GAP_BESIDE_BUSY) != 0;
 }
 
 static bool refuses(unsigned rules, const struct kva_hole *hole)
@@ -26,12 +26,12 @@ static bool refuses(unsigned rules, const struct kva_hole *hole)
     bool between = is_busy(hole->before) && is_busy(hole->after);
     uint64_t mixed = (hole->start ^ (hole->last - hole->start)) * UINT64_C(0x9e3779b97f4a7c15);
 
-    if ((rules & TEST_REFUSE_TWO_COLOURS) && between && colour_of(hole->before) != colour_of(hole->after))
+    if ((rules & TEST_REFUSE_TWO_KINDS) && between && kind_of(hole->before) != kind_of(hole->after))
         return true;
     return (rules & TEST_REFUSE_SOME) != 0 && mixed >> 62 == 0;
 }
 
-/** Nothing is left of it when both gaps together are as long as the hole. */
+/** Nothing remains when both gaps together are as long as the hole. */
 static void trim(struct kva_hole *hole, uint64_t low, uint64_t high)
 {
     uint64_t extent = hole->last - hole->start;

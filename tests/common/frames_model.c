@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The model of frames_model.h. Linear code, on purpose. */
+/** The model of frames_model.h. It is linear code on purpose. */
 #include "frames_model.h"
 
 #include <stdio.h>
@@ -8,10 +8,10 @@
 
 #define UNTOUCHED UINT64_C(0x5ca1ab1e0ddba11)
 
-/** A set of statuses: bit s stands for status s. */
+/** A set of statuses: bit s represents status s. */
 #define ONE(status) (UINT64_C(1) << (status))
 
-/** As check_that, and says which call it was. */
+/** As check_that; the message names the call. */
 #define expect(model, condition, ...)                                                                        \
     do {                                                                                                     \
         if (!(condition))                                                                                    \
@@ -113,8 +113,8 @@ void frames_model_destroy(struct frames_model *model)
     model->call = (struct frames_model_call){.name = "destroy"};
     model->memory.give_is_a_bug = false;
     expect(model, kva_frames_destroy(model->frames) == KVA_OK, "no");
-    expect(model, model->memory.blocks == 0, "memory is lost");
-    expect(model, model->memory.takes == 1, "memory was asked for %" PRIu64 " times", model->memory.takes);
+    expect(model, model->memory.blocks == 0, "memory was not given back");
+    expect(model, model->memory.takes == 1, "%" PRIu64 " takes of memory, want 1", model->memory.takes);
     model->frames = NULL;
 }
 
@@ -154,7 +154,7 @@ static size_t zone_limit(const struct frames_model *model, size_t zone)
     return model->zones[zone].at + (size_t)(model->zones[zone].end - model->zones[zone].start);
 }
 
-/** The entry after the run that an entry lies in. */
+/** The entry after the run that contains an entry. */
 static size_t run_limit(const struct frames_model *model, size_t entry)
 {
     size_t zone = 0;
@@ -216,15 +216,15 @@ static bool may_take_from(const struct frames_model *model, size_t zone,
     return (request->flags & KVA_FRAMES_THIS_NODE) == 0 || model->zones[zone].node == request->node;
 }
 
-/** How many runs of a shape fit into a zone beside one another, but no more than `enough`: each is put as
- *  low as it can be, which leaves no fewer places than any other choice. */
+/** How many runs of a shape fit into a zone without overlap, but at most `enough`. Each is placed as low as
+ * possible; no other choice leaves more places. */
 static uint64_t places_in(const struct frames_model *model, size_t zone,
                           const struct kva_frames_request *request, uint64_t enough)
 {
     uint64_t count = frames_model_count_of(request);
     uint64_t align = align_of(request);
     uint64_t places = 0;
-    uint64_t length = 0; /* free frames that end before `frame` and that no run has taken */
+    uint64_t length = 0; /* free frames that end before `frame` and are not part of a counted run */
     uint64_t frame = model->zones[zone].start;
 
     for (size_t i = model->zones[zone].at; i < zone_limit(model, zone) && places < enough; i++, frame++) {
@@ -260,7 +260,7 @@ uint64_t frames_model_most(const struct frames_model *model, const struct kva_fr
     return places;
 }
 
-/** How far a zone is from a node: the node itself before all others. */
+/** The distance of a zone from a node; the node itself comes before all others. */
 static unsigned distance_of(const struct frames_model *model, unsigned node, size_t zone)
 {
     unsigned to = model->zones[zone].node;
@@ -278,7 +278,7 @@ static bool is_before(const struct frames_model *model, unsigned node, size_t a,
     return far_a < far_b || (far_a == far_b && a < b);
 }
 
-/** Whether a block of a zone is free from end to end, and in it is a place for a request. */
+/** Whether a block of a zone is all free and contains a place for a request. */
 static bool has_block_for(const struct frames_model *model, size_t zone,
                           const struct kva_frames_request *request)
 {
@@ -307,9 +307,9 @@ static bool holds_no_block(const struct frames_model *model, size_t zone)
     return stats.held_blocks == 0;
 }
 
-/** A run was taken from `zone`. That has changed nothing in the zones that come first: none of them has an
- *  unused block for it, unless CPUs hold blocks there. (What else they have free, they keep until there is
- *  nothing in any zone's blocks of the run's kind.) */
+/** A run was taken from `zone`. The zones that come before it are unchanged: none of them has an unused block
+ * for it, unless CPUs hold blocks there. (Their other free frames are used only when no zone has any in
+ * blocks of the run's type.) */
 static void expect_nearest(const struct frames_model *model, size_t zone,
                            const struct kva_frames_request *request)
 {
@@ -334,7 +334,7 @@ static bool is_misuse(enum kva_status status)
     return status >= KVA_ENULL && status < KVA_ECORRUPT;
 }
 
-/** The status is in `allowed`, and the hook was told what it has to be told. */
+/** The status is in `allowed`, and the hook was called accordingly. */
 static void expect_status(const struct frames_model *model, enum kva_status status, uint64_t allowed,
                           const char *where)
 {
@@ -350,9 +350,9 @@ static void expect_status(const struct frames_model *model, enum kva_status stat
     expect(model, model->misuses == (is_misuse(status) ? 1 : 0), "%s: the hook was called %u times",
            kva_status_name(status), model->misuses);
     if (is_misuse(status)) {
-        expect(model, model->fault.status == status, "the hook was told %s",
+        expect(model, model->fault.status == status, "the hook received %s",
                kva_status_name(model->fault.status));
-        expect(model, strcmp(model->fault.where, where) == 0, "the hook was told of %s", model->fault.where);
+        expect(model, strcmp(model->fault.where, where) == 0, "the hook received %s", model->fault.where);
     }
 }
 
@@ -381,7 +381,7 @@ static struct piece piece_of(const struct frames_model *model, size_t zone, uint
     return piece;
 }
 
-/** How many entries of a piece are in use . */
+/** How many entries of a piece are in use. */
 static size_t used_in(const struct frames_model *model, struct piece piece)
 {
     size_t count = 0;
@@ -391,7 +391,7 @@ static size_t used_in(const struct frames_model *model, struct piece piece)
     return count;
 }
 
-/** From a piece to the next one of its zone, if that begins before `end`. */
+/** Step from a piece to the next one of its zone, if that begins before `end`. */
 static bool next_piece(const struct frames_model *model, size_t zone, uint64_t end, struct piece *piece)
 {
     if (piece->high >= end)
@@ -400,7 +400,7 @@ static bool next_piece(const struct frames_model *model, size_t zone, uint64_t e
     return true;
 }
 
-/** A run of a type is about to be put into entries [at, at + count): blocks may change sides. */
+/** A run of a type is about to be put into entries [at, at + count): the type of blocks may change. */
 static void join_types(struct frames_model *model, size_t at, uint64_t count, unsigned type)
 {
     size_t zone = 0;
@@ -466,7 +466,7 @@ static bool meets_a_zone(const struct frames_model *model, uint64_t min, uint64_
     return false;
 }
 
-/** What is wrong with a request: all of it. */
+/** All statuses that the errors of a request allow. */
 static uint64_t wrongs_of(const struct frames_model *model, const struct kva_frames_request *request)
 {
     uint64_t wrongs = 0;
@@ -491,7 +491,7 @@ static void write_run(struct frames_model *model, size_t at, uint64_t count, uns
         model->entries[at + i].state = i == 0 ? FRAME_START : FRAME_INSIDE;
 }
 
-/** The set has taken a run for a request: check it and take it here. Returns its zone. */
+/** The set has taken a run for a request: check it and record it. Returns its zone. */
 static size_t take_run(struct frames_model *model, const struct kva_frames_request *request, uint64_t first)
 {
     uint64_t count = frames_model_count_of(request);
@@ -528,7 +528,7 @@ enum kva_status frames_model_alloc(struct frames_model *model, const struct kva_
                 allowed = ONE(KVA_OK);
         }
         if (model->moves && (request->flags & KVA_FRAMES_COMPACT) != 0)
-            allowed |= ONE(KVA_OK); /* there may be a place when runs have been moved */
+            allowed |= ONE(KVA_OK); /* there may be a place once runs have been moved */
     }
     enum kva_status status = kva_frames_alloc(model->frames, request, &taken);
     expect_status(model, status, allowed, "kva_frames_alloc");
@@ -541,8 +541,8 @@ enum kva_status frames_model_alloc(struct frames_model *model, const struct kva_
     return status;
 }
 
-/** Each run that is put somewhere keeps at most two out of the best arrangement, and none but itself if
- *  places do not overlap. So one after the other, at least so many find a place, wherever each is put. */
+/** Each run that is placed blocks at most two places of the best arrangement, and only one if places do not
+ * overlap. So at least this many runs, placed one after the other, find a place wherever each is put. */
 static uint64_t surely(const struct frames_model *model, const struct kva_frames_request *request)
 {
     uint64_t most = frames_model_most(model, request);
@@ -572,7 +572,7 @@ enum kva_status frames_model_alloc_many(struct frames_model *model, const struct
 
 /* --------------------------------------------------------------------------------------------- compaction */
 
-/** How many frames a range begins with that are in a state. */
+/** How many frames at the beginning of a range are in a state. */
 static uint64_t length_of_state(const struct frames_model *model, size_t at, uint64_t count,
                                 enum frames_model_state state)
 {
@@ -583,7 +583,8 @@ static uint64_t length_of_state(const struct frames_model *model, size_t at, uin
     return i;
 }
 
-/** How far `from` is aligned, up to a run's length rounded up to a power of two: so far has `to` to be. */
+/** The alignment of `from`, at most a run's length rounded up to a power of two: `to` must have it as
+ * well. */
 static uint64_t kept_alignment(uint64_t from, uint64_t count)
 {
     uint64_t align = 1;
@@ -603,13 +604,13 @@ static bool may_evacuate(const struct frames_model *model)
            (frames_model_count_of(request) > size || align_of(request) > size);
 }
 
-/** Whether a run has been taken by the call under way, and the model is yet to hear of it. */
+/** Whether the call under way has taken a run at this entry that the model has not recorded yet. */
 static bool is_not_known(const struct frames_model *model, size_t at)
 {
     return strcmp(model->call.name, "alloc_many") == 0 && model->entries[at].state == FRAME_FREE;
 }
 
-/** What the set wants to move is what it may move, and where it may. */
+/** The move is permitted: its run, and its target. */
 static void expect_move(const struct frames_model *model, uint64_t from, uint64_t to, uint64_t count)
 {
     size_t zone = 0;
@@ -627,11 +628,11 @@ static void expect_move(const struct frames_model *model, uint64_t from, uint64_
         i = piece.high;
     }
     expect(model, at_to != SIZE_MAX && zone == zone_to && count <= model->zones[zone].end - to,
-           "%#" PRIx64 " is to go to %#" PRIx64 ", outside its zone", from, to);
+           "%#" PRIx64 " would move to %#" PRIx64 ", outside its zone", from, to);
     expect(model, length_of_state(model, at_to, count, FRAME_FREE) == count,
-           "%#" PRIx64 " is to go to %#" PRIx64 ", which is in use", from, to);
+           "%#" PRIx64 " would move to %#" PRIx64 ", which is in use", from, to);
     expect(model, (to & (kept_alignment(from, count) - 1)) == 0,
-           "%#" PRIx64 " is to go to %#" PRIx64 ", which is less aligned", from, to);
+           "%#" PRIx64 " would move to %#" PRIx64 ", which is less aligned", from, to);
 }
 
 static enum kva_frames_moved move_run(void *context, uint64_t from, uint64_t to, uint64_t count)
@@ -698,7 +699,8 @@ enum kva_status frames_model_compact(struct frames_model *model, size_t zone, un
 
 /* ------------------------------------------------------------------------------------------- given ranges */
 
-/** What is wrong with a range that must lie in one zone; if nothing is, its first entry. */
+/** All statuses that the errors of a range that must lie in one zone allow; if there are none, its first
+ * entry. */
 static uint64_t wrongs_of_range(const struct frames_model *model, uint64_t first, uint64_t count, size_t *at)
 {
     size_t zone = 0;
@@ -713,15 +715,15 @@ static uint64_t wrongs_of_range(const struct frames_model *model, uint64_t first
     return 0;
 }
 
-/** Around reserve, offline and online: which statuses are right, and which frame is the obstacle. */
+/** For reserve, offline and online: which statuses are right, and which frame is the obstacle. */
 struct range_case {
     uint64_t allowed;
-    uint64_t obstacle; /* UNTOUCHED: none is told */
+    uint64_t obstacle; /* UNTOUCHED: none is reported */
     size_t at;
 };
 
-/** All of the range has to be free. A hole in it is a bug of the caller, a frame in use an obstacle: of
- *  both, either is told. */
+/** The whole range must be free. A hole in it is misuse, a frame in use an obstacle; if there are both,
+ * either may be reported. */
 static struct range_case case_of_free_range(const struct frames_model *model, uint64_t first, uint64_t count,
                                             enum kva_status if_used)
 {
@@ -743,7 +745,7 @@ static struct range_case case_of_free_range(const struct frames_model *model, ui
     return it;
 }
 
-/** All of the range has to be absent. */
+/** The whole range must be absent. */
 static struct range_case case_of_hole(const struct frames_model *model, uint64_t first, uint64_t count)
 {
     struct range_case it = {.obstacle = UNTOUCHED};
@@ -774,7 +776,7 @@ enum kva_status frames_model_reserve(struct frames_model *model, uint64_t first,
     uint64_t obstacle = UNTOUCHED;
     struct range_case it = case_of_free_range(model, first, count, KVA_EEXIST);
 
-    if (type > KVA_MOVABLE) /* what the range holds is looked at last */
+    if (type > KVA_MOVABLE) /* the contents of the range are checked last */
         it.allowed = ONE(KVA_EINVAL) | (it.allowed & ~(ONE(KVA_OK) | ONE(KVA_EEXIST)));
     begin(model, "reserve", first, count);
     model->call.request.type = frames_model_type(type);
@@ -826,7 +828,7 @@ void frames_model_drain(struct frames_model *model)
 
 /* --------------------------------------------------------------------------------------------------- free */
 
-/** What a free of a frame returns. */
+/** The result of a free of a frame. */
 static enum kva_status status_of_free(const struct frames_model *model, uint64_t first)
 {
     size_t at = frames_model_entry_of(model, first, NULL);
@@ -850,7 +852,7 @@ enum kva_status frames_model_free(struct frames_model *model, uint64_t first)
     begin(model, "free", first, 0);
     enum kva_status status = kva_frames_free(model->frames, first);
     expect_status(model, status, ONE(status_of_free(model, first)), "kva_frames_free");
-    expect(model, !is_misuse(status) || model->fault.address == first, "the hook was told of %#" PRIx64,
+    expect(model, !is_misuse(status) || model->fault.address == first, "the hook received %#" PRIx64,
            model->fault.address);
     if (status == KVA_OK)
         drop_run(model, first);
@@ -903,7 +905,7 @@ enum kva_status frames_model_split(struct frames_model *model, uint64_t first)
     begin(model, "split", first, 0);
     enum kva_status status = kva_frames_split(model->frames, first);
     expect_status(model, status, ONE(status_of_free(model, first)), "kva_frames_split");
-    expect(model, !is_misuse(status) || model->fault.address == first, "the hook was told of %#" PRIx64,
+    expect(model, !is_misuse(status) || model->fault.address == first, "the hook received %#" PRIx64,
            model->fault.address);
     if (status == KVA_OK) {
         size_t at = frames_model_entry_of(model, first, NULL);
@@ -923,7 +925,7 @@ static size_t in_state(const struct frames_model *model, struct piece piece, enu
     return count;
 }
 
-/** A block is unmovable from the first unmovable run on, until it is empty. */
+/** A block is unmovable from its first unmovable run until it is empty. */
 static bool is_type_right(const struct frames_model *model, struct piece piece, enum kva_frames_type type)
 {
     if (used_in(model, piece) == 0)
@@ -938,7 +940,7 @@ static bool is_type_right(const struct frames_model *model, struct piece piece, 
     }
 }
 
-/** The type of a block; where the model does not know, what the set says. */
+/** The type of a block; where the model does not know it, that of the set. */
 static enum kva_frames_type type_of_piece(const struct frames_model *model, struct piece piece)
 {
     struct kva_frames_found found = {.type = KVA_MOVABLE};
@@ -951,8 +953,8 @@ static enum kva_frames_type type_of_piece(const struct frames_model *model, stru
     return found.type;
 }
 
-/** The entries [low, high) that kva_frames_find has to return for an entry: of its run, or of its gap in
- *  the piece. */
+/** The entries [low, high) that kva_frames_find must return for an entry: its run, or its gap within the
+ * piece. */
 static struct piece extent_of(const struct frames_model *model, size_t at, struct piece piece)
 {
     struct piece extent = {at, at + 1};
@@ -1002,7 +1004,7 @@ void frames_model_find(struct frames_model *model, uint64_t frame)
     expect(model, is_type_right(model, piece, found.type), "the type is %d", (int)found.type);
 }
 
-/** Every run, free gap and hole of a zone, by its first frame, and by its last. */
+/** Look up every run, free gap and hole of a zone, by its first frame and by its last. */
 static void compare_frames(struct frames_model *model, size_t zone)
 {
     for (size_t i = model->zones[zone].at; i < zone_limit(model, zone);) {
@@ -1016,7 +1018,7 @@ static void compare_frames(struct frames_model *model, size_t zone)
 
 /* --------------------------------------------------------------------------------------------- statistics */
 
-/** What the model says of a zone. A block that an end of the zone cuts is never free from end to end. */
+/** The model's statistics of a zone. A block that an end of the zone cuts is never all free. */
 static void add_stats_of(const struct frames_model *model, size_t zone, struct kva_frames_stats *stats)
 {
     struct piece piece;
@@ -1131,16 +1133,16 @@ static void compare_orders(struct frames_model *model, size_t zone, const struct
 
 /* ------------------------------------------------------------------------------------------------ picture */
 
-/** The characters of a picture, as its lines come. */
+/** The characters of a picture, as its lines arrive. */
 struct picture {
     const struct frames_model *model;
-    uint64_t block; /* the number of the zone's first one */
+    uint64_t block; /* the number of the zone's first block */
     size_t count;
     char blocks[FRAMES_MODEL_FRAMES];
 };
 
-/** A line: the number of a block's first frame, and 64 characters, but for the last one. It may not call
- *  the set. */
+/** A line: the number of a block's first frame, and 64 characters, except in the last line. The callback must
+ * not call the set. */
 static void take_line(void *context, const char *text, size_t length)
 {
     struct picture *picture = context;

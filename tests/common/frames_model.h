@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The model of a frame set: an array with an entry for each frame of all zones. It has no block, no bitmap,
- * no count that is kept, and finds a place by looking at every frame. It is written from the documentation of
- * kva/frames.h alone.
+ * The model of a frame set: an array with an entry for each frame of all zones. It has no blocks, no bitmaps
+ * and no stored counts; it finds a place by a check of every frame. It is written from the documentation of
+ * kva/frames.h only.
  *
  * Each frames_model_... call makes the call of the same name on the set as well, and fails the test unless
  *   - the status is one that the documentation allows. Where several of its rows apply, any of them is right:
  *     the header promises no order;
- *   - what was taken was free, lies in one zone, in the window, on the node, is aligned, and no nearer zone
- *   had a block for it;
+ *   - the allocated frames were free, lie in one zone, in the window and on the node, and are aligned, and no
+ *     nearer zone had a block for them;
  *   - "no space" was returned only where no place exists;
- *   - outputs were written on KVA_OK only, but for the obstacle;
- *   - the misuse hook was called once for a bug of the caller, with status and function, and else not at all.
+ *   - outputs were written on KVA_OK only, except the obstacle;
+ *   - the misuse hook was called once for misuse, with status and function, and otherwise not.
  * Then it applies the change to the array.
  */
 #ifndef KVA_TESTS_COMMON_FRAMES_MODEL_H
@@ -32,17 +32,17 @@ enum frames_model_state {
     FRAME_ABSENT  /* in a hole */
 };
 
-/** Of a block, since it was last empty. */
+/** The state of a block since it was last empty. */
 enum frames_model_side {
-    SIDE_MOVABLE,   /* it has had movable runs only */
-    SIDE_UNMOVABLE, /* it has had an unmovable run */
-    SIDE_UNKNOWN    /* unless a row of unmovable runs that was refused was there */
+    SIDE_MOVABLE,   /* it had only movable runs */
+    SIDE_UNMOVABLE, /* it had an unmovable run */
+    SIDE_UNKNOWN    /* a refused call for several unmovable runs may have used it */
 };
 
-/** What the model knows of a frame. */
+/** The state of a frame. */
 struct frames_model_entry {
     unsigned char state; /* enum frames_model_state */
-    unsigned char side;  /* enum frames_model_side; of the first frame that a block has in its zone */
+    unsigned char side;  /* enum frames_model_side; in the first frame of a block in its zone */
 };
 
 struct frames_model_zone {
@@ -52,7 +52,7 @@ struct frames_model_zone {
     size_t at; /* the entry of its first frame */
 };
 
-/** What is being done, for a message. */
+/** The current call, for messages. */
 struct frames_model_call {
     const char *name;
     struct kva_frames_request request;
@@ -70,16 +70,16 @@ struct frames_model {
     unsigned block_order;
     const unsigned char *distances;
     unsigned node_count;
-    uint64_t elsewhere; /* as in struct kva_frames_stats, and the next two */
+    uint64_t elsewhere; /* as in struct kva_frames_stats, like the next two */
     uint64_t changed;
     uint64_t strayed;
-    uint64_t moved_runs; /* by compaction, and how many frames those had */
+    uint64_t moved_runs; /* moved by compaction, and their frames */
     uint64_t moved_frames;
     uint64_t refused_moves;
-    bool moves;                     /* runs can be moved; of eight, one is pinned and one busy ... */
+    bool moves;                     /* runs can be moved; one in eight is pinned and one busy ... */
     bool willing;                   /* ... unless this is set */
-    bool lost_some;                 /* a row of runs was refused: the set may have counted some of them */
-    struct kva_frames_stats before; /* as last read, for what only grows */
+    bool lost_some;                 /* by a refused call for several runs, which the set may have counted */
+    struct kva_frames_stats before; /* as last read, for counters that only grow */
     uint64_t calls;
     struct frames_model_call call;
     unsigned misuses; /* calls of the hook since the last call began */
@@ -87,8 +87,8 @@ struct frames_model {
     struct frames_model_entry entries[FRAMES_MODEL_FRAMES];
 };
 
-/** Make the set. The configuration's memory, hooks and, if it has one, function that moves are replaced;
- *  it needs no other. */
+/** Create the set. The configuration's memory, hooks and move function, if any, are replaced; no other is
+ * needed. */
 void frames_model_create(struct frames_model *model, const struct kva_frames_config *config,
                          const char *name);
 
@@ -97,32 +97,32 @@ void frames_model_destroy(struct frames_model *model);
 
 /* ------------------------------------------------------------------------------------- frames and entries */
 
-/** The entry of a frame; SIZE_MAX where no zone holds it. `zone` may be NULL. */
+/** The entry of a frame; SIZE_MAX if no zone contains it. `zone` may be NULL. */
 size_t frames_model_entry_of(const struct frames_model *model, uint64_t frame, size_t *zone);
 
 /** The frame of an entry. */
 uint64_t frames_model_frame_of(const struct frames_model *model, size_t entry);
 
-/** How many frames a request asks for. */
+/** The number of frames in a request. */
 uint64_t frames_model_count_of(const struct kva_frames_request *request);
 
 /** Whether any place of a zone satisfies a request. */
 bool frames_model_has_place(const struct frames_model *model, size_t zone,
                             const struct kva_frames_request *request);
 
-/** How many runs of a request's shape fit beside one another, in all the zones that it may take from. */
+/** How many runs of a request's shape fit without overlap in all zones from which it may take. */
 uint64_t frames_model_most(const struct frames_model *model, const struct kva_frames_request *request);
 
-/** A row of runs was refused that was not asked for here: counts and types of blocks may have changed. */
+/** A call for several runs was refused elsewhere: counts and types of blocks may have changed. */
 void frames_model_doubt(struct frames_model *model);
 
-/** How many frames of a zone, or of all, are in a state. */
+/** How many frames of a zone, or of all zones, are in a state. */
 uint64_t frames_model_tally_of(const struct frames_model *model, size_t zone, enum frames_model_state state);
 uint64_t frames_model_tally(const struct frames_model *model, enum frames_model_state state);
 
 /* ---------------------------------------------------------------------------------------------- the calls */
 
-/** A request whose `type` may be none: as a number, so that no compiler believes to know it. */
+/** A type for a request, possibly an invalid one: from a number, so that no compiler can assume its value. */
 enum kva_frames_type frames_model_type(unsigned number);
 
 enum kva_status frames_model_alloc(struct frames_model *model, const struct kva_frames_request *request,
@@ -139,15 +139,15 @@ enum kva_status frames_model_offline(struct frames_model *model, uint64_t first,
 enum kva_status frames_model_online(struct frames_model *model, uint64_t first, uint64_t count);
 void frames_model_drain(struct frames_model *model);
 
-/** Compact. Each run that is moved, here or by a request, was movable, lies in one block, and goes to free
- *  frames of its zone, with the alignment that it had. */
+/** Compact. Each run that is moved, here or by a request, must be movable, lie in one block, and go to free
+ * frames of its zone with the same alignment. */
 enum kva_status frames_model_compact(struct frames_model *model, size_t zone, unsigned order, uint64_t most);
 
-/** Fail unless kva_frames_find returns what the model knows of a frame. */
+/** Fail unless kva_frames_find agrees with the model on a frame. */
 void frames_model_find(struct frames_model *model, uint64_t frame);
 
-/** Fail unless all of the set is as the model has it: every run, every gap, the statistics, orders and
- *  picture of each zone; and kva_frames_check is satisfied. */
+/** Fail unless the whole set agrees with the model: every run, every gap, the statistics, orders and picture
+ * of each zone; and kva_frames_check passes. */
 void frames_model_compare(struct frames_model *model);
 
 #endif

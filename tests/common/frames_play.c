@@ -21,7 +21,7 @@ static struct play {
     char alone;
     char name[160];
     bool filling;              /* the tide */
-    uint64_t unmovable_one_in; /* of so many requests, one is unmovable */
+    uint64_t unmovable_one_in; /* one in so many requests is unmovable */
     uint64_t firsts[RUNS];
 } play;
 
@@ -37,7 +37,7 @@ static bool one_in(uint64_t n)
 
 /* ----------------------------------------------------------------------------------------- a set is drawn */
 
-/* One thread plays: no lock is ever taken. */
+/* With one thread no lock is contended. */
 static void wait_for_word(void *context, const uint32_t *word, uint32_t value)
 {
     (void)context;
@@ -79,8 +79,8 @@ static void draw_threads(struct kva_frames_config *config)
     config->cpus = one_in(2) ? 0 : 1 + (unsigned)below(3);
 }
 
-/** How large a zone is at most: a few blocks, mostly. The set's rows of bits have a second level from 65
- *  blocks on, a third one from 4097 on (of 32 bits: from 33 on, 1025 on). */
+/** The largest size of a zone: mostly a few blocks. The bitmaps of a set have a second level from 65 blocks
+ * on, a third one from 4097 on (with 32-bit words: from 33, from 1025). */
 static uint64_t draw_most(unsigned order)
 {
     uint64_t block = UINT64_C(1) << order;
@@ -97,7 +97,7 @@ static uint64_t draw_size(unsigned order, uint64_t at)
     uint64_t size = 1 + below(one_in(4) ? 8 : most);
     uint64_t beyond = (at + size) & (block - 1);
 
-    return one_in(3) && beyond < size ? size - beyond : size; /* now and then to the end of a block */
+    return one_in(3) && beyond < size ? size - beyond : size; /* sometimes to the end of a block */
 }
 
 static uint64_t draw_gap(unsigned order)
@@ -115,7 +115,7 @@ static uint64_t draw_gap(unsigned order)
     }
 }
 
-/** Zones upwards from 0, then moved to where the set lies, then shuffled. */
+/** Zones upwards from 0, then moved to the place of the set, then shuffled. */
 static void draw_zones(struct kva_frames_config *config)
 {
     uint64_t at = one_in(2) ? 0 : below(UINT64_C(1) << config->block_order);
@@ -183,7 +183,7 @@ static void draw_holes(struct kva_frames_config *config)
     }
 }
 
-/** The model moves runs itself; this only says that it may. */
+/** The model moves runs itself; this function only makes moves permitted. */
 static enum kva_frames_moved move_nothing(void *context, uint64_t from, uint64_t to, uint64_t count)
 {
     (void)context;
@@ -225,7 +225,7 @@ static uint64_t any_covered(void)
     return frames_model_frame_of(&play.model, (size_t)below(play.model.entry_count));
 }
 
-/** A frame: mostly of a zone, now and then beside one, or far from all. */
+/** A frame: mostly of a zone, sometimes next to one, or far from all. */
 static uint64_t any_frame(void)
 {
     const struct kva_frames_zone *zone = &play.zones[below(play.config.zone_count)];
@@ -244,7 +244,7 @@ static uint64_t any_frame(void)
     }
 }
 
-/** The start of a run, at or after some frame; any frame if there is none. */
+/** The start of a run, at or after a random frame; any frame if there is none. */
 static uint64_t any_run(void)
 {
     size_t at = (size_t)below(play.model.entry_count);
@@ -337,7 +337,7 @@ static void draw_window(struct kva_frames_request *r)
     }
 }
 
-/** One thing that is wrong, or that no set can do. */
+/** One error, or a request that no set can satisfy. */
 static void spoil(struct kva_frames_request *r)
 {
     switch (below(12)) {
@@ -430,7 +430,7 @@ static void call_free(void)
     (void)frames_model_free(&play.model, one_in(8) ? any_frame() : any_run());
 }
 
-/** Some runs, some of them twice, with a wrong number now and then. */
+/** Some runs, some of them twice, sometimes with a wrong number. */
 static void call_free_many(void)
 {
     size_t runs = (size_t)below(one_in(2) ? 5 : RUNS);
@@ -462,8 +462,7 @@ static void call_split(void)
     (void)frames_model_split(&play.model, one_in(8) ? any_frame() : any_run());
 }
 
-/** A range: of any length, or just what is at a frame; now and then of no frames, or past the end of all
- *  numbers. */
+/** A range: of any length, or exactly the run or gap at a frame; sometimes of no frames, or past 2^64 - 1. */
 static void draw_range(uint64_t *first, uint64_t *count)
 {
     struct kva_frames_found found;
@@ -505,7 +504,7 @@ static void call_online(void)
     (void)frames_model_online(&play.model, first, count);
 }
 
-/** A hole is closed. */
+/** Close a hole. */
 static void call_refill(void)
 {
     size_t at = (size_t)below(play.model.entry_count);
@@ -589,7 +588,7 @@ static void call_other(void)
     }
 }
 
-/** Look at two frames, which a fuzzer does not choose: it would spend its bytes on them. */
+/** Look up two frames, which a fuzzer does not choose: it would spend its bytes on them. */
 static void look(void)
 {
     for (unsigned i = 0; i < 2; i++) {
@@ -600,7 +599,7 @@ static void look(void)
     }
 }
 
-/** One call: with the tide, three of four take while it rises, and give while it falls. */
+/** One call: with the tide, three of four allocate while it rises, and free while it falls. */
 static void step(void)
 {
     if (one_in(60))

@@ -26,7 +26,7 @@ void test_fail(const char *file, int line, const char *condition, const char *fo
     abort();
 }
 
-/* A factor; 1 unless it is set to a number above 0. */
+/* A factor; 1 unless the variable is a number above 0. */
 static double factor(const char *variable)
 {
     const char *text = getenv(variable);
@@ -90,7 +90,7 @@ struct test_rng test_rng_of(uint64_t stream)
     return rng;
 }
 
-/* SplitMix64 (Steele, Lea and Flood, 2014): one addition and a mixing of bits; any seed will do. */
+/* SplitMix64 (Steele, Lea and Flood, 2014): one addition and a mixing of bits; any seed is valid. */
 uint64_t test_random(struct test_rng *rng)
 {
     uint64_t z = rng->state += UINT64_C(0x9e3779b97f4a7c15);
@@ -113,8 +113,8 @@ bool test_one_in(struct test_rng *rng, uint64_t n)
 
 #define ENGINES_MOST 12
 
-/** The engines that are tested, in order; the rest is NULL. kva_engine_bt itself only creates: its forms
- *  stand in its place, so that each is tested by its own. */
+/** The engines under test, in order; the rest is NULL. kva_engine_bt only selects a form: its forms are
+ * listed instead, so that each is tested. */
 static void list_engines(const struct kva_engine **list)
 {
     static const char *const forms[] = {"bt-scalar", "bt-avx2", "bt-avx512", "bt-neon"};

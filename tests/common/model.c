@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The model of model.h: everything by trial. */
+/** The model of model.h. Everything is found by trial. */
 #include "model.h"
 
 #include <string.h>
@@ -53,7 +53,7 @@ static bool units_for(const struct model *model, uint64_t size, uint64_t *units)
     return *units <= UINT64_MAX / model->quantum;
 }
 
-/** Whether a range from `start` of so many units ends at or below 2^64 - 1. */
+/** Whether a range of so many units from `start` ends at or below 2^64 - 1. */
 static bool ends(const struct model *model, uint64_t start, uint64_t units)
 {
     return units * model->quantum - 1 <= UINT64_MAX - start;
@@ -142,7 +142,7 @@ enum kva_status model_flush(struct model *model)
 
 /* ---------------------------------------------------------------------------------------------- searching */
 
-/** Whether `count` units from `address` lie in the space, inside the window, and are free. */
+/** Whether `count` units from `address` lie in the space and in the window, and are free. */
 static bool is_free(const struct model *model, const struct kva_request *request, uint64_t address,
                     uint64_t count)
 {
@@ -160,7 +160,7 @@ static bool is_free(const struct model *model, const struct kva_request *request
     return true;
 }
 
-/** Whether a multiple of nocross lies inside `count` units from `address`, at the start excepted. */
+/** Whether a multiple of nocross lies inside `count` units from `address`, other than at the start. */
 static bool crosses(const struct model *model, const struct kva_request *request, uint64_t address,
                     uint64_t count)
 {
@@ -182,7 +182,8 @@ static bool parts_fit(const struct model *model, const struct kva_request *reque
     return true;
 }
 
-/** The hole that holds a free unit, its neighbours, and what the filter leaves of it; false if it refuses. */
+/** The hole that contains a free unit, its neighbours, and the part that the filter leaves; false if it
+ * refuses. */
 static bool ask_filter(const struct model *model, const struct kva_request *request, uint64_t address,
                        struct kva_hole *hole)
 {
@@ -199,11 +200,11 @@ static bool ask_filter(const struct model *model, const struct kva_request *requ
         hole->after = &after;
     }
     bool accepted = request->filter(request->filter_context, hole);
-    hole->before = hole->after = NULL; /* they end here */
+    hole->before = hole->after = NULL; /* the pointed-to segments end here */
     return accepted;
 }
 
-/** Whether the filter admits a range that is free. */
+/** Whether the filter admits a free range. */
 static bool is_admitted(const struct model *model, const struct kva_request *request, uint64_t address,
                         uint64_t count)
 {
@@ -230,7 +231,7 @@ static uint64_t distance(uint64_t a, uint64_t b)
     return a < b ? b - a : a - b;
 }
 
-/** The span of the hole that holds an address. */
+/** The extent of the hole that contains an address. */
 static uint64_t span_at(const struct model *model, uint64_t address)
 {
     struct kva_segment hole = segment_at(model, unit_of(model, address));
@@ -238,7 +239,7 @@ static uint64_t span_at(const struct model *model, uint64_t address)
     return hole.last - hole.start;
 }
 
-/** How many starts there are for so many units in the window below unit `end`, free or not. */
+/** The number of starts for so many units in the window below unit `end`, free or not. */
 static uint64_t count_starts(const struct model *model, const struct kva_request *request, uint64_t units,
                              size_t end)
 {
@@ -255,7 +256,7 @@ static uint64_t count_starts(const struct model *model, const struct kva_request
     return starts;
 }
 
-/** Whether the start at an address is the one that the request's random bits denote, or lies above it. */
+/** Whether the start at an address is the one that the request's random bits denote, or is above it. */
 static bool is_at_or_above(const struct model *model, const struct kva_request *request, uint64_t address)
 {
     uint64_t units;
@@ -267,7 +268,7 @@ static bool is_at_or_above(const struct model *model, const struct kva_request *
     return count_starts(model, request, units, unit_of(model, address)) >= index;
 }
 
-/** Whether the policy chooses `a` rather than `b`, which lies below it. */
+/** Whether the policy prefers `a` to `b`, which is lower. */
 static bool is_chosen(const struct model *model, const struct kva_request *request, uint64_t a, uint64_t b)
 {
     switch (request->policy) {
@@ -308,7 +309,7 @@ static bool search(const struct model *model, const struct kva_request *request,
     return search_units(model, request, parts, count, model->low, model->high, base);
 }
 
-/** What nothing fits comes to where nothing may be flushed. */
+/** The status when nothing fits and no flush may happen. */
 static enum kva_status no_space_yet(const struct model *model)
 {
     return count_units(model, KVA_DEFERRED) > 0 ? KVA_EAGAIN : KVA_ENOSPC;
@@ -342,7 +343,7 @@ static enum kva_status check_window(const struct model *model, const struct kva_
     return KVA_OK;
 }
 
-/** Alignment, phase and boundary, for a range of so many units; of one unit for congruent parts. */
+/** Check alignment, phase and boundary, for a range of so many units; of one unit for congruent parts. */
 static enum kva_status check_shape(const struct model *model, const struct kva_request *request,
                                    uint64_t units)
 {
@@ -355,7 +356,7 @@ static enum kva_status check_shape(const struct model *model, const struct kva_r
     return request->nocross != 0 && request->nocross < units * model->quantum ? KVA_ESIZE : KVA_OK;
 }
 
-/** What fields that were left at 0 stand for: an alignment of 1, and the window of all addresses. */
+/** Replace fields that were left at 0: an alignment of 1, and the window of all addresses. */
 static struct kva_request spelt_out(const struct kva_request *request)
 {
     struct kva_request full = *request;
@@ -367,7 +368,7 @@ static struct kva_request spelt_out(const struct kva_request *request)
     return full;
 }
 
-/** Window, policy, flags and shape, for a range of so many units; of one unit for congruent parts. */
+/** Check window, policy, flags and shape, for a range of so many units; of one unit for congruent parts. */
 static enum kva_status check_choice(const struct model *model, const struct kva_request *request,
                                     uint64_t units)
 {
@@ -415,11 +416,11 @@ enum kva_status model_search(const struct model *model, const struct kva_request
     return KVA_OK;
 }
 
-/** The parts one by one: sizes, offsets, order. */
+/** Check the parts one by one: sizes, offsets, order. */
 static enum kva_status check_parts(const struct model *model, const struct kva_request *request,
                                    const struct kva_part *parts, size_t count)
 {
-    uint64_t behind = 0; /* the first address behind the part before, as an offset */
+    uint64_t after = 0; /* the first address after the previous part, as an offset */
 
     if (count == 0 || parts[0].offset != 0)
         return KVA_EINVAL;
@@ -427,13 +428,13 @@ static enum kva_status check_parts(const struct model *model, const struct kva_r
         uint64_t units;
         if (parts[i].offset % request->align != 0 || parts[i].offset % model->quantum != 0)
             return KVA_EALIGN;
-        if (parts[i].offset < behind)
+        if (parts[i].offset < after)
             return KVA_EINVAL;
         if (parts[i].size == 0)
             return KVA_ESIZE;
         if (!units_for(model, parts[i].size, &units) || !ends(model, parts[i].offset, units))
             return KVA_EWRAP;
-        behind = parts[i].offset + units * model->quantum;
+        after = parts[i].offset + units * model->quantum;
     }
     return KVA_OK;
 }
@@ -466,7 +467,7 @@ static bool has_state(const struct model *model, size_t from, size_t to, enum kv
     return false;
 }
 
-/** Whether a range that a caller names is well-formed; and its units. */
+/** Check a range that the caller gives; returns its units. */
 static enum kva_status check_named(const struct model *model, uint64_t start, uint64_t size, uint64_t *units)
 {
     if (size == 0)
@@ -478,7 +479,7 @@ static enum kva_status check_named(const struct model *model, uint64_t start, ui
     return KVA_OK;
 }
 
-/** Whether all of a range, which ends, belongs to the space. */
+/** Whether a range, which does not wrap, belongs to the space. */
 static bool belongs(const struct model *model, uint64_t start, uint64_t units)
 {
     uint64_t last = start + (units * model->quantum - 1);
@@ -510,18 +511,18 @@ enum kva_status model_reserve(struct model *model, uint64_t start, uint64_t size
         return KVA_EEXIST;
     }
     if (has_state(model, from, to, KVA_DEFERRED, &unit))
-        model_flush(model); /* not earlier: it would not help against a busy segment */
+        model_flush(model); /* not earlier: a flush would not help against a busy segment */
     set(model, from, units, KVA_BUSY, owner);
     return KVA_OK;
 }
 
-/** The state of what holds `address`, as the status of an attempt to free it. */
+/** The status of an attempt to free the segment that contains `address`. */
 static enum kva_status check_busy(const struct model *model, uint64_t address)
 {
     if (!holds(model, address))
         return KVA_EUNKNOWN;
     switch (model->units[unit_of(model, address)].state) {
-    case KVA_ABSENT: /* which the space does not hold */
+    case KVA_ABSENT: /* not part of the space */
         return KVA_EUNKNOWN;
     case KVA_FREE:
     case KVA_POOLED: /* the model has none */
@@ -534,7 +535,7 @@ static enum kva_status check_busy(const struct model *model, uint64_t address)
     return KVA_OK;
 }
 
-/** As above, and the address must be where the segment starts, which is handed out. */
+/** As check_busy; in addition, a segment must start at the address. Returns it. */
 static enum kva_status check_start(const struct model *model, uint64_t start, struct kva_segment *segment)
 {
     enum kva_status status = check_busy(model, start);
@@ -582,10 +583,10 @@ enum kva_status model_free_range(struct model *model, uint64_t start, uint64_t s
     if (start + (units * model->quantum - 1) > segment.last)
         return KVA_ERANGE;
 
-    size_t from = unit_of(model, start), behind = from + (size_t)units;
+    size_t from = unit_of(model, start), after = from + (size_t)units;
     set(model, from, units, KVA_FREE, NULL);
-    if (behind <= unit_of(model, segment.last))
-        model->units[behind].begins = true;
+    if (after <= unit_of(model, segment.last))
+        model->units[after].begins = true;
     return KVA_OK;
 }
 
@@ -625,16 +626,16 @@ enum kva_status model_grow(struct model *model, uint64_t first, uint64_t last)
     return KVA_OK;
 }
 
-/* ------------------------------------------------------------------------------------ what a manager does */
+/* ----------------------------------------------------------------------------------------------- ranges.h */
 
-/** Let things be divided at a unit: a busy or deferred segment that goes on there begins anew. */
+/** Divide a busy or deferred segment at a unit inside it. */
 static void divide_at(struct model *model, size_t unit)
 {
     if (unit > model->low && unit <= model->high && model->units[unit].state == KVA_BUSY)
         model->units[unit].begins = true;
 }
 
-/** As of kva_clear: a named range that belongs to the space, and its first unit. */
+/** As for kva_clear: a given range that belongs to the space, and its first unit. */
 static enum kva_status check_given(const struct model *model, uint64_t start, uint64_t size, size_t *from,
                                    uint64_t *units)
 {
@@ -766,7 +767,7 @@ enum kva_status model_free_sized(struct model *model, uint64_t start, uint64_t s
 
 /* -------------------------------------------------------------------------------------------------- walks */
 
-/** The lowest segment that holds an address of [from, to]. */
+/** The lowest segment that overlaps [from, to]. */
 static enum kva_status lowest_in(const struct model *model, uint64_t from, uint64_t to,
                                  struct kva_segment *segment)
 {
@@ -823,7 +824,7 @@ enum kva_status model_next_in(const struct model *model, uint64_t last, struct k
     return segment->last == UINT64_MAX ? KVA_ENOENT : model_first_in(model, segment->last + 1, last, segment);
 }
 
-/** Of the free segments that have `least` bytes in [min, max], the lowest, or the highest. */
+/** The lowest, or the highest, of the free segments that have `least` bytes in [min, max]. */
 static enum kva_status outermost_hole(const struct model *model, uint64_t min, uint64_t max, bool highest,
                                       uint64_t least, struct kva_segment *hole)
 {
@@ -868,7 +869,7 @@ enum kva_status model_prev_hole(const struct model *model, uint64_t least, struc
 
 /* ------------------------------------------------------------------------------------------------ regions */
 
-/** What lies beyond the ends is free in the array, for the day when it is added. */
+/** Units beyond the ends are free in the array, for a later addition. */
 static void cut_ends(struct model *model, size_t low, size_t high)
 {
     while (model->units[low].state == KVA_ABSENT)
@@ -970,7 +971,7 @@ static bool must_go(const struct model_eviction *eviction, const struct kva_segm
     return meets(fed, eviction->clear_start, eviction->clear_last);
 }
 
-/** The space as it would be if all that were fed were free, or only those that must go. */
+/** The space as it would be if all fed segments were free, or only those that must go. */
 static const struct model *without_fed(const struct model *model, const struct model_eviction *eviction,
                                        bool all)
 {
@@ -990,7 +991,7 @@ static struct kva_part part_of(const struct model_eviction *eviction)
     return (struct kva_part){0, eviction->request.size};
 }
 
-/** Whether the place may be used if only those go that must. */
+/** Whether the place is admitted if only the segments go that must. */
 static bool is_admitted_so_far(const struct model *model, const struct model_eviction *eviction)
 {
     struct kva_part part = part_of(eviction);
@@ -998,7 +999,7 @@ static bool is_admitted_so_far(const struct model *model, const struct model_evi
     return fits(without_fed(model, eviction, false), &eviction->request, eviction->start, &part, 1);
 }
 
-/** Of the candidates in the hole that would arise which stay, the nearest one below, or above. */
+/** Of the candidates that stay in the resulting hole, the nearest one below, or above. */
 static const struct kva_segment *nearest_that_stays(const struct model_eviction *eviction,
                                                     const struct kva_segment *hole, bool below)
 {
@@ -1015,8 +1016,8 @@ static const struct kva_segment *nearest_that_stays(const struct model_eviction 
     return nearest;
 }
 
-/** Where the filter does not let the place be used beside a candidate that stays, that one must go, too; of
- *  two, the lower one, if that will do; else the upper one, if that will; else both. */
+/** If the filter refuses the place because of a neighbour that stays, that candidate must go as well. Of two,
+ * the lower one, if that suffices; otherwise the upper one, if that suffices; otherwise both. */
 static void clear_for_filter(const struct model *model, struct model_eviction *eviction,
                              const struct kva_segment *hole)
 {
@@ -1050,7 +1051,7 @@ enum kva_status model_evict_begin(const struct model *model, const struct kva_re
     return check_request(model, &eviction->request);
 }
 
-/** Whether the request fits into the hole that would arise around the last one fed, and where. */
+/** Whether the request fits into the hole that the last fed segment would complete, and where. */
 static bool find_place(const struct model *model, struct model_eviction *eviction)
 {
     const struct model *would_be = without_fed(model, eviction, true);
@@ -1108,7 +1109,7 @@ bool model_evict_next(const struct model_eviction *eviction, uint64_t from, stru
     return any;
 }
 
-/** Whether something else is in the way than what is free, and those that must go as they were fed. */
+/** Whether the range to clear contains anything but free segments and victims as they were fed. */
 static bool has_changed(const struct model *model, const struct model_eviction *eviction)
 {
     if (!is_between_ends(model, eviction->clear_start) || !is_between_ends(model, eviction->clear_last))
@@ -1125,7 +1126,7 @@ static bool has_changed(const struct model *model, const struct model_eviction *
     return false;
 }
 
-/** It may have been freed, and something else may be there now. */
+/** It may have been freed, and replaced by another segment. */
 static bool is_there_as_fed(const struct model *model, const struct kva_segment *fed)
 {
     struct kva_segment segment;
@@ -1142,7 +1143,7 @@ enum kva_status model_evict_finish(struct model *model, const struct model_evict
 
     if (has_changed(model, eviction))
         return KVA_EAGAIN;
-    struct model_eviction still = *eviction; /* those of it that are busy still */
+    struct model_eviction still = *eviction; /* the eviction without the freed ones */
     still.count = 0;
     for (size_t i = 0; i < eviction->count; i++) {
         const struct kva_segment *fed = &eviction->fed[i];
@@ -1172,9 +1173,9 @@ void model_stats(const struct model *model, struct kva_stats *stats)
         unit += (size_t)units;
         if (segment.state == KVA_ABSENT)
             continue;
-        if (bytes == 0) /* 2^64, which the statistics write as 2^64 - 1 */
+        if (bytes == 0) /* 2^64, which the statistics saturate to 2^64 - 1 */
             bytes = UINT64_MAX;
-        /* Two segments that together hold all 2^64 bytes are of one state only when they are all there is. */
+        /* Two segments of one state that together have 2^64 bytes are the whole space. */
         *sums[segment.state] =
             bytes > UINT64_MAX - *sums[segment.state] ? UINT64_MAX : *sums[segment.state] + bytes;
         (*counts[segment.state])++;

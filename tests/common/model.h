@@ -2,14 +2,14 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * The model: a space as an array of units, one per quantum, each with a state, an owner and a mark where a
- * segment begins. It has no tree, no list, no cached maximum and no merge: holes are wherever units are free.
- * Every answer is found by trying all addresses. It is written from the documentation of kva.h, ranges.h and
- * evict.h alone, and returns from every call what they say, bad calls included.
+ * segment begins. It has no tree, no list, no cached maximum and no merge: holes are where units are free. It
+ * finds every result by a trial of all addresses. It is written from the documentation of kva.h, ranges.h and
+ * evict.h only, and returns what they specify, for invalid calls as well.
  *
  * Where several rows of a status table apply, the order is: the request (size, wrap, window, policy, flags,
- * alignment, phase, boundary), then the parts one by one, which refuse policies, boundaries and filters
- * before all else; for given ranges the size, the start, the wrap, then what the space holds; for a resize or
- * a move, the segment first. kva.h promises no order; the engines share this one.
+ * alignment, phase, boundary), then the parts one by one (first of all policies, boundaries and filters are
+ * refused); for given ranges the size, the start, the wrap, then the contents of the space; for a resize or a
+ * move, the segment first. kva.h promises no order; the engines share this one.
  */
 #ifndef KVA_TESTS_COMMON_MODEL_H
 #define KVA_TESTS_COMMON_MODEL_H
@@ -17,11 +17,11 @@
 #include "harness.h"
 
 #define MODEL_UNITS 1024
-#define MODEL_FED 24 /* candidates of an eviction, at most */
+#define MODEL_FED 24 /* the largest number of candidates of an eviction */
 
 struct model_unit {
     enum kva_state state;
-    bool begins; /* a busy or deferred segment begins here; free ones begin where they may */
+    bool begins; /* a busy or deferred segment begins here; free ones begin anywhere */
     void *owner;
 };
 
@@ -32,12 +32,12 @@ struct model {
     size_t high;
     uint64_t deferred_limit;
     uint64_t flushes;
-    uint64_t flush_start; /* what the last flush covered */
+    uint64_t flush_start; /* the range of the last flush */
     uint64_t flush_last;
     struct model_unit units[MODEL_UNITS];
 };
 
-/** A space of the units [low, high], of which unit 0 has the address `base`. */
+/** A space of the units [low, high]; unit 0 has the address `base`. */
 void model_init(struct model *model, uint64_t base, uint64_t quantum, size_t low, size_t high);
 
 uint64_t model_first(const struct model *model);
@@ -58,7 +58,7 @@ enum kva_status model_flush(struct model *model);
 enum kva_status model_grow(struct model *model, uint64_t first, uint64_t last);
 enum kva_status model_find(const struct model *model, uint64_t address, struct kva_segment *segment);
 
-/* As those of ranges.h; model_last_segment is kva_last. */
+/* Like those of ranges.h; model_last_segment is kva_last. */
 enum kva_status model_clear(struct model *model, uint64_t start, uint64_t size, uint64_t *bytes);
 enum kva_status model_reserve_over(struct model *model, uint64_t start, uint64_t size, void *owner,
                                    uint64_t *bytes);
@@ -82,7 +82,7 @@ enum kva_status model_space_remove(struct model *model, uint64_t start, uint64_t
 enum kva_status model_space_shrink(struct model *model, uint64_t first, uint64_t last);
 enum kva_status model_space_reset(struct model *model);
 
-/** An eviction: all that was fed, in order, and once there is a place, what has to be cleared for it. */
+/** An eviction: all fed segments, in order, and once there is a place, the range to clear for it. */
 struct model_eviction {
     struct kva_request request;
     struct kva_segment fed[MODEL_FED];
@@ -93,15 +93,15 @@ struct model_eviction {
     uint64_t clear_last;
 };
 
-/* As those of evict.h. Between two calls of model_evict_add the space may change only in what does not
- * matter: then the model does not know how wide the holes are that the library sees. */
+/* Like those of evict.h. Between two calls of model_evict_add only changes outside the holes at hand are
+ * permitted: the model does not know the width of the holes that the library sees. */
 enum kva_status model_evict_begin(const struct model *model, const struct kva_request *request,
                                   struct model_eviction *eviction);
 enum kva_status model_evict_add(const struct model *model, struct model_eviction *eviction, uint64_t start);
 enum kva_status model_evict_finish(struct model *model, const struct model_eviction *eviction,
                                    uint64_t *start);
 
-/** The lowest candidate that must go, of those that start at `from` or above; false if there is none. */
+/** The lowest candidate that must go and starts at `from` or above; false if there is none. */
 bool model_evict_next(const struct model_eviction *eviction, uint64_t from, struct kva_segment *candidate);
 
 void model_stats(const struct model *model, struct kva_stats *stats);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Movable sets of frames: see movable.h. */
+/** Movable frame sets: see movable.h. */
 #include "movable.h"
 
 #include <kva/vmap.h>

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What the tests of movable frames share: an instance with such a set, whose page source moves frames on any
- * host
- * (moving_pages.h) and is watched (failing_pages.h); where frames lie; and sets in which free places are
- * scattered.
+ * Shared by the tests of movable frames: an instance with such a set, whose page source moves frames on any
+ * host (moving_pages.h) and is watched (failing_pages.h); the places of frames; and sets with scattered free
+ * places.
  */
 #ifndef KVA_TESTS_COMMON_MOVABLE_H
 #define KVA_TESTS_COMMON_MOVABLE_H
@@ -24,42 +23,42 @@ struct test_movable {
     size_t page;
 };
 
-/** How many frames a block of a set has on this host. */
+/** The number of frames of a block on this host. */
 uint64_t test_block(void);
 
-/** A config for `movable`, with addresses for all frames of a set of so many blocks, eight times over. */
+/** A config for `movable`, with eight times the addresses for all frames of a set of so many blocks. */
 struct kva_vm_config test_movable_config(struct test_movable *movable, enum kva_mechanism mechanism,
                                          uint64_t blocks);
 
-/** Make the instance and the set. */
+/** Create the instance and the set. */
 void test_movable_create(struct test_movable *movable, const struct kva_vm_config *config);
 
-/** End them. No frame is mapped by a live area. */
+/** Destroy them. No live area may map a frame. */
 void test_movable_destroy(struct test_movable *movable);
 
 /** test_movable_config and test_movable_create. */
 void test_movable_begin(struct test_movable *movable, enum kva_mechanism mechanism, uint64_t blocks);
 
-/** Where a frame lies that was taken: it is mapped for that. */
+/** The place of an allocated frame, which is mapped for the purpose. */
 uint64_t test_movable_place(const struct test_movable *movable, uint64_t number);
 
 /** As kva_vm_frames_stats_read, which must succeed. */
 struct kva_frames_stats test_frames_stats(const struct kva_vm_frames *frames);
 
-/** The word at the beginning of a page, by which frames are told apart. */
+/** The word at the beginning of a page, which identifies the frame. */
 uint64_t test_word(const void *memory);
 void test_put_word(void *memory, uint64_t word);
 
-/** Take all frames of the set, write number + 1 at the beginning and at the end of each, and give those
- *  back for whose place `keep` returns false. Returns how many are left; their numbers are in `kept`, in
- *  the order of their places. */
+/** Allocate all frames of the set, write number + 1 at the beginning and at the end of each, and free those
+ * for whose place `keep` returns false. Returns how many are left; their numbers are in `kept`, in the order
+ * of their places. */
 size_t test_movable_scatter(struct test_movable *movable, bool (*keep)(uint64_t place, uint64_t block),
                             uint64_t *kept);
 
-/** Map frames that hold what test_movable_scatter has written, and look at all of them. Returns the map. */
+/** Map frames with the contents of test_movable_scatter, and check all of them. Returns the map. */
 unsigned char *test_movable_map(const struct test_movable *movable, const uint64_t *numbers, size_t count);
 
-/** Fail unless a map shows frames that hold what test_movable_scatter has written. */
+/** Fail unless a map maps frames with the contents of test_movable_scatter. */
 void test_movable_expect(const struct test_movable *movable, const unsigned char *map,
                          const uint64_t *numbers, size_t count);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Moves by hand: see moving_pages.h. All but `move` goes to the other source as it comes. */
+/** Moves by hand: see moving_pages.h. All calls except `move` are passed to the wrapped source. */
 #define _DEFAULT_SOURCE
-#define _FILE_OFFSET_BITS 64 /* pools of more than 2 GiB on 32-bit hosts */
+#define _FILE_OFFSET_BITS 64 /* frame sets of more than 2 GiB on 32-bit hosts */
 #include "moving_pages.h"
 
 #include <kva/vm.h>
@@ -165,7 +165,7 @@ static bool is_zero(const unsigned char *bytes, size_t count)
     return bytes[0] == 0 && memcmp(bytes, bytes + 1, count - 1) == 0;
 }
 
-/** Copy frames of a pool. What reads as zero takes no memory. False: the system has no room for the maps. */
+/** Copy frames of a set. Zero pages take no memory. False: the system has no room for the maps. */
 static bool copy(const struct kva_moving_pages *pages, const struct kva_pages_move *move)
 {
     int file = (int)pages->inner.descriptor(pages->inner.context, move->frame_set);
@@ -186,7 +186,7 @@ static bool copy(const struct kva_moving_pages *pages, const struct kva_pages_mo
     return is_mapped;
 }
 
-/** Let the first `most` maps show the frames at `place`; *done: how many of them do. */
+/** Let the first `most` maps map the frames at `place`; *done: how many of them do. */
 static enum kva_status show(const struct kva_moving_pages *pages, void *reservation,
                             const struct kva_pages_move *move, uint64_t place, uint64_t most, uint64_t *done)
 {
@@ -204,8 +204,7 @@ static enum kva_status show(const struct kva_moving_pages *pages, void *reservat
     return KVA_OK;
 }
 
-/** The old place is shown again where the new one was; mapping that cannot take more than there was
- *  before. */
+/** Map the old place again where the new one was mapped; this cannot take more mappings than before. */
 static void undo(const struct kva_moving_pages *pages, void *reservation, const struct kva_pages_move *move,
                  uint64_t maps)
 {

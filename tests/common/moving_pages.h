@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A page source that moves frames on any host, in programs of one thread: nobody stores to a frame while it
- * is under way, so nothing need be held back. It wraps another source, and lets that one move what it can.
+ * A page source that moves frames on any host, in single-threaded programs: no thread can store to a frame
+ * during the move, so no stores need to be held back. It wraps another source, and lets that one move what it
+ * can.
  *
- *      the other source has a `move`, and it does not return KVA_ENOENT   that is what happens
- *      else                                                               by hand: copy, map the new place, drain the old one
+ *      the other source's `move` does not return KVA_ENOENT   its result is used
+ *      otherwise, or without a `move`                         by hand: copy, map, discard the old place
  *
- * By hand, contents are copied through a map of the pool's descriptor.
+ * By hand, contents are copied through a map of the frame set's descriptor.
  */
 #ifndef KVA_TESTS_COMMON_MOVING_PAGES_H
 #define KVA_TESTS_COMMON_MOVING_PAGES_H
@@ -17,7 +18,7 @@
 struct kva_moving_pages {
     struct kva_pages inner;
     bool always_by_hand;
-    uint64_t by_hand; /* moves that were made so */
+    uint64_t by_hand; /* moves made by hand */
 };
 
 /** The source, which wraps `inner`. */

@@ -40,7 +40,7 @@ static uintptr_t self_of_thread(void *context)
     return 1 + cpu_of(context);
 }
 
-static void never_wait(void *context, const uint32_t *word, uint32_t value)
+static void no_wait(void *context, const uint32_t *word, uint32_t value)
 {
     (void)context;
     (void)word;
@@ -48,7 +48,7 @@ static void never_wait(void *context, const uint32_t *word, uint32_t value)
     abort(); /* no other thread could wake this one */
 }
 
-static void wake_nobody(void *context, const uint32_t *word, bool all)
+static void no_wake(void *context, const uint32_t *word, bool all)
 {
     (void)context;
     (void)word;
@@ -60,8 +60,8 @@ void test_other_init(struct test_other *other, void *context)
     *other = (struct test_other){
         .threads =
             {
-                .wait = never_wait,
-                .wake = wake_nobody,
+                .wait = no_wait,
+                .wake = no_wake,
                 .cpu = cpu_of,
                 .self = self_of_thread,
                 .point = point,

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Another thread, played by the point of struct kva_threads: it makes a step whenever the first thread comes
- * to a point and no lock is taken. So it is always there, and every run is the same. It runs on CPU 1, the
- * first thread on CPU 0.
+ * A simulated second thread, run by the `point` function of struct kva_threads: it makes a step whenever the
+ * first thread comes to a point and no lock is held. So it is present in every run, and every run is the
+ * same. It runs on CPU 1, the first thread on CPU 0.
  */
 #ifndef KVA_TESTS_COMMON_OTHER_H
 #define KVA_TESTS_COMMON_OTHER_H
@@ -20,17 +20,17 @@ enum { TEST_PATIENCE = 1000 };
 struct test_other {
     struct kva_threads threads;
     const struct kva_locks *locks; /* of the space or the instance; set before the first step */
-    void (*step)(void *context);   /* NULL: it sleeps */
+    void (*step)(void *context);   /* NULL: it is idle */
     void *context;                 /* of the step */
-    bool is_inside;                /* it runs just now */
-    unsigned steps;                /* that it has made */
+    bool is_inside;                /* a step is running */
+    unsigned steps;                /* steps made */
 };
 
-/** It sleeps. `threads` is for two CPUs. */
+/** It is idle. `threads` is for two CPUs. */
 void test_other_init(struct test_other *other, void *context);
 
-/** Let it sleep again. It must have made a step, and the call under test must have ended before the other
- *  thread stopped by itself. */
+/** Make it idle again. It must have made a step, and the call under test must have ended before TEST_PATIENCE
+ * steps. */
 void test_other_stop(struct test_other *other);
 
 #endif

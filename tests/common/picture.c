@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Pictures of a space, and what is compared on them. */
+/** Pictures of a space, and their comparison. */
 #include "picture.h"
 
 #include <stdlib.h>
@@ -80,13 +80,13 @@ void test_expect_untouched(const struct test_picture *before, const struct kva_s
     check_that(stats.memory_bytes == before->stats.memory_bytes, "memory_bytes changed: %s", what);
 }
 
-/** Bytes of a segment, or of several: 2^64 is written as 2^64 - 1. */
+/** Bytes of one or more segments, saturated at 2^64 - 1. */
 static uint64_t saturated_sum(uint64_t sum, uint64_t extent)
 {
     return extent >= UINT64_MAX - sum ? UINT64_MAX : sum + extent + 1;
 }
 
-/** What the statistics ought to be. flushes and memory_bytes are not in the listing. */
+/** The statistics that the listing implies. flushes and memory_bytes do not follow from it. */
 static struct kva_stats add_up(const struct test_picture *picture)
 {
     struct kva_stats stats;
@@ -124,7 +124,7 @@ static struct kva_stats add_up(const struct test_picture *picture)
     return stats;
 }
 
-/** Two segments touch; or what lies between them is absent. */
+/** Two segments are adjacent, or the range between them is absent. */
 static void expect_neighbours(const struct kva_space *space, const struct kva_segment *below,
                               const struct kva_segment *above)
 {

@@ -50,14 +50,14 @@ bool schedules_overlap(const struct schedules_history *history, unsigned one, un
     return history->began[one] < history->ended[other] && history->began[other] < history->ended[one];
 }
 
-/** An order that has been begun. */
+/** A partial order: the operations done so far, and the map after them. */
 struct serial {
     const struct schedules_history *history;
     bool done[SCHEDULES_OPS];
     char map[SCHEDULES_UNITS + 1];
 };
 
-/** Whether an operation may come next: none that ended before it began is still to come. */
+/** Whether an operation may come next: no outstanding operation ended before it began. */
 static bool may_be_next(const struct serial *serial, unsigned number)
 {
     const struct schedules_history *history = serial->history;

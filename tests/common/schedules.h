@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * All schedules of a few threads with a few operations each, and the serial orders that may explain what they
- * answered
- * (linearizability): some order of the operations that keeps those apart that do not overlap in time, in
- * which each, done alone, answers as it has.
+ * All schedules of a few threads with a few operations each, and a search for a serial order that explains
+ * their results (linearizability): an order of the operations that preserves the order of those that do not
+ * overlap in time, and in which each operation, done alone, returns the same.
  *
- * WHAT IT IS ABOUT is a string, the MAP, with a letter for each unit of addresses:
+ * The state of the addresses is a string, the MAP, with a letter for each unit:
  *
  *      .         free
- *      A B ...   in use: by the operation of that number, 0 for A, which has taken it
- *      a b ...   given back by the operation of that number, and not free yet: deferred, cached, parked. That
- *      it becomes free is no
- *                operation but something that may happen at any moment
- *      #         absent: it does not belong to the space
+ *      A B ...   in use: allocated by operation 0 (A), 1 (B), ...
+ *      a b ...   freed by operation 0, 1, ... but idle: deferred, cached or parked. The unit may become free
+ *                at any moment, without an operation
+ *      #         absent: not part of the space
  */
 #ifndef KVA_TESTS_COMMON_SCHEDULES_H
 #define KVA_TESTS_COMMON_SCHEDULES_H
@@ -22,46 +20,46 @@
 
 #include "../../ports/test/turns.h"
 
-/** Letters suffice for that many operations. */
+/** The letters suffice for so many operations. */
 enum { SCHEDULES_OPS = 24, SCHEDULES_UNITS = 40 };
 
 /* ---------------------------------------------------------------------------------------------- schedules */
 
-/** What is run on each schedule. */
+/** The program to run on each schedule. */
 struct schedules {
     const char *name;
     unsigned threads;
-    unsigned changes; /* of threads that could go on, at most; 0: any number */
+    unsigned changes; /* the largest number of preemptions; 0: any number */
     void (*set_up)(void *context, struct kva_turns *turns);
     void (*body)(void *context, unsigned thread);
     void (*look_back)(void *context, uint64_t schedule);
     void *context;
 };
 
-/** Run all schedules at scale 1; below, as many as the scale lets. Says how many, and returns that. */
+/** Run all schedules at scale 1; below, as many as the scale permits. Prints and returns their number. */
 uint64_t schedules_run(const struct schedules *schedules);
 
 /* ------------------------------------------------------------------------------------------ serial orders */
 
-/** What has happened on one schedule. The first part begins empty, and the functions below fill it; the test
- *  sets the rest. */
+/** The events of one schedule. The first part begins empty, and the functions below fill it; the test sets
+ * the rest. */
 struct schedules_history {
     unsigned count; /* of operations */
     unsigned clock;
     unsigned began[SCHEDULES_OPS];
     unsigned ended[SCHEDULES_OPS];
-    char found[SCHEDULES_UNITS + 1]; /* the map in the end, as the test has found it */
+    char found[SCHEDULES_UNITS + 1]; /* the final map, as the test found it */
 
-    unsigned units; /* of the map; to begin with, all are free */
+    unsigned units; /* of the map; initially all are free */
     const void *context;
 
-    /** Whether operation `number`, done now, returns what it has returned; it changes the map accordingly. */
+    /** Whether operation `number`, done now, returns what it returned; it changes the map accordingly. */
     bool (*explain)(const void *context, char *map, unsigned number);
 
-    /** Whether a map is what was found. */
+    /** Whether a map matches the one found. */
     bool (*matches)(const char *map, const char *found);
 
-    /** Print what operation `number` was and what it has returned: the rest of a line. */
+    /** Print operation `number` and its result: the rest of a line. */
     void (*show)(const void *context, unsigned number);
 };
 
@@ -74,7 +72,7 @@ void schedules_end(struct schedules_history *history, unsigned number);
 /** Whether two operations overlap in time. */
 bool schedules_overlap(const struct schedules_history *history, unsigned one, unsigned other);
 
-/** Fail the test, and print the history, unless some serial order explains it. */
+/** Fail the test and print the history unless some serial order explains it. */
 void schedules_expect_order(const struct schedules_history *history, const char *name, uint64_t schedule);
 
 /* ------------------------------------------------------------------------------------------------ the map */
@@ -89,25 +87,25 @@ static inline bool map_is_idle(char c)
     return c >= 'a' && c <= 'z';
 }
 
-/** How many units from here on have the same letter. */
+/** The number of units from here on with the same letter. */
 unsigned map_run(const char *at);
 
-/** What has this letter becomes free. */
+/** Units with this letter become free. */
 void map_free_letter(char *map, char letter);
 
-/** All that is idle becomes free. */
+/** All idle units become free. */
 void map_free_idle(char *map);
 
-/** What the operations gave back that had ended before operation `number` began becomes free. */
+/** Units freed by operations that had ended before operation `number` began become free. */
 void map_free_older(char *map, const struct schedules_history *history, unsigned number);
 
-/** The lowest run of n free units; the map's length when there is none. */
+/** The lowest run of n free units; the length of the map if there is none. */
 unsigned map_lowest_run(const char *map, unsigned n);
 
-/** Whether a map is what was found, in which any letter stands for what is idle. */
+/** Whether a map matches the one found, in which any letter stands for idle units. */
 bool map_matches(const char *map, const char *found);
 
-/** Whether [at, at + n) holds nothing that is used or absent; what is idle there becomes free. */
+/** Whether [at, at + n) contains no unit in use or absent; its idle units become free. */
 bool map_clear(char *map, unsigned at, unsigned n);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-/** In the stepper's thread, during the call: the stepper. */
+/** The stepper of this thread, during the call. */
 static _Thread_local struct stepper *own;
 
 static void stop(struct stepper *stepper)

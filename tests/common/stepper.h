@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A thread that makes one call and stops at the n-th of its points (kva_threads.point), and at each after it.
- * The test's thread steps it on:
+ * A thread that makes one call and stops at the n-th of its points (kva_threads.point), and at each later
+ * one. The test's thread steps it:
  *
  *      struct stepper stepper;
  *      stepper_init(&stepper);                     ... a space or an instance with stepper.threads ...
@@ -11,7 +11,7 @@
  *          ...
  *      stepper_finish(&stepper);
  *
- * Where one of the two finds a lock taken, the other one runs: it has the lock.
+ * When one of the two waits for a lock, the other one runs, because it has the lock.
  */
 #ifndef KVA_TESTS_COMMON_STEPPER_H
 #define KVA_TESTS_COMMON_STEPPER_H
@@ -28,23 +28,23 @@ struct stepper {
     void (*call)(void *context);
     void *context;
     pthread_t thread;
-    sem_t at; /* it has stopped, or is done */
+    sem_t at; /* it has stopped, or has ended */
     sem_t go;
     unsigned points;
     unsigned stop_at; /* 0: it does not stop */
     bool is_done;
 };
 
-/** All but the thread. The table is for two CPUs; both threads run on the first. */
+/** Initialise all but the thread. The table is for two CPUs; both threads run on the first. */
 void stepper_init(struct stepper *stepper);
 
-/** Make the thread, which waits. */
+/** Create the thread, which waits. */
 void stepper_start(struct stepper *stepper, void (*call)(void *context), void *context, unsigned stop_at);
 
-/** Let the thread go on to where it stops next. False if the call is over. */
+/** Let the thread run to its next stop. False if the call has ended. */
 bool stepper_step(struct stepper *stepper);
 
-/** Let the call come to its end, and the thread to its. */
+/** Let the call and the thread run to their end. */
 void stepper_finish(struct stepper *stepper);
 
 #endif

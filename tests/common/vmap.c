@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Instances, children and the kernel's word, for the tests of vmap. */
+/** Instances, children and facts from the kernel, for the tests of vmap. */
 #define _DEFAULT_SOURCE
 #include "vmap.h"
 
@@ -25,7 +25,7 @@ bool test_under_valgrind(void)
     return known == 1;
 }
 
-/** An emulator grants advice that no kernel knows. */
+/** An emulator accepts advice that no kernel knows. */
 bool test_is_emulated(void)
 {
     size_t page = test_page();
@@ -37,7 +37,7 @@ bool test_is_emulated(void)
     return granted;
 }
 
-/** gcc says it by a macro, clang by a feature. */
+/** gcc defines a macro, clang a feature. */
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
 #define TEST_TSAN 1
@@ -253,7 +253,7 @@ bool test_next_mapping(FILE *maps, struct test_mapping *mapping)
     while (fgets(line, sizeof line, maps) != NULL) {
         char *at;
         mapping->first = strtoull(line, &at, 16);
-        if (*at != '-') /* a detail of the mapping before */
+        if (*at != '-') /* a detail of the previous mapping */
             continue;
         mapping->last = strtoull(at + 1, &at, 16) - 1;
         snprintf(mapping->about, sizeof mapping->about, "%.63s", at);
@@ -296,8 +296,8 @@ static uint64_t statm(unsigned index)
     return test_number_in("/proc/self/statm", index) * test_page();
 }
 
-/** As the page tables have it. Before Linux 6.2 the kernel's counters, in statm, lag by up to 64 pages for
- *  each kind of page and thread. Where the file is missing they have to do. */
+/** From the page tables. Before Linux 6.2 the kernel's counters, in statm, lag by up to 64 pages for each
+ * kind of page and thread. They are used where the file is missing. */
 static uint64_t resident_now(void)
 {
     FILE *file = fopen("/proc/self/smaps_rollup", "r");
@@ -311,8 +311,8 @@ static uint64_t resident_now(void)
     return kib != 0 ? kib * TEST_KIB : statm(1);
 }
 
-/** What two readings in a row agree on: while the kernel's thread for huge pages waits for the process'
- *  mappings, a reading begins anew in their middle, and may leave some out (seen on Linux 6.1). */
+/** The value of two equal readings in a row: while the kernel's thread for huge pages waits for the process'
+ * mappings, a reading starts again in their middle, and may omit some (seen on Linux 6.1). */
 uint64_t test_resident(void)
 {
     uint64_t before = resident_now();
@@ -343,7 +343,7 @@ test_read_byte(const void *address)
     return *(const volatile unsigned char *)address;
 }
 
-__attribute__((noinline, no_sanitize("address", "undefined"))) void test_poke(void *address,
+__attribute__((noinline, no_sanitize("address", "undefined"))) void test_write_byte(void *address,
                                                                               unsigned char value)
 {
     *(volatile unsigned char *)address = value;
@@ -356,8 +356,8 @@ void test_child_fail(const char *file, int line, const char *condition)
     _exit(99);
 }
 
-/** cmocka answers some signals itself, and a sanitizer may: the child dies of them as a plain program
- *  does. */
+/** cmocka handles some signals, and a sanitizer may: the child restores the default, to die as a plain
+ * program does. */
 static _Noreturn void be_child(test_child_work *work, void *context, int out)
 {
     static const int deadly[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};

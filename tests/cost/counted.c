@@ -24,14 +24,14 @@ static void call(void)
         counted.calls++;
 }
 
-/** The compiler's: at the beginning of each basic block. */
+/** The compiler calls it at the beginning of each basic block. */
 void __sanitizer_cov_trace_pc(void);
 void __sanitizer_cov_trace_pc(void)
 {
     step(1);
 }
 
-/* ------------------------------------------------------------------------------------- memcpy and its kin */
+/* ------------------------------------------------------------------------------------ memcpy, memset, ... */
 
 enum { LINE = 64 };
 
@@ -66,7 +66,7 @@ int counted_memcmp(const void *a, const void *b, size_t bytes)
 
 /* ------------------------------------------------------------------------------------------- system calls */
 
-/** A system call of the library's: __wrap_NAME is what it calls, __real_NAME the C library's. */
+/** A system call of the library: it calls __wrap_NAME; __real_NAME is the C library's. */
 #define WRAP(type, name, parameters, arguments)                                                              \
     type __real_##name parameters;                                                                           \
     type __wrap_##name parameters;                                                                           \
@@ -111,9 +111,8 @@ int __wrap_open64(const char *path, int flags, ...)
 long __real_syscall(long number, ...);
 long __wrap_syscall(long number, ...);
 
-/** What the C library has no function for: policies of memory, waits for a lock. None has more arguments
- *  than six; of a call with fewer, the rest is as the caller has left it, and the kernel does not look at
- *  that. */
+/** System calls without a function in the C library: memory policies, waits for a lock. None has more than
+ * six arguments; a call with fewer passes arbitrary values for the rest, which the kernel ignores. */
 long __wrap_syscall(long number, ...)
 {
     long arguments[6];

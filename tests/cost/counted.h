@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Steps and system calls of the library, counted rather than timed: the same on every run, however busy the
- * machine.
+ * Steps and system calls of the library, counted rather than timed: the same on every run and every machine
+ * load.
  *
- * The library is built once more for these tests, with -fsanitize-coverage=trace-pc: the compiler then puts a
- * call of __sanitizer_cov_trace_pc into each basic block. That is a STEP. So is each line of 64 bytes that
- * memcpy, memmove, memset or memcmp is called for. Its check level is 1, as it ships. The linker sends its
- * system calls through this file.
+ * The library is built again for these tests, with -fsanitize-coverage=trace-pc: the compiler inserts a call
+ * of __sanitizer_cov_trace_pc into each basic block. That is a STEP. Each line of 64 bytes of a memcpy,
+ * memmove, memset or memcmp is a step as well. The check level is 1, as shipped. The linker redirects the
+ * system calls of this library to this file.
  *
- * Only what happens between counted_start and counted_stop counts.
+ * Only events between counted_start and counted_stop are counted.
  */
 #ifndef KVA_TESTS_COST_COUNTED_H
 #define KVA_TESTS_COST_COUNTED_H
@@ -35,7 +35,7 @@ static inline void counted_stop(void)
     counted.is_on = false;
 }
 
-/** Count while something is done. */
+/** Count while the statements run. */
 #define counting(...)                                                                                        \
     do {                                                                                                     \
         counted_start();                                                                                     \

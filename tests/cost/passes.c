@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Which functions a call passes through: the program of scripts/count-passes.sh. The library is compiled with
+ * The functions that a call enters: the program of scripts/count-passes.sh. The library is compiled with
  * -finstrument-functions for it, so each function calls the hook below when it is entered.
  *
- * Each call is made many times in the steady state. Of all these passes the commonest is printed, a line
- * "CALL ADDRESS" for each function entered: two passes count as alike if they enter equally many functions.
+ * Each call is made many times in the steady state. The most frequent of these passes is printed, one line
+ * "CALL ADDRESS" for each function entered. Two passes count as equal if they enter equally many functions.
  */
 #include <kva/vm.h>
 #include <stdio.h>
@@ -45,7 +45,7 @@ static void check(enum kva_status status)
     exit(1);
 }
 
-/** Watch one call, the round'th of its kind. */
+/** Watch one call, number `round` of its kind. */
 #define WATCH(round, call) (current = &passes[round], current->calls = 0, (call), current = NULL)
 
 static size_t functions_of(const struct pass *pass)
@@ -77,7 +77,7 @@ static void print_commonest(const char *call, size_t rounds)
         printf("%s %p\n", call, passes[best].entered[i]);
 }
 
-/** A small generator of our own, so that every machine sees the same sizes and the same victims. */
+/** A small generator of our own, so that every machine uses the same sizes and the same victims. */
 static unsigned some(unsigned below)
 {
     static unsigned state = 1;
@@ -91,7 +91,7 @@ static struct kva_request request_of_some(void)
     return kva_request_of(4096 * (1 + some(SIZES)));
 }
 
-/** Fill a space with ranges of some sizes, then free one and allocate another, over and over. */
+/** Fill a space with ranges of some sizes; then repeatedly free one and allocate another. */
 static void churn(struct kva_space *space, bool watch_free)
 {
     static uint64_t starts[ROUNDS];

@@ -9,7 +9,7 @@
 
 /* ---------------------------------------------------------------------------------------------- measuring */
 
-/** Of one operation at one size. */
+/** The cost of one operation at one size. */
 struct measure {
     double steps;
     double calls;
@@ -37,7 +37,7 @@ static struct measure measure(const struct cost_line *line, uint64_t size, void 
     return line->at_times ? (struct measure){sum.steps / (double)rounds, most.calls} : most;
 }
 
-/** The binary logarithm of a size, between whole numbers by a straight line. */
+/** The binary logarithm of a size; linear between powers of two. */
 static double logarithm(double size)
 {
     double whole = 0;
@@ -49,7 +49,7 @@ static double logarithm(double size)
     return whole + (size - 1);
 }
 
-/** By how much a cost may grow. */
+/** The factor by which a cost may grow. */
 static double growth_of(enum cost_growth growth, double few, double many)
 {
     switch (growth) {
@@ -64,17 +64,18 @@ static double growth_of(enum cost_growth growth, double few, double many)
     }
 }
 
-/** Say what is wrong with a line. */
-static bool complain(const struct cost_line *line, const char *label, const char *unit, double a, double b)
+/** Report a line whose claim does not hold. */
+static bool report_broken(const struct cost_line *line, const char *label, const char *unit, double a,
+                          double b)
 {
-    print_error("%s, %s (%s): \"%s\", but %.0f %s at the first size, %.0f at the second\n", line->function,
+    print_error("%s, %s (%s): \"%s\", but %.0f %s at the smaller size, %.0f at the larger\n", line->function,
                 line->what, label, line->claim, a, unit, b);
     return false;
 }
 
-/** Trees grow by whole levels, loops begin and end; but what is linear where a logarithm is promised has
- *  grown 32-fold. */
-static bool keeps_its_word(const struct cost_line *line, const char *label, void (*tear_down)(void))
+/** The limit is loose, because trees grow by whole levels, and loops have a constant part. A linear cost, in
+ * place of a promised logarithm, grows 32-fold and exceeds it. */
+static bool claim_holds(const struct cost_line *line, const char *label, void (*tear_down)(void))
 {
     const uint64_t few = line->few != 0 ? line->few : COST_FEW;
     const uint64_t many = line->many != 0 ? line->many : COST_MANY;
@@ -89,9 +90,9 @@ static bool keeps_its_word(const struct cost_line *line, const char *label, void
         print_message("%-24s %-44s %9.0f %9.0f of %9.0f steps; %3.0f %3.0f calls\n", line->function,
                       line->what, a.steps, b.steps, limit, a.calls, b.calls);
     if (b.steps > limit)
-        return complain(line, label, "steps", a.steps, b.steps);
+        return report_broken(line, label, "steps", a.steps, b.steps);
     if (line->most_calls != 0 && (a.calls > calls || b.calls > calls))
-        return complain(line, label, "calls", a.calls, b.calls);
+        return report_broken(line, label, "calls", a.calls, b.calls);
     return true;
 }
 
@@ -100,8 +101,8 @@ void cost_measure(const struct cost_line *lines, size_t count, void (*tear_down)
     size_t broken = 0;
 
     for (size_t i = 0; i < count; i++)
-        broken += lines[i].work != NULL && !keeps_its_word(&lines[i], label, tear_down);
-    check_that(broken == 0, "%zu of %zu lines", broken, count);
+        broken += lines[i].work != NULL && !claim_holds(&lines[i], label, tear_down);
+    check_that(broken == 0, "%zu of %zu claims do not hold", broken, count);
 }
 
 /* --------------------------------------------------------------------------------------------- the header */
@@ -121,8 +122,8 @@ static char *text_of_file(const char *path)
     return text;
 }
 
-/** What a comment declares: a function's name, if that is what follows it. */
-static bool name_behind(const char *comment_end, char *name, size_t room)
+/** The name of the function that a comment declares; false if no function follows it. */
+static bool name_after(const char *comment_end, char *name, size_t room)
 {
     const char *at = comment_end + strspn(comment_end, " \n");
     size_t length = strcspn(at, "(;{=/");
@@ -136,7 +137,7 @@ static bool name_behind(const char *comment_end, char *name, size_t room)
     return length > begin;
 }
 
-/** The Cost row of a comment, as one line; empty if it has none. */
+/** The Cost row of a comment, as one line; empty if there is none. */
 static void cost_row_of(const char *comment, const char *end, char *row, size_t room)
 {
     const char *at = strstr(comment, "Cost:");
@@ -147,7 +148,7 @@ static void cost_row_of(const char *comment, const char *end, char *row, size_t 
         return;
     const char *stop = strstr(at, "Locking:");
     stop = stop == NULL || stop > end ? end : stop;
-    bool is_margin = false; /* from a line feed up to what is written in the next line */
+    bool is_margin = false; /* from a line feed to the text of the next line */
     for (at += strlen("Cost:"); at < stop && length + 1 < room; at++) {
         is_margin = *at == '\n' || (is_margin && (*at == ' ' || *at == '*'));
         bool is_space = is_margin || *at == ' ';
@@ -158,8 +159,7 @@ static void cost_row_of(const char *comment, const char *end, char *row, size_t 
     row[length] = '\0';
 }
 
-/** Whether a row says how a cost grows, of how many of something it is, or how many system calls there
- *  are. */
+/** Whether a row states a growth, a number of things, or a number of system calls. */
 static bool makes_claim(const char *row)
 {
     for (const char *at = row; (at = strstr(at, "O(")) != NULL; at += 2) {
@@ -169,7 +169,7 @@ static bool makes_claim(const char *row)
     return strstr(row, " call") != NULL || strstr(row, " each ") != NULL;
 }
 
-/** `seen` is for each line: whether the header has its function. */
+/** seen[i] is set if the header has the function of line i. */
 static void expect_lines_for(const char *name, const char *row, const struct cost_line *lines, size_t count,
                              bool *seen)
 {
@@ -180,13 +180,13 @@ static void expect_lines_for(const char *name, const char *row, const struct cos
             continue;
         found++;
         seen[i] = true;
-        check_that(strstr(row, lines[i].claim) != NULL, "%s: \"%s\" does not stand in its row: %s", name,
+        check_that(strstr(row, lines[i].claim) != NULL, "%s: \"%s\" is not in its row: %s", name,
                    lines[i].claim, row);
     }
     check_that(found > 0 || !makes_claim(row), "%s is not measured: %s", name, row);
 }
 
-/** The Cost rows of one header; returns how many there are. */
+/** Check the Cost rows of one header; returns their number. */
 static size_t expect_rows_of(const char *header, const struct cost_line *lines, size_t count, bool *seen)
 {
     char *text = text_of_file(header);
@@ -198,7 +198,7 @@ static size_t expect_rows_of(const char *header, const struct cost_line *lines, 
         char row[2048];
         assert_non_null(end);
         cost_row_of(at, end, row, sizeof(row));
-        if (row[0] != '\0' && name_behind(end + 2, name, sizeof(name))) {
+        if (row[0] != '\0' && name_after(end + 2, name, sizeof(name))) {
             expect_lines_for(name, row, lines, count, seen);
             rows++;
         }
@@ -218,6 +218,6 @@ void cost_expect_complete(const char *const *headers, const struct cost_line *li
         rows += expect_rows_of(headers[i], lines, count, seen);
     print_message("%zu Cost rows, %zu lines\n", rows, count);
     for (size_t i = 0; i < count; i++)
-        check_that(seen[i], "no header has %s", lines[i].function);
+        check_that(seen[i], "no header declares %s", lines[i].function);
     free(seen);
 }

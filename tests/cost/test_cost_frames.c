@@ -13,7 +13,7 @@
 
 #define BLOCK UINT64_C(512) /* frames of a block */
 
-/** What the lines below set up and work on. */
+/** State that the lines below set up and use. */
 static struct kva_failing_memory memory;
 static struct kva_frames *frames;
 static struct kva_threads threads;
@@ -24,7 +24,7 @@ static struct kva_frames_orders orders;
 static uint64_t *firsts;
 static uint64_t size_now;
 static uint64_t blocks_now;
-static uint64_t run; /* a run that a set-up has taken */
+static uint64_t run; /* a run that a set-up has allocated */
 
 static void tear_down(void)
 {
@@ -43,13 +43,13 @@ static uint64_t some(uint64_t round)
     return round * UINT64_C(7919) % size_now;
 }
 
-/** The first frame of some block. */
+/** The first frame of the round'th of some blocks. */
 static uint64_t some_block(uint64_t round)
 {
     return round * UINT64_C(7919) % blocks_now * BLOCK;
 }
 
-/** A configuration of `count` zones that touch, of `blocks` blocks each. */
+/** A configuration of `count` adjacent zones, of `blocks` blocks each. */
 static void plan(uint64_t size, size_t count, uint64_t blocks)
 {
     size_now = size;
@@ -111,7 +111,7 @@ static void many_cpus(uint64_t size)
     make();
 }
 
-/** A run for each block; the last one is free. */
+/** One run per block; the last block is free. */
 static void many_full_blocks(uint64_t size)
 {
     many_blocks(size);
@@ -125,7 +125,7 @@ static void no_free_block(uint64_t size)
     hold((size - 1) * BLOCK, BLOCK);
 }
 
-/** Each zone but the last is one run. */
+/** Each zone except the last is one run. */
 static void many_full_zones(uint64_t size)
 {
     many_zones(size);
@@ -145,7 +145,7 @@ static void many_cpus_and_no_free_block(uint64_t size)
     hold(0, 8 * BLOCK);
 }
 
-/** Of each block but the last two frames are free, a group of order 1; no three in a row are. */
+/** In each block except the last, two adjacent frames are free: a group of order 1. No three in a row are. */
 static void many_pairs(uint64_t size)
 {
     many_blocks(size);
@@ -155,7 +155,7 @@ static void many_pairs(uint64_t size)
     }
 }
 
-/** Of each block but the last three the last frame is free. */
+/** The last frame is free in each block except the last three, which are free. */
 static void many_tails(uint64_t size)
 {
     many_blocks(size);
@@ -163,7 +163,7 @@ static void many_tails(uint64_t size)
         hold(i * BLOCK, BLOCK - 1);
 }
 
-/** A run over so many blocks, which begins and ends inside one. */
+/** A run over so many blocks that begins and ends inside a block. */
 static void a_long_run(uint64_t size)
 {
     many_blocks(size + 2);
@@ -212,7 +212,7 @@ static void allocate_at_hand(uint64_t round)
     assert_int_equal(first / BLOCK, run / BLOCK);
 }
 
-/** No block is at hand, and only the last one will do. */
+/** No block is held by the CPU, and only the last one fits. */
 static void allocate_by_search(uint64_t round)
 {
     assert_int_equal(kva_frames_drain(frames), KVA_OK);
@@ -407,7 +407,7 @@ static void a_long_run_to_move(uint64_t size)
     run = BLOCK - 7;
 }
 
-/** A frame in the middle of a range is in use. */
+/** One frame in the middle of the range is in use. */
 static void evacuate(uint64_t first, uint64_t count)
 {
     enum kva_status status;
@@ -430,7 +430,7 @@ static void evacuate_a_long_run(uint64_t round)
     evacuate(run, length_of_run());
 }
 
-/** `size` single frames of a block, to be moved. */
+/** `size` single frames of a block must be moved. */
 static void evacuate_many(uint64_t round)
 {
     enum kva_status status;
@@ -456,7 +456,7 @@ static void hold_movable(uint64_t first, uint64_t count)
     assert_int_equal(kva_frames_reserve(frames, first, count, KVA_MOVABLE, NULL), KVA_OK);
 }
 
-/** A frame in block `from` goes to a block that has more in use. */
+/** One frame in block `from` moves to a block with more frames in use. */
 static void compact(uint64_t from, uint64_t to)
 {
     struct kva_frames_compacted done;
@@ -485,7 +485,7 @@ static void compact_a_zone(uint64_t round)
     compact(blocks_now - 2, blocks_now - 1);
 }
 
-/** Of 64 blocks one half has `size` single frames; in the other half there is just the room for them. */
+/** Half of 64 blocks have `size` single frames; the other half has just enough room for them. */
 static void compact_many(uint64_t round)
 {
     uint64_t each = size_now / 32;
@@ -591,7 +591,7 @@ static void show_a_long_run(uint64_t round)
     show(run, length_of_run());
 }
 
-/** With a block to give up. */
+/** With a block to give back. */
 static void drain(uint64_t round)
 {
     enum kva_status status;
@@ -654,7 +654,7 @@ static void many_groups(uint64_t size)
     hold(2 * size, 16 * BLOCK - 2 * size);
 }
 
-/** So many zones, of 1024 blocks in all. */
+/** So many zones, with 1024 blocks in total. */
 static void zones_of_1024_blocks(uint64_t size)
 {
     plan(size, (size_t)size, 1024 / size);
@@ -704,7 +704,7 @@ static void check(uint64_t round)
     assert_int_equal(status, KVA_OK);
 }
 
-/** Free frames that are all single, so that the indices are the same at each order. */
+/** All free frames are single, so that the indices are the same at each order. */
 static void an_order(uint64_t size)
 {
     size_now = size;
@@ -757,8 +757,8 @@ static void plan_blocks(uint64_t size)
     plan(size, 1, size);
 }
 
-/** `size` is the square of how many zones there are; they are given downwards, which is the worst order to
- *  sort. */
+/** `size` is the square of the number of zones. They are given in descending order, the worst case of the
+ * sort. */
 static void plan_pairs_of_zones(uint64_t size)
 {
     size_t count = 1;
@@ -773,7 +773,7 @@ static void plan_pairs_of_zones(uint64_t size)
     }
 }
 
-/** The same over as many nodes; of all, a few zones. */
+/** The same over as many nodes; a few zones in total. */
 static void plan_nodes(uint64_t size)
 {
     plan(size, 64, 1);
@@ -793,7 +793,7 @@ static void plan_holes(uint64_t size)
     config.hole_count = (size_t)size;
 }
 
-/** Holes that are one upon the other, of 64 blocks each. */
+/** Overlapping holes, of 64 blocks each. */
 static void plan_large_holes(uint64_t size)
 {
     plan_holes(size);
@@ -824,7 +824,7 @@ static void fork_parent(uint64_t round)
     assert_int_equal(status, KVA_OK);
 }
 
-/** The locks are set free in the child, which this process may well pass for. */
+/** The child releases the locks; this process acts as the child. */
 static void fork_child(uint64_t round)
 {
     enum kva_status status;
@@ -837,7 +837,7 @@ static void fork_child(uint64_t round)
 
 /* -------------------------------------------------------------------------------------------------- lines */
 
-/* The designated fields of a line that are not usual. */
+/* The designated fields of unusual lines. */
 #define CPUS .few = 16, .many = 512
 #define ZONES .few = 32, .many = KVA_FRAMES_ZONES
 #define SELDOM .rounds = 2

@@ -17,7 +17,7 @@
 #define SIZE UINT64_C(0x1000)
 #define DECLARED UINT64_C(0x100000) /* an alignment class */
 
-/** What the lines below set up and work on. */
+/** State that the lines below set up and use. */
 static const struct kva_engine *engine;
 static struct kva_failing_memory memory;
 static struct kva_space space;
@@ -154,7 +154,7 @@ static void first_hole(uint64_t round)
     assert_int_equal(hole.start, SIZE);
 }
 
-/** Of all holes, only the last one is as long. */
+/** Only the last hole is long enough. */
 static void next_hole(uint64_t round)
 {
     struct kva_segment hole;
@@ -173,7 +173,7 @@ static void last_hole(uint64_t round)
     assert_int_equal(hole.last, (size_now + 1) * STEP - 1);
 }
 
-/** In vain, or to the neighbour. */
+/** Without a hit, or to the neighbour. */
 static void prev_hole(uint64_t round)
 {
     uint64_t least = round % 2 == 0 ? STEP : SIZE;
@@ -250,7 +250,7 @@ static void allocate(uint64_t size, uint64_t align, uint64_t min, enum kva_polic
     assert_int_equal(kva_free(&space, start), KVA_OK);
 }
 
-/** Only the hole at the very end holds this. */
+/** Only the hole at the very end is large enough. */
 static void allocate_at_the_end(uint64_t round)
 {
     (void)round;
@@ -411,7 +411,7 @@ static void flush_all(uint64_t round)
     assert_int_equal(status, KVA_OK);
 }
 
-/** The callback's look at its list: the first range, or the one after it. */
+/** The callback reads its list: the first range, or the next one. */
 static void read_first(void *context, uint64_t start, uint64_t last)
 {
     struct kva_segment range = {0};
@@ -471,7 +471,7 @@ static void list_next(uint64_t round)
     list_far(read_next, round);
 }
 
-/** `size` deferred segments side by side, and one at a distance before them. */
+/** `size` adjacent deferred segments, and one at a distance before them. */
 static void list_side_by_side(kva_flush_callback *read, uint64_t segments, uint64_t before)
 {
     space.flush = read;
@@ -526,8 +526,7 @@ static void reserve_over_deferred(uint64_t round)
 
 /* ------------------------------------------------------------------------------ k, count, s: of a request */
 
-/** Holes of twice DECLARED less one page: long enough for it, and too short wherever it is not at their
- *  start. */
+/** Holes of twice DECLARED less one page: long enough for it, but only at their start. */
 static void short_holes(uint64_t size)
 {
     struct kva_config config = plain();
@@ -549,9 +548,9 @@ static void allocate_at_a_declared_class(uint64_t round)
     allocate(2 * DECLARED - 2 * SIZE, DECLARED, 0, KVA_LOWEST);
 }
 
-/** Holes of seven pages, which a multiple of eight pages cuts into three and four.
+/** Holes of seven pages; a multiple of eight pages cuts each into three and four.
  *
- *      0         5    8      12        16     pages, 16 of them for each hole; so it goes on
+ *      0         5    8      12        16     pages, 16 for each hole, and so on
  *      | busy    |    :       | busy    |
  */
 static void cut_holes(uint64_t size)
@@ -564,7 +563,7 @@ static void cut_holes(uint64_t size)
         assert_int_equal(kva_reserve(&space, (16 * i + 12) * SIZE, 9 * SIZE, NULL, NULL), KVA_OK);
 }
 
-/** Five pages fit into no hole but the last one, at most `most` pages above its multiple of 16. */
+/** Five pages fit only into the last hole, at most `most` pages above its multiple of 16. */
 static void allocate_beyond_holes(struct kva_request request, uint64_t most)
 {
     enum kva_status status;
@@ -597,8 +596,8 @@ static void allocate_at_an_odd_alignment(uint64_t round)
     allocate_beyond_holes((struct kva_request){.align = 12 * SIZE}, 5 + 12);
 }
 
-/** As many_segments, with an index by size. Of every four segments one is twice as long, so that holes are of
- *  two sizes. */
+/** As many_segments, with an index by size. One segment in four is twice as long, so that holes have two
+ * sizes. */
 static void many_sizes(uint64_t size)
 {
     struct kva_config config = plain();
@@ -641,14 +640,14 @@ static void choose_in_vain(struct kva_request request)
     assert_int_equal(status, KVA_ENOSPC);
 }
 
-/** The target is busy: it takes both searches, and the way back to what the first one has found. */
+/** The target is busy: both searches run, and then the result of the first is looked up again. */
 static void allocate_nearest(uint64_t round)
 {
     choose((struct kva_request){
         .size = 2 * SIZE, .policy = KVA_NEAREST, .target = (some(round) | 1) * STEP + round % 2 * 2 * SIZE});
 }
 
-/** Room is at the very end alone. */
+/** Only the very end has room. */
 static void allocate_nearest_far_away(uint64_t round)
 {
     choose((struct kva_request){.size = STEP, .policy = KVA_NEAREST, .target = some(round) * STEP});
@@ -675,7 +674,7 @@ static void allocate_at_random_in_vain(uint64_t round)
     choose_in_vain((struct kva_request){.size = 2 * STEP, .policy = KVA_RANDOM, .random = any_random(round)});
 }
 
-/** Of holes of two and of three pages. */
+/** From holes of two and of three pages. */
 static void allocate_best(uint64_t round)
 {
     choose((struct kva_request){.size = (2 + round % 2) * SIZE, .policy = KVA_BEST});
@@ -754,8 +753,8 @@ static enum kva_status allocate_a_shape(struct kva_request request, uint64_t *st
     return status;
 }
 
-/** The k-th multiple of nocross - 1 lies k below a multiple of nocross: the first that has a quarter of
- *  nocross after it is number nocross / 4. */
+/** The k-th multiple of nocross - 1 lies k below a multiple of nocross: the first with a quarter of nocross
+ * after it is number nocross / 4. */
 static void allocate_far_away(uint64_t round)
 {
     const uint64_t stride = size_now - 1;
@@ -773,8 +772,8 @@ static void allocate_far_away(uint64_t round)
     assert_int_equal(kva_free(&space, start), KVA_OK);
 }
 
-/** Small steps: from where a range of a quarter of nocross would begin to cross on, to the next multiple of
- *  nocross; 2^40 of them at the larger size. */
+/** Small steps, from the first start at which a quarter of nocross would cross to the next multiple of
+ * nocross: 2^40 steps at the larger size. */
 static void allocate_by_small_steps(uint64_t round)
 {
     const uint64_t stride = (UINT64_C(1) << 20) + 1;
@@ -791,8 +790,8 @@ static void allocate_by_small_steps(uint64_t round)
     assert_int_equal(kva_free(&space, start), KVA_OK);
 }
 
-/** An odd number near the golden section of nocross, with which Euclid's algorithm takes longest, and a range
- *  as long as nocross: the only multiple of both in reach is 0, which lies outside the window. */
+/** An odd number near the golden section of nocross, the worst case of Euclid's algorithm, and a range as
+ * long as nocross: the only common multiple in reach is 0, which lies outside the window. */
 static void allocate_a_shape_in_vain(uint64_t round)
 {
     struct kva_request request = {.size = size_now, .min = 1, .max = 2 * size_now - 1, .nocross = size_now};
@@ -833,8 +832,8 @@ static void allocate_parts(uint64_t round)
         assert_int_equal(kva_free(&space, base + parts[i].offset), KVA_OK);
 }
 
-/** Holes of one page, four pages apart: where one of two parts that lie two pages apart finds one, the other
- *  does not.
+/** Holes of one page, four pages apart: where one of two parts that lie two pages apart fits, the other does
+ * not.
  *
  *      | busy     |_| busy     |_| ...        base
  *                  0   1                        first part in a hole: the second one moves on to the next,
@@ -882,7 +881,7 @@ static void empty_space(uint64_t size)
 
 /* ---------------------------------------------------------------------------------- busy_count, callbacks */
 
-/** In no order. */
+/** In arbitrary order. */
 static void many_ranges(uint64_t size)
 {
     size_now = size | 1;
@@ -947,7 +946,7 @@ static void remove_callback(uint64_t round)
 
 /* -------------------------------------------------------------------------------- p, CPUs: pools, threads */
 
-/** A space with pools that many CPUs share; each may keep what it gets. */
+/** A space with pools that many CPUs share; no bound limits the pools. */
 static void begin_pools(uint64_t size, unsigned cpus)
 {
     struct kva_config config = plain();
@@ -964,7 +963,7 @@ static void many_cpus(uint64_t size)
     begin_pools(size, (unsigned)size);
 }
 
-/** Objects that are live, in spans that are full. */
+/** Live objects, in spans that are full. */
 static void many_live_objects(uint64_t size)
 {
     begin_pools(size, 1);
@@ -1014,7 +1013,7 @@ static void trim(uint64_t round)
     assert_int_equal(status, KVA_OK);
 }
 
-/** Every second object: no span is free, and each has some that are pooled. */
+/** Every second object is freed: no span is free, and each has pooled objects. */
 static void many_pooled(uint64_t size)
 {
     many_live_objects(size);
@@ -1022,7 +1021,7 @@ static void many_pooled(uint64_t size)
         assert_int_equal(kva_free(&space, starts[i]), KVA_OK);
 }
 
-/** What finds no room drains the pools first. */
+/** A request without room drains the pools first. */
 static void allocate_too_much(uint64_t round)
 {
     struct kva_request request = kva_request_of(UINT64_C(1) << 62);
@@ -1044,7 +1043,7 @@ static void reserve_what_is_pooled(uint64_t round)
     assert_int_equal(kva_free(&space, starts[0]), KVA_OK);
 }
 
-/** The object after it is live, so that this one cannot grow. */
+/** The next object is live, so that this one cannot grow. */
 static void grow_an_object_in_vain(uint64_t round)
 {
     enum kva_status status;
@@ -1054,7 +1053,7 @@ static void grow_an_object_in_vain(uint64_t round)
     assert_int_equal(status, KVA_ENOSPC);
 }
 
-/** All of them: each span is free. */
+/** All objects are freed: each span is free. */
 static void many_free_spans(uint64_t size)
 {
     many_live_objects(size);
@@ -1082,7 +1081,7 @@ static void fork_parent(uint64_t round)
     assert_int_equal(status, KVA_OK);
 }
 
-/** The locks are set free in the child, which this process may well pass for. */
+/** The child releases the locks; this process acts as the child. */
 static void fork_child(uint64_t round)
 {
     enum kva_status status;
@@ -1106,7 +1105,7 @@ static void begin_eviction(uint64_t bytes)
     assert_int_equal(kva_evict_begin(&space, &request, &eviction), KVA_OK);
 }
 
-/** All segments are fed but each 61st, so that each one of these joins two runs. */
+/** All segments are fed except each 61st, which would join two runs. */
 static void many_candidates(uint64_t size)
 {
     many_segments(size);
@@ -1137,7 +1136,7 @@ static void feed_one(uint64_t round)
     assert_int_equal(status, KVA_ENOSPC);
 }
 
-/** Two neighbours have to go for what lies between: at half the height of the space. */
+/** Two neighbours must go for the place between them, in the middle of the space. */
 static void many_candidates_and_a_place(uint64_t size)
 {
     struct kva_request request = {.size = 2 * STEP, .min = size / 2 * STEP, .max = (size / 2 + 2) * STEP - 1};
@@ -1170,7 +1169,7 @@ static void next_that_must_go(uint64_t round)
     assert_ptr_equal(candidate, &candidates[size_now / 2 + 1]);
 }
 
-/** The place is taken, and then it is as before. */
+/** The place is taken, and then restored. */
 static void finish_in_a_row(uint64_t round)
 {
     enum kva_status status;
@@ -1181,7 +1180,7 @@ static void finish_in_a_row(uint64_t round)
     assert_int_equal(status, KVA_OK);
 }
 
-/** Half of the segments have to go. */
+/** Half of the segments must go. */
 static void many_that_must_go(uint64_t size)
 {
     struct kva_request request = {.size = size / 2 * STEP};
@@ -1206,7 +1205,7 @@ static void all_that_must_go(uint64_t round)
     assert_true(count >= size_now / 2 - 1);
 }
 
-/** A candidate beside many objects that a pool keeps: each other one is fed, the others are free. */
+/** A candidate next to many objects of a pool: every second one is fed, the others are free. */
 static void many_pooled_beside(uint64_t size)
 {
     many_live_objects(size);
@@ -1237,7 +1236,7 @@ static void clear_one(uint64_t round)
     assert_int_equal(kva_reserve(&space, some(round) * STEP, SIZE, NULL, NULL), KVA_OK);
 }
 
-/** The middle of a segment, which two cuts take. */
+/** The middle of a segment, which needs two cuts. */
 static void clear_a_part(uint64_t round)
 {
     enum kva_status status;
@@ -1261,7 +1260,7 @@ static void clear_all(uint64_t round)
     assert_true(bytes >= size_now / 2 * SIZE);
 }
 
-/** Every other segment waits for a flush. */
+/** Every second segment is deferred. */
 static void half_deferred(uint64_t size)
 {
     many_segments(size);
@@ -1407,7 +1406,7 @@ static void remove_what_is_deferred(uint64_t round)
     assert_int_equal(status, KVA_OK);
 }
 
-/** All regions go but the last. */
+/** All regions except the last are removed. */
 static void shrink_over_regions(uint64_t round)
 {
     uint64_t first = (size_now - 1) * STEP;
@@ -1438,7 +1437,7 @@ static void shrink_a_little(uint64_t round)
     assert_int_equal(kva_space_grow(&space, 0, (size_now + 1) * STEP - 1), KVA_OK);
 }
 
-/** In vain: an absent range in the way is found at once. */
+/** Without success: an absent range in the way is found immediately. */
 static void find_absent(uint64_t round)
 {
     struct kva_segment segment;
@@ -1474,12 +1473,12 @@ static void reset(uint64_t round)
     assert_int_equal(status, KVA_OK);
 }
 
-/* The designated fields of a line that are not usual. */
+/* The designated fields of unusual lines. */
 #define CPUS .few = 4, .many = 128
 #define SELDOM .rounds = 2
-#define STEPPED .few = 1 << 16, .many = UINT64_C(1) << 32, .rounds = 2 /* trying one start after another */
+#define STEPPED .few = 1 << 16, .many = UINT64_C(1) << 32, .rounds = 2 /* trials of one start after another */
 #define LARGE                                                                                                \
-    .few = UINT64_C(1) << 32, .many = UINT64_C(1) << 62, .rounds = 2 /* would take 2^30 steps, and more */
+    .few = UINT64_C(1) << 32, .many = UINT64_C(1) << 62, .rounds = 2 /* would take 2^30 steps or more */
 
 #define SHAPES "O((k + 1) (log n + log nocross))"
 #define TWO_SEARCHES "KVA_NEAREST, KVA_RANDOM at most two such searches"
@@ -1682,7 +1681,7 @@ static const struct cost_line lines[] = {
               many_that_must_go, finish_in_a_row, .rounds = 1),
 };
 
-/** What holds with bt alone. */
+/** Claims for bt only. */
 static const struct cost_line lines_of_bt[] = {
     COST_LINE("kva_clear", "with bt, without pools and best_fit, O(k + (d + 1) log n)",
               "segments in the range", COST_LINEAR, many_segments, clear_all, .rounds = 1),

@@ -18,10 +18,10 @@
 
 enum { FRAMES = 64, APART = 2 };
 
-/** Pages of ended maps that are kept to be found again. */
+/** Pages of ended maps that are kept for reuse. */
 enum { KEPT = 3584 };
 
-/** What the lines below set up and work on. */
+/** State that the lines below set up and use. */
 static enum kva_mechanism mechanism;
 static struct kva_failing_memory memory;
 static struct kva_threads threads;
@@ -38,7 +38,7 @@ static size_t page;
 
 /* ---------------------------------------------------------------------------------------------- instances */
 
-/** Nothing is cached, and nothing is purged by itself. */
+/** Nothing is cached, and no purge happens by default. */
 static struct kva_vm_config plain(void)
 {
     page = test_page();
@@ -86,7 +86,7 @@ static void make_room_to_hold(uint64_t count)
     assert_non_null(held);
 }
 
-/** Take areas of a page. */
+/** Allocate areas of one page. */
 static void hold_areas(uint64_t count)
 {
     make_room_to_hold(count);
@@ -96,8 +96,7 @@ static void hold_areas(uint64_t count)
     }
 }
 
-/** One that is freed, with its neighbours live, when `size` of them are; the place is then purged, so that
- *  it is free. */
+/** Free one area, when `size` are live, between live neighbours; the purge makes its place free. */
 static void make_hole(uint64_t at)
 {
     assert_int_equal(kva_vfree(vm, held[at]), KVA_OK);
@@ -120,7 +119,7 @@ static void many_areas(uint64_t size)
     hold_areas(size);
 }
 
-/** Likewise, with nodes of the instance's own. */
+/** The same, with nodes of the instance's own. */
 static void many_bound_areas(uint64_t size)
 {
     struct kva_vm_config config = plain();
@@ -156,7 +155,7 @@ static void allocate(uint64_t round)
     assert_ptr_equal(area, held[some(round)]);
 }
 
-/** At addresses that were never used, in the largest hole. */
+/** At unused addresses, in the largest hole. */
 static void allocate_at_the_end(uint64_t round)
 {
     void *area;
@@ -219,7 +218,7 @@ static void resize_within_the_page(uint64_t round)
     assert_int_equal(status, KVA_OK);
 }
 
-/** The last area of all: what comes after it is free. */
+/** The last area: the addresses after it are free. */
 static void grow_in_place(uint64_t round)
 {
     void *moved;
@@ -279,7 +278,7 @@ static void many_areas_on_node_0(uint64_t size)
 
 static void allocate_from_node_0(uint64_t round)
 {
-    make_hole(some(round)); /* which a lower district may be taken for */
+    make_hole(some(round)); /* a lower district may be chosen for it */
     counting(held[some(round)] = take_from_node_0());
 }
 
@@ -378,7 +377,7 @@ static void describe(uint64_t round)
     assert_true(length > 0);
 }
 
-/** As much is cached as may be, in areas of one page; those that are held have two. */
+/** The cache is full of areas of one page; held areas have two pages. */
 static void full_cache(uint64_t size)
 {
     struct kva_vm_config config = plain();
@@ -460,7 +459,7 @@ static void allocate_at_a_huge_page(uint64_t round)
 
 /* ------------------------------------------------------------------------------- m: areas that are parked */
 
-/** Neighbours of each other: one run. */
+/** Adjacent: one run. */
 static void many_parked(uint64_t size)
 {
     many_areas(size);
@@ -468,7 +467,7 @@ static void many_parked(uint64_t size)
         assert_int_equal(kva_vfree(vm, held[i]), KVA_OK);
 }
 
-/** With a live area behind each: as many runs. */
+/** A live area after each: as many runs. */
 static void many_runs(uint64_t size)
 {
     many_areas(APART * size);
@@ -611,7 +610,7 @@ static void take_frames(uint64_t count)
     assert_int_equal(kva_vm_frames_alloc(frames, (size_t)count, numbers), KVA_OK);
 }
 
-/** A pool of `size` frames, all of them taken. */
+/** A frame set of `size` frames, all allocated. */
 static void many_frames(uint64_t size)
 {
     struct kva_vm_config config = plain();
@@ -620,7 +619,7 @@ static void many_frames(uint64_t size)
     take_frames(size);
 }
 
-/** Likewise, and the nodes of the machine are known. */
+/** The same, and the nodes of the machine are known. */
 static void many_frames_one_freed(uint64_t size)
 {
     many_frames(size);
@@ -654,7 +653,7 @@ static void destroy_set(uint64_t round)
     free(taken);
 }
 
-static void many_pools(uint64_t size)
+static void many_sets(uint64_t size)
 {
     struct kva_vm_config config = plain();
 
@@ -700,7 +699,7 @@ static void allocate_frames(uint64_t round)
     assert_int_equal(status, KVA_OK);
 }
 
-/** Taken frames do not matter to the one at the end that is free. */
+/** Allocated frames do not matter to the free one at the end. */
 static void free_and_allocate_one_frame(uint64_t round)
 {
     uint64_t last = (uint64_t)size_now - 1;
@@ -712,7 +711,7 @@ static void free_and_allocate_one_frame(uint64_t round)
     assert_int_equal(freed | taken, KVA_OK);
 }
 
-/** A movable pool of `size` frames, all of them taken; and a map of all of them. */
+/** A movable frame set of `size` frames, all allocated, and a map of all of them. */
 static void many_movable_frames(uint64_t size)
 {
     struct kva_vm_config config = plain();
@@ -739,7 +738,7 @@ static void allocate_run(uint64_t round)
     assert_int_equal(status, KVA_OK);
 }
 
-/** There is nothing to be gained: what is measured is to find that. */
+/** No gain is possible; the cost of finding that is measured. */
 static void compact_nothing(uint64_t round)
 {
     struct kva_frames_compacted done;
@@ -882,7 +881,7 @@ static void many_short_maps(uint64_t size)
     }
 }
 
-/** Every eighth of them has ended, so that there are as many holes as parked and ended maps leave. */
+/** Every eighth has ended: as many holes as parked and ended maps leave. */
 static void many_short_maps_and_ended_ones(uint64_t size)
 {
     many_short_maps(size);
@@ -890,7 +889,7 @@ static void many_short_maps_and_ended_ones(uint64_t size)
         assert_int_equal(kva_unmap_ram(vm, held[i]), KVA_OK);
 }
 
-/** Of frames in another order, so that no ended map serves. It takes two runs. */
+/** Of frames in another order, so that no ended map is reused. It takes two runs. */
 static void map_afresh(uint64_t round)
 {
     uint64_t which[FRAMES];
@@ -919,7 +918,7 @@ static void flush_ended_map(uint64_t round)
     assert_int_equal(status, KVA_OK);
 }
 
-/** Ended maps, each of two frames of its own, of which the first is the same for many. */
+/** Ended maps of two frames each, the first of which is shared by many. */
 static void many_ended_maps(uint64_t size)
 {
     struct kva_vm_config config = plain();
@@ -960,7 +959,7 @@ static void map_page_again(uint64_t round)
     assert_int_equal(kva_unmap_ram(vm, map), KVA_OK);
 }
 
-/** Ended maps of as many frames as such a map may have, which differ in the last one only. */
+/** Ended maps of the largest permitted number of frames, which differ only in the last frame. */
 static void many_similar_ended_maps(uint64_t size)
 {
     struct kva_vm_config config = plain();
@@ -994,8 +993,7 @@ static uint64_t count_kept(void)
     return stats.ram_parked;
 }
 
-/** Live maps of two frames, and as many ended ones as are kept: for each that ends, another has to make
- *  way. */
+/** Live maps of two frames, and as many ended ones as are kept: each further end evicts one. */
 static void many_short_maps_and_all_kept(uint64_t size)
 {
     many_ended_maps(KEPT / 2);
@@ -1006,7 +1004,7 @@ static void many_short_maps_and_all_kept(uint64_t size)
         held[held_count] = kva_map_ram(vm, frames, numbers, 2);
         assert_non_null(held[held_count]);
     }
-    void *more = kva_map_ram(vm, frames, numbers, 2); /* the first map took the place of one that was kept */
+    void *more = kva_map_ram(vm, frames, numbers, 2); /* the first map replaced a kept one */
     assert_int_equal(kva_unmap_ram(vm, more), KVA_OK);
     assert_int_equal(count_kept(), KEPT / 2);
 }
@@ -1039,21 +1037,21 @@ static void hold_objects(uint64_t count, size_t bytes)
         assert_int_equal(kva_pcpu_alloc(pcpu, bytes, 16, &held[held_count]), KVA_OK);
 }
 
-/** Each in a chunk of its own. */
+/** Each object in its own chunk. */
 static void many_chunks(uint64_t size)
 {
     begin_pcpu(size, 1);
     hold_objects(size, page);
 }
 
-/** Many in a chunk. */
+/** Many objects in a chunk. */
 static void many_objects(uint64_t size)
 {
     begin_pcpu(size, 1);
     hold_objects(size, 32);
 }
 
-/** There were as many chunks as there are objects now, and more, and they are gone. */
+/** There were more chunks than there are objects now; all of them are gone. */
 static void many_absent_chunks(uint64_t size)
 {
     begin_pcpu(size, 1);
@@ -1148,7 +1146,7 @@ static void add_allocators(uint64_t count)
     }
 }
 
-/** The one that ends is the oldest. */
+/** The oldest one ends. */
 static void many_allocators(uint64_t size)
 {
     struct kva_vm_config config = plain();
@@ -1260,7 +1258,7 @@ static void many_cpus_with_threads(uint64_t size)
     begin_threads(size, (unsigned)size, KVA_VM_NONE);
 }
 
-/** Empty ones. */
+/** All are empty. */
 static void many_caches(uint64_t size)
 {
     begin_threads(size, (unsigned)size, UINT64_C(1) << 32);
@@ -1289,7 +1287,7 @@ static void add_pools(uint64_t count)
     }
 }
 
-static void many_pools_with_threads(uint64_t size)
+static void many_sets_with_threads(uint64_t size)
 {
     begin_threads(size, 2, KVA_VM_NONE);
     add_pools(size);
@@ -1321,7 +1319,7 @@ static void fork_parent(uint64_t round)
     assert_int_equal(status, KVA_OK);
 }
 
-/** The locks are set free in the child, which this process may well pass for. */
+/** The child releases the locks; this process acts as the child. */
 static void fork_child(uint64_t round)
 {
     enum kva_status status;
@@ -1332,7 +1330,7 @@ static void fork_child(uint64_t round)
     assert_int_equal(status, KVA_OK);
 }
 
-/** The reserve's length does not matter, nor does that of a pool. */
+/** Neither the length of the reserve nor that of a frame set matters. */
 static void sizes_of_a_reserve(uint64_t size)
 {
     page = test_page();
@@ -1415,7 +1413,7 @@ static const struct cost_line lines[] = {
               CPUS),
     COST_LINE("kva_vm_fork_parent", "O(CPUs)", "areas", COST_CONSTANT, many_areas_with_threads, fork_parent),
     COST_LINE("kva_vm_fork_child", "O(CPUs", "CPUs", COST_LINEAR, many_cpus_with_threads, fork_child, CPUS),
-    COST_LINE("kva_vm_fork_child", "sets of frames", "sets", COST_LINEAR, many_pools_with_threads, fork_child,
+    COST_LINE("kva_vm_fork_child", "sets of frames", "sets", COST_LINEAR, many_sets_with_threads, fork_child,
               .few = 16, .many = 400),
     COST_LINE("kva_vm_fork_child", "allocators of per-CPU objects", "allocators", COST_LINEAR,
               many_allocators_with_threads, fork_child),
@@ -1479,7 +1477,7 @@ static const struct cost_line lines[] = {
               .most_calls = 5),
     COST_LINE("kva_vm_frames_destroy", "as kva_vm_purge, and a call", "frames that are taken", COST_CONSTANT,
               many_frames, destroy_set),
-    COST_LINE("kva_vm_frames_destroy", "as kva_vm_purge, and a call", "pools", COST_CONSTANT, many_pools,
+    COST_LINE("kva_vm_frames_destroy", "as kva_vm_purge, and a call", "frame sets", COST_CONSTANT, many_sets,
               destroy_set, .few = 16, .many = 400),
     COST_LINE("kva_vm_frames_alloc", "O(count + n / 512)", "frames", COST_LINEAR, many_frames,
               allocate_frames, SELDOM, NO_CALL),
@@ -1528,7 +1526,7 @@ static const struct cost_line lines[] = {
               .most_calls = 2 + 2),
     COST_LINE("kva_unmap_ram", "O(count), no call", "short maps", COST_CONSTANT, many_short_maps,
               end_short_map, SHORT_MAPS, .rounds = 32, NO_CALL),
-    COST_LINE("kva_unmap_ram", "O(count), no call", "short maps, when another makes way", COST_CONSTANT,
+    COST_LINE("kva_unmap_ram", "O(count), no call", "short maps, when another is evicted", COST_CONSTANT,
               many_short_maps_and_all_kept, end_short_map, SHORT_MAPS, NO_CALL),
 
     COST_LINE("kva_pcpu_create", "O(cpus)", "CPUs", COST_LINEAR, many_cpus, create_pcpu, CPUS, NO_CALL),
@@ -1599,7 +1597,7 @@ enum {
     REPORTERS = sizeof(lines_of_reporters) / sizeof(lines_of_reporters[0])
 };
 
-/** Where there are several nodes, frames that are given back are mapped for a moment, too. */
+/** On a machine with several nodes, freed frames are mapped for a moment. */
 static void allow_for_nodes(struct cost_line *line)
 {
     if (strcmp(line->function, "kva_vm_frames_free") == 0 &&

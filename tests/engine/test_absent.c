@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Absent segments and ends that move inwards: the contract of park, wake and narrow (engine.h), called
+ * Absent segments and ends that move inwards: the contract of defer, undefer and narrow (engine.h), called
  * directly.
  *
- * First by examples. Then every engine and the scan engine side by side, through the same random changes of a
- * address map of some two hundred quanta: after each they must say the same of every address, hold the same
- * counts, and find the same places.
+ * First by examples. Then each engine and the scan engine receive the same random changes of an address map
+ * of about two hundred quanta; after each change, both must agree on every address, hold the same counts, and
+ * find the same places.
  */
 #include "../common/harness.h"
 
@@ -91,8 +91,8 @@ static void expect(const struct fixture *f, uint64_t at, uint64_t start, uint64_
 
 /* ---------------------------------------------------------------------------------------- absent segments */
 
-/** Neither free nor busy: no operation but wake does anything to it. */
-static void an_absent_segment_is_left_alone(void **state)
+/** An absent segment is neither free nor busy: only undefer changes it. */
+static void an_absent_segment_is_not_changed(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -130,7 +130,7 @@ static void an_absent_segment_is_left_alone(void **state)
     }
 }
 
-static void wake_needs_the_start_of_an_absent_segment(void **state)
+static void undefer_needs_the_start_of_an_absent_segment(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -157,7 +157,7 @@ static void wake_needs_the_start_of_an_absent_segment(void **state)
         assert_int_equal(f.memory.takes, takes);
         expect(&f, 1250, 1200, 1299, KVA_BUSY);
         engine->lookup(f.map, 1250, &segment);
-        assert_ptr_equal(segment.owner, &f); /* what it had before */
+        assert_ptr_equal(segment.owner, &f); /* the former owner */
         assert_int_equal(f.map->tally.segments[KVA_ABSENT], 0);
         assert_int_equal(f.map->tally.bytes[KVA_ABSENT], 0);
         assert_int_equal(engine->undefer(f.map, 1200), KVA_ENOENT);
@@ -167,7 +167,8 @@ static void wake_needs_the_start_of_an_absent_segment(void **state)
     }
 }
 
-/** Many, in every leaf, beside deferred ones: each keeps its mark while entries come and go around it. */
+/** Many absent segments, in every leaf, next to deferred ones: each keeps its mark while entries come and
+ * go. */
 static void absent_segments_stay_absent_among_others(void **state)
 {
     enum { SEGMENTS = 90 };
@@ -203,8 +204,8 @@ static void absent_segments_stay_absent_among_others(void **state)
     }
 }
 
-/** The checkers find what a caller, or an engine, must not make. */
-static void the_checkers_know_where_nothing_may_be_absent(void **state)
+/** The checkers find absent segments where none may be. */
+static void the_checkers_find_misplaced_absent_segments(void **state)
 {
     static const struct {
         uint64_t start, last;
@@ -253,7 +254,7 @@ static void narrow(struct fixture *f, uint64_t first, uint64_t last, enum kva_st
                      (first - old_first) + (old_last - last));
 }
 
-static void narrow_goes_as_far_as_it_is_free(void **state)
+static void narrow_over_free_ends(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -272,7 +273,7 @@ static void narrow_goes_as_far_as_it_is_free(void **state)
         take(&f, 1700, 1709);
         narrow(&f, 1201, 1899, KVA_EBUSY);
         narrow(&f, 1100, 1708, KVA_EBUSY);
-        narrow(&f, 1150, 1708, KVA_EBUSY); /* one end could move: neither does */
+        narrow(&f, 1150, 1708, KVA_EBUSY); /* only one end could move: neither does */
         narrow(&f, 1201, 1800, KVA_EBUSY);
         narrow(&f, 1300, 1899, KVA_EBUSY);
         narrow(&f, 1199, 1710, KVA_OK);
@@ -290,7 +291,7 @@ static void narrow_goes_as_far_as_it_is_free(void **state)
     }
 }
 
-static void narrow_stops_at_what_is_parked(void **state)
+static void narrow_stops_at_deferred_segments(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -314,9 +315,9 @@ static void narrow_stops_at_what_is_parked(void **state)
     }
 }
 
-/** The lowest of many segments go, one after the other, until the address map begins right at the next
- *  one: in bt this leaves a first leaf without entries, whose addresses are then all gone. From every
- *  start, filled in either direction. */
+/** The lowest of many segments are removed one by one, until the address map begins at the next one. In bt
+ * this leaves a first leaf without entries, all of whose addresses are gone. From every start, filled in
+ * either direction. */
 static void narrow_up_to_any_segment(void **state)
 {
     enum { SEGMENTS = 70 };
@@ -418,15 +419,15 @@ static void compare_searches(struct pair *pair)
     }
 }
 
-/** The next parked segment, in each epoch. */
-static void compare_next_parked(struct pair *pair, uint64_t from)
+/** The next deferred segment, in each epoch. */
+static void compare_next_deferred(struct pair *pair, uint64_t from)
 {
     for (unsigned epoch = 0; epoch < KVA_EPOCHS_ALL; epoch++) {
         struct kva_segment a, b;
         uint64_t to = pair->scan.map->last;
         enum kva_status status = pair->scan.engine->next_deferred(pair->scan.map, epoch, from, to, &a);
         check_that(pair->other.engine->next_deferred(pair->other.map, epoch, from, to, &b) == status,
-                   "%s: colour %u", pair->other.engine->name, epoch);
+                   "%s: epoch %u", pair->other.engine->name, epoch);
         assert_true(status != KVA_OK || (a.start == b.start && a.last == b.last && a.state == b.state));
     }
 }
@@ -444,11 +445,11 @@ static void compare(struct pair *pair, bool all)
     check(&pair->scan);
     check(&pair->other);
     compare_searches(pair);
-    compare_next_parked(pair, a->first);
-    compare_next_parked(pair, a->first + (a->last - a->first) / 2);
+    compare_next_deferred(pair, a->first);
+    compare_next_deferred(pair, a->first + (a->last - a->first) / 2);
     for (uint64_t at = a->first; all && at <= a->last; at++) {
         compare_at(pair, at);
-        compare_next_parked(pair, at);
+        compare_next_deferred(pair, at);
     }
 }
 
@@ -458,7 +459,7 @@ static enum kva_state state_at(const struct pair *pair, uint64_t at, struct kva_
     return segment->state;
 }
 
-/** Make a segment absent where that is allowed: not at an end, not beside one. */
+/** Make a segment absent where that is permitted: not at an end, not next to an absent one. */
 static void try_absent(struct pair *pair, const struct kva_segment *busy)
 {
     const struct kva_address_map *map = pair->scan.map;
@@ -474,7 +475,7 @@ static void try_absent(struct pair *pair, const struct kva_segment *busy)
                      KVA_OK);
 }
 
-/** Release a segment, whatever it was. */
+/** Release a segment in any state. */
 static void free_in_both(struct pair *pair, uint64_t start)
 {
     (void)pair->scan.engine->undefer(pair->scan.map, start);
@@ -483,7 +484,7 @@ static void free_in_both(struct pair *pair, uint64_t start)
     assert_int_equal(pair->other.engine->free(pair->other.map, start), status);
 }
 
-/** Free bounds whose outer parts are free, as far as they are; now and then further. */
+/** Narrow the bounds over free outer parts; sometimes further. */
 static void narrow_both(struct pair *pair, struct test_rng *rng)
 {
     const struct kva_address_map *map = pair->scan.map;
@@ -563,12 +564,12 @@ static void every_engine_does_as_the_scan_engine(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_absent_segment_is_left_alone),
-        cmocka_unit_test(wake_needs_the_start_of_an_absent_segment),
+        cmocka_unit_test(an_absent_segment_is_not_changed),
+        cmocka_unit_test(undefer_needs_the_start_of_an_absent_segment),
         cmocka_unit_test(absent_segments_stay_absent_among_others),
-        cmocka_unit_test(the_checkers_know_where_nothing_may_be_absent),
-        cmocka_unit_test(narrow_goes_as_far_as_it_is_free),
-        cmocka_unit_test(narrow_stops_at_what_is_parked),
+        cmocka_unit_test(the_checkers_find_misplaced_absent_segments),
+        cmocka_unit_test(narrow_over_free_ends),
+        cmocka_unit_test(narrow_stops_at_deferred_segments),
         cmocka_unit_test(narrow_up_to_any_segment),
         cmocka_unit_test(narrow_at_the_ends_of_all_addresses),
         cmocka_unit_test(every_engine_does_as_the_scan_engine),

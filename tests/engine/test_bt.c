@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The bt engine from inside: alignment classes, owners, the two forms of a leaf, what happens where leaves
- * meet, trees that grow and shrink, memory. What it answers is compared with the scan engine; how its tree
- * looks, with what bt.h says.
+ * The bt engine from the inside: alignment classes, owners, the two forms of a leaf, the border of two
+ * leaves, trees that grow and shrink, memory. Results are compared with the scan engine, the structure of the
+ * tree with bt.h.
  */
 #include "../common/harness.h"
 #include "../common/picture.h"
@@ -48,7 +48,8 @@ static void tear_down(struct fixture *f)
     assert_int_equal(f->memory.blocks, 0);
 }
 
-/* Fields behind a leaf or inner node differ between node sizes; these of the address map do not. */
+/* The fields after a leaf or an inner node depend on the node size; these fields of the address map do
+ * not. */
 static const struct bt_map *tree(const struct fixture *f)
 {
     return (const struct bt_map *)f->space.map;
@@ -66,7 +67,7 @@ static bool is_full_size(const struct kva_engine *engine)
     return test_engine_is_bt(engine) && engine != &test_engine_bt_tiny && engine != &test_engine_bt_small;
 }
 
-/** The form of the leaf that holds `address`, and how many entries it has. */
+/** The leaf that holds `address`. */
 static const struct bt_leaf *leaf_of(const struct fixture *f, uint64_t address)
 {
     const void *node = tree(f)->root;
@@ -101,7 +102,7 @@ static struct kva_stats stats_of(const struct fixture *f)
     return stats;
 }
 
-/** Two spaces look the same, and both are sound. */
+/** Two spaces have the same contents, and both are sound. */
 static void expect_same(const struct fixture *a, const struct fixture *b, const char *what)
 {
     struct test_picture picture = {0};
@@ -119,8 +120,7 @@ static void expect_same(const struct fixture *a, const struct fixture *b, const 
 
 /* ------------------------------------------------------------------------------------------------ classes */
 
-/* Wrong ones are refused by every engine; the quantum itself, less than it, and one twice count as one, or
- * none. */
+/* Every engine refuses wrong classes. The quantum, a smaller power of two, and a repetition add no class. */
 static void classes_are_powers_of_two(void **state)
 {
     static const struct {
@@ -163,9 +163,9 @@ static void classes_are_powers_of_two(void **state)
     }
 }
 
-/* What is declared changes no answer, be the alignment that of a class, below it, between two, or above
- * all. */
-static void classes_change_no_answer(void **state)
+/* A declared class changes no result, whether the alignment is that of a class, below it, between two, or
+ * above all. */
+static void classes_change_no_result(void **state)
 {
     const struct kva_engine *engine;
     struct test_rng rng = test_rng_of(710);
@@ -211,9 +211,8 @@ static void classes_change_no_answer(void **state)
     }
 }
 
-/* Many holes are long enough and none but one is aligned well enough; it is known by its class at the
- * root. */
-static void the_needle_at_a_declared_class(void **state)
+/* Many holes are long enough, but only one is aligned; the search finds it by its class at the root. */
+static void an_aligned_hole_at_a_declared_class(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -228,11 +227,10 @@ static void the_needle_at_a_declared_class(void **state)
 
         config.align_class[0] = 16 * PAGE;
         set_up(&f, engine, &config);
-        for (uint64_t i = 0; i <= HOLES;
-             i++) /* holes of 7 quanta, none with an aligned one, but for the needle */
+        for (uint64_t i = 0; i <= HOLES; i++) /* holes of 7 quanta; only one contains an aligned range */
             reserve(&f, (16 * i + (i == NEEDLE ? 7 : 0)) * PAGE, 9 * PAGE);
         assert_int_equal(stats_of(&f).largest_free,
-                         14 * PAGE); /* before the needle, its own 7 behind 7 more */
+                         14 * PAGE); /* before the aligned hole: its 7 quanta and 7 more */
         assert_int_equal(tree(&f)->top.largest[1], 7 * PAGE);
         request.align = 16 * PAGE;
         assert_int_equal(kva_alloc(&f.space, &request, &start), KVA_OK);
@@ -278,8 +276,8 @@ static void without_owners_they_read_back_as_null(void **state)
 
 /* --------------------------------------------------------------------------------------------- leaf forms */
 
-/* Entries that lie 2^32 quanta apart, or are longer, need the wide form; with the far one gone, the next
- * rewriting finds the compact one again. Nothing of that shows. */
+/* Entries that lie 2^32 quanta apart, or are longer, need the wide form. After the far one is gone, the next
+ * rewrite of the leaf uses the compact form again. Results do not depend on the form. */
 static void a_leaf_changes_its_form(void **state)
 {
     const struct kva_engine *engine;
@@ -298,7 +296,7 @@ static void a_leaf_changes_its_form(void **state)
         set_up(&scan, &kva_engine_scan, &config);
         reserve(&f, 0, 1);
         assert_false(only_leaf(&f)->is_wide);
-        reserve(&f, far - 1, 1); /* the last one that 32 bits reach */
+        reserve(&f, far - 1, 1); /* the last one within 32 bits */
         assert_false(only_leaf(&f)->is_wide);
         release(&f, far - 1);
         reserve(&f, far, 1);
@@ -314,7 +312,8 @@ static void a_leaf_changes_its_form(void **state)
         for (uint64_t i = 0; i < BT_ENTRIES; i++)
             reserve(&scan, 2 * i, 1);
         for (struct fixture *each = &f; each != NULL; each = each == &f ? &scan : NULL) {
-            struct kva_segment segment; /* owners are the fixtures themselves: only free segments are alike */
+            struct kva_segment segment; /* owners are addresses in the fixtures: only free segments are
+                                         * alike */
             assert_int_equal(kva_find(&each->space, 1, &segment), KVA_OK);
             assert_int_equal(segment.last, 1);
             assert_int_equal(stats_of(each).free_segments, BT_ENTRIES);
@@ -324,8 +323,7 @@ static void a_leaf_changes_its_form(void **state)
     }
 }
 
-/* A range that grows beyond what the compact form can say, in a leaf that is full in that form: the leaf
- * divides. */
+/* A range grows beyond the compact form, in a leaf that is full in that form: the leaf divides. */
 static void a_resize_overflows_the_compact_form(void **state)
 {
     const struct kva_engine *engine;
@@ -363,7 +361,7 @@ static void a_resize_overflows_the_compact_form(void **state)
     }
 }
 
-/* Entries of 2^40 units each, side by side and apart, upwards and downwards. */
+/* Entries of 2^40 units each, adjacent and apart, upwards and downwards. */
 static void entries_of_two_to_the_forty(void **state)
 {
     const struct kva_engine *engine;
@@ -395,7 +393,7 @@ static void entries_of_two_to_the_forty(void **state)
     }
 }
 
-/* A fill downwards adds each entry below the first: the compact form has to keep room there. */
+/* A fill downwards adds each entry below the first: the compact form must keep room there. */
 static void a_fill_downwards_stays_compact(void **state)
 {
     const struct kva_engine *engine;
@@ -423,7 +421,7 @@ static void a_fill_downwards_stays_compact(void **state)
 
 /* -------------------------------------------------------------------------------------- where leaves meet */
 
-/** Remove the `count` ranges of `size` at every `pitch` in this order, compared with scan after each. */
+/** Remove the `count` ranges of `size` at every `pitch` in this order; compare with scan after each. */
 static void remove_in_order(const struct kva_engine *engine, const unsigned *order, unsigned count,
                             uint64_t size, uint64_t pitch)
 {
@@ -472,7 +470,7 @@ static uint64_t all_orders(const struct kva_engine *engine, unsigned *order, uns
     return visited;
 }
 
-/* First entries of leaves go, leaves vanish, inner nodes vanish: with 7 ranges in every order there is. */
+/* First entries of leaves, whole leaves and inner nodes disappear: 7 ranges in every order. */
 static void every_order_of_removal(void **state)
 {
     static const struct kva_engine *const engines[] = {&test_engine_bt_tiny, &test_engine_bt_small};
@@ -498,7 +496,7 @@ static void long_orders_of_removal(void **state)
         for (int kind = 0; kind < 5; kind++) {
             unsigned order[COUNT];
             for (unsigned i = 0; i < COUNT;
-                 i++) /* upwards, downwards, from the middle, from both ends, any */
+                 i++) /* upwards, downwards, from the middle, from both ends, random */
                 order[i] = kind == 0   ? i
                            : kind == 1 ? COUNT - 1 - i
                            : kind == 2 ? (i + COUNT / 2) % COUNT
@@ -518,7 +516,7 @@ static void long_orders_of_removal(void **state)
 
 /* -------------------------------------------------------------------------------------------- up and down */
 
-/* Without the space, and so without its checks after each change: the tree has many nodes. */
+/* Not through the space, whose checks after each change take long on a tree of many nodes. */
 static void take_at(const struct kva_engine *engine, struct kva_address_map *map, uint64_t start,
                     uint64_t last)
 {
@@ -535,11 +533,11 @@ static void expect_sound(const struct kva_engine *engine, const struct kva_addre
     check_that(broken == NULL, "%s at %#" PRIx64, broken, address);
 }
 
-/* Filled to `count` ranges in one order and drained in another: the tree is one leaf again, and draining
- * took no memory. The second time round takes none at all. */
+/* Filled to `count` ranges in one order and drained in another, the tree is one leaf again; draining takes no
+ * memory. The second round takes none. */
 static void the_tree_grows_and_shrinks(void **state)
 {
-    static const uint64_t strides[] = {1, 4999, 2503}; /* upwards, downwards, all over; prime to the count */
+    static const uint64_t strides[] = {1, 4999, 2503}; /* upwards, downwards, scattered; prime to the count */
     const uint64_t count = 5000;
     const struct kva_engine *engine;
     (void)state;
@@ -581,7 +579,7 @@ static void the_tree_grows_and_shrinks(void **state)
     }
 }
 
-/* The same by unpark: all wait, and go at once. */
+/* The same by free_deferred: all ranges are deferred, and freed at once. */
 static void deferred_ranges_drain_the_tree(void **state)
 {
     const uint64_t count = 500;
@@ -611,8 +609,8 @@ static void deferred_ranges_drain_the_tree(void **state)
 
 /* ------------------------------------------------------------------------------------------------ preload */
 
-/** An operation that adds entries, at a place chosen to split what is fullest: in one spot, at either end,
- *  anywhere, or a cut in two places. False when there is no such place. */
+/** An operation that adds entries where it splits the fullest node: in one spot, at either end, anywhere, or
+ * a cut in two places. Returns its status. */
 static enum kva_status adversary(struct fixture *f, struct test_rng *rng, int kind, uint64_t units)
 {
     struct kva_segment segment;
@@ -620,7 +618,7 @@ static enum kva_status adversary(struct fixture *f, struct test_rng *rng, int ki
     uint64_t start;
 
     switch (kind) {
-    case 0: /* the lowest: beside the last one */
+    case 0: /* the lowest: next to the last one */
         return kva_alloc(&f->space, &request, &start);
     case 1:
         request.policy = KVA_HIGHEST;
@@ -628,7 +626,7 @@ static enum kva_status adversary(struct fixture *f, struct test_rng *rng, int ki
     case 2: /* anywhere */
         request.min = test_below(rng, units);
         return kva_alloc(&f->space, &request, &start);
-    case 3: /* out of the middle of a range of three */
+    case 3: /* from the middle of a range of three */
         for (int tries = 0; tries < 200; tries++) {
             assert_int_equal(kva_find(&f->space, test_below(rng, units), &segment), KVA_OK);
             if (segment.state == KVA_BUSY && segment.last - segment.start >= 2)
@@ -658,7 +656,7 @@ static void after_preload_no_pattern_takes_memory(void **state)
 
             config.without_owners = i % 2;
             set_up(&f, engine, &config);
-            f.memory.largest = is_full_size(engine) ? 4096 : 512; /* few nodes each: nothing to spare */
+            f.memory.largest = is_full_size(engine) ? 4096 : 512; /* few nodes each, none to spare */
             for (uint64_t k = 0; k < before; k++)
                 (void)kva_reserve(&f.space, test_below(&rng, units), 1 + test_below(&rng, 4), NULL, NULL);
             assert_int_equal(kva_preload(&f.space, (size_t)count), KVA_OK);
@@ -674,7 +672,7 @@ static void after_preload_no_pattern_takes_memory(void **state)
     }
 }
 
-/* The resize that overflows a leaf's form is an operation as any other. */
+/* A resize that overflows a leaf's form counts as one operation. */
 static void preload_covers_a_change_of_form(void **state)
 {
     const struct kva_engine *engine;
@@ -700,7 +698,7 @@ static void preload_covers_a_change_of_form(void **state)
 
 /* ------------------------------------------------------------------------------------------------- memory */
 
-/* 10,000 ranges that come and go at random, three times over: what is held for each. */
+/* 10,000 ranges that come and go at random, three times over: memory per range. */
 static void bytes_per_range_in_steady_churn(void **state)
 {
     enum { LIVE = 10000, PAIRS = 30000 };
@@ -747,8 +745,8 @@ static void bytes_per_range_in_steady_churn(void **state)
     }
 }
 
-/** Two neighbours under one parent that would fit into one merge as soon as one of them shrinks. Returns
- *  the inner nodes and leaves below a node. */
+/** Fail if two neighbours under one parent would fit into one node but were not merged. Returns the number of
+ * inner nodes and leaves below a node. */
 static size_t expect_no_mergeable_pair(const struct bt_map *bt, const void *node, unsigned level)
 {
     const struct bt_inner *inner = node;
@@ -766,7 +764,7 @@ static size_t expect_no_mergeable_pair(const struct bt_map *bt, const void *node
     return nodes;
 }
 
-/* Thinned out to one range in 40, in whatever order, a tree has few nodes left. */
+/* After all but one range in 40 were freed, in any order, few nodes are left. */
 static void a_thinned_tree_gives_its_nodes_back(void **state)
 {
     enum { COUNT = 6000 };
@@ -803,8 +801,8 @@ static void a_thinned_tree_gives_its_nodes_back(void **state)
     }
 }
 
-/* While a tree is drained from below, its first leaf never stays empty beside a full one: else each
- * further entry would be the first of its leaf, and take the leaf's separator with it. */
+/* While a tree is drained from below, its first leaf does not stay empty next to a full one. Otherwise each
+ * further entry would be the first of its leaf, and change the leaf's separator. */
 static void the_first_leaf_takes_over_the_next(void **state)
 {
     static struct fixture f;
@@ -835,8 +833,8 @@ static void the_first_leaf_takes_over_the_next(void **state)
     assert_true(took_over);
 }
 
-/* The public engine is only a way in: the address map belongs to the best form that there is. */
-static void the_way_in(void **state)
+/* The public engine only selects: the address map belongs to the best available form. */
+static void the_public_engine_selects_a_form(void **state)
 {
     static struct fixture f;
     struct kva_config config = config_of(0, 99, 1);
@@ -861,7 +859,7 @@ static void the_way_in(void **state)
 
 /* ------------------------------------------------------------------------------------------------ preload */
 
-/** Reserve a quantum somewhere in a space of `units`: KVA_EEXIST where something is there already. */
+/** Reserve a random quantum of `units`; KVA_EEXIST if it is in use. */
 static enum kva_status reserve_any(struct fixture *f, struct test_rng *rng, uint64_t units)
 {
     return kva_reserve(&f->space, test_below(rng, units), 1, NULL, NULL);
@@ -873,8 +871,8 @@ static void fill(struct fixture *f, struct test_rng *rng, uint64_t units, uint64
         done += reserve_any(f, rng, units) == KVA_OK;
 }
 
-/** Reservations that prepare themselves first, one or two at a time, as calls that consist of several
- *  changes do. */
+/** Reservations that prepare themselves first, one or two at a time, like calls that consist of several
+ * changes. */
 static void play_prepared(struct fixture *f, struct test_rng *rng, uint64_t units, size_t count)
 {
     struct kva_address_map *map = f->space.map;
@@ -895,9 +893,9 @@ static void play_prepared(struct fixture *f, struct test_rng *rng, uint64_t unit
     kva_failing_memory_fail(&f->memory, 0, false);
 }
 
-/* What was prepared for all suffices for each that prepares itself, also when the tree has grown meanwhile:
- * above all when a root has just been added, and where it is about to be. */
-static void what_is_prepared_for_all_suffices_for_each(void **state)
+/* A preparation for all suffices for each that prepares itself, also after the tree has grown: in particular
+ * when a root was just added, or is about to be. */
+static void a_preparation_for_all_suffices_for_each(void **state)
 {
     const struct kva_engine *engine;
     struct test_rng rng = test_rng_of(0);
@@ -922,8 +920,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(classes_are_powers_of_two),
-        cmocka_unit_test(classes_change_no_answer),
-        cmocka_unit_test(the_needle_at_a_declared_class),
+        cmocka_unit_test(classes_change_no_result),
+        cmocka_unit_test(an_aligned_hole_at_a_declared_class),
         cmocka_unit_test(without_owners_they_read_back_as_null),
         cmocka_unit_test(a_leaf_changes_its_form),
         cmocka_unit_test(a_resize_overflows_the_compact_form),
@@ -938,8 +936,8 @@ int main(void)
         cmocka_unit_test(bytes_per_range_in_steady_churn),
         cmocka_unit_test(a_thinned_tree_gives_its_nodes_back),
         cmocka_unit_test(the_first_leaf_takes_over_the_next),
-        cmocka_unit_test(the_way_in),
-        cmocka_unit_test(what_is_prepared_for_all_suffices_for_each),
+        cmocka_unit_test(the_public_engine_selects_a_form),
+        cmocka_unit_test(a_preparation_for_all_suffices_for_each),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The bt engine's own checks, put to the test: each thing that a node claims is made wrong, one at a time, in
- * every node of a tree of several levels, and the check must name the invariant.
+ * The bt engine's own checks: each fact that a node records is falsified, one at a time, in every node of a
+ * tree of several levels, and the check must name the invariant.
  *
- * The tree is that of the tiny nodes (harness.h), so that 40 ranges make several levels of inner nodes:
+ * The tree has the tiny nodes of harness.h, so that 40 ranges make several levels of inner nodes:
  *
  *      | 3 quanta free | busy | 3 quanta free | busy | ...     the 20th is deferred
  */
@@ -13,7 +13,7 @@
 #include <kva/deferred.h>
 #include <string.h>
 
-/* As in common/bt_tiny.c, whose structures these are. */
+/* As in common/bt_tiny.c, which has the same structures. */
 #define BT_ENTRIES 3
 #define BT_CHILDREN 4
 #include "engine/bt.h"
@@ -68,13 +68,13 @@ static void set_up(struct fixture *f)
 
 static void tear_down(struct fixture *f)
 {
-    assert_int_equal(kva_space_check(&f->space, NULL), KVA_OK); /* what was broken has been mended */
+    assert_int_equal(kva_space_check(&f->space, NULL), KVA_OK); /* the damage has been repaired */
     assert_int_equal(f->reports, 0);
     assert_int_equal(kva_space_abandon(&f->space), KVA_OK);
     assert_int_equal(f->memory.blocks, 0);
 }
 
-/** The check names one of some invariants, "I1I4" for either. */
+/** Fail unless the check names one of some invariants: "I1I4" for either. */
 static void expect_named(const struct fixture *f, const char *names, const char *what, uint64_t where)
 {
     struct kva_fault fault = {.what = ""};
@@ -137,7 +137,7 @@ static void in_every_leaf(visit_leaf *visit)
     tear_down(&f);
 }
 
-/* Which one notices first depends on what lies there: the hole before it grows, or ends inside a range. */
+/* The first check that fails depends on the place: the hole before it grows, or ends inside a range. */
 static void spoil_low(struct fixture *f, struct bt_inner *inner, unsigned level)
 {
     (void)level;
@@ -191,7 +191,7 @@ static void spoil_marks(struct fixture *f, struct bt_inner *inner, unsigned leve
     (void)level;
     for (size_t i = 0; i < inner->count; i++) {
         for (unsigned epoch = 0; epoch < KVA_EPOCHS; epoch++) {
-            inner->deferred[epoch] ^= UINT64_C(1) << i; /* lost where it was, or left where nothing is */
+            inner->deferred[epoch] ^= UINT64_C(1) << i; /* a mark that is lost, or a stray one */
             expect_named(f, "I7", "a mark", inner->low[i]);
             inner->deferred[epoch] ^= UINT64_C(1) << i;
         }
@@ -257,7 +257,7 @@ static void spoil_entries(struct fixture *f, struct bt_leaf *leaf, uint64_t low)
     for (unsigned i = 0; i < leaf->count; i++) {
         uint32_t *start = &leaf->compact.start[i];
         uint32_t *last = &leaf->compact.last[i];
-        *start += 1; /* behind its end */
+        *start += 1; /* after its end */
         expect_named(f, i == 0 && low != FIRST ? "I6" : "I1", "a start", low);
         *start -= 1;
         *last -= 1;
@@ -266,7 +266,7 @@ static void spoil_entries(struct fixture *f, struct bt_leaf *leaf, uint64_t low)
         *last += 5; /* into the next one, or beyond the end of the space or the leaf */
         expect_named(f, "I1I4I6", "an end in the next range", low);
         *last -= 5;
-        *last += 1; /* a quantum more: all is in order but for what the maxima or the tally say */
+        *last += 1; /* one quantum more: only the maxima or the tally disagree */
         expect_named(f, "I4I5", "an end", low);
         *last -= 1;
         if (i > 0) {
@@ -312,13 +312,13 @@ static void spoil_leaf(struct fixture *f, struct bt_leaf *leaf, uint64_t low)
     expect_named(f, low == FIRST ? "I2" : "I6", "a base off the quantum", low);
     leaf->base = base;
     leaf->deferred[0] = deferred | UINT64_C(1) << count;
-    expect_named(f, "I7", "a mark behind the entries", low);
+    expect_named(f, "I7", "a mark after the entries", low);
     expect_named_near(f, low, "I7");
     leaf->deferred[0] = deferred ^ 1;
     expect_named(f, "I5I7", "a mark on an entry", low);
     leaf->deferred[0] = deferred | 1;
     leaf->deferred[1] = 1;
-    expect_named(f, "I7", "an entry in two colours", low);
+    expect_named(f, "I7", "an entry in two epochs", low);
     leaf->deferred[0] = deferred;
     leaf->deferred[1] = 0;
 }
@@ -329,7 +329,7 @@ static void a_wrong_leaf(void **state)
     in_every_leaf(spoil_leaf);
 }
 
-/* ------------------------------------------------------------------------------------------ what is above */
+/* ----------------------------------------------------------------------------------- the root and the map */
 
 static void a_wrong_summary_of_the_root(void **state)
 {
@@ -347,7 +347,7 @@ static void a_wrong_summary_of_the_root(void **state)
     tear_down(&f);
 }
 
-static void a_reshape_without_end(void **state)
+static void an_unfinished_reshape(void **state)
 {
     static struct fixture f;
     (void)state;
@@ -391,7 +391,7 @@ static void a_space_that_ends_elsewhere(void **state)
     tear_down(&f);
 }
 
-/* Level 2: a change in the leaf that is broken calls the hook; so does any change at level 3. */
+/* Level 2: a change in the broken leaf calls the hook. Level 3: any change does. */
 static void a_change_beside_the_damage_calls_the_hook(void **state)
 {
     static struct fixture f;
@@ -400,7 +400,7 @@ static void a_change_beside_the_damage_calls_the_hook(void **state)
     struct bt_inner *inner = f.bt->root;
     for (unsigned level = 1; level < f.bt->height; level++)
         inner = inner->child[0];
-    inner->largest[0][0] = UINT64_MAX / 2; /* larger than what the change would make of it */
+    inner->largest[0][0] = UINT64_MAX / 2; /* larger than the change would make it */
     (void)kva_free(&f.space, start_of(0));
     if (KVA_CHECK_LEVEL >= 2) {
         assert_true(f.reports > 0);
@@ -424,7 +424,7 @@ int main(void)
         cmocka_unit_test(wrong_entries),
         cmocka_unit_test(a_wrong_leaf),
         cmocka_unit_test(a_wrong_summary_of_the_root),
-        cmocka_unit_test(a_reshape_without_end),
+        cmocka_unit_test(an_unfinished_reshape),
         cmocka_unit_test(a_wrong_tally),
         cmocka_unit_test(a_space_that_ends_elsewhere),
         cmocka_unit_test(a_change_beside_the_damage_calls_the_hook),

@@ -2,12 +2,11 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * The inner loops of the bt engine, in each form that this machine can run, against plain loops: every count
- * that a node can have, every position, and values at the edges where a signed comparison, or one of half the
- * width, goes wrong.
+ * that a node can have, every position, and values where a signed comparison, or one of half the width, goes
+ * wrong.
  *
  * Each array is as long as a node's, and ends where its memory ends, so that a sanitizer sees a vector that
- * reaches beyond it. What lies behind the elements in use is filled with what would be the answer, if it were
- * looked at.
+ * reaches beyond it. The elements after those in use would change the result if they were read.
  */
 #include "../common/bt_kernels.h"
 #include "../common/harness.h"
@@ -36,7 +35,7 @@ static const uint64_t edges[] = {
 
 enum { EDGES = sizeof(edges) / sizeof(edges[0]) };
 
-/** Each form that runs here. */
+/** The index-th form that runs here; NULL after the last. */
 static const struct bt_kernels *form(size_t index)
 {
     for (size_t i = 0, seen = 0;; i++) {
@@ -50,7 +49,7 @@ static const struct bt_kernels *form(size_t index)
 
 #define for_each_form(kernels, index) for (size_t index = 0; ((kernels) = form(index)) != NULL; index++)
 
-/** Room for `count` elements, aligned to a cache line as a node's arrays are, all ones. */
+/** Room for `count` elements, aligned to a cache line like a node's arrays, all ones. */
 static void *array_of(size_t count, size_t size)
 {
     void *array = lines_take(count * size);
@@ -81,7 +80,7 @@ static uint64_t plus(uint64_t value, uint64_t more)
     return more < UINT64_MAX - value ? value + more : UINT64_MAX;
 }
 
-/** `count` ascending keys of which about `position` are at most `key`, one beside the other or far apart. */
+/** `count` ascending keys, about `position` of which are at most `key`, adjacent or far apart. */
 static void make_keys(uint64_t *keys, unsigned count, unsigned position, uint64_t key, uint64_t step)
 {
     for (unsigned i = 0; i < count; i++)
@@ -164,7 +163,7 @@ static unsigned plain_past_last(const uint64_t *values, unsigned count, uint64_t
     return count;
 }
 
-/** All below `least` but what is at `position`; count: nothing is. */
+/** All values are below `least` except the one at `position`; count: none. */
 static void try_values(const struct bt_kernels *kernels, uint64_t *values, unsigned count, unsigned position,
                        uint64_t least)
 {
@@ -251,8 +250,8 @@ static uint64_t plain_run(const struct gaps *gaps, unsigned i, const struct bt_f
     return aligned < end ? end - aligned : 0;
 }
 
-/** Gap i is `gap` quanta where i is `position`, and no more than `usual` elsewhere; they begin at all
- *  kinds of places. What lies behind the last entry would be large gaps. */
+/** Gap i is `gap` quanta if i is `position`, and at most `usual` otherwise; the starts vary. The elements
+ * after the last entry would be large gaps. */
 static void make_gaps(struct gaps *gaps, unsigned position, uint32_t gap, uint32_t usual)
 {
     memset(gaps->start, 0xff, BT_SLOTS * sizeof(*gaps->start));
@@ -367,7 +366,7 @@ static void entries_come_and_go(void **state)
     }
 }
 
-/** Slots have a byte on either side, which stays as it is. */
+/** Slots are surrounded by one byte on either side, which must not change. */
 static void slots_come_and_go(void **state)
 {
     const struct bt_kernels *kernels;

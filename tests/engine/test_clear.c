@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * clear, of each engine, against a release of each segment by the linear engine: the same address map, at
- * every step.
+ * clear, of each engine, against single releases by the scan engine: the same address map after every step.
  */
 #include "../common/harness.h"
 
@@ -13,7 +12,7 @@
 
 #include <kva/engine.h>
 
-/** An address map, and the linear one beside it, which frees one by one. */
+/** An address map, and one of the scan engine, which frees segments one by one. */
 struct twins {
     struct kva_address_map *one;
     struct kva_address_map *oracle;
@@ -69,23 +68,23 @@ static void defer(struct kva_address_map *map, uint64_t start, unsigned epoch)
     assert_int_equal(map->engine->defer(map, start, epoch, &last), KVA_OK);
 }
 
-/** A range in both, which may wait for a flush. */
+/** Make a range busy in both; one in `one_in_deferred` is deferred. */
 static void put(struct twins *twins, struct test_rng *rng, uint64_t start, uint64_t last,
-                unsigned one_in_parked)
+                unsigned one_in_deferred)
 {
     void *owner = &twins->owners[test_below(rng, 64)];
 
     occupy(twins->one, start, last, owner);
     occupy(twins->oracle, start, last, owner);
-    if (test_one_in(rng, one_in_parked)) {
+    if (test_one_in(rng, one_in_deferred)) {
         unsigned epoch = test_one_in(rng, 2);
         defer(twins->one, start, epoch);
         defer(twins->oracle, start, epoch);
     }
 }
 
-/** Where nothing is in use, put ranges at random, with gaps or without; some wait for a flush. */
-static void fill(struct twins *twins, struct test_rng *rng, uint64_t extent, unsigned one_in_parked)
+/** Put random ranges where nothing is in use, with gaps or without; some are deferred. */
+static void fill(struct twins *twins, struct test_rng *rng, uint64_t extent, unsigned one_in_deferred)
 {
     struct kva_address_map *one = twins->one;
     uint64_t quantum = one->quantum;
@@ -97,7 +96,7 @@ static void fill(struct twins *twins, struct test_rng *rng, uint64_t extent, uns
         uint64_t last = start + (1 + test_below(rng, extent)) * quantum - 1;
         bool fits = segment.state == KVA_FREE && start >= at && last >= start && last <= segment.last;
         if (fits)
-            put(twins, rng, start, last, one_in_parked);
+            put(twins, rng, start, last, one_in_deferred);
         else
             last = segment.last;
         if (last >= one->last)
@@ -106,7 +105,7 @@ static void fill(struct twins *twins, struct test_rng *rng, uint64_t extent, uns
     }
 }
 
-/** Free one by one what lies wholly inside. */
+/** Free one by one the segments that lie wholly inside. */
 static void release_each(struct kva_address_map *map, uint64_t first, uint64_t last)
 {
     for (uint64_t at = first;;) {
@@ -163,15 +162,15 @@ static uint64_t some_address(const struct kva_address_map *map, struct test_rng 
     return map->first + test_below(rng, (map->last - map->first) / map->quantum + 1) * map->quantum;
 }
 
-/** Ranges of every length, over and over. */
+/** Clear ranges of every length, repeatedly. */
 static void play(const struct kva_engine *engine, struct test_rng *rng, uint64_t quantum, uint64_t quanta,
-                 uint64_t first, unsigned one_in_parked)
+                 uint64_t first, unsigned one_in_deferred)
 {
     static struct twins twins;
 
     make_twins(&twins, engine, first, first + (quanta * quantum - 1), quantum);
     for (uint64_t round = 0; round < test_scaled(24); round++) {
-        fill(&twins, rng, 1 + test_below(rng, 4), one_in_parked);
+        fill(&twins, rng, 1 + test_below(rng, 4), one_in_deferred);
         for (unsigned i = 0; i < 4; i++) {
             uint64_t a = some_address(twins.one, rng);
             uint64_t b = some_address(twins.one, rng);
@@ -183,7 +182,7 @@ static void play(const struct kva_engine *engine, struct test_rng *rng, uint64_t
     end_twins(&twins);
 }
 
-static void as_one_release_each(void **state)
+static void clear_equals_single_releases(void **state)
 {
     const struct kva_engine *engine;
     struct test_rng rng = test_rng_of(1);
@@ -200,7 +199,7 @@ static void as_one_release_each(void **state)
 
 enum { ADDED = 1024, GROUP = 16 };
 
-/** Add a thousand ranges above all others, and clear them in runs that leave one of sixteen. */
+/** Add a thousand ranges above all others, and clear them in runs that leave one in sixteen. */
 static void add_and_thin_out(struct kva_address_map *map, uint64_t round)
 {
     uint64_t base = round * 2 * ADDED;
@@ -211,15 +210,14 @@ static void add_and_thin_out(struct kva_address_map *map, uint64_t round)
         map->engine->clear(map, base + 2 * (i + 1), base + 2 * (i + GROUP) - 1);
 }
 
-/** Of a few ranges each, as the tests have them: what is left of a group may be a whole leaf. */
+/** Leaves of a few ranges, as only tests have: what remains of a group may be a whole leaf. */
 static bool are_leaves_short(const struct kva_engine *engine)
 {
     return strcmp(engine->name, "bt-tiny") == 0 || strcmp(engine->name, "bt-small") == 0;
 }
 
-/* What runs leave over is packed together: rounds that leave a sixteenth take little more memory than the
- * first. */
-static void what_is_left_is_packed(void **state)
+/* The remaining ranges are packed: further rounds that leave a sixteenth take little memory. */
+static void remaining_ranges_are_packed(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -243,8 +241,8 @@ static void what_is_left_is_packed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(as_one_release_each),
-        cmocka_unit_test(what_is_left_is_packed),
+        cmocka_unit_test(clear_equals_single_releases),
+        cmocka_unit_test(remaining_ranges_are_packed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The contract of engine.h, called directly: what each engine answers where the space above it never asks,
- * or cannot see the difference.
+ * The contract of engine.h, called directly: calls that a space never makes, and results that it cannot
+ * distinguish.
  */
 #include "../common/harness.h"
 
@@ -79,7 +79,7 @@ static void expect(const struct fixture *f, uint64_t at, uint64_t start, uint64_
     assert_ptr_equal(segment.owner, state == KVA_FREE ? NULL : (const void *)f);
 }
 
-/** Every operation on a busy segment says KVA_ENOENT where none starts, and changes nothing. */
+/** Every operation on a busy segment returns KVA_ENOENT where none starts, and changes nothing. */
 static void expect_none_starts(struct fixture *f, uint64_t at)
 {
     struct kva_tally before = f->map->tally;
@@ -95,7 +95,7 @@ static void expect_none_starts(struct fixture *f, uint64_t at)
     check(f);
 }
 
-static void only_the_start_of_a_busy_segment_will_do(void **state)
+static void only_the_start_of_a_busy_segment_is_accepted(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -169,7 +169,7 @@ static void a_trim_and_a_punch_keep_owner_and_addresses(void **state)
         expect(&f, 1299, 1299, 1299, KVA_BUSY);
         check(&f);
         take(&f, 1201, 1298);
-        assert_int_equal(engine->trim(f.map, 1201, 1250), KVA_OK); /* behind a busy one: a hole of its own */
+        assert_int_equal(engine->trim(f.map, 1201, 1250), KVA_OK); /* after a busy one: a new hole */
         expect(&f, 1201, 1201, 1249, KVA_FREE);
         expect(&f, 1260, 1250, 1298, KVA_BUSY);
         assert_int_equal(f.map->tally.segments[KVA_BUSY], 3);
@@ -209,8 +209,8 @@ static void the_largest_hole_follows_every_change(void **state)
     }
 }
 
-/* Deferred segments beside each other and beside holes, in any order, become one hole. */
-static void unparking_merges_all(void **state)
+/* Deferred segments next to each other and to holes become one hole, in any order. */
+static void free_deferred_merges_all(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -237,7 +237,7 @@ static void unparking_merges_all(void **state)
     }
 }
 
-/* Two epochs, mixed in every leaf: one goes in slices of any size, the other stays as it is. */
+/* Two epochs, mixed in every leaf: one is freed in slices of any size, the other stays. */
 static void a_slice_gives_back_one_epoch_only(void **state)
 {
     enum { SEGMENTS = 90 };
@@ -271,7 +271,7 @@ static void a_slice_gives_back_one_epoch_only(void **state)
                 engine->lookup(f.map, FIRST + 10 * i, &segment);
                 assert_int_equal(segment.state, states[i % 3]);
             }
-            engine->free_deferred(f.map, 0, slice); /* none is left: nothing happens */
+            engine->free_deferred(f.map, 0, slice); /* none is left: no effect */
             engine->free_deferred(f.map, 1, UINT64_MAX);
             assert_int_equal(f.map->tally.segments[KVA_DEFERRED], 0);
             check(&f);
@@ -280,14 +280,14 @@ static void a_slice_gives_back_one_epoch_only(void **state)
     }
 }
 
-/** What is parked where: an array of the contract's words. */
-struct parked_map {
+/** The model: which segments are deferred, in which epoch. */
+struct deferred_map {
     unsigned segments; /* of 10 units each, from FIRST on */
     int epoch[100];    /* -1: busy; -2: free */
 };
 
-static void expect_next_parked(const struct fixture *f, const struct parked_map *map, unsigned epoch,
-                               uint64_t from, uint64_t to)
+static void expect_next_deferred(const struct fixture *f, const struct deferred_map *map, unsigned epoch,
+                                 uint64_t from, uint64_t to)
 {
     struct kva_segment segment = {0};
     unsigned i = 0;
@@ -296,30 +296,30 @@ static void expect_next_parked(const struct fixture *f, const struct parked_map 
         i++;
     bool any = i < map->segments && FIRST + 10 * i <= to;
     enum kva_status status = f->engine->next_deferred(f->map, epoch, from, to, &segment);
-    check_that(status == (any ? KVA_OK : KVA_ENOENT), "%s: colour %u from %" PRIu64 " to %" PRIu64 ": %s",
+    check_that(status == (any ? KVA_OK : KVA_ENOENT), "%s: epoch %u from %" PRIu64 " to %" PRIu64 ": %s",
                f->engine->name, epoch, from, to, kva_status_name(status));
     if (status != KVA_OK)
         return;
     check_that(segment.start == FIRST + 10 * i && segment.last == FIRST + 10 * i + 9 &&
                    segment.state == KVA_DEFERRED && segment.owner == (const void *)f,
-               "%s: colour %u from %" PRIu64 ": [%" PRIu64 ", %" PRIu64 "]", f->engine->name, epoch, from,
+               "%s: epoch %u from %" PRIu64 ": [%" PRIu64 ", %" PRIu64 "]", f->engine->name, epoch, from,
                segment.start, segment.last);
 }
 
-static void expect_all_parked(struct fixture *f, const struct parked_map *map)
+static void expect_all_deferred(struct fixture *f, const struct deferred_map *map)
 {
     for (uint64_t from = FIRST; from <= LAST; from++) {
         for (unsigned epoch = 0; epoch < 2; epoch++) {
-            expect_next_parked(f, map, epoch, from, LAST);
-            expect_next_parked(f, map, epoch, from, from);
-            expect_next_parked(f, map, epoch, from, from + 20 < LAST ? from + 20 : LAST);
+            expect_next_deferred(f, map, epoch, from, LAST);
+            expect_next_deferred(f, map, epoch, from, from);
+            expect_next_deferred(f, map, epoch, from, from + 20 < LAST ? from + 20 : LAST);
         }
     }
     check(f);
 }
 
-/** One random change: park or free a busy segment, or take one again. */
-static void change_parked(struct fixture *f, struct parked_map *map, struct test_rng *rng)
+/** One random change: defer or free a busy segment, or reserve a free one. */
+static void change_deferred(struct fixture *f, struct deferred_map *map, struct test_rng *rng)
 {
     unsigned i = (unsigned)test_below(rng, map->segments);
     uint64_t start = FIRST + 10 * i, last;
@@ -337,15 +337,15 @@ static void change_parked(struct fixture *f, struct parked_map *map, struct test
     }
 }
 
-static void unpark_all(struct fixture *f, struct parked_map *map, unsigned epoch)
+static void free_all_deferred(struct fixture *f, struct deferred_map *map, unsigned epoch)
 {
     f->engine->free_deferred(f->map, epoch, UINT64_MAX);
     for (unsigned i = 0; i < map->segments; i++)
         map->epoch[i] = map->epoch[i] == (int)epoch ? -2 : map->epoch[i];
 }
 
-/* The next one that is deferred in an epoch, from each address, while segments come and go and trees turn. */
-static void the_next_one_parked_is_found(void **state)
+/* The next deferred segment of an epoch, from each address, while segments come and go and trees rotate. */
+static void the_next_deferred_one_is_found(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -353,27 +353,27 @@ static void the_next_one_parked_is_found(void **state)
         struct test_rng rng = test_rng_of(31);
         for (uint64_t round = 0; round < test_scaled(12); round++) {
             static struct fixture f;
-            struct parked_map map = {.segments = round % 3 == 0 ? 7 : 100};
+            struct deferred_map map = {.segments = round % 3 == 0 ? 7 : 100};
 
             set_up(&f, engine);
             for (unsigned i = 0; i < map.segments; i++)
                 map.epoch[i] = -2;
-            expect_all_parked(&f, &map);
+            expect_all_deferred(&f, &map);
             for (unsigned i = 0; i < 600; i++) {
-                change_parked(&f, &map, &rng);
+                change_deferred(&f, &map, &rng);
                 if (i % 97 == 0)
-                    expect_all_parked(&f, &map);
+                    expect_all_deferred(&f, &map);
                 if (i % 211 == 210)
-                    unpark_all(&f, &map, (unsigned)test_below(&rng, 2));
+                    free_all_deferred(&f, &map, (unsigned)test_below(&rng, 2));
             }
-            expect_all_parked(&f, &map);
+            expect_all_deferred(&f, &map);
             tear_down(&f);
         }
     }
 }
 
-/* An address map that ends where addresses do, and one segment parked at each end. */
-static void the_next_one_parked_at_the_ends(void **state)
+/* An address map of all addresses, with one deferred segment at each end. */
+static void the_next_deferred_one_at_the_ends(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -383,7 +383,7 @@ static void the_next_one_parked_at_the_ends(void **state)
         uint64_t last;
 
         set_up(&f, engine);
-        f.map->sizes = NULL; /* which would not reach so far */
+        f.map->sizes = NULL; /* the index would not reach that far */
         assert_int_equal(engine->extend(f.map, 0, UINT64_MAX), KVA_OK);
         take(&f, 0, 0);
         take(&f, UINT64_MAX, UINT64_MAX);
@@ -402,8 +402,8 @@ static void the_next_one_parked_at_the_ends(void **state)
     }
 }
 
-/* As many holes as there can be come about without memory, by release and by unpark: what adds a busy segment
- * has obtained what the index by size needs for them. */
+/* free and free_deferred make as many holes as possible without memory: the operation that adds a busy
+ * segment also prepares the index by size for the holes. */
 static void a_free_needs_no_memory(void **state)
 {
     const struct kva_engine *engine;
@@ -430,8 +430,8 @@ static void a_free_needs_no_memory(void **state)
     }
 }
 
-/* A hole for each punch, until there is no memory for one more; then nothing has changed. */
-static void punches_end_where_memory_does(void **state)
+/* One hole for each punch, until there is no memory for one more; that punch changes nothing. */
+static void punches_end_when_memory_does(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -454,8 +454,8 @@ static void punches_end_where_memory_does(void **state)
     }
 }
 
-/* What was prepared is enough for as many holes. */
-static void what_is_prepared_suffices(void **state)
+/* A preparation suffices for as many holes as it names. */
+static void prepared_memory_suffices(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -517,17 +517,17 @@ static void fits_in_a_hole(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(only_the_start_of_a_busy_segment_will_do),
+        cmocka_unit_test(only_the_start_of_a_busy_segment_is_accepted),
         cmocka_unit_test(a_place_must_be_wholly_free),
         cmocka_unit_test(a_trim_and_a_punch_keep_owner_and_addresses),
         cmocka_unit_test(the_largest_hole_follows_every_change),
-        cmocka_unit_test(unparking_merges_all),
+        cmocka_unit_test(free_deferred_merges_all),
         cmocka_unit_test(a_slice_gives_back_one_epoch_only),
-        cmocka_unit_test(the_next_one_parked_is_found),
-        cmocka_unit_test(the_next_one_parked_at_the_ends),
+        cmocka_unit_test(the_next_deferred_one_is_found),
+        cmocka_unit_test(the_next_deferred_one_at_the_ends),
         cmocka_unit_test(a_free_needs_no_memory),
-        cmocka_unit_test(punches_end_where_memory_does),
-        cmocka_unit_test(what_is_prepared_suffices),
+        cmocka_unit_test(punches_end_when_memory_does),
+        cmocka_unit_test(prepared_memory_suffices),
         cmocka_unit_test(fits_in_a_hole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

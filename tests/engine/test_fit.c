@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Where a demand fits into one hole: against trying every address, for all small numbers, at both ends of 64
- * bits; and at large numbers, where only what makes a start right can be tried.
+ * The fit of a demand into one hole: against a trial of every address, for all small numbers and at both ends
+ * of 64 bits; at large numbers, only the validity of a start and of its nearest candidates is checked.
  */
 #include "../common/harness.h"
 
@@ -20,7 +20,7 @@ static bool fits_at(uint64_t a, uint64_t high, const struct kva_demand *demand)
            (demand->nocross == 0 || a / demand->nocross == last / demand->nocross);
 }
 
-/** As kva_fit_in_hole says, for a hole of a few addresses. */
+/** As kva_fit_in_hole, for a hole of a few addresses. */
 static bool try_all(uint64_t start, uint64_t last, const struct kva_demand *demand, uint64_t *at)
 {
     uint64_t high = last < demand->max ? last : demand->max;
@@ -110,7 +110,7 @@ static void large_numbers_are_right(void **state)
     }
 }
 
-/** Stepping would take a thousand million steps. */
+/** Steps from start to start would number 10^9. */
 static void a_far_start_is_found(void **state)
 {
     struct kva_demand demand = {.size = UINT64_C(1) << 30,

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Where a demand that may not cross a boundary fits, when the first start that its stride allows would cross:
- * against trying one start after another, for every stride, every size and every place in blocks of up to 64
- * addresses. Places repeat themselves after as many steps as there are places.
+ * The fit of a demand with a boundary whose first start would cross it: against a trial of one start after
+ * another, for every stride, every size and every place in blocks of up to 64 addresses. After as many steps
+ * as there are places, the places repeat.
  */
 #include "../common/harness.h"
 
@@ -17,7 +17,7 @@ struct steps {
     uint64_t place;
 };
 
-/** How many steps lie between the place and the first one at which nothing is crossed; false if none is. */
+/** The number of steps from the place to the first one without a crossing; false if there is none. */
 static bool try_steps(const struct steps *steps, uint64_t *count)
 {
     for (*count = 0; *count < steps->nocross; ++*count)
@@ -43,7 +43,7 @@ static void expect_start(const struct kva_demand *demand, uint64_t start, uint64
                found, at, fits, want);
 }
 
-/** With both policies: upwards from 0 on, and downwards from the last address. */
+/** With both policies: upwards from 0, and downwards from the last address. */
 static void expect_steps(const struct steps *steps)
 {
     struct kva_demand demand = {.size = steps->size,
@@ -59,12 +59,12 @@ static void expect_steps(const struct steps *steps)
 
     demand.phase = lowest % steps->stride;
     expect_start(&demand, lowest, lowest + way, 0, fits);
-    if (fits && way + steps->size > 1) /* else nothing would be left of the hole */
+    if (fits && way + steps->size > 1) /* otherwise the hole would be empty */
         expect_start(&demand, lowest, lowest + way, 1, false);
     demand.policy = KVA_HIGHEST;
     demand.phase = highest % steps->stride;
     expect_start(&demand, highest, highest - way, 0, fits);
-    if (fits && way + steps->size > 1) /* else nothing would be left of the hole */
+    if (fits && way + steps->size > 1) /* otherwise the hole would be empty */
         expect_start(&demand, highest, highest - way, 1, false);
 }
 
@@ -86,10 +86,10 @@ static void every_way_to_a_start(void **state)
     print_message("visited %" PRIu64 " places\n", visited);
 }
 
-/** The number of steps, where the numbers are far too large to try them. */
+/** The number of steps, for numbers too large for trials. */
 static void ways_between_large_numbers(void **state)
 {
-    /* The fourth multiple of 2^60 + 1 lies 4 above 2^62, the eighth 8 above 2^63: the others nowhere near. */
+    /* The fourth multiple of 2^60 + 1 lies 4 above 2^62, the eighth 8 above 2^63; the others are far off. */
     struct kva_demand demand = {.align = 1, .max = UINT64_MAX, .nocross = UINT64_C(1) << 62};
     uint64_t at = 0;
 

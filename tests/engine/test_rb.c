@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What is particular to the rb engine and cannot be seen from outside: how many nodes each kind of fit
- * takes, that a merge gives nodes back, and that a changed maximum is carried up no further than it must.
+ * Properties of the rb engine that its results do not show: how many nodes each kind of fit takes, that a
+ * merge gives nodes back, and that a changed maximum propagates no further than necessary.
  */
 #include "../common/harness.h"
 #include "../common/picture.h"
@@ -42,7 +42,7 @@ static void set_up(struct fixture *f, uint64_t last)
     config.on_corruption = count_report;
     config.hook_context = f;
     assert_int_equal(kva_space_init(&f->space, &config), KVA_OK);
-    assert_int_equal(kva_preload(&f->space, 2000), KVA_OK); /* from here on only `available` moves */
+    assert_int_equal(kva_preload(&f->space, 2000), KVA_OK); /* from here on only `available` changes */
 }
 
 static void tear_down(struct fixture *f)
@@ -78,13 +78,13 @@ static void each_fit_takes_the_nodes_it_needs(void **state)
     (void)state;
     set_up(&f, 999);
     size_t all = rb_of(&f)->nodes.available;
-    reserve(&f, 100, 100); /* no edge: two */
+    reserve(&f, 100, 100); /* not at an edge: two */
     expect_nodes(&f, all, 2);
     reserve(&f, 0, 10); /* left edge: one */
     expect_nodes(&f, all, 3);
     reserve(&f, 90, 10); /* right edge: one */
     expect_nodes(&f, all, 4);
-    reserve(&f, 10, 80); /* full: none, the hole's own node serves */
+    reserve(&f, 10, 80); /* full: none, the hole's own node is used */
     expect_nodes(&f, all, 4);
     tear_down(&f);
 }
@@ -100,13 +100,13 @@ static void each_merge_gives_nodes_back(void **state)
     reserve(&f, 200, 100);
     reserve(&f, 300, 100);
     expect_nodes(&f, all, 4);
-    release(&f, 100); /* touches no hole: its node becomes one */
+    release(&f, 100); /* next to no hole: its node becomes one */
     expect_nodes(&f, all, 4);
-    release(&f, 0); /* touches the hole behind it */
+    release(&f, 0); /* next to the hole after it */
     expect_nodes(&f, all, 3);
-    release(&f, 300); /* touches the hole behind it */
+    release(&f, 300); /* next to the hole after it */
     expect_nodes(&f, all, 2);
-    release(&f, 200); /* touches both */
+    release(&f, 200); /* next to both */
     expect_nodes(&f, all, 0);
     tear_down(&f);
 }
@@ -136,7 +136,7 @@ static void set_up_holes(struct fixture *f)
     assert_int_equal(f->reports, 0);
 }
 
-/** Plant a wrong maximum at the root, one too large; returns it. Whoever recomputes the root corrects it. */
+/** Set a wrong, too large maximum at the root; returns it. Any recomputation of the root corrects it. */
 static uint64_t spoil_root(struct fixture *f)
 {
     struct rb_segment *root = segment_of_link(rb_of(f)->holes.root);
@@ -149,9 +149,9 @@ static uint64_t largest_at_root(struct fixture *f)
     return segment_of_link(rb_of(f)->holes.root)->largest;
 }
 
-/** The start of a leaf whose parent, which is not the root, does not owe its maximum to the leaf: the
- *  parent's own span, or another child's, is as large. */
-static uint64_t hole_in_the_shade(struct fixture *f)
+/** The start of a leaf whose parent is not the root and has its maximum from elsewhere: its own extent, or
+ * another child's, is as large. */
+static uint64_t hole_below_a_larger_maximum(struct fixture *f)
 {
     for (uint64_t i = 0; i < PAIRS; i++) {
         struct rb_segment *hole = floor_segment(&rb_of(f)->holes, i * 128);
@@ -166,14 +166,14 @@ static uint64_t hole_in_the_shade(struct fixture *f)
     return 0;
 }
 
-/* A hole shrinks and grows again below a parent whose own span is as large: the parent's maximum does not
- * change, so nothing above it may be recomputed. A wrong value that was planted at the root must stand. */
-static void propagation_stops_below_a_maximum_that_stands(void **state)
+/* A hole shrinks and grows again below a parent whose own extent is as large. The parent's maximum does not
+ * change, so nothing above it may be recomputed: the wrong value at the root remains. */
+static void propagation_stops_below_a_maximum_that_stays(void **state)
 {
     static struct fixture f;
     (void)state;
     set_up_holes(&f);
-    uint64_t start = hole_in_the_shade(&f);
+    uint64_t start = hole_below_a_larger_maximum(&f);
     uint64_t wrong = spoil_root(&f);
 
     reserve(&f, start, 16); /* a left edge: the hole shrinks to 48 */
@@ -189,7 +189,7 @@ static void propagation_stops_below_a_maximum_that_stands(void **state)
     tear_down(&f);
 }
 
-/* A change that does matter reaches the root. */
+/* A change that matters reaches the root. */
 static void propagation_reaches_the_root_when_it_must(void **state)
 {
     static struct fixture f;
@@ -216,7 +216,7 @@ int main(void)
         cmocka_unit_test(each_fit_takes_the_nodes_it_needs),
         cmocka_unit_test(each_merge_gives_nodes_back),
         cmocka_unit_test(a_node_fills_one_cache_line_at_most),
-        cmocka_unit_test(propagation_stops_below_a_maximum_that_stands),
+        cmocka_unit_test(propagation_stops_below_a_maximum_that_stays),
         cmocka_unit_test(propagation_reaches_the_root_when_it_must),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

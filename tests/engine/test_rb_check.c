@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The rb engine's own checks, put to the test: each invariant is broken on purpose, one at a time, and must
- * be named. A check that never fails in CI proves nothing until it has been seen to fail here.
+ * The rb engine's own checks: each invariant is broken on purpose, one at a time, and the check must name it.
+ * This shows that the checks, which never fail elsewhere, can fail.
  *
  *      0     0x10    0x20   0x30    0x40       0x50    0x60   0x70   0x7f
  *      | hole | A    | hole | B     | deferred | hole  | C    | hole |          quantum 4
@@ -63,15 +63,15 @@ static void set_up(struct fixture *fixture)
         assert_null(kva_engine_rb.check_near(fixture->map, at, &address));
 }
 
-/* Memory is given back whatever the address map holds, so a broken one need not be mended. */
+/* Memory is given back whatever the address map holds, so a broken one need not be repaired. */
 static void tear_down(struct fixture *fixture)
 {
     kva_engine_rb.destroy(fixture->map);
 }
 
-/* --------------------------------------------------------------------------------------- what is expected */
+/* ------------------------------------------------------------------------------------------- expectations */
 
-/** The whole check names this invariant, at this address. */
+/** Fail unless the whole check names this invariant, at this address. */
 static void expect_named(const struct fixture *fixture, const char *name, uint64_t at)
 {
     uint64_t address = UINT64_MAX;
@@ -82,7 +82,7 @@ static void expect_named(const struct fixture *fixture, const char *name, uint64
     check_that(address == at, "%s, broken at %#" PRIx64 ", found at %#" PRIx64, broken, at, address);
 }
 
-/** So does the check of the neighbourhood of `near`. */
+/** The same for the check of the neighbourhood of `near`. */
 static void expect_named_near(const struct fixture *fixture, uint64_t near, const char *name, uint64_t at)
 {
     uint64_t address = UINT64_MAX;
@@ -155,7 +155,7 @@ static void a_missed_quantum(void **state)
     tear_down(&fixture);
 }
 
-/* A hole is cut in two, properly but for I3; the tally says so. */
+/* A hole is cut in two, properly except for I3; the tally includes both. */
 static void adjacent_holes(void **state)
 {
     struct fixture fixture;
@@ -255,7 +255,7 @@ static void a_listed_hole_that_is_in_no_tree(void **state)
     tear_down(&fixture);
 }
 
-/* Both trees: a red node turned black makes paths uneven, a black one turned red two reds, or uneven
+/* In both trees, a red node turned black makes paths uneven; a black one turned red makes two reds or uneven
  * paths. */
 static void a_wrong_colour(void **state)
 {
@@ -275,12 +275,12 @@ static void a_wrong_colour(void **state)
     tear_down(&fixture);
 }
 
-static void a_deferred_segment_that_does_not_wait(void **state)
+static void a_deferred_segment_that_is_not_listed(void **state)
 {
     struct fixture fixture;
     (void)state;
     set_up(&fixture);
-    /* It must still look deferred, or it would be the tally that is wrong. */
+    /* It must still look deferred; otherwise the tally would be wrong. */
     struct kva_list kept = fixture.deferred->order;
     list_remove(&fixture.deferred->order);
     fixture.deferred->order = kept;
@@ -298,7 +298,7 @@ static void a_deferred_segment_marked_with_the_other_epoch(void **state)
     tear_down(&fixture);
 }
 
-static void a_stray_that_waits(void **state)
+static void a_stray_deferred_segment(void **state)
 {
     struct fixture fixture;
     struct rb_segment stray = {.start = 0x44, .last = 0x47};
@@ -309,7 +309,7 @@ static void a_stray_that_waits(void **state)
     tear_down(&fixture);
 }
 
-static void a_parked_list_with_a_broken_back_link(void **state)
+static void a_deferred_list_with_a_broken_back_link(void **state)
 {
     struct fixture fixture;
     struct kva_list elsewhere;
@@ -337,10 +337,10 @@ int main(void)
         cmocka_unit_test(a_list_with_a_broken_back_link),
         cmocka_unit_test(a_listed_hole_that_is_in_no_tree),
         cmocka_unit_test(a_wrong_colour),
-        cmocka_unit_test(a_deferred_segment_that_does_not_wait),
+        cmocka_unit_test(a_deferred_segment_that_is_not_listed),
         cmocka_unit_test(a_deferred_segment_marked_with_the_other_epoch),
-        cmocka_unit_test(a_stray_that_waits),
-        cmocka_unit_test(a_parked_list_with_a_broken_back_link),
+        cmocka_unit_test(a_stray_deferred_segment),
+        cmocka_unit_test(a_deferred_list_with_a_broken_back_link),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * How far a changed maximum travels (rb_holes.c, PROPAGATION), and how far a search looks.
+ * How far a changed maximum propagates (rb_holes.c, PROPAGATION), and how far a search reads.
  *
- * Both stop early, and nobody who only looks at answers can tell. So what must not be reached is POISONED:
- * its cached maximum, or its range, is overwritten with something that would show in what is written or
- * answered, and must still be there afterwards.
+ * Both stop early, which results do not show. Therefore everything that must not be reached is POISONED: its
+ * cached maximum, or its range, is overwritten with a value that would show in the result, and must still be
+ * there afterwards.
  *
  *               root    poisoned: above the first ancestor whose maximum stays
  *              /    \
  *            U       .  U stays: it is read, and nothing is written
  *           / \
- *          A   s        s: poisoned unless A's maximum came from below and shrank, since only then
- *         / \              must the other child be asked
- *        H   s          H changes: both of its children are asked
+ *          A   s        s: poisoned unless A's maximum came from below and shrank, because only then
+ *         / \              the other child must be read
+ *        H   s          H changes: both of its children are read
  */
 #include "../common/harness.h"
 
@@ -23,7 +23,7 @@
 #include <kva/engine.h>
 
 #define HOLES 200
-#define ROOM 64 /* each hole has so many addresses, of which it leaves some to the busy segment behind it */
+#define ROOM 64 /* each hole has so many addresses, some of them for the busy segment after it */
 
 struct fixture {
     struct kva_failing_memory memory;
@@ -114,8 +114,8 @@ static struct kva_rb_node *sibling_of(const struct kva_rb_node *child, const str
     return parent->child[parent->child[KVA_RB_LEFT] == child ? KVA_RB_RIGHT : KVA_RB_LEFT];
 }
 
-/** Poison what the propagation from `hole` must not reach, given all maxima before and after, and note in
- *  `expected` what must then be found. Returns how many were poisoned. */
+/** Poison what the propagation from `hole` must not reach, given all maxima before and after, and record in
+ * `expected` what must be found afterwards. Returns how many were poisoned. */
 static size_t poison(struct rb_segment *hole, const struct maxima *before, const struct maxima *after,
                      uint64_t poison_value, struct maxima *expected)
 {
@@ -147,7 +147,8 @@ static size_t poison(struct rb_segment *hole, const struct maxima *before, const
     return poisoned;
 }
 
-/** Let one hole end at `last`, among poison; then put everything back. Returns how much was poisoned. */
+/** Let one hole end at `last`, among poison; then restore everything. Returns how many maxima were
+ * poisoned. */
 static size_t change_among_poison(struct fixture *fixture, size_t index, uint64_t last, uint64_t poison_value)
 {
     struct rb_segment *hole = fixture->hole[index];
@@ -175,7 +176,7 @@ static size_t change_among_poison(struct fixture *fixture, size_t index, uint64_
     return poisoned;
 }
 
-/** Every hole is changed to every size, with poison that is too small and poison that is too large. */
+/** Change every hole to every size, with poison that is too small and poison that is too large. */
 static void change_everything(const uint64_t size[HOLES])
 {
     struct fixture fixture;
@@ -203,7 +204,7 @@ static void random_sizes(void **state)
     change_everything(size);
 }
 
-/* Ties: half of the holes have the same size as the largest. */
+/* Ties: half of the holes have the size of the largest. */
 static void equal_sizes(void **state)
 {
     struct test_rng rng = test_rng_of(42);
@@ -223,7 +224,7 @@ static void rising_sizes(void **state)
     change_everything(size);
 }
 
-/* The same through the engine: an allocation in a small hole among large ones reaches no ancestor of its. */
+/* The same through the engine: an allocation in a small hole among large ones writes no ancestor. */
 static void a_small_allocation_stays_local(void **state)
 {
     struct fixture fixture;
@@ -259,15 +260,15 @@ static void a_small_allocation_stays_local(void **state)
 
 /* ------------------------------------------------------------------------------------------------- search */
 
-/** Make a hole that no search may look at an answer to every search. */
+/** Make a hole that no search may read satisfy every search. */
 static void lure(struct rb_segment *hole, const struct kva_demand *demand)
 {
     hole->start = demand->min;
     hole->last = demand->max;
 }
 
-/* A window without room in the middle: what lies behind it is not looked at. The first hole that lies behind
- * must be: it says that the search is at its end. */
+/* A window without room in the middle: the holes after it are not read, except the first, which tells the
+ * search that it has left the window. */
 static void a_search_ends_with_its_window(void **state)
 {
     enum { LOW = 80, HIGH = 120 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The index of holes by size (sizes.h), against a plain array: as it is, and with nodes so small that those
- * of every level are spread, divided and merged all the time.
+ * The index of holes by size (sizes.h) against a plain array: with its own node sizes, and with nodes so
+ * small that nodes of every level are spread, divided and merged all the time.
  */
 #include "../common/harness.h"
 
@@ -11,7 +11,7 @@
 #include "../../ports/test/failing_memory.h"
 #include "engine/sizes.h"
 
-/** The set as the library has it, or as this file does. */
+/** The set in the library's form, or in this file's. */
 struct form {
     const char *name;
     size_t least; /* keys of a leaf */
@@ -156,7 +156,7 @@ static size_t place_of(const struct fixture *f, uint64_t extent, uint64_t start)
     return i;
 }
 
-/** Whether two holes cannot both be there: they are of one size, and overlap or touch. */
+/** Whether two holes exclude each other: they have one size, and overlap or touch. */
 static bool exclude_another(const struct hole *hole, uint64_t extent, uint64_t start)
 {
     uint64_t apart = max_u64(hole->start, start) - min_u64(hole->start, start);
@@ -164,7 +164,7 @@ static bool exclude_another(const struct hole *hole, uint64_t extent, uint64_t s
     return hole->extent == extent && apart <= extent + 1;
 }
 
-/** False if it is there already, or another of its size touches it. */
+/** False if it is present, or another of its size touches it. */
 static bool add(struct fixture *f, uint64_t extent, uint64_t start)
 {
     size_t i = place_of(f, extent, start);
@@ -183,14 +183,14 @@ static void take_out(struct fixture *f, size_t i)
 {
     struct kva_size at;
 
-    if (i % 2 == 0) /* what was just found is removed another way */
+    if (i % 2 == 0) /* the hole just found is removed in another way */
         assert_true(f->form->first(f->sizes, f->hole[i].extent, &at));
     f->form->remove(f->sizes, f->hole[i].start, f->hole[i].start + f->hole[i].extent);
     f->count--;
     memmove(f->hole + i, f->hole + i + 1, (f->count - i) * sizeof *f->hole);
 }
 
-/** The set returns the array's holes one by one, from the first of at least a span on. */
+/** The set returns the array's holes one by one, from the first of at least an extent on. */
 static void compare_from(const struct fixture *f, uint64_t extent)
 {
     size_t i = place_of(f, extent, 0);
@@ -205,8 +205,8 @@ static void compare_from(const struct fixture *f, uint64_t extent)
     assert_int_equal(i, f->count);
 }
 
-/** One of many spans, or of few, so that starts decide, and the largest. */
-static uint64_t some_span(struct test_rng *rng)
+/** One of many extents; or of few, so that starts decide; or the largest. */
+static uint64_t some_extent(struct test_rng *rng)
 {
     switch (test_below(rng, 4)) {
     case 0:
@@ -243,14 +243,14 @@ static void holes_come_and_go(void **state)
             if (f.count > 0 && (f.count == MOST || test_below(&rng, 100) >= odds)) {
                 take_out(&f, (size_t)test_below(&rng, f.count));
             } else {
-                uint64_t extent = some_span(&rng);
+                uint64_t extent = some_extent(&rng);
                 assert_true(forms[k]->fill(f.sizes, f.count + 1));
                 (void)add(&f, extent, some_start(&rng, extent));
             }
             if (step % 16 == 0)
                 check_fixture(&f);
             if (step % 64 == 0)
-                compare_from(&f, some_span(&rng));
+                compare_from(&f, some_extent(&rng));
         }
         compare_from(&f, 0);
         while (f.count > 0) {
@@ -262,8 +262,8 @@ static void holes_come_and_go(void **state)
     }
 }
 
-/* Every order in which up to two levels fill: upwards, downwards, from the middle; and are emptied in
- * each. */
+/* Every order of filling up to two levels: upwards, downwards, from the middle; each emptied in every
+ * order. */
 static void all_ends_fill_and_empty(void **state)
 {
     enum { HOLES = 1300 };
@@ -297,7 +297,7 @@ static void both_ends(void **state)
     for (size_t k = 0; k < FORMS; k++) {
         for (unsigned shift = 0; shift < 64; shift++) {
             static struct fixture f;
-            uint64_t rest = (UINT64_C(1) << shift) - 1; /* of the span of a quantum */
+            uint64_t rest = (UINT64_C(1) << shift) - 1; /* of the extent of a quantum */
             uint64_t last = shift < 6 ? (LAST << shift) + rest : UINT64_MAX;
 
             assert_true(index_reaches(rest + 1, last));
@@ -322,8 +322,8 @@ static void both_ends(void **state)
     }
 }
 
-/* What a hole loses, or gains, at either end, at both, at none, and all of it. */
-static void events_say_what_was_and_what_is(void **state)
+/* A hole loses or gains at either end, at both, at none, or all of it. */
+static void events_carry_the_old_and_the_new_hole(void **state)
 {
     (void)state;
     for (size_t k = 0; k < FORMS; k++) {
@@ -360,7 +360,7 @@ static void events_say_what_was_and_what_is(void **state)
     }
 }
 
-static void what_is_not_there_is_reported(void **state)
+static void a_missing_hole_is_reported(void **state)
 {
     (void)state;
     for (size_t k = 0; k < FORMS; k++) {
@@ -379,8 +379,8 @@ static void what_is_not_there_is_reported(void **state)
 
 /* ------------------------------------------------------------------------------------------------- memory */
 
-/** Change holes within `most` of them and without memory, so that nodes are as empty as they can be: with
- *  `greedy`, holes go where a leaf is fuller than it must be, and come where one is full. */
+/** Change holes within `most` of them and without memory, so that nodes are as empty as possible: with
+ * `greedy`, holes are removed where a leaf is fuller than it must be, and added where one is full. */
 static void hug_the_limit(struct fixture *f, size_t most, struct test_rng *rng, bool greedy)
 {
     uint64_t steps = test_scaled(300) + 30;
@@ -389,7 +389,7 @@ static void hug_the_limit(struct fixture *f, size_t most, struct test_rng *rng, 
         size_t at = f->count > 0 ? (size_t)test_below(rng, f->count) : 0;
         if (f->count == most) {
             take_out(f, at);
-            if (greedy) /* thin out: one here, one there */
+            if (greedy) /* thin out here and there */
                 for (size_t i = at; i < f->count && f->count > most / 2; i += f->form->least / 2 + 1)
                     take_out(f, i);
         } else {
@@ -401,8 +401,8 @@ static void hug_the_limit(struct fixture *f, size_t most, struct test_rng *rng, 
     }
 }
 
-/* Nodes for n holes suffice for every state with n holes, however it came about. */
-static void what_is_ensured_suffices(void **state)
+/* Nodes for n holes suffice for every state with n holes, whatever led to it. */
+static void ensured_nodes_suffice(void **state)
 {
     struct test_rng rng = test_rng_of(691);
     (void)state;
@@ -423,8 +423,8 @@ static void what_is_ensured_suffices(void **state)
     }
 }
 
-/* The same where exactly that many nodes are there, and no more. */
-static void not_a_node_too_few(void **state)
+/* The same with exactly that many nodes. */
+static void exactly_the_ensured_nodes_suffice(void **state)
 {
     struct test_rng rng = test_rng_of(692);
     (void)state;
@@ -443,7 +443,7 @@ static void not_a_node_too_few(void **state)
     }
 }
 
-/* 25 bytes for each busy segment, and 9 KiB; there may be one hole more than busy segments. */
+/* 25 bytes for each busy segment, and 9 KiB; there may be one more hole than busy segments. */
 static void memory_is_what_the_header_says(void **state)
 {
     static struct fixture f;
@@ -549,10 +549,10 @@ int main(void)
         cmocka_unit_test(holes_come_and_go),
         cmocka_unit_test(all_ends_fill_and_empty),
         cmocka_unit_test(both_ends),
-        cmocka_unit_test(events_say_what_was_and_what_is),
-        cmocka_unit_test(what_is_not_there_is_reported),
-        cmocka_unit_test(what_is_ensured_suffices),
-        cmocka_unit_test(not_a_node_too_few),
+        cmocka_unit_test(events_carry_the_old_and_the_new_hole),
+        cmocka_unit_test(a_missing_hole_is_reported),
+        cmocka_unit_test(ensured_nodes_suffice),
+        cmocka_unit_test(exactly_the_ensured_nodes_suffice),
         cmocka_unit_test(memory_is_what_the_header_says),
         cmocka_unit_test(a_refusal_changes_nothing),
         cmocka_unit_test(the_check_names_what_is_broken),

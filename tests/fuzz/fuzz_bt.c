@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** What libFuzzer calls; scripts/fuzz.sh builds it. */
+/** The entry point for libFuzzer; scripts/fuzz.sh builds it. */
 #include "play.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** What libFuzzer calls for frame sets; scripts/fuzz.sh builds it. */
+/** The entry point for libFuzzer, on frame sets; scripts/fuzz.sh builds it. */
 #include "play_frames.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);

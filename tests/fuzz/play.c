@@ -32,16 +32,16 @@ struct play {
     const uint8_t *end;
     struct player_member members[MEMBERS]; /* scan is the first */
     size_t count;
-    uint64_t first; /* the space's ends now */
+    uint64_t first; /* the current ends of the space */
     uint64_t last;
     uint64_t quantum;
     uint64_t unit;
     size_t operations;
-    bool without_memory; /* the operation at hand */
-    bool small_chunks;   /* of memory */
-    bool shapes;         /* requests may have them, and choices */
-    bool ranges;         /* there are the calls of ranges.h and evict.h, too */
-    bool pooled;         /* the second member has pools, and there are two */
+    bool without_memory; /* of the current operation */
+    bool small_blocks;   /* the sources give only small blocks */
+    bool shapes;         /* requests may have shapes and choices */
+    bool ranges;         /* the calls of ranges.h and evict.h are included */
+    bool pooled;         /* the second of two members has pools */
     struct kva_threads threads;
     unsigned cpu;
 };
@@ -91,16 +91,16 @@ struct call {
     size_t part_count;
     uint64_t a;
     uint64_t b;
-    struct kva_segment segment; /* of a walk: where it goes on from */
+    struct kva_segment segment; /* of a walk: the current segment */
     uint64_t starts[CANDIDATES];
     size_t candidates;
 };
 
-struct answer {
+struct outcome {
     enum kva_status status;
     uint64_t address;
     struct kva_segment segment;
-    uint64_t told; /* by an eviction: a sum over all that it has said */
+    uint64_t told; /* by an eviction: a hash of all its results */
 };
 
 static const struct kva_segment no_segment;
@@ -130,7 +130,7 @@ static uint64_t span(const struct play *play)
     return play->last - play->first;
 }
 
-/** Some address of the space: a unit, and a few quanta from its start. */
+/** An address of the space: a random unit, and a few quanta from its start. */
 static uint64_t any_address(struct play *play)
 {
     uint64_t unit = (byte(play) << 8 | byte(play)) % UNITS;
@@ -140,7 +140,7 @@ static uint64_t any_address(struct play *play)
     return play->first + (offset <= span(play) ? offset : offset % play->unit);
 }
 
-/** The segment at some address, or the next one above it. */
+/** The segment at a random address, or the next one above it. */
 static struct kva_segment any_segment(struct play *play)
 {
     const struct kva_space *scan = &play->members[0].space;
@@ -151,7 +151,7 @@ static struct kva_segment any_segment(struct play *play)
     return segment;
 }
 
-/** The used segment at some address, or the next one. */
+/** The used segment at a random address, or the next one. */
 static struct kva_segment any_used(struct play *play)
 {
     struct kva_segment segment = any_segment(play);
@@ -179,7 +179,7 @@ static uint64_t any_size(struct play *play)
     return ((UINT64_C(1) << 40) + few) * play->quantum;
 }
 
-/** Some number of quanta, from 1 to 256, or of units. */
+/** From 1 to 256 quanta, or units. */
 static uint64_t any_stride(struct play *play)
 {
     unsigned code = byte(play);
@@ -190,7 +190,7 @@ static uint64_t any_stride(struct play *play)
                                                       : play->quantum;
 }
 
-/** A power of two, from `least` on if there is one; now and then it is too small, or none. */
+/** A power of two, at least `least` where representable; sometimes too small, or no power of two. */
 static uint64_t any_boundary(struct play *play, uint64_t least)
 {
     unsigned code = byte(play);
@@ -203,7 +203,7 @@ static uint64_t any_boundary(struct play *play, uint64_t least)
     return boundary;
 }
 
-/** What `code` says: an alignment of any number of quanta, a phase, which may be too large, a boundary. */
+/** By `code`: an alignment of any number of quanta, a phase, possibly too large, a boundary. */
 static void any_shape(struct play *play, unsigned code, struct kva_request *request)
 {
     if (code & 1)
@@ -231,7 +231,7 @@ static void any_filter(struct play *play, struct call *call)
     call->request.filter_context = &call->filter;
 }
 
-/** What the code says: a policy, a filter, not to block, to search only. */
+/** By the code: a policy, a filter, a non-blocking request, a search. */
 static void any_choice(struct play *play, struct call *call)
 {
     struct kva_request *request = &call->request;
@@ -244,7 +244,7 @@ static void any_choice(struct play *play, struct call *call)
         request->random = any_64_bits(play);
     if (code & 8)
         any_filter(play, call);
-    if (play->pooled) /* what must not drain may fail where scan, which has no pools, does not */
+    if (play->pooled) /* a request that must not drain may fail where scan, which has no pools, succeeds */
         return;
     if (code & 16)
         request->flags = KVA_NO_BLOCK;
@@ -268,7 +268,7 @@ static void any_request(struct play *play, struct call *call)
         request->min = a < b ? a : b;
         request->max = a < b ? b : a;
     }
-    if (code & 8) { /* what is usual, as a designated initialiser leaves it */
+    if (code & 8) { /* default values, as a designated initialiser leaves them */
         request->align = code & 2 ? request->align : 0;
         request->max = code & 4 ? request->max : 0;
     }
@@ -278,7 +278,7 @@ static void any_request(struct play *play, struct call *call)
         any_choice(play, call);
 }
 
-/** The parts lie at multiples of the alignment. */
+/** The offsets of the parts are multiples of the alignment. */
 static void any_parts(struct play *play, struct call *call)
 {
     struct kva_request *request = &call->request;
@@ -297,7 +297,7 @@ static void any_parts(struct play *play, struct call *call)
     }
 }
 
-/** Up to three quanta, or units. */
+/** At most three quanta, or units. */
 static uint64_t any_growth(struct play *play)
 {
     unsigned code = byte(play);
@@ -305,7 +305,7 @@ static uint64_t any_growth(struct play *play)
     return code % 4 * (code & 4 ? play->unit : play->quantum);
 }
 
-/** Bytes of a segment; one less of all addresses. */
+/** Bytes of a segment; one less for all addresses. */
 static uint64_t size_of(const struct kva_segment *segment)
 {
     uint64_t span = segment->last - segment->start;
@@ -313,7 +313,7 @@ static uint64_t size_of(const struct kva_segment *segment)
     return span == UINT64_MAX ? span : span + 1;
 }
 
-/** A range that may be absent; or one outside, next to the space or not. */
+/** A range that may be absent; or one outside, next to the space or apart. */
 static void any_addition(struct play *play, struct call *call)
 {
     unsigned code = byte(play);
@@ -331,7 +331,7 @@ static void any_addition(struct play *play, struct call *call)
     call->a = any_address(play);
     if (code & 4 && kva_first_in(&play->members[0].space, call->a, UINT64_MAX, &next) == KVA_OK &&
         next.start > call->a)
-        call->b = next.start - call->a; /* up to what there is */
+        call->b = next.start - call->a; /* up to the next segment */
 }
 
 static void any_removal(struct play *play, struct call *call)
@@ -355,7 +355,7 @@ static void any_move(struct play *play, struct call *call)
         call->b = call->a - (uint64_t)(code >> 1) % 16 * play->quantum;
 }
 
-/** A request, and what is fed for it: near ones after one another, or any. */
+/** A request, and the candidates fed for it: neighbours in turn, or random ones. */
 static void any_eviction(struct play *play, struct call *call)
 {
     struct kva_segment segment = any_used(play);
@@ -373,7 +373,7 @@ static void any_eviction(struct play *play, struct call *call)
     }
 }
 
-/** With pools, what is free does not look alike: a lookup then. */
+/** With pools the listings of free segments differ; therefore a lookup instead. */
 static void any_walk(struct play *play, struct call *call)
 {
     unsigned code = byte(play);
@@ -451,7 +451,7 @@ static void read_call(struct play *play, struct call *call, enum kind kind)
         call->a = play->first + any_growth(play);
         call->b = play->last - any_growth(play);
         break;
-    case SPACE_RESET: /* rarely: what was built up is gone */
+    case SPACE_RESET: /* rarely, because the space is empty afterwards */
         if (byte(play) % 8 != 0)
             call->kind = FLUSH;
         break;
@@ -477,146 +477,146 @@ static void read_call(struct play *play, struct call *call, enum kind kind)
 
 /* ------------------------------------------------------------------------------------------------ playing */
 
-static void tell(struct answer *answer, uint64_t what)
+static void tell(struct outcome *outcome, uint64_t what)
 {
-    answer->told = (answer->told ^ what) * UINT64_C(0x100000001b3);
-    answer->told ^= answer->told >> 29;
+    outcome->told = (outcome->told ^ what) * UINT64_C(0x100000001b3);
+    outcome->told ^= outcome->told >> 29;
 }
 
-/** All of an eviction. What it says on the way is told; its status is that of the last call, but "no
- *  space" if nothing that was fed has made any. */
-static void evict(struct kva_space *space, const struct call *call, struct answer *answer)
+/** A whole eviction. The intermediate results go into `told`. The status is that of the last call, or
+ * KVA_ENOSPC if no candidate made room. */
+static void evict(struct kva_space *space, const struct call *call, struct outcome *outcome)
 {
     struct kva_candidate candidates[CANDIDATES];
     struct kva_eviction eviction;
     bool found = false;
 
-    answer->status = kva_evict_begin(space, &call->request, &eviction);
-    if (answer->status != KVA_OK)
+    outcome->status = kva_evict_begin(space, &call->request, &eviction);
+    if (outcome->status != KVA_OK)
         return;
     for (size_t i = 0; i < call->candidates && !found; i++) {
         enum kva_status status = kva_evict_add(&eviction, &candidates[i], call->starts[i]);
-        tell(answer, (uint64_t)status);
+        tell(outcome, (uint64_t)status);
         found = status == KVA_OK;
     }
     for (struct kva_candidate *c = kva_evict_first(&eviction); c; c = kva_evict_next(&eviction, c))
-        tell(answer, c->start);
-    answer->status = found ? kva_evict_finish(&eviction, &answer->address) : KVA_ENOSPC;
+        tell(outcome, c->start);
+    outcome->status = found ? kva_evict_finish(&eviction, &outcome->address) : KVA_ENOSPC;
 }
 
-static void answer_walk(struct kva_space *space, const struct call *call, struct answer *answer)
+static void apply_walk(struct kva_space *space, const struct call *call, struct outcome *outcome)
 {
-    answer->segment = call->segment;
+    outcome->segment = call->segment;
     switch (call->kind) {
     case NEXT:
-        answer->status = kva_next(space, &answer->segment);
+        outcome->status = kva_next(space, &outcome->segment);
         break;
     case LAST:
-        answer->status = kva_last(space, &answer->segment);
+        outcome->status = kva_last(space, &outcome->segment);
         break;
     case PREV:
-        answer->status = kva_prev(space, &answer->segment);
+        outcome->status = kva_prev(space, &outcome->segment);
         break;
     case FIRST_HOLE:
-        answer->status = kva_first_hole(space, call->a, &answer->segment);
+        outcome->status = kva_first_hole(space, call->a, &outcome->segment);
         break;
     case NEXT_HOLE:
-        answer->status = kva_next_hole(space, call->a, &answer->segment);
+        outcome->status = kva_next_hole(space, call->a, &outcome->segment);
         break;
     case LAST_HOLE:
-        answer->status = kva_last_hole(space, call->a, &answer->segment);
+        outcome->status = kva_last_hole(space, call->a, &outcome->segment);
         break;
     case PREV_HOLE:
-        answer->status = kva_prev_hole(space, call->a, &answer->segment);
+        outcome->status = kva_prev_hole(space, call->a, &outcome->segment);
         break;
     case FIRST_IN:
-        answer->status = kva_first_in(space, call->a, call->b, &answer->segment);
+        outcome->status = kva_first_in(space, call->a, call->b, &outcome->segment);
         break;
     default:
-        answer->status = kva_next_in(space, call->b, &answer->segment);
+        outcome->status = kva_next_in(space, call->b, &outcome->segment);
         break;
     }
 }
 
-static void answer(struct kva_space *space, const struct call *call, struct answer *answer)
+static void apply(struct kva_space *space, const struct call *call, struct outcome *outcome)
 {
-    *answer = (struct answer){KVA_OK, 0, no_segment, 0};
+    *outcome = (struct outcome){KVA_OK, 0, no_segment, 0};
     switch (call->kind) {
     case ALLOC:
-        answer->status = kva_alloc(space, &call->request, &answer->address);
+        outcome->status = kva_alloc(space, &call->request, &outcome->address);
         break;
     case SEARCH:
-        answer->status = kva_search(space, &call->request, &answer->address);
+        outcome->status = kva_search(space, &call->request, &outcome->address);
         break;
     case CONGRUENT:
-        answer->status =
-            kva_alloc_congruent(space, &call->request, call->parts, call->part_count, &answer->address);
+        outcome->status =
+            kva_alloc_congruent(space, &call->request, call->parts, call->part_count, &outcome->address);
         break;
     case RESERVE:
-        answer->status = kva_reserve(space, call->a, call->b, NULL, &answer->segment);
+        outcome->status = kva_reserve(space, call->a, call->b, NULL, &outcome->segment);
         break;
     case FREE:
-        answer->status = kva_free(space, call->a);
+        outcome->status = kva_free(space, call->a);
         break;
     case FREE_RANGE:
-        answer->status = kva_free_range(space, call->a, call->b);
+        outcome->status = kva_free_range(space, call->a, call->b);
         break;
     case RESIZE:
-        answer->status = kva_resize(space, call->a, call->b);
+        outcome->status = kva_resize(space, call->a, call->b);
         break;
     case FREE_DEFERRED:
-        answer->status = kva_free_deferred(space, call->a);
+        outcome->status = kva_free_deferred(space, call->a);
         break;
     case FLUSH:
-        answer->status = kva_flush(space);
+        outcome->status = kva_flush(space);
         break;
     case GROW:
-        answer->status = kva_space_grow(space, call->a, call->b);
+        outcome->status = kva_space_grow(space, call->a, call->b);
         break;
     case FIND:
-        answer->status = kva_find(space, call->a, &answer->segment);
+        outcome->status = kva_find(space, call->a, &outcome->segment);
         break;
     case PRELOAD:
-        answer->status = kva_preload(space, (size_t)call->a);
+        outcome->status = kva_preload(space, (size_t)call->a);
         break;
     case TRIM:
-        answer->status = kva_pools_drain(space);
+        outcome->status = kva_pools_drain(space);
         break;
     case CLEAR:
-        answer->status = kva_clear(space, call->a, call->b, &answer->address);
+        outcome->status = kva_clear(space, call->a, call->b, &outcome->address);
         break;
     case RESERVE_OVER:
-        answer->status = kva_reserve_over(space, call->a, call->b, NULL, &answer->address);
+        outcome->status = kva_reserve_over(space, call->a, call->b, NULL, &outcome->address);
         break;
     case SPLIT:
-        answer->status = kva_split(space, call->a);
+        outcome->status = kva_split(space, call->a);
         break;
     case JOIN:
-        answer->status = kva_join(space, call->a);
+        outcome->status = kva_join(space, call->a);
         break;
     case SET_OWNER:
-        answer->status = kva_set_owner(space, call->a, (void *)(uintptr_t)(call->b + 1));
+        outcome->status = kva_set_owner(space, call->a, (void *)(uintptr_t)(call->b + 1));
         break;
     case MOVE:
-        answer->status = kva_move(space, call->a, call->b, &answer->segment);
+        outcome->status = kva_move(space, call->a, call->b, &outcome->segment);
         break;
     case FREE_SIZED:
-        answer->status = kva_free_sized(space, call->a, call->b);
+        outcome->status = kva_free_sized(space, call->a, call->b);
         break;
     case SPACE_ADD:
-        answer->status = kva_space_add(space, call->a, call->b);
+        outcome->status = kva_space_add(space, call->a, call->b);
         break;
     case SPACE_REMOVE:
-        answer->status = kva_space_remove(space, call->a, call->b);
+        outcome->status = kva_space_remove(space, call->a, call->b);
         break;
     case SPACE_SHRINK:
-        answer->status = kva_space_shrink(space, call->a, call->b);
+        outcome->status = kva_space_shrink(space, call->a, call->b);
         break;
     case SPACE_RESET:
-        answer->status = kva_space_reset(space);
+        outcome->status = kva_space_reset(space);
         break;
     case EVICT:
-        evict(space, call, answer);
+        evict(space, call, outcome);
         break;
     case NEXT:
     case LAST:
@@ -627,7 +627,7 @@ static void answer(struct kva_space *space, const struct call *call, struct answ
     case PREV_HOLE:
     case FIRST_IN:
     case NEXT_IN:
-        answer_walk(space, call, answer);
+        apply_walk(space, call, outcome);
         break;
     }
 }
@@ -642,7 +642,7 @@ static bool is_free(const struct kva_segment *segment)
     return segment->state == KVA_FREE || segment->state == KVA_POOLED;
 }
 
-/** The segment at `at`; what is pooled counts as free, and all that is free in a row as one. */
+/** The segment at `at`; a pooled range counts as free, and adjacent free segments count as one. */
 static enum kva_status look(const struct kva_space *space, uint64_t at, struct kva_segment *segment)
 {
     struct kva_segment next;
@@ -657,7 +657,7 @@ static enum kva_status look(const struct kva_space *space, uint64_t at, struct k
     return KVA_OK;
 }
 
-/** The listing of one member is that of scan. */
+/** The listing of one member equals that of scan. */
 static void compare_segments(const struct play *play, const struct player_member *member)
 {
     const struct kva_space *scan = &play->members[0].space;
@@ -667,7 +667,7 @@ static void compare_segments(const struct play *play, const struct player_member
     for (uint64_t at = play->first;; at = a.last + 1) {
         if (kva_first_in(scan, at, UINT64_MAX, &a) != KVA_OK ||
             kva_first_in(&member->space, at, UINT64_MAX, &b) != KVA_OK || a.start != b.start)
-            differ(play, "%s: from %#" PRIx64 " on, something is absent", member->name, at);
+            differ(play, "%s: a range is absent at or above %#" PRIx64, member->name, at);
         at = a.start;
         if (look(scan, at, &a) != KVA_OK || look(&member->space, at, &b) != KVA_OK)
             differ(play, "%s: nothing at %#" PRIx64, member->name, at);
@@ -679,7 +679,7 @@ static void compare_segments(const struct play *play, const struct player_member
     }
 }
 
-/** What is free and what is pooled, together: saturated, as both are. */
+/** Free and pooled bytes together: saturated, as both are. */
 static uint64_t free_bytes_of(const struct kva_stats *stats)
 {
     uint64_t bytes;
@@ -687,7 +687,7 @@ static uint64_t free_bytes_of(const struct kva_stats *stats)
     return add_checked(stats->free_bytes, stats->pooled_bytes, &bytes) ? bytes : UINT64_MAX;
 }
 
-/** The listing and the counts of one member are those of scan, and its check is satisfied. */
+/** The listing and the counts of one member equal those of scan, and its check passes. */
 static void compare_listing(const struct play *play, const struct player_member *member)
 {
     struct kva_fault fault;
@@ -705,13 +705,13 @@ static void compare_listing(const struct play *play, const struct player_member 
         differ(play, "%s: the statistics differ", member->name);
     if (!play->pooled && (stats.largest_free != of_scan.largest_free ||
                           stats.free_segments != of_scan.free_segments || stats.pooled_segments > 0))
-        differ(play, "%s: the statistics of what is free differ", member->name);
+        differ(play, "%s: the statistics of free segments differ", member->name);
 }
 
-/** Let a member answer; without memory it may refuse, if nothing has changed by that, and is asked again.
- *  `member` goes before scan, whose listing is thus the one before the call. */
-static void answer_one(const struct play *play, struct player_member *member, const struct call *call,
-                       struct answer *out)
+/** Make a call on one member. Without memory it may fail, if it changes nothing; then it is repeated with
+ * memory. `member` is called before scan, so the listing of scan is the one before the call. */
+static void apply_to(const struct play *play, struct player_member *member, const struct call *call,
+                     struct outcome *out)
 {
     bool never_takes = call->kind == FREE || call->kind == FREE_DEFERRED || call->kind == FLUSH ||
                        call->kind == TRIM || call->kind == SEARCH || call->kind == SET_OWNER ||
@@ -720,33 +720,33 @@ static void answer_one(const struct play *play, struct player_member *member, co
 
     (void)kva_stats_read(&member->space, &stats);
     kva_failing_memory_fail(&member->memory, play->without_memory ? 1 : 0, true);
-    answer(&member->space, call, out);
+    apply(&member->space, call, out);
     kva_failing_memory_fail(&member->memory, 0, false);
     if (out->status != KVA_ENOMEM)
         return;
     if (!play->without_memory || never_takes)
-        differ(play, "%s: KVA_ENOMEM", member->name);
-    if (stats.deferred_segments == 0) /* else there may have been a flush, which stays done */
+        differ(play, "%s: unexpected KVA_ENOMEM", member->name);
+    if (stats.deferred_segments == 0) /* otherwise a flush may have happened, which is not undone */
         compare_listing(play, member);
-    answer(&member->space, call, out);
+    apply(&member->space, call, out);
 }
 
 __attribute__((noreturn)) static void differ_by(const struct play *play, const struct call *call, size_t i,
-                                                const struct answer *answer, const struct answer *of_scan)
+                                                const struct outcome *outcome, const struct outcome *of_scan)
 {
     differ(play,
            "call %d(%#" PRIx64 ", %#" PRIx64 ") size %#" PRIx64 " align %#" PRIx64 " phase %#" PRIx64
            " nocross %#" PRIx64 " window [%#" PRIx64 ", %#" PRIx64 "] policy %d target %#" PRIx64
-           " random %#" PRIx64 " filter %#x gap %#" PRIx64 " flags %#x: %s says %s, %#" PRIx64
-           "; scan says %s, %#" PRIx64,
+           " random %#" PRIx64 " filter %#x gap %#" PRIx64 " flags %#x: %s returned %s, %#" PRIx64
+           "; scan returned %s, %#" PRIx64,
            (int)call->kind, call->a, call->b, call->request.size, call->request.align, call->request.phase,
            call->request.nocross, call->request.min, call->request.max, (int)call->request.policy,
            call->request.target, call->request.random, call->request.filter ? call->filter.rules : 0,
-           call->filter.gap, call->request.flags, play->members[i].name, kva_status_name(answer->status),
-           answer->address, kva_status_name(of_scan->status), of_scan->address);
+           call->filter.gap, call->request.flags, play->members[i].name, kva_status_name(outcome->status),
+           outcome->address, kva_status_name(of_scan->status), of_scan->address);
 }
 
-/** The range from `start`, so many bytes, is one that was asked for. */
+/** The range of so many bytes from `start` satisfies the request. */
 static void expect_asked(const struct play *play, const struct kva_request *request, uint64_t start,
                          uint64_t bytes)
 {
@@ -757,10 +757,10 @@ static void expect_asked(const struct play *play, const struct kva_request *requ
 
     if (!is_in_phase || crosses || last < start ||
         (!is_anywhere && (start < request->min || last > request->max)))
-        differ(play, "%#" PRIx64 "..%#" PRIx64 " is not what was asked for", start, last);
+        differ(play, "%#" PRIx64 "..%#" PRIx64 " does not satisfy the request", start, last);
 }
 
-/** All that a call has taken, from `start` or that base on, is what it asked for. */
+/** All ranges that a call took, from `start` or that base on, satisfy its request. */
 static void expect_all_asked(const struct play *play, const struct call *call, uint64_t start)
 {
     if (call->kind == ALLOC || call->kind == SEARCH || call->kind == EVICT)
@@ -769,25 +769,25 @@ static void expect_all_asked(const struct play *play, const struct call *call, u
         expect_asked(play, &call->request, start + call->parts[i].offset, call->parts[i].size);
 }
 
-/** Everyone's answer is that of scan. */
+/** All members return the same as scan. */
 static enum kva_status play_alike(struct play *play, const struct call *call)
 {
-    struct answer answers[MEMBERS];
+    struct outcome outcomes[MEMBERS];
 
     for (size_t i = play->count; i-- > 1;)
-        answer_one(play, &play->members[i], call, &answers[i]);
-    answer(&play->members[0].space, call, &answers[0]);
+        apply_to(play, &play->members[i], call, &outcomes[i]);
+    apply(&play->members[0].space, call, &outcomes[0]);
     for (size_t i = 1; i < play->count; i++) {
-        if (answers[i].status != answers[0].status || answers[i].address != answers[0].address ||
-            answers[i].told != answers[0].told || !same_segment(&answers[i].segment, &answers[0].segment))
-            differ_by(play, call, i, &answers[i], &answers[0]);
+        if (outcomes[i].status != outcomes[0].status || outcomes[i].address != outcomes[0].address ||
+            outcomes[i].told != outcomes[0].told || !same_segment(&outcomes[i].segment, &outcomes[0].segment))
+            differ_by(play, call, i, &outcomes[i], &outcomes[0]);
     }
-    if (answers[0].status == KVA_OK)
-        expect_all_asked(play, call, answers[0].address);
-    return answers[0].status;
+    if (outcomes[0].status == KVA_OK)
+        expect_all_asked(play, call, outcomes[0].address);
+    return outcomes[0].status;
 }
 
-/* With pools the answer is any range that is free. Scan, which has no pools, takes the same one. */
+/* With pools the result is any free range. Scan, which has no pools, takes the same one. */
 
 static uint64_t flushes_of(const struct player_member *member)
 {
@@ -797,7 +797,7 @@ static uint64_t flushes_of(const struct player_member *member)
     return stats.flushes;
 }
 
-/** Scan has to take what the other has taken: from `start`, so many bytes. */
+/** Scan reserves what the other member took: so many bytes from `start`. */
 static enum kva_status take_there(struct play *play, const struct kva_request *request, uint64_t start,
                                   uint64_t bytes)
 {
@@ -805,13 +805,14 @@ static enum kva_status take_there(struct play *play, const struct kva_request *r
     return kva_reserve(&play->members[0].space, start, bytes, request->owner, NULL);
 }
 
-/** Scan's answer to a call that the other has answered. */
-static void follow(struct play *play, const struct call *call, const struct answer *other, struct answer *out)
+/** The outcome of scan for a call that the other member has made. */
+static void follow(struct play *play, const struct call *call, const struct outcome *other,
+                   struct outcome *out)
 {
     bool takes = call->kind == ALLOC || call->kind == CONGRUENT;
 
     if (!takes || other->status != KVA_OK) {
-        answer(&play->members[0].space, call, out);
+        apply(&play->members[0].space, call, out);
         return;
     }
     *out = *other;
@@ -822,7 +823,7 @@ static void follow(struct play *play, const struct call *call, const struct answ
             take_there(play, &call->request, other->address + call->parts[i].offset, call->parts[i].size);
 }
 
-/** What is busy or deferred is found alike; what is pooled lies in what is free for scan. */
+/** A busy or deferred segment is found by both; a pooled one lies in a segment that is free for scan. */
 static bool found_alike(const struct kva_segment *segment, const struct kva_segment *of_scan)
 {
     if (!is_free(segment))
@@ -830,16 +831,16 @@ static bool found_alike(const struct kva_segment *segment, const struct kva_segm
     return of_scan->state == KVA_FREE && segment->start >= of_scan->start && segment->last <= of_scan->last;
 }
 
-/** A request that flushes when it finds no room has done so by now, if it was in need. */
+/** The pooled member runs first. If it flushed because it found no room, scan flushes before its call. */
 static enum kva_status play_pooled(struct play *play, const struct call *call)
 {
     struct player_member *scan = &play->members[0];
     struct player_member *pooled = &play->members[1];
     bool flushes = call->kind == ALLOC || call->kind == CONGRUENT || call->kind == RESERVE;
-    struct answer other;
-    struct answer of_scan;
+    struct outcome other;
+    struct outcome of_scan;
 
-    answer_one(play, pooled, call, &other);
+    apply_to(play, pooled, call, &other);
     if (flushes && flushes_of(pooled) > flushes_of(scan))
         (void)kva_flush(&scan->space);
     follow(play, call, &other, &of_scan);
@@ -867,7 +868,7 @@ static void play_call(struct play *play, const struct call *call)
         compare_listing(play, &play->members[i]);
 }
 
-/** Give every other used segment back from some address on. */
+/** Free every second used segment from a random address on. */
 static void thin_out(struct play *play)
 {
     struct kva_segment segment;
@@ -886,7 +887,7 @@ static void thin_out(struct play *play)
     }
 }
 
-/** One instruction: an operation, or many of a kind. */
+/** One instruction: one operation, or many of one kind. */
 static void instruction(struct play *play)
 {
     static const enum kind kinds[] = {ALLOC,  ALLOC,         ALLOC, RESERVE, FREE, FREE,    FREE_RANGE,
@@ -915,7 +916,7 @@ static void instruction(struct play *play)
 
 /* ------------------------------------------------------------------------------------------------ a space */
 
-/** Whether a node of an engine takes some dozens of bytes; those of an index by size do not. */
+/** Whether the nodes of an engine take some dozens of bytes; those of an index by size do not. */
 static bool nodes_are_small(const char *name)
 {
     return strcmp(name, "bt-tiny") == 0 || strcmp(name, "bt-small") == 0;
@@ -932,8 +933,8 @@ static void add_member(struct play *play, const struct kva_engine *engine, const
     config->memory = kva_failing_memory_init(&member->memory);
     if (kva_space_init(&member->space, config) != KVA_OK)
         differ(play, "%s: no space", name);
-    if (play->small_chunks &&
-        engine != &kva_engine_scan) /* few nodes each, so that an operation often has to ask */
+    if (play->small_blocks &&
+        engine != &kva_engine_scan) /* few nodes each, so that an operation often needs to take memory */
         member->memory.largest = nodes_are_small(name) && !config->best_fit ? 512 : 4096;
     play->count++;
 }
@@ -964,7 +965,7 @@ static void add_any(struct play *play, unsigned number, struct kva_config *confi
     add_member(play, test_engine(number % engines), test_engine_name(number % engines), config);
 }
 
-/** Quantum, unit, place, how large; and whether requests have shapes. */
+/** Quantum, unit, place and size; and whether requests have shapes. */
 static void choose_place(struct play *play, struct kva_config *config)
 {
     enum { FROM_0, TO_THE_TOP, BETWEEN, ALL };
@@ -989,13 +990,13 @@ static void choose_place(struct play *play, struct kva_config *config)
     play->last = config->last;
 }
 
-static void wait_for_ever(void *context, const uint32_t *word, uint32_t value)
+static void no_wait(void *context, const uint32_t *word, uint32_t value)
 {
     if (*word == value)
-        differ(context, "waits for ever");
+        differ(context, "a single thread would wait forever");
 }
 
-static void wake_nobody(void *context, const uint32_t *word, bool all)
+static void no_wake(void *context, const uint32_t *word, bool all)
 {
     (void)context;
     (void)word;
@@ -1012,17 +1013,16 @@ static uintptr_t self(void *context)
     return (uintptr_t)context;
 }
 
-/** Threads' tables, though one thread plays: which CPU it runs on, each instruction says. They are 3, and
- *  numbered 0 to 3. */
+/** A table of threads, although one thread plays: each instruction sets its CPU. There are 3 CPUs, and
+ * numbers from 0 to 3. */
 static void choose_threads(struct play *play, struct kva_config *config)
 {
     play->threads = (struct kva_threads){
-        .wait = wait_for_ever, .wake = wake_nobody, .cpu = cpu_of, .self = self, .cpus = 3, .context = play};
+        .wait = no_wait, .wake = no_wake, .cpu = cpu_of, .self = self, .cpus = 3, .context = play};
     config->threads = &play->threads;
 }
 
-/** What pools may hold, from 16 quanta to all there is; what may be deferred, from nothing to all there
- *  is. */
+/** The bound on pools, from 16 quanta to all addresses; the limit on deferred bytes, from none to all. */
 static void choose_bounds(struct play *play, struct kva_config *config)
 {
     unsigned code = byte(play);
@@ -1045,7 +1045,7 @@ static void open_space(struct play *play)
     choose_place(play, &config);
     unsigned code = byte(play);
     config.without_owners = code & 1;
-    play->small_chunks = code >> 5 & 1;
+    play->small_blocks = code >> 5 & 1;
     config.deferred_limit = UINT64_MAX;
     for (unsigned i = 0; i < KVA_ALIGN_CLASSES && code >> (i + 1) & 1; i++)
         config.align_class[i] = play->quantum << (byte(play) % 10);
@@ -1074,7 +1074,7 @@ static void close_space(struct play *play)
         compare_listing(play, &play->members[i]);
         (void)kva_space_abandon(&play->members[i].space);
         if (play->members[i].memory.blocks != 0)
-            differ(play, "%s: memory is left", play->members[i].name);
+            differ(play, "%s: memory is not given back", play->members[i].name);
     }
 }
 

@@ -8,7 +8,7 @@
 struct program {
     const uint8_t *next;
     const uint8_t *end;
-    unsigned bits; /* that are left of the byte before `next` */
+    unsigned bits; /* the number of unread bits in the byte before `next` */
 };
 
 static unsigned draw_bit(struct program *program)

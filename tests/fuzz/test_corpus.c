@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The programs that fuzzing has found worth keeping are played again in each run of the tests, without a
- * fuzzer; and so are random ones. On spaces (play.h) and on frame sets (play_frames.h).
+ * Programs kept from coverage-guided fuzzing are played in each run of the tests, without a fuzzer, and so
+ * are random ones. On spaces (play.h) and on frame sets (play_frames.h).
  */
 #define _DEFAULT_SOURCE
 #include "../common/harness.h"
@@ -48,8 +48,8 @@ static void play_folder(player *play, const char *path)
     assert_true(files > 0);
 }
 
-/** Let the header of a program say that there are the calls of ranges.h and evict.h: without alignment
- *  classes, that is in the fourth byte or the fifth. */
+/** Make the header of a program enable the calls of ranges.h and evict.h: without alignment classes, that is
+ * in the fourth byte or the fifth. */
 static void want_ranges(uint8_t *bytes)
 {
     bytes[2] &= 0xfd;
@@ -57,7 +57,7 @@ static void want_ranges(uint8_t *bytes)
     bytes[4] |= 12;
 }
 
-/** Programs whose first byte has these bits set. */
+/** Random programs whose first byte has these bits set. */
 static void play_random(player *play, uint64_t programs, uint64_t stream, uint8_t set, bool ranges)
 {
     enum { BYTES = 1500 };
@@ -88,14 +88,14 @@ static void random_programs(void **state)
     play_random(play_bytes, test_scaled(80), 700, 0, false);
 }
 
-/* Shapes, policies and filters are wanted by the header of every fourth program, else. */
+/* All headers enable shapes, policies and filters; by chance only every fourth does. */
 static void random_programs_with_choices(void **state)
 {
     (void)state;
     play_random(play_bytes, test_scaled(80), 702, 0xc0, false);
 }
 
-/* And the calls of ranges.h and evict.h. */
+/* With the calls of ranges.h and evict.h. */
 static void random_programs_with_ranges(void **state)
 {
     (void)state;

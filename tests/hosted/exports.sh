@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# The shared library exports the public names, all of them and no others, each with the version of the ABI. The static
-# library defines them, hidden, so that a shared object which contains it does not export them.
+# The shared library exports exactly the public names, each with the version of the ABI. The static library
+# defines them as hidden, so that a shared object that contains it does not export them.
 set -eu
 export LC_ALL=C
 
@@ -17,7 +17,7 @@ fail()
 awk '$2 ~ /^(function|object)$/ && $3 != "-" { print $1 }' "$KVA_SOURCE/docs/names.txt" | sort >public
 test -s public
 
-# same FILE WHAT: FILE has the public names.
+# same FILE WHAT: fail unless FILE contains exactly the public names.
 same()
 {
     surplus=$(comm -13 public "$1")
@@ -26,7 +26,7 @@ same()
     [ -z "$missing" ] || fail "$2 all public names but: $missing"
 }
 
-# Num: Value Size Type Bind Vis Ndx Name. GNU ld lists the version itself as a name, too.
+# Num: Value Size Type Bind Vis Ndx Name. GNU ld lists the version itself as a name.
 "$READELF" --dyn-syms -W "$KVA_SHARED" | awk -v abi="$KVA_ABI" '
     $1 ~ /^[0-9]+:$/ && $5 ~ /^(GLOBAL|WEAK|UNIQUE)$/ && $7 != "UND" && $8 !~ "^" abi "(@@" abi ")?$" { print $8 }
     ' >exports
@@ -39,7 +39,7 @@ same versioned "the shared library exports with the version $KVA_ABI"
 "$READELF" -s -W "$KVA_STATIC" | awk '
     $1 ~ /^[0-9]+:$/ && $5 ~ /^(GLOBAL|WEAK|UNIQUE)$/ && $7 != "UND" { print $6, $8 }' >defined
 if grep -q '__gnu_lto_slim$' defined; then
-    exit 0 # built for link-time optimisation by gcc: the objects have no names yet
+    exit 0 # built for link-time optimisation by gcc: the objects have no symbols yet
 fi
 sed 's/.* //' defined | sort >names
 missing=$(comm -23 public names)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The heap is one array. A block is never used again, so that nothing here waits, and nothing is cleared:
+ * The heap is one array. A block is never reused, so nothing waits here and nothing is cleared:
  *
  *      | size | block | size | block          |  untouched, zero ...
  *                                             ^ taken
@@ -25,7 +25,7 @@ enum { HEAP_BYTES = 32 << 20, LEAST_ALIGN = _Alignof(max_align_t) };
 static _Alignas(max_align_t) char heap[HEAP_BYTES];
 static atomic_size_t taken;
 
-/** Shared with children. The names are literals, which lie at the same place in each. */
+/** Shared with children. The names are literals, which have the same address in each process. */
 static struct notes {
     atomic_uint count;
     _Atomic(const char *) first;
@@ -68,7 +68,7 @@ static void note(const char *name)
 
 /* ----------------------------------------------------------------------------------------------- the heap */
 
-/** The size of a block stands in front of it. */
+/** The size of a block is stored before it. */
 static void *take(size_t bytes, size_t align)
 {
     size_t room;
@@ -140,7 +140,7 @@ int posix_memalign(void **block, size_t align, size_t bytes)
     return *block ? 0 : ENOMEM;
 }
 
-/* ----------------------------------------------------------- what takes memory, or locks, behind its back */
+/* ------------------------------------------------------------- functions that take memory or locks inside */
 
 int dladdr(const void *address, Dl_info *info)
 {
@@ -172,7 +172,7 @@ FILE *fopen(const char *path, const char *mode)
     return open_next("fopen", path, mode);
 }
 
-#ifndef fopen64 /* musl's is fopen by another name */
+#ifndef fopen64 /* in musl it is another name of fopen */
 FILE *fopen64(const char *path, const char *mode)
 {
     note("fopen64");

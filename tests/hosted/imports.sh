@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# The shared library asks nothing of the system but what is listed here. test_below_malloc.c sees the calls that are made when
-# it runs; this sees all that there are. In particular:
+# The shared library imports only the symbols listed here. test_below_malloc.c sees the calls that happen at
+# run time; this test sees all imports. In particular:
 #
-#   no stdio             it takes memory, and locks
-#   no __tls_get_addr    glibc's takes memory when a thread first uses thread-local data: the initial-exec model does without.
-#                        Other C libraries have taken all of it when a thread begins or a library is loaded
+#   no stdio             it takes memory and locks
+#   no __tls_get_addr    glibc's takes memory when a thread first uses thread-local data: the initial-exec model avoids it.
+#                        Other C libraries allocate it when a thread begins or a library is loaded
 #   malloc, free         for kva_memory_host and no other file: its object alone may name them
-#   dladdr               for the names that kva_vm_create uses by itself
+#   dladdr               for the names that kva_vm_create uses by default
 set -eu
 
 allowed='
@@ -35,13 +35,13 @@ if [ -n "$surplus" ]; then
     exit 1
 fi
 
-# A function that is bound at its first call is looked up then, by the dynamic linker, which may take memory.
+# A function that is bound at its first call is resolved then, by the dynamic linker, which may take memory.
 if ! "$READELF" -d "$KVA_SHARED" | grep -q BIND_NOW; then
     echo "The shared library is bound lazily"
     exit 1
 fi
 
-# Each port's file is looked at on its own, for the heap.
+# The object of each port's file is checked on its own for calls of the heap.
 for file in "$KVA_SOURCE"/ports/linux/*.c; do
     [ "${file##*/}" = memory.c ] && continue
     "$CC" -std=c11 -O1 -fPIC -I"$KVA_SOURCE/include" -c "$file" -o object.o

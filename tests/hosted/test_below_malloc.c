@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * kva below a malloc: with a memory source of the caller's own, no function calls the heap, stdio or the
- * dynamic linker.
+ * kva below a malloc: with a memory source of the caller's, no function calls the heap, stdio or the dynamic
+ * linker.
  *
- * The heap is this program's (heap.h), which notes who calls it. The library is the shared one, loaded by
- * dlopen, so that its thread-local data is not in every thread from the start. Each scene runs in the main
+ * The heap is this program's (heap.h), which records its callers. The library is the shared one, loaded by
+ * dlopen, so that threads exist that are older than its thread-local data. Each scene runs in the main
  * thread, in a thread that is older than the library, and in new threads. The last test reads the headers:
- * every function that they name was called.
+ * every function in them must have been called.
  */
 #define _GNU_SOURCE
 #include <setjmp.h>
@@ -45,17 +45,17 @@
 
 static void *library;
 
-/** What the scenes find out, for children to add to: texts are literals, which lie at the same place in
- *  each. */
+/** The findings of the scenes, shared with children: texts are literals, which have the same address in each
+ * process. */
 static struct found {
-    /** What was looked up in the library: a function, in order to be called, or an engine. */
+    /** A symbol that was looked up in the library: a function, in order to call it, or an engine. */
     struct symbol {
         const char *name;
         void *address;
     } symbols[256];
     size_t symbol_count;
 
-    /** The first expectation that was not met. */
+    /** The first expectation that failed. */
     const char *unmet; /* NULL: none */
     int line;
 } * found;
@@ -69,8 +69,8 @@ static struct symbol *find_symbol(const char *name)
     return i < found->symbol_count ? &found->symbols[i] : NULL;
 }
 
-/** The dynamic linker may use the heap: that is this program's doing, and not noted. Threads take turns
- *  here. */
+/** The dynamic linker may use the heap: this program causes that, and it is not recorded. Threads take turns
+ * here. */
 static void *symbol(const char *name)
 {
     const size_t most = sizeof found->symbols / sizeof found->symbols[0];
@@ -98,7 +98,7 @@ static void note_unmet(int line, const char *text)
     found->unmet = text;
 }
 
-/* A thread other than cmocka's, and a child, must not end a test: they note what is wrong. */
+/* A thread other than cmocka's, and a child, must not end a test: they record the failure. */
 #define EXPECT(condition)                                                                                    \
     do {                                                                                                     \
         if (!(condition))                                                                                    \
@@ -108,7 +108,7 @@ static void note_unmet(int line, const char *text)
 
 /* --------------------------------------------------------------------------------------- the surroundings */
 
-/** Memory straight from the system, and how much of it is out. */
+/** Memory directly from the system, and the number of bytes outstanding. */
 static _Atomic size_t bytes_out;
 
 static void *take(void *context, size_t bytes)
@@ -131,12 +131,12 @@ static void give(void *context, void *block, size_t bytes)
 
 static const struct kva_memory memory = {take, give, NULL};
 
-/** What the scenes are played on. */
+/** The objects that the scenes use. */
 struct stage {
     const struct kva_engine *engine;
     enum kva_mechanism mechanism;
     bool threads;
-    bool window; /* as large as can be, but one: its place is looked for in the list of mappings */
+    bool window; /* all addresses but one: its place is searched for in the list of mappings */
     bool hardened;
 };
 
@@ -146,7 +146,7 @@ static void count_line(void *context, const char *text, size_t length)
     *(size_t *)context += length;
 }
 
-/** A flush callback that goes through the ranges; its context is where a pointer to the space is. */
+/** A flush callback that walks the ranges; its context points to a pointer to the space. */
 static void list_ranges(void *context, uint64_t start, uint64_t last)
 {
     struct kva_space *const *space = context;
@@ -226,7 +226,7 @@ static void walk(struct kva_space *space)
         EXPECT(segment.start <= segment.last);
 }
 
-/** What kva/ranges.h does to segments and regions. */
+/** The calls of kva/ranges.h on segments and regions. */
 static void play_changes(struct kva_space *space)
 {
     uint64_t bytes = 0;
@@ -280,7 +280,7 @@ static void play_shortage(struct kva_space *space)
     EXPECT_OK(CALL(kva_space_grow)(space, 0, 2048 * MIB - 1));
 }
 
-/** `listed` is what the flush callback's context points to. */
+/** `listed` is the flush callback's context. */
 static void play_space(struct kva_space *space, struct kva_space **listed)
 {
     *listed = space;
@@ -332,7 +332,7 @@ static void play_space_in_place(struct kva_config config)
     config.memory = CALL(kva_arena_init)(&arena, block, MIB);
     EXPECT_OK(CALL(kva_space_init)(&space, &config));
     play_space(&space, config.flush_context);
-    EXPECT_OK(CALL(kva_space_fork_child)(&space)); /* none was made: there is nothing that it may not do */
+    EXPECT_OK(CALL(kva_space_fork_child)(&space)); /* no fork happened: nothing forbids this call */
     EXPECT_OK(CALL(kva_space_fini)(&space));
     EXPECT_OK(CALL(kva_space_init)(&space, &config));
     EXPECT_OK(CALL(kva_space_abandon)(&space));
@@ -475,7 +475,7 @@ static void play_per_cpu(struct kva_vm *vm)
     EXPECT_OK(CALL(kva_pcpu_destroy)(pcpu));
 }
 
-/** The caller of an area, which is this program's, is a number: nobody was to be asked for its name. */
+/** The caller of an area is in this program and is printed as a number: no symbol is looked up. */
 static void expect_a_number(void *context, const char *text, size_t length)
 {
     const char *caller = strstr(text, " 9000 ");
@@ -521,8 +521,8 @@ static void play_shortage_of_room(struct kva_vm *vm)
     EXPECT_OK(CALL(kva_vm_reclaim_remove)(vm, &reclaim));
 }
 
-/** In a child: what its parent had, and a fault that is reported to nowhere. */
-_Noreturn static void live_and_die(struct kva_vm *vm, char *guard)
+/** In a child: uses what its parent had, then faults; the report goes to /dev/null. */
+_Noreturn static void use_and_fault(struct kva_vm *vm, char *guard)
 {
     int nowhere = open("/dev/null", O_WRONLY);
 
@@ -549,7 +549,7 @@ static void play_fork(struct kva_vm *vm)
     pid_t child = fork();
     (void)heap_watch(watched);
     if (child == 0)
-        live_and_die(vm, guard);
+        use_and_fault(vm, guard);
     EXPECT_OK(CALL(kva_vm_fork_parent)(vm));
     EXPECT(waitpid(child, &how, 0) == child);
     EXPECT(WIFSIGNALED(how) && (WTERMSIG(how) == SIGSEGV || WTERMSIG(how) == SIGBUS));
@@ -592,7 +592,7 @@ static void play_instances(const struct stage *stage)
 
     enum kva_status status = CALL(kva_vm_create)(&config, &vm);
     if (status == KVA_ENOENT && stage->mechanism == KVA_MECHANISM_GUARDS)
-        return; /* the kernel has none */
+        return; /* the kernel does not support it */
     EXPECT_OK(status);
     if (status != KVA_OK)
         return;
@@ -641,7 +641,7 @@ static void play_runs(struct kva_frames *frames)
     EXPECT_OK(CALL(kva_frames_drain)(frames));
 }
 
-/** Where the frames of this set have been moved to: nobody refers to them. */
+/** Move callback: no pointers to these frames exist, so it has nothing to update. */
 static enum kva_frames_moved note_move(void *context, uint64_t from, uint64_t to, uint64_t count)
 {
     (void)from;
@@ -715,7 +715,7 @@ static void play_page_frames(const struct stage *stage)
     EXPECT_OK(CALL(kva_frames_fork_prepare)(frames));
     EXPECT_OK(CALL(kva_frames_fork_parent)(frames));
     EXPECT_OK(CALL(kva_frames_fork_prepare)(frames));
-    EXPECT_OK(CALL(kva_frames_fork_child)(frames)); /* none was made: this process may pass for it */
+    EXPECT_OK(CALL(kva_frames_fork_child)(frames)); /* no fork happened: this process acts as the child */
     EXPECT_OK(CALL(kva_frames_destroy)(frames));
 }
 
@@ -733,7 +733,7 @@ static void play_words(void)
     EXPECT(CALL(kva_memory_host)().take);
 }
 
-/** The hosted corruption hook ends the program, a child here. */
+/** The hosted corruption hook aborts the program, a child here. */
 static void play_corruption(void)
 {
     const struct kva_fault fault = {.status = KVA_ECORRUPT, .where = "here", .what = "I0: none"};
@@ -753,7 +753,7 @@ static void play_corruption(void)
     EXPECT(WIFSIGNALED(how));
 }
 
-/** Everything, on every kind of stage, watched. */
+/** All scenes, on every kind of stage, watched. */
 static void play_all(void)
 {
     static const char *const engines[] = {"kva_engine_rb", "kva_engine_bt", "kva_engine_scan"};
@@ -791,7 +791,7 @@ static void expect_no_heap(void)
 
 /* ---------------------------------------------------------------------------------------------- the tests */
 
-/** Without a memory source of the caller's own the library does use the heap, and is seen to do so. */
+/** Without a memory source of the caller's the library uses the heap, and the watch detects it. */
 static void test_the_watch_sees_the_library(void **state)
 {
     struct kva_config config = {.last = 1023};
@@ -826,8 +826,8 @@ static void *play_in_thread(void *begin)
 static sem_t library_is_there;
 static pthread_t older_thread;
 
-/** What the library keeps for each thread has to come to a thread that was there before it. */
-static void test_in_a_thread_that_is_older_than_the_library(void **state)
+/** The library's thread-local data must also reach a thread that is older than the library. */
+static void test_in_a_thread_older_than_the_library(void **state)
 {
     (void)state;
     assert_int_equal(sem_post(&library_is_there), 0);
@@ -847,7 +847,7 @@ static void test_in_new_threads(void **state)
     }
 }
 
-/** The names in a header that the library has: all must have been looked up. Returns how many there are. */
+/** Fail unless every name of a header that the library exports was looked up. Returns how many there are. */
 static size_t expect_all_called(const char *path)
 {
     static char text[256 * 1024];
@@ -860,14 +860,14 @@ static size_t expect_all_called(const char *path)
     (void)close(file);
     for (char *name = text; (name = strstr(name, "kva_")) != NULL;) {
         char *end = name + strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_");
-        char behind = *end;
+        char kept = *end;
         *end = '\0';
         if (dlsym(library, name)) {
             count++;
             if (!find_symbol(name))
                 fail_msg("%s names %s, which this test does not call", path, name);
         }
-        *end = behind;
+        *end = kept;
         name = end;
     }
     return count;
@@ -893,7 +893,7 @@ static void test_every_public_function_was_called(void **state)
         assert_true(expect_all_called(headers[i].path) >= headers[i].names);
 }
 
-/** The library comes after a thread that will use it. */
+/** The library is loaded after a thread that will use it was created. */
 static int set_up(void **state)
 {
     void *shared = mmap(NULL, sizeof *found, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -916,7 +916,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_watch_sees_the_library),
-        cmocka_unit_test(test_in_a_thread_that_is_older_than_the_library),
+        cmocka_unit_test(test_in_a_thread_older_than_the_library),
         cmocka_unit_test(test_in_new_threads),
         cmocka_unit_test(test_in_the_main_thread),
         cmocka_unit_test(test_every_public_function_was_called),

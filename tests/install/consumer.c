@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The smallest program that uses kva: a space in static memory, one range taken and given back; and a frame
- * set, likewise. It sees the installed headers and library only.
+ * The smallest program that uses kva: a space in static memory, one range allocated and freed; and the same
+ * with a frame set. It sees only the installed headers and library.
  */
 #include <stdio.h>
 

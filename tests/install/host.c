@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Loads plug-ins (plugin.c), each with a kva of its own that no other sees, and runs each in a thread.
+ * Loads plug-ins (plugin.c), each with its own kva that no other sees, and runs each in a thread.
  */
 #include <dlfcn.h>
 #include <pthread.h>

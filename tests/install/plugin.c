@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A plug-in that contains kva: a shared object with the static library in it, and one function of its own. It
- * uses what the port for Linux brings: the system's memory, its threads (with data of each thread's own), and
- * pages.
+ * A plug-in that contains kva: a shared object with the static library in it, and one exported function. It
+ * uses the Linux port: the system's memory, threads (with thread-local data), and pages.
  */
 #include <kva/kva.h>
 #include <kva/vm.h>

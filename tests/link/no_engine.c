@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** A hosted program that names no engine. one_engine.sh looks that it links the default one alone. */
+/** A hosted program that names no engine. one_engine.sh checks that it links only the default one. */
 #include <kva/vm.h>
 
 int main(void)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** A program that names one engine, ENGINE. one_engine.sh looks that it links no other. */
+/** A program that names one engine, ENGINE. one_engine.sh checks that it links no other. */
 #include <kva/engine.h>
 #include <kva/kva.h>
 

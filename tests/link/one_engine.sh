@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# A program links the engine that it names, and no other; one that names none links bt alone. $KVA_LINKED is the folder of
-# the programs.
+# A program links only the engine that it names; one that names none links bt only. $KVA_LINKED is the folder
+# of the programs.
 set -eu
 
-# expect PROGRAM ENGINE: of the engines, and of their searches, the program has those of ENGINE and no others.
+# expect PROGRAM ENGINE: fail unless PROGRAM contains the functions of ENGINE and of no other engine.
 expect()
 {
     "$NM" "$KVA_LINKED/$1" | sed 's/.* //' >symbols

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# scripts/amalgamate.sh must take the tree as it is, and refuse what it cannot make one file of, by file and line. A refusal
-# leaves the folder as it was. scripts/check-amalgamation.sh compiles what it writes.
+# scripts/amalgamate.sh must accept the tree as it is, and refuse a tree that cannot become one file, by file
+# and line. A refusal leaves the folder unchanged. scripts/check-amalgamation.sh compiles the output.
 set -eu
 
 amalgamate=$KVA_SOURCE/scripts/amalgamate.sh
@@ -21,7 +21,7 @@ export KVA_SOURCE="$PWD/tree"
 [ "$(find "a folder" -type f | wc -l)" -eq 3 ] || fail "three files were to be written: $(find "a folder")"
 cp -R "a folder/deep" before
 
-# refuses FILE TEXT WORDS: with the text at its end, the tree must be refused with FILE and the words.
+# refuses FILE TEXT WORDS: with the text appended, the tree must be refused with FILE and the words.
 refuses()
 {
     cp "tree/$1" saved
@@ -44,7 +44,7 @@ refuses src/base/arena.c '#if KVA_CHECK_LEVEL > 1
 #endif' 'under a condition'
 refuses src/base/text.h '/* After the guard. */' 'guard'
 
-# What is not public becomes static, wherever it is declared and defined.
+# Names that are not public become static, wherever they are declared and defined.
 cat >>tree/src/space/core.c <<'END_OF_CODE'
 extern const int kva_planted;
 const int kva_planted = 1;

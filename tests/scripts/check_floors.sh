@@ -33,7 +33,7 @@ fresh_tree()
     printf '#include "../../src/frames/frames.h"\n#include "../../src/base/list.h"\n' >tree/bench/scanners/scanners.c
 }
 
-# accepts: the tree as it stands must pass without a word.
+# accepts: the tree as it is must pass without output.
 accepts()
 {
     "$check" tree >out 2>&1 || fail "a good tree was refused: $(cat out)"

@@ -34,7 +34,7 @@ void print(void)
     puts("hello");
 }
 END
-# refuse SYMBOL FILE [SET]: it must not link, and the linker must name both.
+# refuse SYMBOL FILE [SET]: the link must fail, and the linker must name both.
 refuse()
 {
     if KVA_SOURCE=$PWD/tree "$check" ${3:+"$3"} >out 2>&1; then
@@ -45,7 +45,7 @@ refuse()
 }
 refuse puts print
 
-# What only some of the machines lack; and all of them are looked at.
+# A function that only some of the machines lack; all of them are checked.
 if command -v clang >/dev/null && command -v ld.lld >/dev/null; then
     cat >tree/src/base/print.c <<'END'
 #include <stdatomic.h>

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# scripts/check-names.sh must accept the tree as it is, find every kind of public name, and refuse each change of
-# them that docs/migrating.md does not tell of, by file and line.
+# scripts/check-names.sh must accept the tree as it is, find every kind of public name, and refuse each change
+# of a name that docs/migrating.md does not mention, by file and line.
 # shellcheck disable=SC2016  # the quotes of Markdown
 set -eu
 
@@ -14,8 +14,8 @@ fail()
     exit 1
 }
 
-# fresh_tree: a small tree that breaks no rule, with a name that is gone, one that has moved, and one that means
-# something else.
+# fresh_tree: a small tree that breaks no rule, with a removed name, a moved one, and one that changed its
+# meaning.
 fresh_tree()
 {
     rm -rf tree
@@ -78,20 +78,20 @@ END
 | `kva_side` | `kva/main.h` | `kva/side.h` |
 | `kva_name` | `kva/side.h` | `kva/main.h`, where it means something else |
 END
-    echo 'kva_flush is told of here' >tree/CHANGELOG.md
+    echo 'kva_flush is mentioned here' >tree/CHANGELOG.md
     echo 'kva_low(); kva_flush_deferred();' >tree/src/low.c
     echo 'kva_flush' >tree/build/output
     "$check" --write tree || fail "no record of a good tree"
 }
 
-# accepts [OPTION]: the tree as it stands must pass without a word.
+# accepts [OPTION]: the tree as it is must pass without output.
 accepts()
 {
     "$check" "$@" tree >out 2>&1 || fail "a good tree was refused: $(cat out)"
     [ ! -s out ] || fail "a good tree was talked about: $(cat out)"
 }
 
-# refuses PLACE WORDS [OPTION]: it must fail, with one line that names the place and has the words.
+# refuses PLACE WORDS [OPTION]: it must fail with one line that contains the place and the words.
 refuses()
 {
     place=$1 words=$2 status=0
@@ -104,7 +104,7 @@ refuses()
     cmp -s record tree/docs/names.txt || fail "'$place: $words' should leave the record alone"
 }
 
-# edit FILE EXPRESSION: by sed
+# edit FILE EXPRESSION: run sed on a file.
 edit()
 {
     sed "$2" "tree/$1" >edited
@@ -144,7 +144,7 @@ kva_word.whole member kva/main.h -
 END
 diff expected names || fail "these are the names"
 
-# A name comes: the record has to know it.
+# A new name must be in the record.
 fresh_tree
 echo 'KVA_API int kva_new(void);' >>tree/include/kva/low.h
 refuses include/kva/low.h:12 'kva_new is new'
@@ -152,12 +152,12 @@ accepts --write
 accepts
 grep -q '^kva_new function kva/low.h -$' tree/docs/names.txt || fail "a new name should be recorded"
 
-# What a check does not write.
+# A check must not write to the record.
 echo '# a remark' >>tree/docs/names.txt
 accepts
 grep -q 'a remark' tree/docs/names.txt || fail "a check should leave the record alone"
 
-# A name goes: the record keeps it, and does not let it go without a word in the guide.
+# A removed name stays in the record and must be in the guide.
 for gone in kva_low KVA_TWO kva_part.list kva_line; do
     fresh_tree
     case $gone in
@@ -181,12 +181,12 @@ for gone in kva_low KVA_TWO kva_part.list kva_line; do
     grep -q "^$gone [a-z]* - kva/[a-z]*.h\$" tree/docs/names.txt || fail "the record should keep $gone"
 done
 
-# With a structure go its members.
+# The members go with their structure.
 edit docs/migrating.md '3 a | `kva_word` | `kva_name` | |'
 edit include/kva/main.h '/kva_word/d'
 accepts --write
 
-# A line of the guide, or of the record, is taken out.
+# A line of the guide, or of the record, is deleted.
 fresh_tree
 edit docs/migrating.md '/kva_flush/d'
 refuses docs/names.txt:11 'kva_flush is gone'
@@ -208,7 +208,7 @@ refuses include/kva/side.h:3 'kva_low was declared by kva/low.h; run'
 accepts --write
 accepts
 
-# A structure speaks for its members.
+# A line for a structure covers its members.
 fresh_tree
 edit include/kva/main.h '/kva_word/d'
 echo 'union kva_word { int whole; };' >>tree/include/kva/low.h
@@ -224,7 +224,7 @@ grep -q '^kva_line type kva/low.h kva/main.h$' tree/docs/names.txt || fail "the 
 edit include/kva/main.h '/include/d'
 refuses include/kva/low.h:12 'kva_line is no longer declared by kva/main.h'
 
-# The guide says what is not so.
+# The guide is wrong.
 fresh_tree
 edit docs/migrating.md '3 s/kva_low/kva_lower/'
 refuses docs/migrating.md:3 'there is no kva_lower'

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# scripts/check-rooms.sh must accept the tree as it is, and refuse each kind of reference that looks upwards.
+# scripts/check-rooms.sh must accept the tree as it is, and refuse each kind of upward reference.
 set -eu
 
 check=$KVA_SOURCE/scripts/check-rooms.sh
@@ -34,7 +34,7 @@ list.h   lists
 END
 }
 
-# The order of the small tree. form.h wants macros of its includer, as an engine's text does.
+# The order of the small tree. form.h requires macros of its includer, like the text of an engine.
 order='top.c            the calls
 left.c  right.c  two that do not know each other
 narrow.c wide.c  two forms of one text
@@ -72,14 +72,14 @@ fresh_tree()
         'int top(void);' 'int top(void) { return left(right) + narrow() + wide(); }'
 }
 
-# accepts: the tree as it stands must pass without a word.
+# accepts: the tree as it is must pass without output.
 accepts()
 {
     "$check" tree >out 2>&1 || fail "a good tree was refused: $(cat out)"
     [ ! -s out ] || fail "a good tree was talked about: $(cat out)"
 }
 
-# refuses OFFENCE...: the tree as it stands must fail with exactly these offences, and is then made anew.
+# refuses OFFENCE...: the tree as it is must fail with exactly these offences, and is then created anew.
 refuses()
 {
     printf '%s\n' "$@" | LC_ALL=C sort >expected
@@ -108,13 +108,13 @@ refuses 'src/space/left.c calls right of src/space/right.c, which stands beside 
 plant right.c 'int right_limit;'
 plant core.c 'extern int right_limit; int *again(void); int *again(void) { return &right_limit; }'
 refuses 'src/space/core.c calls right_limit of src/space/right.c, which stands above it'
-# An inline function counts where it stands, even if nobody calls it. It takes gcc to see that.
+# An inline function counts where it is defined, even without a caller. Only gcc detects that.
 if "${CC:-cc}" --version | grep -q 'Free Software'; then
     plant right.h 'int top(void); static inline int righter(void) { return top(); }'
     refuses 'src/space/right.h calls top of src/space/top.c, which stands above it'
 fi
 
-# A circle has a way up in it, in whatever order the files are drawn.
+# A cycle contains an upward reference, in any order of the files.
 plant core.c 'int top(void); int again(void); int again(void) { return top(); }'
 refuses 'src/space/core.c calls top of src/space/top.c, which stands above it'
 plant core.c 'int top(void); int again(void); int again(void) { return top(); }'
@@ -141,7 +141,7 @@ mkdir tree/src/attic
 echo 'int old;' >tree/src/attic/old.c
 refuses 'src/attic has no drawing'
 
-# A header may have a place of its own.
+# A header may have its own place in the order.
 draw "$order
 left.h"
 accepts
@@ -157,7 +157,7 @@ echo 'int top(void); int under(void); int under(void) { return top(); }' >tree/s
 sed -i 's/^list.h .*/under.c\n&/' tree/src/README.md
 refuses 'src/base/under.c calls top of src/space/top.c, which stands on no floor below'
 
-# What cannot be compiled cannot be checked.
+# A file that does not compile cannot be checked.
 plant top.c 'int top(int);'
 status=0
 "$check" tree >out 2>&1 || status=$?

@@ -12,7 +12,7 @@ fail()
     exit 1
 }
 
-# fresh_tree: a small tree that breaks no rule, though it is near to it.
+# fresh_tree: a small tree that breaks no rule, but nearly does.
 fresh_tree()
 {
     rm -rf tree
@@ -34,7 +34,7 @@ END
     echo 'crumb' >tree/tests/traces/recorded
 }
 
-# refuses PLACE [PATH]: it must fail, with one line, which names the place.
+# refuses PLACE [PATH]: it must fail with one line that names the place.
 refuses()
 {
     place=$1 status=0
@@ -69,7 +69,7 @@ for file in src/long.c src/long.h; do
     refuses "$file:3"
 done
 
-# A wrong call is no finding.
+# A wrong call is not a finding.
 fresh_tree
 sed '/crumb/d' tree/docs/glossary.md >edited
 mv edited tree/docs/glossary.md

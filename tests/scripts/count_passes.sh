@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# scripts/count-passes.sh must count each call, and list as many functions and files as its table counts.
+# scripts/count-passes.sh must count each call, and list as many functions and files as its table states.
 set -eu
 
 count=$KVA_SOURCE/scripts/count-passes.sh
@@ -22,7 +22,7 @@ wrong()
     fail "$1: $(cat table)"
 }
 
-# functions CALL: how many functions it enters, by the table.
+# functions CALL: how many functions the call enters, by the table.
 functions()
 {
     awk -v call="$1" '$1 == call { print $2 }' table
@@ -32,7 +32,7 @@ functions()
 calls='alloc free vmalloc-first vmalloc-fresh vfree vmalloc-cached'
 [ "$(awk 'NR > 1 { printf "%s ", $1 }' table)" = "$calls " ] || wrong "calls"
 awk 'NR > 1 && !(1 < $3 && $3 < $2 && $2 <= $4 && $4 <= $5) { exit 1 }' table || wrong "figures"
-# An area that is in the cache takes a short way; the first one has more to prepare than those after it.
+# An area from the cache takes a short path; the first one needs more preparation than later ones.
 [ "$(functions vmalloc-cached)" -lt "$(functions vmalloc-fresh)" ] || wrong "cached"
 [ "$(functions vmalloc-fresh)" -lt "$(functions vmalloc-first)" ] || wrong "first"
 
@@ -47,7 +47,7 @@ done <list
 
 for usage in '--list' '--list nothing' 'free'; do
     status=0
-    # shellcheck disable=SC2086  # words of a command line
+    # the words of a command line
     "$count" $usage >out 2>&1 || status=$?
     [ "$status" -eq 2 ] || fail "$usage ended in status $status: $(cat out)"
 done

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# The kernel of examples/kernel builds without a warning, and boots; run.sh there notices one that prints something
-# else, and one that fails. Where a compiler or QEMU is missing, what needs it is left out.
+# The kernel of examples/kernel builds without a warning, and boots. Its run.sh detects a kernel that prints
+# something else, and one that fails. Parts that need a missing compiler or QEMU are skipped.
 set -eu
 
 run=$KVA_SOURCE/examples/kernel/run.sh

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# scripts/long.sh must run all its steps, even after one that failed, and count them: here with a ./dev that
-# only says what it was asked for.
+# scripts/long.sh must run all its steps, also after a failure, and count them: here with a ./dev that only
+# records its arguments.
 set -eu
 
 fail()
@@ -40,7 +40,7 @@ tests=$(grep -c '^test ' tree/asked)
 others=$((steps - tests))
 [ "$tests" -gt 0 ] && [ "$others" -gt 0 ]
 [ "$(tail -n 1 out)" = "$((3 * tests + others)) passed, 0 failed" ] || fail "the count: $(cat out)"
-# Every preset whose tests CI runs below full scale is here.
+# Every preset whose tests CI runs below full scale is included.
 jq -r '.testPresets[] | select(.environment.KVA_TEST_SCALE and .name != "coverage").name' \
     "$KVA_SOURCE/CMakePresets.json" | sort >presets
 sed -n 's/^test \([a-z0-9]*\) at [1-9].*/\1/p' tree/asked | sort | diff presets - >&2 ||

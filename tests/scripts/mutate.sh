@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# scripts/mutate.sh must find the tokens of a mutation in whichever file of the folder the definition stands and
-# however it is wrapped. It must refuse a mutation whose tokens are gone, or are there twice.
+# scripts/mutate.sh must find the tokens of a mutation in whichever file of the folder the definition is, in
+# any layout. It must refuse a mutation whose tokens are missing, or occur twice.
 set -eu
 
 fail()
@@ -12,7 +12,7 @@ fail()
     exit 1
 }
 
-# fresh_tree: one definition of each kind, and what is easily misread.
+# fresh_tree: one definition of each kind, and some that are easily misread.
 fresh_tree()
 {
     rm -rf tree
@@ -92,14 +92,14 @@ static int twice(int a)
 END
 }
 
-# mutation WHERE BEFORE AFTER: the only one of the tree.
+# mutation WHERE BEFORE AFTER: write the only mutation of the tree.
 mutation()
 {
     printf '%s\n' 'Breaks: it' 'Promise: none' "In: $1" BEFORE "$2" AFTER "$3" END \
         >tree/tests/mutations/001-it.mutation
 }
 
-# changes LINE...: what the mutation does to the sources, as the lines of a diff.
+# changes LINE...: the lines of the diff that the mutation makes.
 changes()
 {
     tree/scripts/mutate.sh --check >out 2>&1 || fail "does not apply: $(cat out)"
@@ -109,7 +109,7 @@ changes()
     cmp -s out expected || fail "$(sed -n 's/^In: //p' tree/tests/mutations/*) changes: $(cat out)"
 }
 
-# refused WORDS: the mutation does not apply, and that is why.
+# refused WORDS: the mutation must not apply, for this reason.
 refused()
 {
     status=0
@@ -135,7 +135,7 @@ changes '-enum { FEW = 3, LIMIT = FEW << 4 };' '+enum { FEW = 2, LIMIT = FEW << 
 mutation 'src/base LIMIT' 'FEW<<4' 'FEW << 5'
 changes '-enum { FEW = 3, LIMIT = FEW << 4 };' '+enum { FEW = 3, LIMIT = FEW << 5 };'
 mutation 'src/base BIG' '(a) > LIMIT || (b)' '(a)'
-# shellcheck disable=SC1003  # a backslash, no quote
+# a backslash, not a quote
 changes '-    ((a) > LIMIT || \' '-     (b) > LIMIT)' '+    ((a) > LIMIT)'
 mutation 'src/base pair' 'int a;' 'char a;'
 changes '-    int a;' '+    char a;'
@@ -148,13 +148,13 @@ changes '-static const char *const open[] = {"{ /*", "\"}", "// (", "'"'"'"};' \
 mutation 'src/space twice()' '2 *' ''
 changes '-    return 2 * a;' '+    return  a;'
 
-# A plant does not join with its neighbours to one token.
+# Inserted tokens do not join with their neighbours.
 mutation 'src/base sum()' '(a < b && quote)' 'x'
 changes '-    if (a < b && quote)' '+    if x'
 mutation 'src/base sum()' '(int a, int b)' '_all(int a)'
 changes '-int sum(int a, int b)' '+int sum _all(int a)'
 
-# Moved to another file of the folder, wrapped in another way, with other comments.
+# Moved to another file of the folder, with another layout and other comments.
 mutation 'src/base sum()' 'if (a < b && quote) return a + b; /* the sum */' ''
 rewrite src/base/sum.c 's/if (a < b && quote)/if (a <\
 b \&\& \/* } " { *\/ quote) \/\/ it'"'"'s/'
@@ -164,7 +164,7 @@ changes '-    if (a <' '-b && /* } " { */ quote) // it'"'"'s' '-        return a
 mv tree/src/base/all.h tree/src/space/sum.c
 refused 'no longer applies: src/base does not define sum()'
 
-# A declaration, a comment or another token does not count; two places are refused.
+# A declaration, a comment or a longer token does not count; two places are refused.
 fresh_tree
 rm tree/src/base/sum.c
 mutation 'src/base sum()' 'a' 'b'

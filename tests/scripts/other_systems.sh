@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# On a system without a port CMake builds the address ranges and the page frames, and says what it leaves out and why. The
-# compiler is this system's: no file of floors 0 to 2 looks at the system's name.
+# On a system without a port CMake builds the address ranges and the page frames, and reports what it omits
+# and why. The compiler is this system's: no file of floors 0 to 2 tests the name of the system.
 set -eu
 
 fail()
@@ -42,7 +42,7 @@ for header in vm.h pages.h vmap.h pcpu.h report.h; do
     [ ! -e "installed/include/kva/$header" ] || fail "$header was installed, whose functions are missing"
 done
 
-# What was asked for by name and cannot be had is refused.
+# A part that was requested by name but cannot be built is an error.
 if configure hosted -DCMAKE_SYSTEM_NAME=FreeBSD -DKVA_HOSTED=ON; then
     fail "a port that is not there was accepted"
 fi
@@ -60,7 +60,7 @@ if grep -E '^(vmap|scripts|tools)/' said; then
     fail "tests that need a port, or this system's tools, are there"
 fi
 
-# This system has one, and nothing is said of it.
+# This system has a port, and no such report.
 configure own -DKVA_BUILD_TOOLS=OFF -DKVA_BUILD_TESTS=OFF || fail "it is not configured: $(cat said)"
 if grep -q 'no port' said; then
     fail "it should not say: $(cat said)"

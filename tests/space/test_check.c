@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The checker, put to the test: broken on purpose, a space must say which invariant is broken, and where.
+ * The checker itself: it must name the broken invariant and its address in a space that was broken on
+ * purpose.
  *
- * ANY ENGINE   A segment's start is overwritten in node memory: the recording memory source knows all
- *   blocks, and the addresses are chosen so that no other word has the same value.
+ * ANY ENGINE   A segment's start is overwritten in node memory. The recording memory source knows all blocks;
+ *   the addresses are chosen so that no other word has the same value.
  *
- * THE RB ENGINE   Each invariant is broken through the engine's own structures, one at a time, leaving all
- *   others as they were as far as that can be done.
+ * THE RB ENGINE   Each invariant is broken through the engine's own structures, one at a time. All others
+ *   stay intact as far as that is possible.
  */
 #include "../common/harness.h"
 #include "../common/picture.h"
@@ -23,7 +24,7 @@
 #define FIRST UINT64_C(0x1234500000)
 #define LAST UINT64_C(0x12345fffff)
 
-/* Busy segments of 0x100 bytes; A and B touch, so do D, which is deferred, and E. */
+/* Busy segments of 0x100 bytes. A and B touch; D, which is deferred, and E touch. */
 #define A (FIRST + 0x1000)
 #define B (FIRST + 0x1100)
 #define C (FIRST + 0x2000)
@@ -64,14 +65,15 @@ static void set_up(struct fixture *f, const struct kva_engine *engine)
     assert_int_equal(kva_free_deferred(&f->space, D), KVA_OK);
 }
 
-/** The space is past saving; its memory is not. */
+/** The space is beyond repair; its memory is given back. */
 static void tear_down(struct fixture *f)
 {
     assert_int_equal(kva_space_abandon(&f->space), KVA_OK);
     assert_int_equal(f->memory.blocks, 0);
 }
 
-/** The check finds the invariant `name` broken ("I4"), and does not call the hook. Returns the address. */
+/** Fail unless the check finds invariant `name` ("I4") broken and does not call the hook. Returns the
+ * address. */
 static uint64_t expect_broken(struct fixture *f, const char *name)
 {
     struct kva_fault fault = {.what = NULL};
@@ -108,7 +110,7 @@ static void a_sound_space_has_no_fault(void **state)
 
 /* --------------------------------------------------------------------------------------------- any engine */
 
-/** Overwrite a 64-bit word in node memory, where it must stand once. Returns where that is. */
+/** Overwrite a 64-bit word that occurs once in node memory. Returns its place. */
 static unsigned char *overwrite(struct fixture *f, uint64_t from, uint64_t to)
 {
     unsigned char *found = NULL;
@@ -132,12 +134,12 @@ static unsigned char *overwrite(struct fixture *f, uint64_t from, uint64_t to)
 static void an_overwritten_start_is_found(void **state)
 {
     static const uint64_t starts[] = {A, B, C, D, E, F};
-    /* Off the quantum by half of it either way, by one, and far away either way. */
+    /* Off the quantum: by half of it either way, by one, and by a large distance either way. */
     static const uint64_t shifts[] = {8, (uint64_t)-8, 1, UINT64_C(1) << 40, (uint64_t)-0x1234000000};
     const struct kva_engine *engine;
     (void)state;
     for_each_engine (engine, e) {
-        if (test_engine_is_bt(engine)) /* it holds offsets: see engine/test_bt_check.c */
+        if (test_engine_is_bt(engine)) /* it stores offsets: see engine/test_bt_check.c */
             continue;
         for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
             for (size_t k = 0; k < sizeof(shifts) / sizeof(shifts[0]); k++) {
@@ -190,7 +192,7 @@ static void a_wrong_range_to_flush_is_found(void **state)
         f.space.deferred_start = UINT64_MAX;
         f.space.deferred_last = 0;
         (void)expect_broken(&f, "I7");
-        /* Too wide, too narrow, beside it, outside the space. */
+        /* Too long, too short, next to it, outside the space. */
         const uint64_t wrong[][2] = {{D - QUANTUM, D + 0xff}, {D, D + 0x1ff}, {D + QUANTUM, D + 0xff},
                                      {D, D + 0xef},           {F, F + 0xff},  {FIRST - QUANTUM, D + 0xff},
                                      {D, LAST + QUANTUM},     {0, UINT64_MAX}};
@@ -267,7 +269,7 @@ static void i2_the_quantum_is_missed(void **state)
     static struct fixture f;
     (void)state;
     set_up_rb(&f);
-    used_at(&f, A)->last += 1; /* A and B agree on where they touch, and both miss the quantum */
+    used_at(&f, A)->last += 1; /* A and B agree on their common boundary, and both miss the quantum */
     used_at(&f, B)->start += 1;
     assert_int_equal(expect_broken(&f, "I2"), A);
     tear_down(&f);
@@ -365,7 +367,7 @@ static void t1_t2_t3_the_shape_of_either_tree(void **state)
 
 /* ----------------------------------------------------------------------------------------------- the hook */
 
-/* B no longer begins where A ends; freeing A makes the neighbourhood of that place change. */
+/* B no longer begins where A ends. Freeing A changes that place. */
 static void a_change_beside_the_damage_calls_the_hook(void **state)
 {
     const struct kva_engine *engine;
@@ -390,7 +392,7 @@ static void a_change_beside_the_damage_calls_the_hook(void **state)
     }
 }
 
-/* Without a hook, corruption stops the program. */
+/* An engine that finds no segment. Without a hook, corruption aborts the program. */
 static enum kva_status find_nothing(struct kva_address_map *map, uint64_t start)
 {
     (void)map;
@@ -398,7 +400,7 @@ static enum kva_status find_nothing(struct kva_address_map *map, uint64_t start)
     return KVA_ENOENT;
 }
 
-/* An engine that finds a segment by one way and not by another: that is no bug of the caller's. */
+/* An engine finds a segment in one way and not in another: that is corruption, not misuse. */
 static void an_index_that_disagrees_is_corruption(void **state)
 {
     static struct fixture f;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Deferred free, flush and reclaim: when the flush callback is called, with which range, and what is and
- * is not allowed inside; then who is asked for space, and in which order.
+ * Deferred free, flush and reclaim: when the flush callback is called, with which range, and what it may do;
+ * which reclaim callbacks are called, and in which order.
  */
 #include "../common/harness.h"
 #include "../common/picture.h"
@@ -24,7 +24,7 @@ struct fixture {
     uint64_t flush_last;
     unsigned misuses;
     enum kva_status misuse;
-    void (*inside)(struct fixture *fixture); /* run inside the flush callback */
+    void (*inside)(struct fixture *fixture); /* called from the flush callback */
 };
 
 static void on_flush(void *context, uint64_t start, uint64_t last)
@@ -112,7 +112,7 @@ static void one_callback_with_the_covering_range(void **state)
         struct kva_stats stats;
 
         set_up(&f, engine, 16);
-        defer(&f, 9); /* in no order */
+        defer(&f, 9); /* in arbitrary order */
         defer(&f, 4);
         defer(&f, 5);
         defer(&f, 12);
@@ -130,7 +130,7 @@ static void one_callback_with_the_covering_range(void **state)
         assert_int_equal(stats.flushes, 1);
         assert_int_equal(stats.free_segments, 4); /* 4-5 merged, 9, 12, and the rest */
 
-        /* The next batch begins anew: it does not cover the old one. */
+        /* The next flush covers only what was deferred after this one. */
         defer(&f, 7);
         assert_int_equal(kva_flush(&f.space), KVA_OK);
         expect_flush(&f, 2, 7 * PAGE, 8 * PAGE - 1);
@@ -158,7 +158,7 @@ static void nothing_deferred_nothing_called(void **state)
     }
 }
 
-/* At both ends of 64 bits the covering range must not wrap. */
+/* The covering range must not wrap at either end of 64 bits. */
 static void a_flush_that_covers_all_addresses(void **state)
 {
     const struct kva_engine *engine;
@@ -210,7 +210,7 @@ static void deferred_segments_are_seen_and_not_handed_out(void **state)
         set_up(&f, engine, 3);
         defer(&f, 0);
         defer(&f, 1);
-        /* Each keeps its bounds and its owner, though they touch. */
+        /* Adjacent deferred segments keep their bounds and owners. */
         assert_int_equal(kva_first(&f.space, &segment), KVA_OK);
         assert_int_equal(segment.state, KVA_DEFERRED);
         assert_int_equal(segment.last, PAGE - 1);
@@ -235,13 +235,13 @@ static void deferred_segments_are_seen_and_not_handed_out(void **state)
 
 /* ---------------------------------------------------------------------------------------------- the limit */
 
-/** The largest number of bytes that may wait: found by deferring more and more until it flushes. */
+/** Find the limit on deferred bytes: defer more and more until a flush happens. */
 static void expect_limit(struct fixture *f, uint64_t limit)
 {
     assert_int_equal(kva_reserve(&f->space, 0, limit, NULL, NULL), KVA_OK);
     assert_int_equal(kva_reserve(&f->space, limit, PAGE, NULL, NULL), KVA_OK);
     assert_int_equal(kva_free_deferred(&f->space, 0), KVA_OK);
-    assert_int_equal(f->flushes, 0); /* exactly the limit may wait */
+    assert_int_equal(f->flushes, 0); /* exactly the limit may be deferred */
     assert_int_equal(kva_free_deferred(&f->space, limit), KVA_OK);
     expect_flush(f, 1, 0, limit + PAGE - 1);
 }
@@ -271,7 +271,7 @@ static void the_default_limit_grows_with_the_processors(void **state)
     }
 }
 
-static void a_limit_of_ones_own(void **state)
+static void a_limit_from_the_configuration(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -308,7 +308,7 @@ static void a_limit_of_0_flushes_each_time(void **state)
     }
 }
 
-/* A lower limit takes effect at the next deferred free, not at once. */
+/* A lower limit takes effect at the next deferred free, not immediately. */
 static void a_lower_limit_waits_for_the_next_call(void **state)
 {
     const struct kva_engine *engine;
@@ -327,7 +327,7 @@ static void a_lower_limit_waits_for_the_next_call(void **state)
     }
 }
 
-/* All 2^64 bytes wait: more than any limit but the largest, though their number does not fit 64 bits. */
+/* All 2^64 bytes are deferred: more than any limit but the largest, although the number overflows 64 bits. */
 static void the_limit_holds_when_all_addresses_wait(void **state)
 {
     const uint64_t half = UINT64_C(1) << 63;
@@ -350,7 +350,7 @@ static void the_limit_holds_when_all_addresses_wait(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------ before "no space" is said */
+/* -------------------------------------------------------------------------- before "no space" is returned */
 
 static void a_failing_allocation_flushes_and_tries_again(void **state)
 {
@@ -368,7 +368,7 @@ static void a_failing_allocation_flushes_and_tries_again(void **state)
         assert_int_equal(alloc_pages(&f, 2, &start), KVA_OK);
         assert_int_equal(start, 100 * PAGE);
         expect_flush(&f, 1, 100 * PAGE, 102 * PAGE - 1);
-        /* A flush that does not help: the deferred segments are free now, and the answer is still no. */
+        /* A flush that does not help: the deferred segments are free now, and the request still fails. */
         start = 1;
         defer(&f, 50);
         assert_int_equal(alloc_pages(&f, 2, &start), KVA_ENOSPC);
@@ -414,7 +414,7 @@ static void a_reserve_over_deferred_segments_flushes(void **state)
         defer(&f, 3);
         assert_int_equal(kva_reserve(&f.space, 2 * PAGE, 2 * PAGE, NULL, &conflict), KVA_OK);
         assert_int_equal(f.flushes, 1);
-        /* With a busy segment in the way, too, that is the conflict. */
+        /* A busy segment in the range is the conflict, deferred ones or not. */
         defer(&f, 5);
         assert_int_equal(kva_reserve(&f.space, 5 * PAGE, 2 * PAGE, NULL, &conflict), KVA_EEXIST);
         assert_int_equal(conflict.state, KVA_BUSY);
@@ -459,7 +459,7 @@ static void the_end_of_a_space_flushes(void **state)
     }
 }
 
-static void abandoning_a_space_calls_nobody(void **state)
+static void abandoning_a_space_calls_no_callback(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -483,7 +483,7 @@ static void expect_reentry(struct fixture *f, enum kva_status status)
     f->misuse = KVA_OK;
 }
 
-/** All calls that change a space are refused, and what is deferred is deferred still. */
+/** All calls that change a space are refused; deferred segments stay deferred. */
 static void try_changes(struct fixture *f)
 {
     struct kva_request request = kva_request_of(PAGE);
@@ -512,7 +512,7 @@ static void try_changes(struct fixture *f)
     test_picture_drop(&before);
 }
 
-/** A reclaimer that tries what would pull the space, or the list of reclaimers, from under the allocation. */
+/** A reclaim callback that tries to end the space and to change the list of reclaim callbacks. */
 static bool try_to_end(void *context, struct kva_space *space, const struct kva_request *request)
 {
     struct fixture *f = context;
@@ -523,10 +523,10 @@ static bool try_to_end(void *context, struct kva_space *space, const struct kva_
     expect_reentry(f, kva_space_abandon(space));
     expect_reentry(f, kva_reclaim_add(space, &another));
     expect_reentry(f, kva_reclaim_remove(space, &another));
-    return kva_free(space, 0) == KVA_OK; /* this it may */
+    return kva_free(space, 0) == KVA_OK; /* free is allowed */
 }
 
-/** A reclaimer that makes the space larger, at both ends: the request's window is cut to the new ends. */
+/** A reclaim callback that grows the space at both ends. The request's window is cut to the new ends. */
 static bool grow_the_space(void *context, struct kva_space *space, const struct kva_request *request)
 {
     (void)context;
@@ -534,7 +534,7 @@ static bool grow_the_space(void *context, struct kva_space *space, const struct 
     return kva_space_grow(space, 16 * PAGE, 48 * PAGE - 1) == KVA_OK;
 }
 
-static void a_reclaimer_may_grow_the_space(void **state)
+static void a_reclaim_callback_may_grow_the_space(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -569,7 +569,7 @@ static void a_reclaimer_may_grow_the_space(void **state)
     }
 }
 
-/** A reclaimer that parks a segment and says that it gave nothing. */
+/** A reclaim callback that defers a segment and returns false. */
 static bool defer_and_decline(void *context, struct kva_space *space, const struct kva_request *request)
 {
     (void)context;
@@ -578,7 +578,7 @@ static bool defer_and_decline(void *context, struct kva_space *space, const stru
     return false;
 }
 
-static void what_a_declining_reclaimer_defers_counts(void **state)
+static void ranges_that_a_refusing_callback_defers_count(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -599,7 +599,7 @@ static void what_a_declining_reclaimer_defers_counts(void **state)
     }
 }
 
-static void inside_a_reclaimer_the_space_cannot_end(void **state)
+static void inside_a_reclaim_callback_the_space_cannot_end(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -657,14 +657,14 @@ static void inside_the_callback_changes_are_refused(void **state)
         assert_int_equal(kva_flush(&f.space), KVA_OK);
         assert_int_equal(f.flushes, 1);
         assert_int_equal(state_of(&f, 3), KVA_FREE);
-        /* And behind it they are allowed again. */
+        /* After the callback they are allowed again. */
         f.inside = NULL;
         assert_int_equal(kva_free(&f.space, 0), KVA_OK);
         tear_down(&f);
     }
 }
 
-static void inside_the_callback_queries_are_answered(void **state)
+static void inside_the_callback_queries_succeed(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -687,12 +687,12 @@ struct reclaimer {
     struct kva_reclaim registration;
     struct fixture *fixture;
     unsigned calls;
-    unsigned turn;     /* when it was called, counted over all */
-    uint64_t size;     /* what it was asked for */
-    uint64_t gives;    /* the page that it gives back; 0: none */
-    bool by_deferring; /* and how */
-    bool claims;       /* what it returns */
-    bool asks_itself;  /* for more space, while it is being asked */
+    unsigned turn;     /* its position in the order of all calls */
+    uint64_t size;     /* the size in the request */
+    uint64_t gives;    /* the page that it frees; 0: none */
+    bool by_deferring; /* frees it by kva_free_deferred */
+    bool claims;       /* its result */
+    bool asks_itself;  /* allocates from within the callback */
 };
 
 static unsigned turns;
@@ -723,7 +723,7 @@ static void add(struct fixture *f, struct reclaimer *r)
     assert_int_equal(kva_reclaim_add(&f->space, &r->registration), KVA_OK);
 }
 
-static void reclaimers_are_asked_in_order_until_it_fits(void **state)
+static void reclaim_callbacks_are_called_in_order_until_it_fits(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -736,9 +736,9 @@ static void reclaimers_are_asked_in_order_until_it_fits(void **state)
         set_up(&f, engine, 256);
         for (size_t i = 0; i < 4; i++)
             add(&f, &r[i]);
-        r[1].gives = 7; /* too little for what is asked, and says so */
+        r[1].gives = 7; /* too small alone: returns false */
         r[1].claims = true;
-        r[2].gives = 8; /* enough, with page 7 */
+        r[2].gives = 8; /* large enough together with page 7 */
         r[2].claims = true;
         assert_int_equal(alloc_pages(&f, 2, &start), KVA_OK);
         assert_int_equal(start, 7 * PAGE);
@@ -752,7 +752,7 @@ static void reclaimers_are_asked_in_order_until_it_fits(void **state)
     }
 }
 
-static void a_flush_comes_before_any_reclaimer(void **state)
+static void a_flush_comes_before_any_reclaim_callback(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -771,7 +771,7 @@ static void a_flush_comes_before_any_reclaimer(void **state)
     }
 }
 
-static void what_a_reclaimer_defers_counts(void **state)
+static void ranges_that_a_callback_defers_count(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -792,7 +792,7 @@ static void what_a_reclaimer_defers_counts(void **state)
     }
 }
 
-static void when_all_decline_there_is_no_space(void **state)
+static void when_all_callbacks_refuse_there_is_no_space(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -804,18 +804,18 @@ static void when_all_decline_there_is_no_space(void **state)
         set_up(&f, engine, 256);
         add(&f, &r[0]);
         add(&f, &r[1]);
-        r[0].claims = true; /* but gives nothing */
+        r[0].claims = true; /* but frees nothing */
         assert_int_equal(alloc_pages(&f, 1, &start), KVA_ENOSPC);
         assert_int_equal(start, 1);
         assert_int_equal(r[0].calls, 1);
         assert_int_equal(r[1].calls, 1);
-        /* Removed ones are not asked any more; the others are. */
+        /* A removed callback is not called; the others are. */
         assert_int_equal(kva_reclaim_remove(&f.space, &r[0].registration), KVA_OK);
         assert_int_equal(kva_reclaim_remove(&f.space, &r[0].registration), KVA_ENOENT);
         assert_int_equal(alloc_pages(&f, 1, &start), KVA_ENOSPC);
         assert_int_equal(r[0].calls, 1);
         assert_int_equal(r[1].calls, 2);
-        /* Added again, it comes last. */
+        /* Added again, it is called last. */
         turns = 0;
         assert_int_equal(kva_reclaim_add(&f.space, &r[0].registration), KVA_OK);
         assert_int_equal(alloc_pages(&f, 1, &start), KVA_ENOSPC);
@@ -825,8 +825,8 @@ static void when_all_decline_there_is_no_space(void **state)
     }
 }
 
-/* A request that fails inside a reclaim callback asks nobody: or it would ask itself for ever. */
-static void a_request_inside_a_reclaimer_is_not_reclaimed_for(void **state)
+/* A request that fails inside a reclaim callback calls no reclaim callback: the recursion would not end. */
+static void a_request_inside_a_reclaim_callback_calls_none(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -849,7 +849,7 @@ static void a_request_inside_a_reclaimer_is_not_reclaimed_for(void **state)
     }
 }
 
-static void a_congruent_request_is_reclaimed_for(void **state)
+static void a_congruent_request_calls_reclaim_callbacks(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -882,7 +882,7 @@ int main(void)
         cmocka_unit_test(without_a_callback_a_flush_still_frees),
         cmocka_unit_test(deferred_segments_are_seen_and_not_handed_out),
         cmocka_unit_test(the_default_limit_grows_with_the_processors),
-        cmocka_unit_test(a_limit_of_ones_own),
+        cmocka_unit_test(a_limit_from_the_configuration),
         cmocka_unit_test(a_limit_of_0_flushes_each_time),
         cmocka_unit_test(a_lower_limit_waits_for_the_next_call),
         cmocka_unit_test(the_limit_holds_when_all_addresses_wait),
@@ -891,18 +891,18 @@ int main(void)
         cmocka_unit_test(a_reserve_over_deferred_segments_flushes),
         cmocka_unit_test(a_resize_does_not_flush),
         cmocka_unit_test(the_end_of_a_space_flushes),
-        cmocka_unit_test(abandoning_a_space_calls_nobody),
+        cmocka_unit_test(abandoning_a_space_calls_no_callback),
         cmocka_unit_test(inside_the_callback_changes_are_refused),
-        cmocka_unit_test(inside_the_callback_queries_are_answered),
-        cmocka_unit_test(reclaimers_are_asked_in_order_until_it_fits),
-        cmocka_unit_test(a_reclaimer_may_grow_the_space),
-        cmocka_unit_test(what_a_declining_reclaimer_defers_counts),
-        cmocka_unit_test(inside_a_reclaimer_the_space_cannot_end),
-        cmocka_unit_test(a_flush_comes_before_any_reclaimer),
-        cmocka_unit_test(what_a_reclaimer_defers_counts),
-        cmocka_unit_test(when_all_decline_there_is_no_space),
-        cmocka_unit_test(a_request_inside_a_reclaimer_is_not_reclaimed_for),
-        cmocka_unit_test(a_congruent_request_is_reclaimed_for),
+        cmocka_unit_test(inside_the_callback_queries_succeed),
+        cmocka_unit_test(reclaim_callbacks_are_called_in_order_until_it_fits),
+        cmocka_unit_test(a_reclaim_callback_may_grow_the_space),
+        cmocka_unit_test(ranges_that_a_refusing_callback_defers_count),
+        cmocka_unit_test(inside_a_reclaim_callback_the_space_cannot_end),
+        cmocka_unit_test(a_flush_comes_before_any_reclaim_callback),
+        cmocka_unit_test(ranges_that_a_callback_defers_count),
+        cmocka_unit_test(when_all_callbacks_refuse_there_is_no_space),
+        cmocka_unit_test(a_request_inside_a_reclaim_callback_calls_none),
+        cmocka_unit_test(a_congruent_request_calls_reclaim_callbacks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

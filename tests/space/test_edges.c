@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The edges: both ends of 64 bits, the largest sizes and alignments, rounding, and small promises of
- *  kva.h. */
+/** Edge cases: both ends of 64 bits, the largest sizes and alignments, rounding, and minor guarantees of
+ * kva.h. */
 #include "../common/harness.h"
 #include "../common/picture.h"
 
@@ -150,7 +150,7 @@ static void ranges_that_end_at_the_top(void **state)
     }
 }
 
-static void address_0_is_an_ordinary_answer(void **state)
+static void address_0_is_an_ordinary_result(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -209,7 +209,7 @@ static void the_largest_alignment(void **state)
         expect_at(&f, of(HALF, HALF, 0, TOP, KVA_LOWEST), 0);
         tear_down(&f);
 
-        /* Rounding the start up would wrap: that is "does not fit", not address 0. */
+        /* Rounding the start up would wrap: the result is "no space", not address 0. */
         set_up(&f, engine, HALF + 1, TOP, 1);
         expect_no_space(&f, of(1, HALF, 0, TOP, KVA_LOWEST));
         expect_no_space(&f, of(1, HALF, 0, TOP, KVA_HIGHEST));
@@ -218,9 +218,9 @@ static void the_largest_alignment(void **state)
     }
 }
 
-/* A request that fits without a unit to spare, at every alignment and both ends of the address range: a
- * search for size + align - 1 bytes says "no space" to all of these. */
-static void a_perfect_fit_is_no_want_of_space(void **state)
+/* A request that fits exactly, at every alignment and at both ends of the address range. A search for size +
+ * align - 1 bytes would refuse all of these. */
+static void an_exact_fit_is_found(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -242,8 +242,8 @@ static void a_perfect_fit_is_no_want_of_space(void **state)
     }
 }
 
-/* Holes that are long enough and miss the alignment by one page, before and behind one that has it. */
-static void the_needle(void **state)
+/* Holes that are long enough but miss the alignment by one page, below and above one that has it. */
+static void one_aligned_hole_among_others(void **state)
 {
     enum { HOLES = 40, PAGES = 512 };
     const struct kva_engine *engine;
@@ -266,7 +266,7 @@ static void the_needle(void **state)
                 expect_at(&f, of(PAGES * PAGE, MIB2, 0, TOP, policy), needle * stride);
                 expect_no_space(&f, of(PAGES * PAGE, MIB2, 0, TOP, policy));
                 expect_free(&f, needle * stride);
-                /* A window that begins, or ends, one byte inside the needle makes it too short. */
+                /* A window that begins or ends one byte inside the aligned hole makes it too short. */
                 expect_no_space(&f, of(PAGES * PAGE, MIB2, needle * stride + 1, TOP, policy));
                 expect_no_space(&f, of(PAGES * PAGE, MIB2, 0, needle * stride + MIB2 - 2, policy));
                 expect_at(&f, of(PAGES * PAGE, MIB2, needle * stride, needle * stride + MIB2 - 1, policy),
@@ -289,12 +289,12 @@ static void window_edges(void **state)
         set_up(&f, engine, 0x100, 0x1ff, 1);
         expect_no_space(&f, of(0x10, 1, 0x110, 0x11e, KVA_LOWEST)); /* one byte short */
         expect_at(&f, of(0x10, 1, 0x110, 0x11f, KVA_LOWEST), 0x110);
-        expect_at(&f, of(0x10, 1, 0, 0x10f, KVA_HIGHEST), 0x100);  /* cut to the space below */
+        expect_at(&f, of(0x10, 1, 0, 0x10f, KVA_HIGHEST), 0x100);  /* the window is cut to the space below */
         expect_at(&f, of(0x10, 1, 0x1f0, TOP, KVA_LOWEST), 0x1f0); /* and above */
         expect_at(&f, of(1, 1, 0, 0x120, KVA_HIGHEST), 0x120);     /* a window that ends inside a hole */
         expect_at(&f, of(1, 1, 0x121, TOP, KVA_LOWEST), 0x121);
-        expect_no_space(&f, of(1, 1, 0x100, 0x10f, KVA_LOWEST)); /* wholly busy */
-        /* The aligned address in the window is outside the hole, or the other way round. */
+        expect_no_space(&f, of(1, 1, 0x100, 0x10f, KVA_LOWEST)); /* all busy */
+        /* The aligned address in the window lies outside the hole, or the other way round. */
         expect_at(&f, of(0x10, 0x10, 0x125, 0x1ff, KVA_LOWEST), 0x130);
         expect_at(&f, of(0x10, 0x10, 0x100, 0x1e5, KVA_HIGHEST), 0x1d0);
         expect_no_space(&f, of(0x10, 0x40, 0x141, 0x18e, KVA_HIGHEST));
@@ -327,7 +327,7 @@ static void sizes_are_rounded_up_to_the_quantum(void **state)
             assert_int_equal(kva_reserve(&f.space, 3 * q, q, NULL, NULL), KVA_OK);
             expect_no_space(&f, of(1, 1, 0, TOP, KVA_LOWEST));
             expect_free(&f, 2 * q);
-            /* The window need not be aligned, but the range must lie wholly inside it. */
+            /* The window need not be aligned; the range must lie wholly inside it. */
             expect_no_space(&f, of(1, 1, 2 * q + 1, TOP, KVA_LOWEST));
             expect_at(&f, of(1, 1, 2 * q - 1, 3 * q - 1, KVA_LOWEST), 2 * q);
             assert_int_equal(kva_free_range(&f.space, 2 * q, q - 1), KVA_OK);
@@ -355,7 +355,7 @@ static void the_largest_quantum(void **state)
     }
 }
 
-static void quantum_0_stands_for_1(void **state)
+static void quantum_0_means_1(void **state)
 {
     static struct fixture f;
     (void)state;
@@ -378,7 +378,7 @@ static void growth_at_both_ends(void **state)
         assert_int_equal(stats_of(&f).free_segments, 1);
         expect_at(&f, of(11, 1, 0, TOP, KVA_LOWEST), HALF);
         assert_int_equal(kva_space_grow(&f.space, HALF - 1, HALF + 11),
-                         KVA_OK); /* behind busy ends: new holes */
+                         KVA_OK); /* next to busy ends: new holes */
         assert_int_equal(stats_of(&f).free_segments, 2);
         assert_int_equal(stats_of(&f).largest_free, 1);
         assert_int_equal(kva_space_grow(&f.space, 0, TOP), KVA_OK);
@@ -394,7 +394,7 @@ static void growth_at_both_ends(void **state)
     }
 }
 
-/* Deferred ends are no free ends: what grows beside them is a hole of its own. */
+/* A deferred segment at an end is not free: growth next to it makes a new hole. */
 static void growth_beside_deferred_segments(void **state)
 {
     const struct kva_engine *engine;
@@ -416,33 +416,33 @@ static void growth_beside_deferred_segments(void **state)
     }
 }
 
-/** Compare a listing with a list of (start, last, state). */
-struct tile {
+/** A segment of an expected listing. */
+struct listed {
     uint64_t start, last;
     enum kva_state state;
 };
 
-static void expect_tiles(const struct fixture *f, const struct tile *tiles, size_t count)
+static void expect_listing(const struct fixture *f, const struct listed *expected, size_t count)
 {
     struct test_picture picture = {0};
     test_picture_take(&picture, &f->space);
     assert_int_equal(picture.count, count);
     for (size_t i = 0; i < count; i++) {
-        assert_int_equal(picture.segments[i].start, tiles[i].start);
-        assert_int_equal(picture.segments[i].last, tiles[i].last);
-        assert_int_equal(picture.segments[i].state, tiles[i].state);
+        assert_int_equal(picture.segments[i].start, expected[i].start);
+        assert_int_equal(picture.segments[i].last, expected[i].last);
+        assert_int_equal(picture.segments[i].state, expected[i].state);
     }
     test_picture_drop(&picture);
 }
 
-static void busy_from_the_start(void **state)
+static void busy_ranges_of_the_configuration(void **state)
 {
     static int a, b;
     static const struct kva_range busy[] = {
         {TOP - 0xfff, PAGE, &a}, {0x5000, 1, &b},      {0, PAGE, NULL},
         {0x6000, 0x1001, NULL},  {0x4000, PAGE, NULL},
     };
-    static const struct tile tiles[] = {
+    static const struct listed expected[] = {
         {0, 0xfff, KVA_BUSY},         {0x1000, 0x3fff, KVA_FREE}, {0x4000, 0x4fff, KVA_BUSY},
         {0x5000, 0x5fff, KVA_BUSY},   {0x6000, 0x7fff, KVA_BUSY}, {0x8000, TOP - PAGE, KVA_FREE},
         {TOP - 0xfff, TOP, KVA_BUSY},
@@ -462,19 +462,19 @@ static void busy_from_the_start(void **state)
         config.busy = busy; /* unsorted; three of them touch; one is rounded up */
         config.busy_count = sizeof(busy) / sizeof(busy[0]);
         assert_int_equal(kva_space_init(&f.space, &config), KVA_OK);
-        expect_tiles(&f, tiles, sizeof(tiles) / sizeof(tiles[0]));
+        expect_listing(&f, expected, sizeof(expected) / sizeof(expected[0]));
         assert_int_equal(kva_find(&f.space, TOP, &segment), KVA_OK);
         assert_ptr_equal(segment.owner, &a);
         assert_int_equal(kva_find(&f.space, 0x5fff, &segment), KVA_OK);
         assert_ptr_equal(segment.owner, &b);
-        /* They are like any other busy segment. */
+        /* They behave like any other busy segment. */
         expect_free(&f, 0x5000);
         expect_free(&f, TOP - 0xfff);
         tear_down(&f);
     }
 }
 
-static void busy_all_over(void **state)
+static void a_space_that_is_all_busy(void **state)
 {
     static const struct kva_range all[] = {{HALF, HALF, NULL}, {0, HALF, NULL}};
     const struct kva_engine *engine;
@@ -510,13 +510,13 @@ static void fini_and_abandon(void **state)
         set_up(&f, engine, 0, 99, 1);
         expect_at(&f, of(10, 1, 0, TOP, KVA_LOWEST), 0);
         assert_int_equal(kva_space_fini(&f.space), KVA_EBUSY);
-        expect_at(&f, of(10, 1, 0, TOP, KVA_LOWEST), 10); /* it lives on */
+        expect_at(&f, of(10, 1, 0, TOP, KVA_LOWEST), 10); /* the refused call left the space in use */
         expect_free(&f, 0);
         expect_free(&f, 10);
         assert_int_equal(kva_space_fini(&f.space), KVA_OK);
         assert_int_equal(f.memory.blocks, 0);
 
-        set_up(&f, engine, 0, 99, 1); /* the same memory serves again */
+        set_up(&f, engine, 0, 99, 1); /* the same memory is used again */
         expect_at(&f, of(10, 1, 0, TOP, KVA_LOWEST), 0);
         assert_int_equal(kva_space_abandon(&f.space), KVA_OK);
         assert_int_equal(f.memory.blocks, 0);
@@ -547,9 +547,9 @@ static void a_fixed_arena_until_it_is_full(void **state)
                 n++;
             assert_int_equal(kva_reserve(&space, 2 * n + 1, 1, NULL, NULL), KVA_ENOMEM);
             assert_int_equal(kva_space_check(&space, NULL), KVA_OK);
-            assert_true(round == 0 ? n >= 32 : n == count); /* what came back serves again, all of it */
+            assert_true(round == 0 ? n >= 32 : n == count); /* all freed nodes are reused */
             count = n;
-            for (uint64_t i = 0; i < n; i++) /* the odd ones, then the even ones backwards */
+            for (uint64_t i = 0; i < n; i++) /* the odd ones, then the even ones downwards */
                 assert_int_equal(kva_free(&space, 2 * (i < n / 2 ? 2 * i + 1 : 2 * (n - 1 - i)) + 1), KVA_OK);
         }
         assert_int_equal(kva_space_fini(&space), KVA_OK);
@@ -640,7 +640,7 @@ static void iteration_while_the_space_changes(void **state)
         set_up(&f, engine, 0, 99, 1);
         for (uint64_t i = 0; i < 10; i++)
             assert_int_equal(kva_reserve(&f.space, 10 * i, 10, NULL, NULL), KVA_OK);
-        /* Free each segment as it is visited: the next one is found all the same. */
+        /* Free each segment when it is visited: the next one is still found. */
         uint64_t visited = 0;
         for (enum kva_status s = kva_first(&f.space, &segment); s == KVA_OK;
              s = kva_next(&f.space, &segment)) {
@@ -650,7 +650,7 @@ static void iteration_while_the_space_changes(void **state)
         }
         assert_int_equal(visited, 10);
 
-        /* The segment behind the last visited one begins before it by now. */
+        /* The segment after the last visited one now begins before its end. */
         assert_int_equal(kva_reserve(&f.space, 40, 10, NULL, NULL), KVA_OK);
         assert_int_equal(kva_first(&f.space, &segment), KVA_OK);
         assert_int_equal(segment.last, 39);
@@ -686,20 +686,20 @@ static void congruent_ranges_at_the_edges(void **state)
         static struct fixture f;
 
         set_up(&f, engine, 0, TOP, 1);
-        expect_base(&f, kva_request_of(0), ends, 2, 0); /* the size of the request is not read */
+        expect_base(&f, kva_request_of(0), ends, 2, 0); /* the size of the request is ignored */
         expect_free(&f, 0);
         expect_free(&f, TOP);
         expect_base(&f, kva_request_of(1), halves, 2, 0);
         expect_free(&f, 0);
         expect_free(&f, HALF);
         expect_base(&f, of(1, 1, 0, TOP, KVA_HIGHEST), three, 3, TOP - 9);
-        expect_base(&f, of(1, 1, 0, TOP, KVA_HIGHEST), three, 3, TOP - 11); /* in between the first ones */
+        expect_base(&f, of(1, 1, 0, TOP, KVA_HIGHEST), three, 3, TOP - 11); /* between the first ones */
         expect_base(&f, of(1, 1, 100, 109, KVA_LOWEST), three, 3, 100);     /* the window holds all parts */
         tear_down(&f);
     }
 }
 
-/* All or nothing: one part has no room. */
+/* All or nothing: one part does not fit. */
 static void congruent_ranges_all_or_none(void **state)
 {
     const struct kva_engine *engine;
@@ -734,19 +734,19 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_space_of_all_addresses),
         cmocka_unit_test(ranges_that_end_at_the_top),
-        cmocka_unit_test(address_0_is_an_ordinary_answer),
+        cmocka_unit_test(address_0_is_an_ordinary_result),
         cmocka_unit_test(a_space_of_one_address),
         cmocka_unit_test(the_largest_alignment),
-        cmocka_unit_test(a_perfect_fit_is_no_want_of_space),
-        cmocka_unit_test(the_needle),
+        cmocka_unit_test(an_exact_fit_is_found),
+        cmocka_unit_test(one_aligned_hole_among_others),
         cmocka_unit_test(window_edges),
         cmocka_unit_test(sizes_are_rounded_up_to_the_quantum),
         cmocka_unit_test(the_largest_quantum),
-        cmocka_unit_test(quantum_0_stands_for_1),
+        cmocka_unit_test(quantum_0_means_1),
         cmocka_unit_test(growth_at_both_ends),
         cmocka_unit_test(growth_beside_deferred_segments),
-        cmocka_unit_test(busy_from_the_start),
-        cmocka_unit_test(busy_all_over),
+        cmocka_unit_test(busy_ranges_of_the_configuration),
+        cmocka_unit_test(a_space_that_is_all_busy),
         cmocka_unit_test(fini_and_abandon),
         cmocka_unit_test(a_fixed_arena_until_it_is_full),
         cmocka_unit_test(an_arena_that_is_too_small),

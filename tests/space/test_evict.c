@@ -8,9 +8,8 @@
  *
  *      for instance bFFccFb
  *
- * The first k candidates will do if a start that satisfies the request lies in a row of F and c that holds
- * the last of them; no shorter feed may. Each space lies in another place than the one before
- * (common/place.h).
+ * The first k candidates suffice if a start that satisfies the request lies in a row of F and c that contains
+ * the last of them; no fewer may suffice. Each space lies in another place (common/place.h).
  */
 #include "../common/harness.h"
 #include "../common/picture.h"
@@ -36,7 +35,7 @@ struct fixture {
     struct kva_fault fault; /* the last misuse */
     unsigned faults;
     struct test_picture before;
-    /* What the model knows. */
+    /* The model. */
     struct kva_segment segments[UNITS_MOST];
     unsigned count;
     bool is_fed[UNITS_MOST]; /* by segment */
@@ -132,7 +131,7 @@ static bool would_be_free(const struct fixture *f, unsigned i)
     return f->segments[i].state == KVA_FREE || f->segments[i].state == KVA_POOLED || f->is_fed[i];
 }
 
-/** The row of what would be free around segment i: indices, both included. */
+/** The row of F and c around segment i: indices, both included. */
 static void row_around(const struct fixture *f, unsigned i, unsigned *from, unsigned *to)
 {
     *from = *to = i;
@@ -147,7 +146,7 @@ static uint64_t rounded(const struct fixture *f, uint64_t size)
     return (size + f->quantum - 1) / f->quantum * f->quantum;
 }
 
-/** Whether the shape and the window allow a start, free or not. */
+/** Whether the shape and the window allow a start; whether it is free does not matter. */
 static bool is_allowed(const struct fixture *f, const struct kva_request *request, uint64_t start,
                        bool crossing)
 {
@@ -160,7 +159,7 @@ static bool is_allowed(const struct fixture *f, const struct kva_request *reques
     return crossing || request->nocross == 0 || start / request->nocross == (start + span) / request->nocross;
 }
 
-/** The start that 64 random bits denote, as an index of a unit; f->units if there is none. */
+/** The start that the 64 random bits denote, as an index of a unit; f->units if there is none. */
 static unsigned denoted(const struct fixture *f, const struct kva_request *request)
 {
     unsigned starts[UNITS_MOST];
@@ -177,7 +176,7 @@ static unsigned denoted(const struct fixture *f, const struct kva_request *reque
     return starts[((request->random >> 32) * count + (low >> 32)) >> 32];
 }
 
-/** Whether start a is to be preferred to start b, which is lower. */
+/** Whether start a is preferred to start b, which is lower. */
 static bool is_preferred(const struct fixture *f, const struct kva_request *request, unsigned from,
                          uint64_t a, uint64_t b)
 {
@@ -215,7 +214,7 @@ static bool choose(const struct fixture *f, const struct kva_request *request, u
     return found;
 }
 
-/** Ask the filter, if there is one, about a hole between two segments (indices; out of range: an end). */
+/** Call the filter, if there is one, for a hole between two segments (indices; out of range: an end). */
 static bool ask(const struct fixture *f, const struct kva_request *request, unsigned from, unsigned to,
                 struct kva_hole *hole)
 {
@@ -226,7 +225,7 @@ static bool ask(const struct fixture *f, const struct kva_request *request, unsi
     return !request->filter || (request->filter(request->filter_context, hole) && hole->start <= hole->last);
 }
 
-/** What kva_evict_add is to return for segment i, just fed, and where the request goes. */
+/** The expected result of kva_evict_add for segment i, just fed, and the place of the request. */
 static enum kva_status expected_of(const struct fixture *f, const struct kva_request *request, unsigned i,
                                    uint64_t *at)
 {
@@ -239,7 +238,7 @@ static enum kva_status expected_of(const struct fixture *f, const struct kva_req
                                                                                              : KVA_ENOSPC;
 }
 
-/** Whether the filter lets [start, last] be used once a set of segments has gone. */
+/** Whether the filter admits [start, last] after a set of segments has gone. */
 static bool admitted_without(const struct fixture *f, const struct kva_request *request, const bool *goes,
                              uint64_t start, uint64_t last)
 {
@@ -257,9 +256,9 @@ static bool admitted_without(const struct fixture *f, const struct kva_request *
     return ask(&other, request, from, to, &hole) && hole.start <= start && last <= hole.last;
 }
 
-/* ------------------------------------------------------------------------------------------- what must go */
+/* ------------------------------------------------------------------------------------------------ victims */
 
-/** Those candidates must go that overlap the place, and with a filter as few more as need be. */
+/** The candidates that overlap the place must go; a filter may require more, but no superfluous ones. */
 static unsigned expect_victims(const struct fixture *f, const struct kva_request *request, uint64_t start)
 {
     bool goes[UNITS_MOST] = {false};
@@ -271,7 +270,7 @@ static unsigned expect_victims(const struct fixture *f, const struct kva_request
     for (struct kva_candidate *c = kva_evict_first(&f->eviction); c; c = kva_evict_next(&f->eviction, c)) {
         while (i < f->count && &f->candidates[i] != c)
             i++;
-        assert_true(i < f->count && f->is_fed[i]); /* in the order of addresses */
+        assert_true(i < f->count && f->is_fed[i]); /* in address order */
         goes[i] = true;
         victims++;
     }
@@ -285,7 +284,8 @@ static unsigned expect_victims(const struct fixture *f, const struct kva_request
     return victims;
 }
 
-/** The space after kva_evict_finish: as before, without those that had to go, and with the range. */
+/** After kva_evict_finish: the segments that must go are gone, the range is allocated, the rest is
+ * unchanged. */
 static void expect_finished(struct fixture *f, const struct kva_request *request, uint64_t start)
 {
     uint64_t last = start + (rounded(f, request->size) - 1);
@@ -309,8 +309,8 @@ static void expect_finished(struct fixture *f, const struct kva_request *request
     test_expect_sound(&f->space, f->first, f->first + (f->units * f->quantum - 1));
 }
 
-/** Feed all that is busy in some order until it will do, and compare with the model after each. Whether it
- *  did. */
+/** Feed all busy segments in some order until they suffice; compare with the model after each. Returns
+ * whether they sufficed. */
 static bool feed_in_some_order(struct fixture *f, struct test_rng *rng, const struct kva_request *request,
                                uint64_t *start)
 {
@@ -346,7 +346,7 @@ static bool feed_in_some_order(struct fixture *f, struct test_rng *rng, const st
     return false;
 }
 
-/** One eviction, to the end or not. */
+/** One eviction, finished or not. */
 static void evict_once(struct fixture *f, struct test_rng *rng, const struct kva_request *request)
 {
     uint64_t want = 0;
@@ -358,7 +358,7 @@ static void evict_once(struct fixture *f, struct test_rng *rng, const struct kva
     if (!found)
         return;
     (void)expect_victims(f, request, want);
-    if (test_one_in(rng, 3)) /* given up */
+    if (test_one_in(rng, 3)) /* abandoned */
         return;
     for (struct kva_candidate *c = kva_evict_first(&f->eviction); c; c = kva_evict_next(&f->eviction, c)) {
         if (test_one_in(rng, 4))
@@ -371,7 +371,7 @@ static void evict_once(struct fixture *f, struct test_rng *rng, const struct kva
 
 /* ------------------------------------------------------------------------------------------ random spaces */
 
-/** Keeps a quantum free beside what has an owner of the other kind, and refuses holes behind some owners. */
+/** Keeps a quantum free next to an owner of the other kind, and refuses holes after some owners. */
 static bool filter_by_owner(void *context, struct kva_hole *hole)
 {
     const struct fixture *f = context;
@@ -395,7 +395,7 @@ static bool filter_by_owner(void *context, struct kva_hole *hole)
 
 static struct kva_request random_request(struct fixture *f, struct test_rng *rng, unsigned size_most)
 {
-    unsigned most = size_most < f->units ? size_most : f->units - 1; /* so that no size wraps */
+    unsigned most = size_most < f->units ? size_most : f->units - 1; /* no size may wrap */
     struct kva_request request = {.size = 1 + test_below(rng, most) * f->quantum,
                                   .policy = (enum kva_policy)test_below(rng, 5),
                                   .target =
@@ -427,7 +427,7 @@ static struct kva_request random_request(struct fixture *f, struct test_rng *rng
     return request;
 }
 
-/** Fill a space with segments of one to four units; some go again, some wait for a flush. */
+/** Fill a space with segments of one to four units; free some, defer some. */
 static void fill(struct fixture *f, struct test_rng *rng)
 {
     unsigned size;
@@ -464,7 +464,7 @@ static void test_random_spaces(void **state)
     }
 }
 
-/* What pools hold counts as free; what they have handed out can be fed. */
+/* Pooled objects count as free; live objects can be fed. */
 static void test_random_spaces_with_pools(void **state)
 {
     static struct fixture f;
@@ -501,7 +501,7 @@ static void test_random_spaces_with_pools(void **state)
 
 /* ------------------------------------------------------------------------------------- changes in between */
 
-/** Whether all that is to be cleared is free, or a candidate as it was fed. */
+/** Whether every segment to clear is free, or a candidate as it was fed. */
 static bool is_clear(const struct fixture *f)
 {
     const struct kva_eviction *eviction = &f->eviction;
@@ -539,7 +539,7 @@ static void change_something(struct fixture *f, struct test_rng *rng)
                           owner_of((unsigned)test_below(rng, 3)), NULL);
 }
 
-/* Whatever happens to the space, what kva_evict_finish does is right, or it does nothing. */
+/* After any change to the space, kva_evict_finish does the right thing or nothing. */
 static void test_space_that_changes(void **state)
 {
     static struct fixture f;
@@ -635,14 +635,14 @@ ON_EACH_ENGINE(the_picture_of_the_header)
     expect_must_go(f, (const unsigned[]){0, 3}, 2);
     assert_int_equal(kva_evict_finish(&f->eviction, &start), KVA_OK);
     assert_int_equal(start, 0x10000);
-    expect_must_go(f, (const unsigned[]){0, 3}, 2); /* still to be told from the others */
+    expect_must_go(f, (const unsigned[]){0, 3}, 2); /* not yet distinguished from the others */
     look(f);
     assert_int_equal(f->count, 4);
     assert_ptr_equal(f->segments[2].owner, owner_of(2));
 }
 
-/* The place that the policy chooses in the hole decides who goes; those that stick out go whole. */
-ON_EACH_ENGINE(only_what_meets_the_place_goes)
+/* The place that the policy chooses determines who must go. Segments that reach over its ends go whole. */
+ON_EACH_ENGINE(only_candidates_at_the_place_go)
 {
     struct kva_request request = {.size = 0x2000, .align = 0x4000, .policy = KVA_HIGHEST};
     uint64_t start = 0;
@@ -694,7 +694,7 @@ static void expect_done(struct fixture *f)
     assert_int_equal(start, address_of(f, 4));
 }
 
-ON_EACH_ENGINE(somebody_has_taken_the_hole)
+ON_EACH_ENGINE(the_hole_was_taken)
 {
     feed_two(f);
     reserve(f, 6, 1, 6);
@@ -724,7 +724,7 @@ ON_EACH_ENGINE(another_owner)
     reserve(f, 4, 2, 5);
     expect_again(f);
     release(f, 4);
-    reserve(f, 4, 2, 4); /* which cannot be told from the first */
+    reserve(f, 4, 2, 4); /* same owner and size as the first */
     expect_done(f);
 }
 
@@ -745,7 +745,7 @@ ON_EACH_ENGINE(freed_by_the_caller)
     expect_done(f);
 }
 
-/* What it has fed is not what is there. */
+/* The candidates have changed since they were fed. */
 ON_EACH_ENGINE(fed_after_a_change)
 {
     const struct kva_request request = {.size = 0x6000};
@@ -765,7 +765,7 @@ ON_EACH_ENGINE(fed_after_a_change)
     reserve(f, 4, 4, 5); /* another owner */
     assert_int_equal(kva_evict_add(&f->eviction, &f->candidates[5], address_of(f, 4)), KVA_EAGAIN);
     release(f, 4);
-    reserve(f, 9, 1, 9); /* was free, and so inside what would be free */
+    reserve(f, 9, 1, 9); /* was free, and so a part of the run */
     assert_int_equal(add(f, 9), KVA_ENOSPC);
     assert_int_equal(add(f, 15), KVA_OK);
     expect_must_go(f, (const unsigned[]){4, 9, 15}, 3);
@@ -773,7 +773,7 @@ ON_EACH_ENGINE(fed_after_a_change)
     assert_int_equal(add(f, 9), KVA_OK);
 }
 
-/* It need not end where it began: the space may have grown. */
+/* The run need not end where the space ended: the space may have grown. */
 ON_EACH_ENGINE(a_space_that_grows)
 {
     uint64_t start;
@@ -787,7 +787,7 @@ ON_EACH_ENGINE(a_space_that_grows)
     f->units = 17;
 }
 
-/* What is absent ends a hole, as the end of the space does. */
+/* An absent range ends a hole, as the end of the space does. */
 ON_EACH_ENGINE(a_space_with_an_absent_range)
 {
     const struct kva_request request = {.size = 0x6000};
@@ -836,7 +836,7 @@ ON_EACH_ENGINE(a_space_that_shrinks)
 
 /* --------------------------------------------------------------------------------------------- the filter */
 
-/** A quantum between what has different owners. */
+/** Keeps a quantum free between different owners. */
 static bool keep_apart(void *context, struct kva_hole *hole)
 {
     void *owner = *(void **)context;
@@ -848,8 +848,8 @@ static bool keep_apart(void *context, struct kva_hole *hole)
     return hole->start <= hole->last;
 }
 
-/* The hole would do if all went; but one that could stay is a neighbour that the filter does not want. */
-ON_EACH_ENGINE(a_neighbour_that_is_not_wanted)
+/* The hole suffices if all candidates go. One that need not go is a neighbour that the filter refuses. */
+ON_EACH_ENGINE(a_neighbour_that_the_filter_refuses)
 {
     static void *own;
     struct kva_request request = {.size = 0x3000, .min = 0x14000, .max = 0x16fff, .owner = owner_of(9)};
@@ -859,9 +859,9 @@ ON_EACH_ENGINE(a_neighbour_that_is_not_wanted)
     request.filter = keep_apart;
     request.filter_context = &own;
     reserve(f, 0, 3, 9);
-    reserve(f, 3, 1, 1); /* beside the place, of another owner */
+    reserve(f, 3, 1, 1); /* next to the place, another owner */
     reserve(f, 4, 3, 2); /* the place */
-    reserve(f, 7, 1, 9); /* beside it, of the same */
+    reserve(f, 7, 1, 9); /* next to it, the same owner */
     reserve(f, 8, 8, 9);
     assert_int_equal(kva_evict_begin(&f->space, &request, &f->eviction), KVA_OK);
     assert_int_equal(add(f, 7), KVA_ENOSPC);
@@ -871,12 +871,12 @@ ON_EACH_ENGINE(a_neighbour_that_is_not_wanted)
     release(f, 3);
     reserve(f, 3, 1, 1);
     assert_int_equal(kva_resize(&f->space, f->first, 0x2000), KVA_OK);
-    reserve(f, 2, 1, 2); /* another neighbour meanwhile: it is beside nothing, for 3 goes */
+    reserve(f, 2, 1, 2); /* a new neighbour: it does not touch the place, because 3 goes */
     assert_int_equal(kva_evict_finish(&f->eviction, &start), KVA_OK);
     assert_int_equal(start, address_of(f, 4));
 }
 
-/* The filter is told all of the hole: what is free beside those that go keeps the others at a distance. */
+/* The filter receives the whole hole: free units next to the victims keep the others at a distance. */
 ON_EACH_ENGINE(neighbours_at_a_distance)
 {
     static void *own;
@@ -894,7 +894,7 @@ ON_EACH_ENGINE(neighbours_at_a_distance)
     expect_done(f);
 }
 
-ON_EACH_ENGINE(a_neighbour_that_came_meanwhile)
+ON_EACH_ENGINE(a_new_neighbour_that_the_filter_refuses)
 {
     static void *own;
     struct kva_request request = {.size = 0x3000, .min = 0x14000, .max = 0x16fff, .owner = owner_of(9)};
@@ -923,8 +923,8 @@ static bool count_and_admit(void *context, struct kva_hole *hole)
     return true;
 }
 
-/* A run that has no room for the size in the window is not worth the question. */
-ON_EACH_ENGINE(no_question_about_runs_without_room)
+/* The filter is not called for a run that is too short for the size in the window. */
+ON_EACH_ENGINE(no_filter_call_for_runs_without_room)
 {
     unsigned asked = 0;
     struct kva_request request = {.size = 0x3000, .min = 0x14000, .max = 0x17fff};
@@ -947,7 +947,7 @@ ON_EACH_ENGINE(no_question_about_runs_without_room)
 
 /* ---------------------------------------------------------------------------------------------- no memory */
 
-/** What is busy is the same as in the picture; what was pooled may be free. */
+/** Busy segments are the same as in the picture; pooled objects may have become free. */
 static void expect_same_busy(const struct fixture *f)
 {
     struct kva_segment segment;
@@ -965,8 +965,7 @@ static void expect_same_busy(const struct fixture *f)
         assert_int_not_equal(f->before.segments[i++].state, KVA_BUSY);
 }
 
-/** No memory from one take of kva_evict_finish after the other on, until it has all. How many failures there
- *  were. */
+/** Let each take of kva_evict_finish fail in turn until it succeeds. Returns the number of failures. */
 static unsigned finish_with_failures(struct fixture *f, uint64_t *start)
 {
     unsigned failures = 0;
@@ -984,7 +983,7 @@ static unsigned finish_with_failures(struct fixture *f, uint64_t *start)
     return failures - 1;
 }
 
-/** Take single units until the engine has no node left, so that the next change asks for memory. */
+/** Take single units until the engine has no node left, so that the next change takes memory. */
 static void use_up_nodes(struct fixture *f, unsigned unit)
 {
     kva_failing_memory_fail(&f->memory, 1, true);
@@ -1007,7 +1006,7 @@ static void test_no_memory(void **state)
             const struct kva_request request = {.size = 0x3000, .min = 0x1000, .max = 0x3fff};
             uint64_t start = 1;
             begin_in(&f, engine, (struct test_place){0, 0x1000}, UNITS_MOST, false);
-            reserve(&f, 0, 5, 0); /* the range lies inside the one that goes: one segment becomes three */
+            reserve(&f, 0, 5, 0); /* the range lies inside the victim: one segment becomes three */
             use_up_nodes(&f, from);
             assert_int_equal(kva_evict_begin(&f.space, &request, &f.eviction), KVA_OK);
             assert_int_equal(add(&f, 0), KVA_OK);
@@ -1029,7 +1028,8 @@ static void test_no_memory(void **state)
     assert_true(failures > 0);
 }
 
-/* With pools, objects become ordinary segments one after the other; nobody sees that some have. */
+/* Objects of pools become ordinary segments one after the other. A failure in between changes nothing
+ * visible. */
 static void test_no_memory_with_pools(void **state)
 {
     static struct fixture f;
@@ -1098,7 +1098,7 @@ ON_EACH_ENGINE(statuses_of_begin)
     request = (struct kva_request){.size = 1, .max = 0xfff};
     expect_misuse(f, kva_evict_begin(&f->space, &request, &f->eviction), KVA_EWINDOW, "kva_evict_begin",
                   "max");
-    assert_int_equal(add(f, 0), KVA_ENULL); /* what was not begun */
+    assert_int_equal(add(f, 0), KVA_ENULL); /* never begun */
     assert_int_equal(f->faults, 0);
 }
 
@@ -1152,7 +1152,7 @@ ON_EACH_ENGINE(statuses_of_finish)
     expect_misuse(f, add(f, 0), KVA_EINVAL, "kva_evict_add", "eviction");
 }
 
-/* The flush callback may ask, and change nothing. */
+/* The flush callback may begin an eviction; kva_evict_add and kva_evict_finish return KVA_EREENTRY. */
 static enum kva_status inside_begin, inside_add, inside_finish;
 
 static void evict_inside(void *context, uint64_t start, uint64_t last)
@@ -1196,7 +1196,7 @@ static void test_inside_a_flush(void **state)
     assert_int_equal(kva_space_abandon(&f.space), KVA_OK);
 }
 
-/** Room is made by a reclaim callback, which is told the request: one eviction, and the request fits. */
+/** A reclaim callback makes room: it receives the request, and one eviction makes the request fit. */
 struct reclaimer {
     struct fixture *f;
     unsigned calls;
@@ -1221,7 +1221,7 @@ static bool evict_for(void *context, struct kva_space *space, const struct kva_r
     return status == KVA_OK;
 }
 
-ON_EACH_ENGINE(room_by_a_reclaim_callback)
+ON_EACH_ENGINE(an_eviction_in_a_reclaim_callback)
 {
     struct reclaimer reclaimer = {.f = f};
     struct kva_reclaim reclaim = {.callback = evict_for, .context = &reclaimer};
@@ -1241,11 +1241,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_picture_of_the_header),
-        cmocka_unit_test(only_what_meets_the_place_goes),
+        cmocka_unit_test(only_candidates_at_the_place_go),
         cmocka_unit_test(test_random_spaces),
         cmocka_unit_test(test_random_spaces_with_pools),
         cmocka_unit_test(test_space_that_changes),
-        cmocka_unit_test(somebody_has_taken_the_hole),
+        cmocka_unit_test(the_hole_was_taken),
         cmocka_unit_test(another_length),
         cmocka_unit_test(another_start),
         cmocka_unit_test(another_owner),
@@ -1255,11 +1255,11 @@ int main(void)
         cmocka_unit_test(a_space_that_grows),
         cmocka_unit_test(a_space_with_an_absent_range),
         cmocka_unit_test(a_space_that_shrinks),
-        cmocka_unit_test(a_neighbour_that_is_not_wanted),
+        cmocka_unit_test(a_neighbour_that_the_filter_refuses),
         cmocka_unit_test(neighbours_at_a_distance),
-        cmocka_unit_test(a_neighbour_that_came_meanwhile),
-        cmocka_unit_test(no_question_about_runs_without_room),
-        cmocka_unit_test(room_by_a_reclaim_callback),
+        cmocka_unit_test(a_new_neighbour_that_the_filter_refuses),
+        cmocka_unit_test(no_filter_call_for_runs_without_room),
+        cmocka_unit_test(an_eviction_in_a_reclaim_callback),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_no_memory_with_pools),
         cmocka_unit_test(statuses_of_begin),

@@ -1,27 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Everything that can be asked of a space of 12 units, and of shapes, policies and filters in one of 8 or 12.
+ * Every request in a space of 12 units; every shape, policy and filter in one of 8 or 12.
  *
- * A LAYOUT is a 12-bit mask: bit u is set where unit u is busy. For each of the 4096 layouts, each request
- * is made (every size, alignment, window and policy), and each range is reserved, given back in part, and
- * resized. The answer is compared with one that this file computes from the mask alone; then the change is
- * undone, and the listing must be what it was.
+ * A LAYOUT is a 12-bit mask: bit u is set where unit u is busy. For each of the 4096 layouts each request is
+ * made (every size, alignment, window and policy), and each range is reserved, freed in part, and resized.
+ * The result is compared with one that this file computes from the mask alone; then the change is undone, and
+ * the listing must be as before.
  *
- * How the busy units are cut into segments makes no difference to what is free, but it does to the trees
- * behind: a run of busy units is one segment in the first pass, and one segment per unit in a second one
- * over every 9th layout.
+ * The division of busy units into segments does not change what is free, but it changes the trees: a run of
+ * busy units is one segment in the first pass, and one segment per unit in a second pass over every 9th
+ * layout.
  *
  * PLACES   All of it at [0, 11]; then, over fewer layouts, at the very top of the 64-bit range and with a
  *   quantum of 4096.
  *
  * SHAPES AND CHOICES   One constraint at a time, in each layout of 12 units: every alignment from 1 to 12
- *                      with every
- *   phase, and every boundary; nearest to every target, in the space and outside; best; random with every
- *   value from which another start is denoted, and the one before it; every filter of common/filter.h. Two at
- *   a time, in each layout of 8 units: alignment and phase, boundary, window, filter, and the policy. All
- *   three shapes, over fewer layouts, in four places. And in one hole of 2048 units: boundaries of 8, 16 and
- *   32, every size up to that, every alignment up to a little more, from each place between two of them.
+ *   with every phase; every boundary; nearest to every target, in the space and outside; best; random with
+ *   every value at which the denoted start changes, and the one before it; every filter of common/filter.h.
+ *   Two at a time, in each layout of 8 units: alignment and phase, boundary, window, filter, and the policy.
+ *   All three shapes, over fewer layouts, in four places. In one hole of 2048 units: boundaries of 8, 16 and
+ *   32, every size up to that, every alignment up to a little more, from each place between two boundaries.
  */
 #include "../common/filter.h"
 #include "../common/harness.h"
@@ -31,15 +30,15 @@
 
 #include "../../ports/test/failing_memory.h"
 
-#define UNITS 12U /* the most */
+#define UNITS 12U /* the largest number */
 
 struct place {
     const char *name;
     unsigned units;
     uint64_t base; /* address of unit 0 */
     uint64_t quantum;
-    unsigned stride; /* visit every how manieth layout */
-    bool per_unit;   /* a busy run is one segment per unit, not one in all */
+    unsigned stride; /* visit every stride-th layout */
+    bool per_unit;   /* a busy run is one segment per unit, not one segment */
 };
 
 struct world;
@@ -123,7 +122,7 @@ static void set_up(struct world *world, const struct kva_engine *engine, unsigne
     config.memory = kva_failing_memory_init(&world->memory);
     config.busy = ranges;
     config.busy_count = busy_ranges(world, ranges);
-    config.best_fit = (layout ^ layout >> 4) % 2; /* every other one, whatever the stride */
+    config.best_fit = (layout ^ layout >> 4) % 2; /* every second layout, for any stride */
     assert_int_equal(kva_space_init(&world->space, &config), KVA_OK);
     expect_layout(world);
     test_picture_take(&world->before, &world->space);
@@ -234,7 +233,7 @@ static unsigned best_place(const struct world *world, unsigned places)
     return best;
 }
 
-/** Every unit at which the request could begin if all were free: what align, phase and the window allow. */
+/** Every unit at which the request could begin in an empty space: align, phase and the window decide. */
 static unsigned places_in_empty_space(const struct world *world, const struct kva_request *request)
 {
     unsigned places = 0;
@@ -261,7 +260,7 @@ static unsigned count_bits(unsigned bits)
 }
 
 /** The least value of random that denotes start number `index` of `count`: index * 2^64 / count, rounded
- *  up. */
+ * up. */
 static uint64_t least_random(unsigned index, unsigned count)
 {
     uint64_t whole = UINT64_MAX / count * index; /* 2^64 = UINT64_MAX / count * count + rest */
@@ -269,7 +268,7 @@ static uint64_t least_random(unsigned index, unsigned count)
     return whole + rest / count + (rest % count != 0);
 }
 
-/** From the start that is denoted on; if there is none, the lowest. */
+/** The first place at or above the start that is denoted; if there is none, the lowest. */
 static unsigned random_place(const struct world *world, const struct kva_request *request, unsigned places)
 {
     unsigned starts = places_in_empty_space(world, request);
@@ -350,7 +349,7 @@ static void try_targets(struct world *world, struct kva_request *request, unsign
     const uint64_t others[] = {first - 1,  first - outside,  last, last + 1, last + outside, 0,
                                UINT64_MAX, UINT64_C(1) << 63};
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
-        request->target = others[i]; /* one that wraps is as good */
+        request->target = others[i]; /* a value that wraps serves as well */
         try_request(world, request, places);
     }
 }
@@ -361,7 +360,7 @@ static void try_best(struct world *world, struct kva_request *request, unsigned 
     try_request(world, request, places);
 }
 
-/** Where another start is denoted than by one less; and one less. */
+/** The values of random at which the denoted start changes, and those one below. */
 static void try_randoms(struct world *world, struct kva_request *request, unsigned places)
 {
     unsigned count = count_bits(places_in_empty_space(world, request));
@@ -392,8 +391,8 @@ static void try_all_policies(struct world *world, struct kva_request *request, u
     try_other_policies(world, request, places);
 }
 
-/** A request without a window, and without an alignment where one quantum is wanted, as a designated
- *  initialiser leaves it. */
+/** A request without a window, and with alignment 0 if it is one quantum, as a designated initialiser leaves
+ * it. */
 static void try_left_out(struct world *world, struct kva_request request, unsigned candidates)
 {
     request.min = request.max = 0;
@@ -431,7 +430,7 @@ static void try_plain_requests(struct world *world)
 
 /* ------------------------------------------------------------------------------------------------- shapes */
 
-/** What is asked of the start, in units; 0: nothing. */
+/** Constraints on the start, in units; 0: none. */
 struct shape {
     unsigned align;
     unsigned phase;
@@ -460,7 +459,7 @@ static void try_shape(struct world *world, const struct shape *shape, bool windo
     }
 }
 
-/** Every alignment from 1 unit to all of them, if there is such a number, with every phase. */
+/** Every alignment from 1 unit to UNITS of them, where representable, with every phase. */
 static void try_phases(struct world *world, unsigned nocross, bool windows)
 {
     struct shape shape = {.nocross = nocross};
@@ -480,7 +479,7 @@ static void try_any_place(struct world *world, unsigned nocross, bool windows)
     try_shape(world, &shape, windows);
 }
 
-/** Every boundary from 1 unit to the first one that is not below all of them, if there is such a number. */
+/** Every boundary from 1 unit to the first that is at least the space, where representable. */
 static void try_boundaries(struct world *world, void (*try)(struct world *, unsigned, bool), bool windows)
 {
     for (unsigned nocross = 1; nocross < 2 * world->place->units; nocross *= 2) {
@@ -518,7 +517,7 @@ static void try_all_three(struct world *world)
 
 /* ----------------------------------------------------------------------------------- policies and filters */
 
-/** The hole from unit `begin` on, as a filter is to be told it. */
+/** The hole from unit `begin` on, as a filter must receive it. */
 static struct kva_hole hole_at(const struct world *world, unsigned begin, struct kva_segment *before,
                                struct kva_segment *after)
 {
@@ -538,7 +537,7 @@ static struct kva_hole hole_at(const struct world *world, unsigned begin, struct
     return hole;
 }
 
-/** The units from which on `size` units lie in what the filter leaves of their hole. */
+/** The first units of `size` units that lie in the part of their hole that the filter leaves. */
 static unsigned admitted_places(struct world *world, unsigned size)
 {
     unsigned places = 0;
@@ -565,7 +564,7 @@ static void try_filters_by(struct world *world, struct kva_request *request, uns
     static const unsigned rules[] = {0,
                                      TEST_GAP_BESIDE_BUSY,
                                      TEST_GAP_AT_ENDS | TEST_GAP_BESIDE_BUSY,
-                                     TEST_REFUSE_TWO_COLOURS,
+                                     TEST_REFUSE_TWO_KINDS,
                                      TEST_REFUSE_SOME | TEST_GAP_BESIDE_BUSY,
                                      TEST_WIDEN};
     unsigned size = (unsigned)(request->size / world->place->quantum);
@@ -655,7 +654,7 @@ static void try_reserve(struct world *world, unsigned from, unsigned size)
     test_expect_same(&world->before, &world->space, "after a reserve and its free");
 }
 
-/** Put a segment back that was given back in part or changed in size: its remains go, and it comes again. */
+/** Undo a partial free or a resize: free the remains of the segment, and reserve it again. */
 static void restore(struct world *world, unsigned from, unsigned to, const struct kva_segment *segment)
 {
     for (unsigned unit = from; unit <= to; unit++) {
@@ -670,7 +669,7 @@ static void restore(struct world *world, unsigned from, unsigned to, const struc
     test_expect_same(&world->before, &world->space, "after a segment was put back");
 }
 
-/** What a unit ought to be: state and, if busy, the owner and the start of its segment. */
+/** The expected state of a unit and, if busy, the owner and the start of its segment. */
 static void expect_unit(const struct world *world, unsigned unit, bool busy, unsigned begins, unsigned ends,
                         const void *owner)
 {
@@ -685,7 +684,7 @@ static void expect_unit(const struct world *world, unsigned unit, bool busy, uns
     assert_ptr_equal(now.owner, owner);
 }
 
-/** Give [from, from + size - 1] back, out of the segment of the units [begin, end]. */
+/** Free [from, from + size - 1], out of the segment of the units [begin, end]. */
 static void try_free_range(struct world *world, unsigned begin, unsigned end, unsigned from, unsigned size)
 {
     struct kva_segment whole;
@@ -695,7 +694,7 @@ static void try_free_range(struct world *world, unsigned begin, unsigned end, un
     status = kva_free_range(&world->space, address_of(world, from), size * world->place->quantum);
     world->requests++;
     if (from + size - 1 > end) {
-        assert_true(status == KVA_ERANGE || status == KVA_EWRAP); /* the latter behind 2^64 - 1 */
+        assert_true(status == KVA_ERANGE || status == KVA_EWRAP); /* the latter beyond 2^64 - 1 */
         test_expect_same(&world->before, &world->space, "after a refused free_range");
         return;
     }
@@ -711,7 +710,7 @@ static void try_free_range(struct world *world, unsigned begin, unsigned end, un
     restore(world, begin, end, &whole);
 }
 
-/** Give the segment of the units [begin, end] a new size, of which `room` is the most that fits. */
+/** Resize the segment of the units [begin, end]; `room` is the largest size that fits. */
 static void try_resize(struct world *world, unsigned begin, unsigned end, unsigned room, unsigned size)
 {
     struct kva_segment whole;
@@ -879,7 +878,7 @@ static void choices_in_full(void **state)
         {"choices and shapes, 8 units from 3", 8, 3, 1, 3, true},
         {"choices and shapes, 8 units up to 2^64 - 1", 8, UINT64_MAX - 8 + 1, 1, 5, false},
         {"choices and shapes, 8 quanta of 4096 from 0x5000", 8, 0x5000, 4096, 7, false},
-        /* 11 does not divide 255, the layout that is busy all over: no range holds all 2^64 addresses. */
+        /* 11 does not divide 255, the layout that is all busy: no range has a size of 2^64. */
         {"choices and shapes, 8 quanta of 2^61: all addresses", 8, 0, UINT64_C(1) << 61, 11, false},
     };
     (void)state;
@@ -891,7 +890,7 @@ static void choices_in_full(void **state)
 
 enum { HOLE = 2048 };
 
-/** The start that trial finds from `a` on, upwards or downwards; false when it leaves the hole. */
+/** The start that trial and error finds from `a` on, upwards or downwards; false when it leaves the hole. */
 static bool step_to_fit(uint64_t first, const struct kva_request *request, uint64_t *a)
 {
     for (uint64_t at = *a - first; at <= HOLE - request->size; /* wraps, and so ends, below 0 */
@@ -905,7 +904,7 @@ static bool step_to_fit(uint64_t first, const struct kva_request *request, uint6
     return false;
 }
 
-/** The candidates begin at `a` itself, which is an end of the window. */
+/** The candidates begin at `a`, which is an end of the window. */
 static void try_steps(struct kva_space *space, uint64_t first, struct kva_request request, uint64_t a)
 {
     uint64_t start = 0, want = a;
@@ -934,7 +933,7 @@ static void try_steps_from_each_residue(struct kva_space *space, uint64_t first,
     }
 }
 
-/* Sizes near the boundary leave few places in a block, and steps reach those after many blocks: Euclid's
+/* Sizes near the boundary leave few places in a block, and steps reach those only after many blocks: Euclid's
  * algorithm goes deep. */
 static void many_steps_to_the_next_fit(void **state)
 {

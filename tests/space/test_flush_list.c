@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The list of what a flush is about to free, as its callback sees it: random sets of deferred segments and
- * objects of pools on every engine, against an array of units. threads/test_flush_schedules.c has other
- * threads in it.
+ * The list of ranges that a flush is about to free, as its callback sees it: random sets of deferred segments
+ * and pooled objects on every engine, against an array of units. threads/test_flush_schedules.c adds other
+ * threads.
  */
 #include "../common/harness.h"
 #include "../common/place.h"
@@ -21,10 +21,10 @@ struct world {
     struct kva_failing_memory memory;
     struct test_place place;
     unsigned units;
-    unsigned size[MOST_UNITS];    /* units of the busy segment that begins here; 0: none does */
-    bool is_deferred[MOST_UNITS]; /* this unit is */
+    unsigned size[MOST_UNITS];    /* units of the busy segment that begins here; 0: none begins */
+    bool is_deferred[MOST_UNITS]; /* this unit is deferred */
     unsigned flushes;
-    unsigned ranges; /* listed in all */
+    unsigned ranges; /* listed in total */
     unsigned misuses;
     const char *field;
     const char *where;
@@ -40,7 +40,7 @@ static uint64_t last_address_of(const struct world *world, unsigned unit)
     return address_of(world, unit) + (world->place.quantum - 1);
 }
 
-/** Nothing is listed to anyone but the callback. */
+/** Outside the callback nothing is listed. */
 static void expect_no_list(const struct world *world)
 {
     struct kva_segment range = {1, 2, NULL, KVA_BUSY};
@@ -85,7 +85,7 @@ static void on_flush(void *context, uint64_t start, uint64_t last)
 
     world->flushes++;
     expect_list(world);
-    expect_list(world); /* it can be read again */
+    expect_list(world); /* the list can be read again */
     assert_int_equal(kva_flush_first(&world->space, &range), KVA_OK);
     assert_int_equal(range.start, start);
     range.last = last;
@@ -134,7 +134,7 @@ static void tear_down(struct world *world)
     assert_int_equal(world->memory.blocks, 0);
 }
 
-/** A pool serves the first kind, the tree the second one. */
+/** A pool serves the first kind of request, the address map the second. */
 static void allocate(struct world *world, struct test_rng *rng)
 {
     unsigned units = 1 + (unsigned)test_below(rng, 5);
@@ -144,7 +144,7 @@ static void allocate(struct world *world, struct test_rng *rng)
     if (test_one_in(rng, 2))
         request.policy = KVA_HIGHEST;
     enum kva_status status = kva_alloc(&world->space, &request, &start);
-    if (status == KVA_ENOSPC) /* all has been flushed */
+    if (status == KVA_ENOSPC) /* all deferred ranges have been flushed */
         memset(world->is_deferred, 0, sizeof world->is_deferred);
     else
         assert_int_equal(status, KVA_OK);
@@ -195,7 +195,7 @@ static void play(struct world *world, struct test_rng *rng, unsigned steps)
         } else if (what == 99) {
             flush(world);
         }
-        if (world->flushes != before) /* an allocation that found no room flushes, too */
+        if (world->flushes != before) /* an allocation that found no room has flushed */
             memset(world->is_deferred, 0, sizeof world->is_deferred);
         if (i % 16 == 0)
             expect_no_list(world);
@@ -222,7 +222,7 @@ static void random_sets(void **state)
     }
 }
 
-/* Each set of 8 units, cut into segments of one unit, in each place. */
+/* Each subset of 8 units, one segment per unit, in each place. */
 static void every_set(void **state)
 {
     const struct kva_engine *engine;
@@ -278,7 +278,7 @@ static void statuses(void **state)
         assert_int_equal(kva_flush_first(&none, &range), KVA_ENULL);
         assert_int_equal(kva_flush_next(&none, &range), KVA_ENULL);
         expect_no_list(&world);
-        assert_int_equal(world.misuses, 0); /* to ask at another time is no bug */
+        assert_int_equal(world.misuses, 0); /* a call outside the callback is no misuse */
         tear_down(&world);
     }
 }

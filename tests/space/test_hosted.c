@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Spaces that the library makes itself: create, destroy, the host's node memory, and how a program ends. */
+/** Spaces that the library creates: create, destroy, the host's node memory, and how corruption ends a
+ * program. */
 #define _GNU_SOURCE
 #include "../common/harness.h"
 #include "../common/picture.h"
@@ -18,7 +19,7 @@
 
 #define MIB (UINT64_C(1) << 20)
 
-static void a_space_from_nothing_but_its_end(void **state)
+static void a_space_from_its_end_alone(void **state)
 {
     struct kva_config config = {0};
     struct kva_space *space = NULL;
@@ -32,7 +33,7 @@ static void a_space_from_nothing_but_its_end(void **state)
     assert_int_equal(kva_alloc(space, &request, &start), KVA_OK);
     assert_int_equal(start, 0);
 
-    assert_int_equal(kva_space_destroy(space), KVA_EBUSY); /* and it lives on, as it was */
+    assert_int_equal(kva_space_destroy(space), KVA_EBUSY); /* the space is unchanged and still usable */
     test_expect_sound(space, 0, 999);
     assert_int_equal(kva_resize(space, 0, 200), KVA_OK);
     assert_int_equal(kva_free(space, 0), KVA_OK);
@@ -57,7 +58,7 @@ static void bad_configurations_make_no_space(void **state)
     assert_int_equal(kva_space_create(&config, &space), KVA_ERANGE);
     config.first = 0;
     config.memory = kva_failing_memory_init(&memory);
-    config.memory.give = NULL; /* half a source is a mistake, not a wish for the host's */
+    config.memory.give = NULL; /* half a source is an error, not a request for the host's */
     assert_int_equal(kva_space_create(&config, &space), KVA_ENULL);
     config.memory = kva_failing_memory_init(&memory);
     kva_failing_memory_fail(&memory, 1, true);
@@ -67,7 +68,7 @@ static void bad_configurations_make_no_space(void **state)
     assert_int_equal(kva_space_destroy(NULL), KVA_ENULL);
 }
 
-static void a_source_of_ones_own_is_used(void **state)
+static void the_callers_source_is_used(void **state)
 {
     struct kva_failing_memory memory;
     struct kva_config config = {0};
@@ -82,7 +83,7 @@ static void a_source_of_ones_own_is_used(void **state)
     assert_int_equal(memory.blocks, 0);
 }
 
-/* Two steps for a space that is not empty: forget what it holds, then free the space itself. */
+/* Two steps end a space that is not empty: abandon its contents, then free the space itself. */
 static void an_abandoned_space_can_be_destroyed(void **state)
 {
     struct kva_config config = {.last = UINT64_MAX};
@@ -104,7 +105,7 @@ static void count_flush(void *context, uint64_t start, uint64_t last)
 }
 
 /* 32 MiB for each binary digit of the number of CPUs that are online. */
-static void the_limit_knows_the_processors(void **state)
+static void the_limit_grows_with_the_processors(void **state)
 {
     struct kva_config config = {0};
     struct kva_space *space;
@@ -127,7 +128,7 @@ static void the_limit_knows_the_processors(void **state)
     assert_int_equal(kva_space_destroy(space), KVA_OK);
 }
 
-/* Blocks of all sizes, at once: aligned, writable from end to end, and apart from each other. */
+/* Blocks of all sizes, live at the same time: aligned, writable throughout, and disjoint. */
 static void the_hosts_memory(void **state)
 {
     static const size_t sizes[] = {1,       100,           4096,    (2 << 20) - 1,
@@ -163,8 +164,7 @@ static void absurd_sizes_are_refused(void **state)
 
 /* ---------------------------------------------------------------------------------------- the environment */
 
-/** The form of a hosted space with the given engine, which may be NULL, where the environment asks for
- *  one. */
+/** The form of a hosted space with the given engine, or NULL, when the environment asks for a form. */
 static const char *form_chosen(const struct kva_engine *engine, const char *asked)
 {
     struct kva_config config = {.last = 99, .engine = engine};
@@ -180,7 +180,8 @@ static const char *form_chosen(const struct kva_engine *engine, const char *aske
     return name;
 }
 
-/* What is asked for is had where the machine has it; else, and for words that name no form, its best. */
+/* The requested form is used where the machine supports it; otherwise, and for unknown words, the best
+ * form. */
 static void the_environment_asks_for_a_form(void **state)
 {
     static const struct kva_engine *const engines[] = {NULL, &kva_engine_bt};
@@ -198,7 +199,7 @@ static void the_environment_asks_for_a_form(void **state)
         assert_string_equal(form_chosen(engine, "scalars"), best);
         assert_string_equal(form_chosen(engine, "scala"), best);
     }
-    /* An engine that has no forms, or is one, is taken as it was named. */
+    /* The environment does not change an engine without forms, or an explicit form. */
     assert_string_equal(form_chosen(&kva_engine_rb, "scalar"), "rb");
     assert_string_equal(form_chosen(kva_engine_bt_form("scalar"), "avx2"), "bt-scalar");
     assert_int_equal(unsetenv("KVA_SIMD"), 0);
@@ -206,7 +207,7 @@ static void the_environment_asks_for_a_form(void **state)
 
 /* --------------------------------------------------------------------------------------------- corruption */
 
-/** An engine that has lost a segment: it is found by its address, but cannot be released. */
+/** An engine that has lost a segment: a lookup finds it by its address, but it cannot be released. */
 static enum kva_status release_nothing(struct kva_address_map *map, uint64_t start)
 {
     (void)map;
@@ -269,8 +270,8 @@ static int corrupt_an_instance(void *context)
     return 1; /* not reached */
 }
 
-/* By default one line says what is broken, where, and at which address; then the program ends. */
-static void corruption_says_so_before_the_end(void **state)
+/* By default one line reports what is broken, where, and at which address; then the program aborts. */
+static void corruption_is_reported_before_the_abort(void **state)
 {
     static const char line[] =
         "kva: kva_free: I6: a busy segment is found by one way and not by another, at 0x";
@@ -286,8 +287,8 @@ static void corruption_says_so_before_the_end(void **state)
     check_that(strncmp(child.text, in_vmap, strlen(in_vmap)) == 0, "%s", child.text);
 }
 
-/* A hook of the program's own is called instead. */
-static void a_hook_of_ones_own_is_called_instead(void **state)
+/* The program's own hook is called instead. */
+static void the_programs_hook_is_called_instead(void **state)
 {
     char words[] = "own words";
     (void)state;
@@ -299,14 +300,13 @@ static void a_hook_of_ones_own_is_called_instead(void **state)
     assert_string_equal(child.text, words);
 }
 
-/* A space of kva_space_init knows of no standard error: without a hook the program ends, and nothing is
- * said. */
-static void without_a_hook_the_program_stops(void **state)
+/* A space of kva_space_init cannot write to standard error: without a hook the program aborts silently. */
+static void without_a_hook_the_program_aborts(void **state)
 {
     (void)state;
     struct test_child child = test_in_child(corrupt_a_space_without_hooks, NULL);
     assert_int_not_equal(child.signal, 0);
-    if (!test_is_emulated()) /* qemu-user says something of its own */
+    if (!test_is_emulated()) /* qemu-user prints a line of its own */
         assert_string_equal(child.text, "");
 }
 
@@ -322,7 +322,7 @@ static int report_at_length(void *context)
     return 1; /* not reached */
 }
 
-static int report_to_nobody(void *context)
+static int report_to_a_closed_file(void *context)
 {
     (void)context;
     (void)close(2);
@@ -330,7 +330,7 @@ static int report_to_nobody(void *context)
     return 1; /* not reached */
 }
 
-/* Whatever the words, and whether or not anybody listens, it is one line and the end. */
+/* Any text, and a closed standard error: always one line at most, and the program aborts. */
 static void the_hosts_hook_at_its_limits(void **state)
 {
     (void)state;
@@ -340,22 +340,22 @@ static void the_hosts_hook_at_its_limits(void **state)
     const char *feed = strchr(child.text, '\n');
     assert_non_null(feed);
     check_that(feed[-1] == 'b' && feed - child.text > 200 + 9, "%s", child.text);
-    child = test_in_child(report_to_nobody, NULL);
+    child = test_in_child(report_to_a_closed_file, NULL);
     assert_int_not_equal(child.signal, 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(corruption_says_so_before_the_end),
-        cmocka_unit_test(a_hook_of_ones_own_is_called_instead),
-        cmocka_unit_test(without_a_hook_the_program_stops),
+        cmocka_unit_test(corruption_is_reported_before_the_abort),
+        cmocka_unit_test(the_programs_hook_is_called_instead),
+        cmocka_unit_test(without_a_hook_the_program_aborts),
         cmocka_unit_test(the_hosts_hook_at_its_limits),
-        cmocka_unit_test(a_space_from_nothing_but_its_end),
+        cmocka_unit_test(a_space_from_its_end_alone),
         cmocka_unit_test(bad_configurations_make_no_space),
-        cmocka_unit_test(a_source_of_ones_own_is_used),
+        cmocka_unit_test(the_callers_source_is_used),
         cmocka_unit_test(an_abandoned_space_can_be_destroyed),
-        cmocka_unit_test(the_limit_knows_the_processors),
+        cmocka_unit_test(the_limit_grows_with_the_processors),
         cmocka_unit_test(the_hosts_memory),
         cmocka_unit_test(absurd_sizes_are_refused),
         cmocka_unit_test(the_environment_asks_for_a_form),

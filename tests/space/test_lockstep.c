@@ -1,29 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Lock-step: all engines of the build and the model do the same random operations, and must not be told
- * apart. After each operation the statuses, the addresses, the reported conflicts and what the flush
- * callback was told are compared; every so often the whole listing and the statistics, too.
+ * Lock-step: all engines of the build and the model do the same random operations, and must not differ.
+ * After each operation the statuses, addresses, reported conflicts and flushed ranges are compared; at
+ * intervals the whole listing and the statistics.
  *
- * GEOMETRIES differ in where the space lies (from 0, to 2^64 - 1, both, neither), in the quantum, in how
- * many units there are, and in pressure. Where a space has too many units for the model's array, the
- * engines are compared with one another alone.
+ * GEOMETRIES differ in where the space lies (from 0, to 2^64 - 1, both, neither), in the quantum, in the
+ * number of units, and in pressure. Where a space has too many units for the model's array, only the engines
+ * are compared.
  *
- * PRESSURE   Sizes are small against the space and the operations that give back are as frequent as those
- *   that take, so a space fills until requests fail; a tide turns the balance every so often, so that it is
- *   seen nearly empty, half full, and full.
+ * PRESSURE   Sizes are small against the space, and operations that free are as frequent as those that
+ *   allocate, so a space fills until requests fail. A tide shifts the balance at intervals: the space is
+ *   tested nearly empty, half full, and full.
  *
- * SPANS   Ranges are added and taken away, so most spaces have absent ranges most of the time, and their ends
- *         move.
+ * REGIONS   Ranges are added and removed. Most spaces have absent ranges most of the time, and their ends
+ *   move.
  *
- * EVICTIONS   An eviction is one operation: candidates are fed until the request fits, near ones after one
- *             another now and then,
- *   and some twice; then it is finished. Something else may come in between, mostly something that befalls a
- *   candidate. The model does not know what a candidate makes possible that is fed after that; so what is fed
- *   then is not new.
+ * EVICTIONS   An eviction is one operation: candidates are fed until the request fits, sometimes neighbours
+ *   one after the other, and some twice; then it is finished. Another operation may come in between, mostly
+ *   one that changes a candidate. The model cannot tell what becomes possible with a candidate that is fed
+ *   after that; therefore only a known candidate is fed then.
  *
- * Address arguments come from the space itself (where segments start, end and lie), and are spoiled now and
- * then: so the calls hit every row of the status table, and the model says which.
+ * Address arguments come from the space itself (where segments start, end and lie). Some are spoiled, so that
+ * the calls hit every row of the status table; the model predicts the row.
  */
 #include "../common/filter.h"
 #include "../common/harness.h"
@@ -93,7 +92,7 @@ enum kind {
     PREV_HOLE,
     FIRST_IN,
     NEXT_IN,
-    EVICT, /* from here on: of one eviction, of which each call has a status */
+    EVICT, /* from here on: calls of one eviction, each with a status */
     EVICT_ADD,
     EVICT_FINISH,
     KINDS
@@ -107,15 +106,14 @@ static const char *const kind_names[KINDS] = {
     "next",      "last",       "prev",      "first_hole",   "next_hole",    "last_hole",
     "prev_hole", "first_in",   "next_in",   "evict",        "evict_add",    "evict_finish"};
 
-/** What is done in an eviction: candidates are fed until the request fits, some of those that must go are
- *  freed one by one, the rest is left to the last call. `disturbance` comes before that, or before a
- *  candidate is fed. */
+/** The steps of an eviction: candidates are fed until the request fits; some victims are freed one by one;
+ * the last call frees the rest. `disturbance` comes before that, or before a candidate is fed. */
 struct script {
     uint64_t starts[MODEL_FED];
     size_t count;
     const struct operation *disturbance; /* NULL: none */
     size_t disturbed_at;
-    unsigned freed; /* bit i: of those that must go, the i-th */
+    unsigned freed; /* bit i: the i-th victim */
 };
 
 struct operation {
@@ -124,8 +122,8 @@ struct operation {
     struct test_filter filter;  /* of the request, if it has one */
     struct kva_part parts[PARTS];
     size_t count;
-    uint64_t a; /* an address, a limit, the new first, the fewest bytes */
-    uint64_t b; /* a size, the new last */
+    uint64_t a; /* an address, a limit, the new first, or the least bytes */
+    uint64_t b; /* a size, or the new last */
     void *owner;
     struct kva_segment segment; /* of a walk: what the last step returned */
     struct script script;
@@ -138,7 +136,7 @@ struct outcome {
     uint64_t address;
     uint64_t bytes;
     struct kva_segment segment;
-    uint64_t told[TOLD]; /* by an eviction: its statuses, and what must go */
+    uint64_t told[TOLD]; /* by an eviction: its statuses and its victims */
     size_t tellings;
 };
 
@@ -296,8 +294,8 @@ static void feed(struct kva_eviction *eviction, struct kva_candidate *candidate,
     note_status(out, EVICT_ADD, kva_evict_add(eviction, candidate, start));
 }
 
-/** Something has come in between. What is now where the first candidate was is fed: it cannot be new, so the
- *  model knows what comes of it; and that is the end of the eviction. */
+/** After another operation: feed the segment that is now where the first candidate was. It is not new, so the
+ * model can predict the result. The eviction ends there. */
 static void feed_again(struct kva_space *space, const struct operation *op, struct kva_eviction *eviction,
                        struct kva_candidate *candidate, struct outcome *out)
 {
@@ -330,7 +328,7 @@ static void finish(struct kva_space *space, const struct operation *op, struct k
         apply_one(space, script->disturbance, &other);
         tell(out, other.status);
     }
-    feed(eviction, &spare, script->starts[0], out); /* there is a place already */
+    feed(eviction, &spare, script->starts[0], out); /* a place is already known */
     note_status(out, EVICT_FINISH, kva_evict_finish(eviction, &out->address));
     if (out->status == KVA_OK)
         note_status(out, EVICT_FINISH, kva_evict_finish(eviction, &out->address));
@@ -481,7 +479,7 @@ static void apply_one_to_model(struct model *model, const struct operation *op, 
     }
 }
 
-/* An eviction on the model, step by step as above. */
+/* An eviction on the model, with the same steps as above. */
 
 static void feed_model_again(struct model *model, const struct operation *op, struct model_eviction *eviction,
                              struct outcome *out)
@@ -556,7 +554,7 @@ static void apply_to_model(struct model *model, const struct operation *op, stru
 
 /* ----------------------------------------------------------------------------------------------- the team */
 
-/** What the flush callback of one space was told. */
+/** The arguments of the calls of one space's flush callback. */
 struct flush_log {
     uint64_t calls;
     uint64_t start;
@@ -575,19 +573,19 @@ struct team {
     struct member members[ENGINES];
     size_t count;
     struct model *model; /* NULL: too many units */
-    uint64_t first;      /* the space's ends now */
+    uint64_t first;      /* the current ends of the space */
     uint64_t last;
     struct test_rng rng;
-    bool rising;                     /* the tide: more is taken than given back */
-    uint64_t seen[KINDS][65];        /* how often an operation of a kind had a status */
-    uint64_t shaped[KINDS];          /* how often a request with a shape was served */
-    uint64_t chosen[KVA_RANDOM + 1]; /* how often one of a policy was */
-    uint64_t filtered;               /* how often one with a filter was */
-    struct kva_segment seen_before;  /* some time ago */
-    struct operation disturbance;    /* of the eviction at hand */
+    bool rising;                     /* the tide: more is allocated than freed */
+    uint64_t seen[KINDS][65];        /* how often an operation of a kind returned a status */
+    uint64_t shaped[KINDS];          /* how often a request with a shape succeeded */
+    uint64_t chosen[KVA_RANDOM + 1]; /* how often a request of a policy succeeded */
+    uint64_t filtered;               /* how often a request with a filter succeeded */
+    struct kva_segment seen_before;  /* a segment returned earlier */
+    struct operation disturbance;    /* of the current eviction */
 };
 
-/** As `seen`, of all runs. */
+/** As `seen`, over all runs. */
 static uint64_t seen_ever[KINDS][65];
 
 static void log_flush(void *context, uint64_t start, uint64_t last)
@@ -612,7 +610,7 @@ static void add_member(struct team *team, const struct kva_engine *engine, const
     config.flush = log_flush;
     config.flush_context = &member->log;
     config.deferred_limit = UINT64_MAX;
-    config.best_fit = (team->rng.state ^ team->count) & 1; /* every other member of a team */
+    config.best_fit = (team->rng.state ^ team->count) & 1; /* every second member of a team */
     assert_int_equal(kva_space_init(&member->space, &config), KVA_OK);
     /* scan moves its array when it grows; the others keep their memory to the end. */
     member->memory.give_is_a_bug = engine != &kva_engine_scan;
@@ -671,7 +669,7 @@ static void compare_outcomes(const struct team *team, size_t number, const struc
                a->segment.start, name_b, kva_status_name(b->status), b->address, b->segment.start);
 }
 
-/** Every flush so far was announced once, and the last one with the right range. */
+/** Each flush was reported once, and the last one with the right range. */
 static void compare_flushes(const struct team *team, size_t number)
 {
     const struct flush_log *log = &team->members[0].log;
@@ -744,7 +742,7 @@ static uint64_t any_address(struct team *team)
     return team->first + (span == UINT64_MAX ? test_random(&team->rng) : test_below(&team->rng, span + 1));
 }
 
-/** The segment at a random place or above it, or, in a sparse space, a busy one not far behind it. */
+/** The segment at a random place, or the next one above; in a sparse space, a busy one close above it. */
 static struct kva_segment any_segment(struct team *team, bool busy)
 {
     struct kva_segment segment;
@@ -773,7 +771,7 @@ static uint64_t usual_size(struct team *team)
     return any_size(team, test_one_in(&team->rng, 8) ? largest : 1 + largest / 4);
 }
 
-/** From 1 to 32 times the quantum, or, rarely, anything. */
+/** From 1 to 32 times the quantum; rarely any value. */
 static uint64_t any_align(struct team *team)
 {
     uint64_t align = team->geometry->quantum;
@@ -811,7 +809,7 @@ static void any_request(struct team *team, struct operation *op)
         op->request.min = op->request.max = 0;
 }
 
-/** An alignment of a few quanta, or, rarely, of any number of them; and a phase. */
+/** An alignment of a few quanta, rarely of any number of quanta; and a phase. */
 static void any_steps(struct team *team, struct kva_request *request)
 {
     uint64_t quantum = team->geometry->quantum;
@@ -824,7 +822,7 @@ static void any_steps(struct team *team, struct kva_request *request)
         request->phase = test_below(&team->rng, request->align) & ~(quantum - 1);
 }
 
-/** A boundary for a range of `least` bytes, rounded up: a few times its size at most, or, rarely, any. */
+/** A boundary for a range of `least` bytes, rounded up: at most a few times its size, rarely any. */
 static uint64_t any_boundary(struct team *team, uint64_t least)
 {
     uint64_t quantum = team->geometry->quantum;
@@ -851,7 +849,7 @@ static void any_shape(struct team *team, struct kva_request *request)
         request->nocross = any_boundary(team, request->size);
 }
 
-/** A target in the space, at the end of a range or near it, or, rarely, anywhere. */
+/** A target in the space, at the end of a range or near it, rarely anywhere. */
 static uint64_t any_target(struct team *team)
 {
     if (test_one_in(&team->rng, 8))
@@ -868,7 +866,7 @@ static void any_policy(struct team *team, struct kva_request *request)
     request->random = test_one_in(&team->rng, 8) ? -test_below(&team->rng, 2) : test_random(&team->rng);
 }
 
-/** Each bit is set once in four times. */
+/** Each bit is set with a probability of 1/4. */
 static unsigned few_bits(struct test_rng *rng)
 {
     uint64_t bits = test_random(rng);
@@ -883,7 +881,7 @@ static void any_filter(struct team *team, struct operation *op)
     op->request.filter_context = &op->filter;
 }
 
-/** What goes beyond shapes and windows: each for itself now and then, so that they meet. */
+/** Policy, filter and flags: each is independently chosen, so that they also occur together. */
 static void any_choice(struct team *team, struct operation *op)
 {
     if (test_one_in(&team->rng, 2))
@@ -894,17 +892,17 @@ static void any_choice(struct team *team, struct operation *op)
         op->request.flags = KVA_NO_BLOCK;
 }
 
-/** A shape that is refused: each row of the table has its turn. */
+/** A shape that is refused: one of the table's rows. */
 static void spoil_shape(struct team *team, struct kva_request *request)
 {
     uint64_t quantum = team->geometry->quantum;
 
     switch (test_below(&team->rng, 6)) {
     case 0:
-        request->align = 3 * quantum + quantum / 2; /* with a quantum of 1 it is one */
+        request->align = 3 * quantum + quantum / 2; /* valid with a quantum of 1 */
         break;
     case 1:
-        request->align = 3; /* with a quantum of 1 or 2, too */
+        request->align = 3; /* valid with a quantum of 1 or 2 */
         break;
     case 2:
         request->phase = request->align + quantum;
@@ -921,7 +919,7 @@ static void spoil_shape(struct team *team, struct kva_request *request)
     }
 }
 
-/** Now and then one field that makes no sense. */
+/** Rarely make one field invalid. */
 static void spoil_request(struct team *team, struct kva_request *request)
 {
     if (!test_one_in(&team->rng, 24))
@@ -988,7 +986,7 @@ static void any_parts(struct team *team, struct operation *op)
     if (test_one_in(&team->rng, 32))
         any_filter(team, op); /* refused */
     if (test_one_in(&team->rng, 32))
-        any_policy(team, &op->request); /* refused, or not */
+        any_policy(team, &op->request); /* refused for some policies */
     if (test_one_in(&team->rng, 8))
         op->request.align = 0;
     if (test_one_in(&team->rng, 16)) {
@@ -1011,12 +1009,12 @@ static void any_growth(struct team *team, struct operation *op)
     if (op->b < roof && test_one_in(&team->rng, 2))
         op->b += g->quantum;
     if (test_one_in(&team->rng, 4))
-        op->a += g->quantum; /* would shrink, or stays */
+        op->a += g->quantum; /* would shrink the space, or leaves it as it is */
     if (test_one_in(&team->rng, 8))
         op->b -= g->quantum / 2;
 }
 
-/** Now and then a near miss of an address: one beside, or outside the space. */
+/** Rarely spoil an address: one next to it, or outside the space. */
 static void spoil_address(struct team *team, uint64_t *address)
 {
     if (!test_one_in(&team->rng, 16))
@@ -1054,7 +1052,7 @@ static void any_range(struct team *team, struct operation *op)
             op->a += (1 + test_below(&team->rng, units)) % (units + (units != UINT64_MAX)) * quantum;
         op->b = any_size(team, 1 + (segment.last - op->a) / quantum % (UINT64_MAX - 1));
         if (op->kind == FREE_RANGE && test_one_in(&team->rng, 16))
-            op->b = segment.last - op->a + quantum; /* ends after the segment, but for one of all addresses */
+            op->b = segment.last - op->a + quantum; /* ends after the segment, unless that is all addresses */
         if (op->kind == RESIZE && test_one_in(&team->rng, 2))
             op->b = any_size(team, team->geometry->largest);
     }
@@ -1063,7 +1061,7 @@ static void any_range(struct team *team, struct operation *op)
         op->b = test_one_in(&team->rng, 2) ? 0 : UINT64_MAX - test_below(&team->rng, 2 * quantum);
 }
 
-/** What clear, reserve over and the rest of ranges.h are told. */
+/** Arguments of kva_clear, kva_reserve_over and the other calls of ranges.h. */
 static void any_given_range(struct team *team, struct operation *op)
 {
     struct kva_segment segment = any_segment(team, op->kind != SPACE_REMOVE);
@@ -1084,7 +1082,7 @@ static void any_given_range(struct team *team, struct operation *op)
         op->b = test_one_in(&team->rng, 2) ? 0 : UINT64_MAX - test_below(&team->rng, 2 * quantum);
 }
 
-/** An address inside a busy segment, or at its start; another place; its size. */
+/** An address inside a busy segment, or its start; another place; a size. */
 static void any_change(struct team *team, struct operation *op)
 {
     uint64_t quantum = team->geometry->quantum;
@@ -1120,8 +1118,7 @@ static uint64_t roof_of(const struct geometry *g)
     return g->base + g->roof * g->quantum + (g->quantum - 1);
 }
 
-/** A range in what is absent, or outside, if a few tries find one: never one that reaches outside of what
- *  there may be. */
+/** A range in an absent range or outside the space, if a few tries find one; never beyond floor and roof. */
 static void any_addition(struct team *team, struct operation *op)
 {
     const struct geometry *g = team->geometry;
@@ -1151,7 +1148,7 @@ static void any_shrinking(struct team *team, struct operation *op)
 
     op->a = team->first + test_below(&team->rng, 4) * quantum;
     op->b = team->last - test_below(&team->rng, 4) * quantum;
-    if (test_one_in(&team->rng, 4)) { /* down to one hole, or to something that is absent: mostly in vain */
+    if (test_one_in(&team->rng, 4)) { /* to one hole, or to an absent range: mostly refused */
         op->a = any_address(team) & ~(quantum - 1);
         op->b = any_address(team) | (quantum - 1);
     }
@@ -1165,7 +1162,7 @@ static void any_shrinking(struct team *team, struct operation *op)
         op->b += quantum;
 }
 
-/** Where a walk goes on: from a segment that is there, or was. */
+/** Where a walk continues: a segment that exists, or existed. */
 static void any_walk(struct team *team, struct operation *op)
 {
     struct kva_segment segment = any_segment(team, false);
@@ -1192,7 +1189,7 @@ static void any_script(struct team *team, struct operation *op)
     for (size_t i = 0; i < script->count; i++) {
         script->starts[i] = segment.start;
         spoil_address(team, &script->starts[i]);
-        if (test_one_in(&team->rng, 3)) { /* near ones are fed one after the other now and then */
+        if (test_one_in(&team->rng, 3)) { /* sometimes neighbours are fed one after the other */
             segment = any_segment(team, true);
             continue;
         }
@@ -1205,7 +1202,7 @@ static void any_script(struct team *team, struct operation *op)
     script->disturbed_at = test_one_in(&team->rng, 4) ? (size_t)test_below(&team->rng, MODEL_FED) : MODEL_FED;
 }
 
-/** One in so many of each kind: while the tide rises, and while it falls. */
+/** Weights of the kinds: while the tide rises, and while it falls. */
 static enum kind any_kind(struct team *team)
 {
     static const unsigned short rising[KINDS] = {420, 60, 60, 100, 80, 50, 80, 40, 10, 10, 10, 60,
@@ -1306,9 +1303,9 @@ static void generate_kind(struct team *team, struct operation *op, enum kind kin
             any_shape(team, &op->request);
         if (test_one_in(&team->rng, 2))
             any_choice(team, op);
-        if (test_one_in(&team->rng, 2)) { /* gaps beside candidates that stay: more of them have to go */
+        if (test_one_in(&team->rng, 2)) { /* gaps next to candidates that stay: more candidates must go */
             any_filter(team, op);
-            op->filter.rules |= test_one_in(&team->rng, 2) ? TEST_GAP_BESIDE_BUSY : TEST_REFUSE_TWO_COLOURS;
+            op->filter.rules |= test_one_in(&team->rng, 2) ? TEST_GAP_BESIDE_BUSY : TEST_REFUSE_TWO_KINDS;
         }
         spoil_request(team, &op->request);
         any_script(team, op);
@@ -1322,8 +1319,7 @@ static void generate_kind(struct team *team, struct operation *op, enum kind kin
     }
 }
 
-/** What comes in between the steps of an eviction: anything but an eviction, or something that befalls a
- *  candidate. */
+/** An operation between the steps of an eviction: any other kind, or one that changes a candidate. */
 static void disturb(struct team *team, struct operation *op)
 {
     static const enum kind often[] = {FREE, FREE_DEFERRED, SET_OWNER, SPLIT, JOIN, RESIZE, RESERVE_OVER};
@@ -1400,7 +1396,7 @@ static void step(struct team *team, size_t number)
     find_ends(team);
 }
 
-/** The run was worth something: what must be common was, and what must be possible happened. */
+/** Fail unless common outcomes were common and possible outcomes occurred. */
 static void expect_variety(const struct team *team)
 {
     static const struct {
@@ -1438,7 +1434,7 @@ static void run(const struct geometry *geometry, uint64_t stream)
         if (test_one_in(&team.rng, 1000))
             team.rising = !team.rising;
         step(&team, (size_t)i);
-        if (i % 61 == 0) { /* a prime: in step with nothing */
+        if (i % 61 == 0) { /* a prime: in step with no other period */
             compare_listings(&team);
             assert_int_equal(kva_stats_read(&team.members[0].space, &stats), KVA_OK);
             if (stats.busy_segments > most)
@@ -1481,7 +1477,7 @@ static void small_spaces_against_the_model(void **state)
         run(&geometries[i], 100 + i);
 }
 
-/* In the place that the seed chooses: where none of the above may lie. */
+/* In the place that the seed chooses, which none of the fixed geometries may cover. */
 static void a_small_space_in_any_place(void **state)
 {
     enum { UNITS = 128 };
@@ -1501,14 +1497,14 @@ static void a_small_space_in_any_place(void **state)
     }
 }
 
-/** Each status that a header names for a call, but for those of other tests: KVA_ENOMEM, KVA_ENULL,
- *  KVA_EREENTRY. */
+/** Each status that a header names for a call, except those of other tests: KVA_ENOMEM, KVA_ENULL and
+ * KVA_EREENTRY. */
 static void every_status_has_occurred(void **state)
 {
     enum { MOST = 12 };
     static const struct {
         enum kind kind;
-        enum kva_status statuses[MOST]; /* KVA_OK ends the list, and is wanted of each */
+        enum kva_status statuses[MOST]; /* KVA_OK ends the list; each call must have returned it */
     } wanted[] = {
         {ALLOC, {KVA_ENOSPC, KVA_EAGAIN, KVA_EINVAL, KVA_ESIZE, KVA_EALIGN, KVA_EWRAP, KVA_EWINDOW}},
         {SEARCH, {KVA_ENOSPC, KVA_EAGAIN, KVA_EINVAL, KVA_ESIZE, KVA_EALIGN, KVA_EWRAP, KVA_EWINDOW}},
@@ -1572,8 +1568,7 @@ static void every_status_has_occurred(void **state)
     }
 }
 
-/* Sizes here reach a sixteenth of all there is, so that sums come near 2^64 and wrap if anything lets
- * them. */
+/* Sizes reach a sixteenth of all addresses, so that sums come near 2^64 and would wrap if unchecked. */
 static void all_addresses_one_by_one(void **state)
 {
     static const struct geometry all = {.name = "all 2^64 addresses",

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Memory that fails: at each take of each operation in turn, once, and from then on.
+ * Failing memory: each take of each operation fails in turn, once, and from then on.
  *
- * THE STAGE   Below DRAIN the segments stand that the operations act on. From DRAIN upwards single units are
- *   reserved while the source refuses everything, first in the middle of a hole, where each needs two
- *   nodes, then at an edge, where each needs one, until both are refused: then the cache of nodes is empty,
- *   and the next operation that needs a node has to ask for memory. Each failure is also tried with one to
- *   seven nodes at hand, with which an operation could begin, and not end.
+ * THE STAGE   The operations act on the segments below DRAIN. From DRAIN upwards single units are reserved
+ *   while the source refuses everything, first in the middle of a hole, where each needs two nodes, then at
+ *   an edge, where each needs one, until both are refused. Then the cache of nodes is empty, and the next
+ *   operation that needs a node must take memory. Each failure is also tried with one to seven nodes at hand:
+ *   enough to begin an operation, but not to complete it.
  *
- *      0      0x100  0x200  0x300    0x400   0x500  0x600    0x700    0x800 ...   DRAIN
- *      | free | P    | Q    | free   | R     | free | S      | deferred | T      | f b b b b b b b f b f b f b b b free |
+ *      0      0x100  0x200  0x300  0x400  0x500  0x600  0x700      0x800   DRAIN
+ *      | free | P    | Q    | free | R    | free | S    | deferred | T ... | f b b b b b f b f b free |
  *
  *   Near its end a range is ABSENT, between two free ones.
  *
- * AROUND EACH FAILURE   The status is KVA_ENOMEM, the listing and the statistics are what they were, the
- *   check is satisfied; the same call with memory succeeds, and then all is as if nothing had failed; and
- *   at the end each segment can be freed, without memory, and nothing is left outstanding.
+ * AROUND EACH FAILURE   The status is KVA_ENOMEM, the listing and the statistics are unchanged, the check
+ *   passes. The same call with memory succeeds, and the result is as if nothing had failed. At the end each
+ *   segment can be freed without memory, and no memory is outstanding.
  */
 #include "../common/harness.h"
 #include "../common/picture.h"
@@ -50,7 +50,7 @@ struct stage {
 };
 
 static int some_object;
-static void *const owner = &some_object; /* the same on every stage: pictures of two are compared */
+static void *const owner = &some_object; /* of every stage, so that pictures of two stages compare equal */
 
 static uint64_t at(uint64_t offset)
 {
@@ -62,8 +62,8 @@ static enum kva_status reserve(struct stage *stage, uint64_t offset, uint64_t si
     return kva_reserve(&stage->space, at(offset), size, owner, NULL);
 }
 
-/** Use up all nodes that are at hand, then give `spare` back: the first of SPARES single units goes, and
- *  merges with the free unit in front of it, which leaves one node over; then the second, and so on. */
+/** Use up all nodes at hand, then give `spare` back: free SPARES single units one by one; each merges with
+ * the free unit below it, which returns one node. */
 static void drain(struct stage *stage, uint64_t spare)
 {
     uint64_t offset = DRAIN + 1;
@@ -92,7 +92,7 @@ static struct kva_config config_of(struct stage *stage, const struct kva_engine 
     return config;
 }
 
-/** The stage, and `spare` nodes at hand. */
+/** The stage, with `spare` nodes at hand. */
 static void set_up_with(struct stage *stage, const struct kva_engine *engine, uint64_t spare)
 {
     static const uint64_t busy[] = {P, Q, R, S, DEFERRED, T};
@@ -104,7 +104,7 @@ static void set_up_with(struct stage *stage, const struct kva_engine *engine, ui
         assert_int_equal(reserve(stage, busy[i], BYTES), KVA_OK);
     assert_int_equal(kva_free_deferred(&stage->space, at(DEFERRED)), KVA_OK);
     assert_int_equal(kva_space_remove(&stage->space, at(ABSENT), BYTES), KVA_OK);
-    /* Both ends busy, so that growing there makes new segments. */
+    /* Both ends are busy, so that growth there makes new segments. */
     assert_int_equal(reserve(stage, 0, 1), KVA_OK);
     assert_int_equal(reserve(stage, LAST - FIRST, 1), KVA_OK);
     drain(stage, spare);
@@ -122,7 +122,7 @@ static void expect_memory_bytes(const struct stage *stage)
     assert_int_equal(stats.memory_bytes, stage->memory.bytes);
 }
 
-/** Free all segments with a source that refuses, and end the space: nothing is asked for, nothing is left. */
+/** Free all segments with a source that refuses, and end the space: no take, and no leak. */
 static void tear_down(struct stage *stage)
 {
     struct kva_segment segment;
@@ -178,7 +178,7 @@ static enum kva_status alloc_middle(struct stage *stage)
 }
 
 /** One unit inside [HOLE + 1, HOLE + BYTES - 2], whose ends stay free: by another policy, or with a
- *  filter. */
+ * filter. */
 static enum kva_status choose(struct stage *stage, struct kva_request request)
 {
     uint64_t start;
@@ -193,7 +193,7 @@ static enum kva_status alloc_nearest(struct stage *stage)
     return choose(stage, (struct kva_request){.policy = KVA_NEAREST, .target = at(HOLE + 16)});
 }
 
-/* What is found below the target is not what is taken: the engine has to find its way back. */
+/* The hole found below the target is not the best one: the engine must search again above it. */
 static enum kva_status alloc_nearest_above(struct stage *stage)
 {
     uint64_t start;
@@ -209,7 +209,7 @@ static enum kva_status alloc_nearest_below(struct stage *stage)
     struct kva_request request = {.size = 2, .policy = KVA_NEAREST, .target = at(R + 2)};
     request.min = at(HOLE + 1);
     request.max = at(HOLE2 + BYTES - 2);
-    request.align = 8; /* 10 below, and nothing as near above */
+    request.align = 8; /* 10 below; no start above is as near */
     return kva_alloc(&stage->space, &request, &start);
 }
 
@@ -241,7 +241,7 @@ static enum kva_status alloc_without_blocking(struct stage *stage)
     return choose(stage, (struct kva_request){.flags = KVA_NO_BLOCK});
 }
 
-/** A search never takes any. */
+/** A search never takes a node. */
 static enum kva_status search(struct stage *stage)
 {
     struct kva_request request = {.size = 1, .policy = KVA_BEST, .filter = keep_gaps};
@@ -249,7 +249,7 @@ static enum kva_status search(struct stage *stage)
     return kva_search(&stage->space, &request, &start);
 }
 
-/* Nothing is free here but what a flush gives back; the flush itself must not need memory. */
+/* Nothing is free here before the flush; the flush itself must not need memory. */
 static enum kva_status alloc_after_flush(struct stage *stage)
 {
     return alloc(stage, 1, DEFERRED + 1, DEFERRED + BYTES - 2, KVA_LOWEST);
@@ -350,7 +350,7 @@ static enum kva_status grow_both(struct stage *stage)
     return kva_space_grow(&stage->space, 0, UINT64_MAX);
 }
 
-/* The base lies in the middle of HOLE, the second part in the middle of HOLE2. */
+/* The base lies in the middle of HOLE, the third part in the middle of HOLE2. */
 static enum kva_status congruent(struct stage *stage)
 {
     static const struct kva_part parts[] = {{0, 8}, {16, 8}, {HOLE2 - HOLE, 8}};
@@ -420,7 +420,7 @@ static enum kva_status set_owner(struct stage *stage)
     return kva_set_owner(&stage->space, at(P), NULL);
 }
 
-/* P does not fit a hole here but after it has left. */
+/* P fits a hole here only after it has left. */
 static enum kva_status move_over_itself(struct stage *stage)
 {
     return kva_move(&stage->space, at(P), at(1), NULL);
@@ -491,7 +491,7 @@ static enum kva_status remove_after_flush(struct stage *stage)
     return kva_space_remove(&stage->space, at(DEFERRED) + 1, 1);
 }
 
-/** Both ends, after what is busy there has been freed; the upper one into what is absent. */
+/** Both ends, after the busy segments there were freed; the upper one into the absent range. */
 static enum kva_status shrink(struct stage *stage)
 {
     assert_int_equal(kva_free(&stage->space, FIRST), KVA_OK);
@@ -519,7 +519,7 @@ static enum kva_status walk(struct stage *stage)
     return kva_next_in(space, at(S), &segment);
 }
 
-/** Feed P, Q and R, until `size` bytes fit above P; and finish, or not. */
+/** Feed P, Q and R until `size` bytes fit above P; then finish, if `finish`. */
 static enum kva_status evict(struct stage *stage, uint64_t size, kva_hole_filter *filter, bool finish)
 {
     static const uint64_t fed[] = {P, Q, R};
@@ -561,9 +561,9 @@ static enum kva_status preload(struct stage *stage)
 }
 
 enum need {
-    NEVER, /* the operation needs no memory: it succeeds when there is none */
-    MAY,   /* its documentation lets it ask */
-    MUST   /* it makes more segments than there were: with no memory at all it has to fail */
+    NEVER, /* the operation needs no memory: it succeeds without any */
+    MAY,   /* its documentation permits a take */
+    MUST   /* it increases the number of segments: without memory it fails */
 };
 
 static const struct {
@@ -644,8 +644,8 @@ static const struct {
 
 /* -------------------------------------------------------------------------------------------- one failure */
 
-/** KVA_ENOMEM after a flush that was on the way to success leaves the deferred segments free; take them as
- *  the state to compare with. */
+/** KVA_ENOMEM after a flush that could have led to success leaves the deferred segments free. Then that is
+ * the state to compare with. */
 static void expect_unchanged(struct stage *stage, struct test_picture *before, const char *name)
 {
     struct kva_stats stats;
@@ -661,7 +661,7 @@ static void expect_unchanged(struct stage *stage, struct test_picture *before, c
 }
 
 /** Run operation `i` with `spare` nodes at hand and a source that fails at the n-th take. Returns whether
- *  that take was reached. */
+ * that take was reached. */
 static bool fail_at(const struct kva_engine *engine, size_t i, uint64_t spare, uint64_t n, bool from_then_on,
                     const struct test_picture *reference)
 {
@@ -692,7 +692,7 @@ static bool fail_at(const struct kva_engine *engine, size_t i, uint64_t spare, u
     return reached;
 }
 
-/** How the operation ends when nothing fails; returns how often it asked for memory. */
+/** The outcome of the operation when nothing fails; returns how many takes it made. */
 static uint64_t refer(const struct kva_engine *engine, size_t i, uint64_t spare,
                       struct test_picture *reference)
 {
@@ -707,8 +707,8 @@ static uint64_t refer(const struct kva_engine *engine, size_t i, uint64_t spare,
     return takes;
 }
 
-/** What holds for bt is less: a busy range more is an entry more, so that any allocation may need memory; and
- *  most find room in the node where they act, so that none must. */
+/** bt: one more busy range is one more entry, so any allocation may need memory; most entries find room in
+ * the node where they go, so no operation must need it. */
 static enum need need_of(const struct kva_engine *engine, size_t i)
 {
     bool allocates = operations[i].operation == alloc_full || operations[i].operation == reserve_full;
@@ -718,7 +718,8 @@ static enum need need_of(const struct kva_engine *engine, size_t i)
     return operations[i].need;
 }
 
-/** One operation, with `spare` nodes at hand: each of its takes fails in turn. Returns how many did. */
+/** One operation, with `spare` nodes at hand: each of its takes fails in turn. Returns the number of
+ * takes. */
 static uint64_t every_take(const struct kva_engine *engine, size_t i, uint64_t spare)
 {
     struct test_picture reference = {0};
@@ -738,7 +739,7 @@ static uint64_t every_take(const struct kva_engine *engine, size_t i, uint64_t s
     return failures;
 }
 
-/* With a few nodes at hand an operation that needs more may be half done when it runs out: it must not be. */
+/* With a few nodes at hand an operation that needs more must not stop halfway. */
 static void every_take_of_every_operation(void **state)
 {
     const struct kva_engine *engine;
@@ -759,7 +760,7 @@ static void every_take_of_every_operation(void **state)
 
 static void every_take_of_init(void **state)
 {
-    enum { COUNT = 300 }; /* more than a first chunk holds */
+    enum { COUNT = 300 }; /* more than the first slab holds */
     static struct kva_range busy[COUNT];
     const struct kva_engine *engine;
     (void)state;
@@ -793,7 +794,7 @@ static void every_take_of_init(void **state)
     }
 }
 
-/* A single failure may be made good by asking for less; if it is not, everything is given back. */
+/* A single failure may be recovered by a smaller take; otherwise everything is given back. */
 static void single_failures_of_init(void **state)
 {
     const struct kva_engine *engine;
@@ -820,22 +821,23 @@ static void single_failures_of_init(void **state)
 
 /* ------------------------------------------------------------------------------------------------ preload */
 
-/** One operation that needs as much memory as any: number `i` of those that follow a preload. */
+/** One operation that needs as much memory as any: number `i` of those after a preload. */
 static enum kva_status needy(struct stage *stage, uint64_t i)
 {
-    uint64_t far = UINT64_C(0x1000000) + 16 * i; /* in the free space behind what drained the cache */
+    uint64_t far = UINT64_C(0x1000000) + 16 * i; /* in the free space after the units that drained the
+                                                  * cache */
     uint64_t start;
     struct kva_request request = kva_request_of(4);
 
     switch (i % 4) {
     case 0:
         return reserve(stage, far, 5);
-    case 1: /* the middle of what the operation before reserved */
+    case 1: /* the middle of what the previous operation reserved */
         return kva_free_range(&stage->space, at(far - 16) + 1, 2);
     case 2:
         request.min = at(far) + 1;
         return kva_alloc(&stage->space, &request, &start);
-    default: /* the head of that, with free space after it, or what is left of the segment of i % 4 == 0 */
+    default: /* its head, with free space after it, or the rest of the segment of i % 4 == 0 */
         return kva_resize(&stage->space, at(far - 48) + 3, 1);
     }
 }
@@ -857,7 +859,7 @@ static void after_preload_no_operation_takes_memory(void **state)
             for (uint64_t i = 0; i < counts[k]; i++) {
                 check_that(needy(&stage, i) == KVA_OK, "operation %" PRIu64 " after preload(%zu)", i,
                            counts[k]);
-                if (i % 64 == 63) { /* giving back may come in between */
+                if (i % 64 == 63) { /* with frees in between */
                     struct kva_segment segment;
                     assert_int_equal(kva_find(&stage.space, at(R), &segment), KVA_OK);
                     if (segment.state == KVA_BUSY)
@@ -887,7 +889,7 @@ static void preload_covers_growth_and_congruent_parts(void **state)
     }
 }
 
-/* Each in one of its harder forms; reserving over counts as two operations. */
+/* Each call in one of its harder forms; kva_reserve_over counts as two operations. */
 static void preload_covers_ranges(void **state)
 {
     static const struct {
@@ -921,7 +923,7 @@ static void preload_covers_ranges(void **state)
     }
 }
 
-/* One wrong number must not cost the machine its memory: what a failed preload took goes back at once. */
+/* A wrong number must not cost the machine its memory: a failed preload gives back at once what it took. */
 static void a_failed_preload_gives_back_what_it_took(void **state)
 {
     const struct kva_engine *engine;
@@ -934,7 +936,7 @@ static void a_failed_preload_gives_back_what_it_took(void **state)
         kva_failing_memory_fail(&stage.memory, 2, true);
         assert_int_equal(kva_preload(&stage.space, 1000000),
                          engine == &kva_engine_scan ? KVA_OK : KVA_ENOMEM);
-        if (engine != &kva_engine_scan) /* which needs one block, however large */
+        if (engine != &kva_engine_scan) /* scan needs one block, however large */
             assert_int_equal(stage.memory.bytes, bytes);
         expect_memory_bytes(&stage);
         kva_failing_memory_fail(&stage.memory, 0, false);
@@ -943,7 +945,7 @@ static void a_failed_preload_gives_back_what_it_took(void **state)
     }
 }
 
-/* No number of operations is too large to be refused politely. */
+/* Any number of operations that is too large is refused. */
 static void absurd_preloads_are_refused(void **state)
 {
     const struct kva_engine *engine;
@@ -966,10 +968,10 @@ static void absurd_preloads_are_refused(void **state)
     }
 }
 
-/* -------------------------------------------------------------------------------- how memory is asked for */
+/* ----------------------------------------------------------------------------------------- sizes of takes */
 
-/* A source without large blocks will do; it is only asked more often. */
-static void small_blocks_serve_as_well(void **state)
+/* A source without large blocks suffices; it only gets more takes. */
+static void small_blocks_suffice(void **state)
 {
     static struct stage stage;
     struct kva_config config = config_of(&stage, &kva_engine_rb);
@@ -983,8 +985,8 @@ static void small_blocks_serve_as_well(void **state)
     tear_down(&stage);
 }
 
-/* Chunks grow with the space, so that takes are few even where nodes are many; none is larger than 2 MiB. */
-static void a_space_asks_rarely(void **state)
+/* Slabs grow with the space, so that takes are few even with many nodes; no slab exceeds 2 MiB. */
+static void a_space_takes_memory_rarely(void **state)
 {
     static struct stage stage;
     struct kva_config config = config_of(&stage, &kva_engine_rb);
@@ -992,7 +994,7 @@ static void a_space_asks_rarely(void **state)
 
     assert_int_equal(kva_space_init(&stage.space, &config), KVA_OK);
     assert_int_equal(kva_preload(&stage.space, 200000), KVA_OK);
-    /* 400,000 nodes are 25 MiB; in chunks of 4 KiB they would take 6250 blocks. */
+    /* 400,000 nodes are 25 MiB; slabs of 4 KiB would be 6250 takes. */
     assert_true(stage.memory.bytes >= 200000 * 64);
     assert_true(stage.memory.takes <= 128);
     for (struct kva_failing_block *block = NULL;
@@ -1004,7 +1006,7 @@ static void a_space_asks_rarely(void **state)
     tear_down(&stage);
 }
 
-/* Nodes that came back are used again: churn does not grow the memory. */
+/* Returned nodes are reused: churn does not grow the memory. */
 static void churn_does_not_grow_memory(void **state)
 {
     const struct kva_engine *engine;
@@ -1035,8 +1037,8 @@ int main(void)
         cmocka_unit_test(preload_covers_ranges),
         cmocka_unit_test(a_failed_preload_gives_back_what_it_took),
         cmocka_unit_test(absurd_preloads_are_refused),
-        cmocka_unit_test(small_blocks_serve_as_well),
-        cmocka_unit_test(a_space_asks_rarely),
+        cmocka_unit_test(small_blocks_suffice),
+        cmocka_unit_test(a_space_takes_memory_rarely),
         cmocka_unit_test(churn_does_not_grow_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

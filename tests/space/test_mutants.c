@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What it takes to tell kva from some of its mutants (tests/mutations), beyond what the other tests ask.
+ * Tests that distinguish kva from some of its mutants (tests/mutations), beyond all other tests.
  *
- * SCARCE NODES   An operation that needs several nodes must find all of them before it changes anything. To
- *   see that, it is not enough to let a take fail: there must be too few nodes and yet some. So each
- *   operation is tried on a fresh space with every number of nodes that can be left, from a full first chunk
- *   to none, while the source refuses all: it succeeds, or nothing has changed (E1), and that only if it
- *   needs more nodes than are left (E3).
+ * SCARCE NODES   An operation that needs several nodes must obtain all of them before it changes anything. A
+ *   failing take alone does not show that: there must be some nodes, but too few. Each operation is tried on
+ *   a fresh space with every number of nodes left, from a full first slab to none, while the source refuses
+ *   all. It succeeds, or nothing has changed (E1), and it is refused only if it needs more nodes than are
+ *   left (E3).
  */
 #include "../common/harness.h"
 
@@ -18,7 +18,7 @@
 
 #define FIRST UINT64_C(0x100000)
 #define LAST UINT64_C(0x1fffff)
-#define STAGE UINT64_C(0x180000) /* below it the operations act; from here on nodes are used up */
+#define STAGE UINT64_C(0x180000) /* the operations act below it; from here on nodes are used up */
 
 struct fixture {
     struct kva_space space;
@@ -51,7 +51,7 @@ static void tear_down(struct fixture *fixture)
 }
 
 /** Reserve `count` ranges, one node each, while the source refuses all; false when the nodes do not suffice.
- *  The first starts at STAGE and costs two. */
+ * The first starts at STAGE and costs two. */
 static bool use_up(struct fixture *fixture, size_t count)
 {
     kva_failing_memory_fail(&fixture->memory, 1, true);
@@ -86,7 +86,7 @@ static enum kva_status free_a_head(struct kva_space *space)
     return kva_free_range(space, 0x110000, 0x1000);
 }
 
-static enum kva_status free_a_head_behind_busy(struct kva_space *space)
+static enum kva_status free_a_head_after_busy(struct kva_space *space)
 {
     return kva_free_range(space, 0x114000, 0x1000);
 }
@@ -140,10 +140,10 @@ static enum kva_status take_five_parts(struct kva_space *space)
 struct trial {
     const char *name;
     enum kva_status (*operation)(struct kva_space *);
-    size_t nodes; /* that it needs */
+    size_t nodes; /* how many it needs */
 };
 
-/** Whether the operation is refused for want of nodes. Then nothing has changed. */
+/** Whether the operation is refused for lack of nodes. A refusal must change nothing. */
 static bool is_refused(struct fixture *fixture, const struct trial *trial)
 {
     static struct test_picture before;
@@ -158,7 +158,7 @@ static bool is_refused(struct fixture *fixture, const struct trial *trial)
     return status == KVA_ENOMEM;
 }
 
-/** Try one operation with every number of nodes left. The last round has none left, as the one before it. */
+/** Try one operation with every number of nodes left. The last two rounds have none left. */
 static void starve(const struct kva_engine *engine, const char *engine_name, const struct trial *trial)
 {
     struct fixture fixture;
@@ -172,7 +172,7 @@ static void starve(const struct kva_engine *engine, const char *engine_name, con
             refused++;
         tear_down(&fixture);
     }
-    if (test_engine_is_bt(engine)) /* what it needs depends on how full the leaf is */
+    if (test_engine_is_bt(engine)) /* the need depends on how full the leaf is */
         return;
     check_that(refused == trial->nodes, "%s on %s needs %zu nodes, and was refused with 0 to %zu",
                trial->name, engine_name, trial->nodes, refused - 1);
@@ -184,8 +184,8 @@ static void few_nodes(void **state)
         {"grow at both ends", grow_both_ends, 2},
         {"grow below", grow_below, 1},
         {"free a middle", free_a_middle, 2},
-        {"free a head behind a hole", free_a_head, 0},
-        {"free a head behind a busy segment", free_a_head_behind_busy, 1},
+        {"free a head after a hole", free_a_head, 0},
+        {"free a head after a busy segment", free_a_head_after_busy, 1},
         {"free a tail before a hole", free_a_tail, 0},
         {"free all of a segment", free_all_of_it, 0},
         {"reserve in the middle of a hole", reserve_a_middle, 2},
@@ -206,9 +206,9 @@ static void few_nodes(void **state)
 
 /* -------------------------------------------------------------------------------------------- and besides */
 
-/* E3: KVA_ENOMEM only if the change at hand needs more than there is. Blocks of 1700 bytes hold 70 entries of
- * the scan engine's array, which would rather double from 64 to 128; and a chunk of the rb engine's nodes.
- * The bt engine's inner node alone is 1664 bytes. */
+/* E3: KVA_ENOMEM only if the current change needs more than there is. A block of 1700 bytes holds 70 entries
+ * of the scan engine's array, which would prefer to double from 64 to 128, and a slab of the rb engine's
+ * nodes. The bt engine's inner node alone is 1664 bytes. */
 static void a_source_of_small_blocks_is_used_to_the_end(void **state)
 {
     enum { SEGMENTS = 69 };
@@ -231,7 +231,7 @@ static void a_source_of_small_blocks_is_used_to_the_end(void **state)
     }
 }
 
-/* Counted modulo 2^64, the bytes of a space that is busy from 0 to 2^64 - 1 are 0. It is not empty. */
+/* Modulo 2^64, a space that is busy from 0 to 2^64 - 1 has 0 busy bytes. It is not empty. */
 static void a_space_of_all_addresses_all_busy_is_not_empty(void **state)
 {
     const struct kva_engine *engine;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Policies, filters, requests that do not block, and searches that take nothing: at their edges, and as
- * programs need them. Each expected address is worked out by hand.
+ * Policies, filters, non-blocking requests and searches: their edge cases, and their uses in programs. Each
+ * expected address is worked out by hand.
  */
 #include "../common/harness.h"
 #include "../common/picture.h"
@@ -43,14 +43,14 @@ struct fixture {
     unsigned asked_count;
     struct kva_reclaim reclaim;
     unsigned reclaims;
-    struct kva_request told; /* what the reclaim callback was told last */
-    /* What the flush callback searched for, and found. */
+    struct kva_request told; /* the last request that the reclaim callback received */
+    /* What the flush callback searched for, and the result. */
     struct kva_request wanted;
     enum kva_status found;
     uint64_t start;
 };
 
-/** Count, and search for what is wanted, if anything is. */
+/** Count the flush, and search for `wanted` if its size is not 0. */
 static void search_in_flush(void *context, uint64_t start, uint64_t last)
 {
     struct fixture *f = context;
@@ -61,7 +61,7 @@ static void search_in_flush(void *context, uint64_t start, uint64_t last)
         f->found = kva_search(&f->space, &f->wanted, &f->start);
 }
 
-/** Whether spaces have an index by size: it changes no result, and what a filter is asked in which order. */
+/** Whether spaces have an index by size. It changes no result, only the order in which a filter is called. */
 static bool with_index;
 
 static void begin(struct fixture *f, const struct kva_engine *engine, uint64_t first, uint64_t last,
@@ -155,7 +155,7 @@ static void expect_search(struct fixture *f, struct kva_request request, enum kv
     test_picture_drop(&before);
 }
 
-/** A search finds it there, and so does an allocation. */
+/** A search returns `want`, and so does an allocation. */
 static void expect_at(struct fixture *f, struct kva_request request, uint64_t want)
 {
     uint64_t start = UNTOUCHED;
@@ -165,14 +165,14 @@ static void expect_at(struct fixture *f, struct kva_request request, uint64_t wa
     expect_status(status, start, KVA_OK, want, &request, "kva_alloc");
 }
 
-/** As expect_at, and free again. */
+/** As expect_at; then the range is freed. */
 static void expect_would_be_at(struct fixture *f, struct kva_request request, uint64_t want)
 {
     expect_at(f, request, want);
     assert_int_equal(kva_free(&f->space, want), KVA_OK);
 }
 
-/** Nothing fits: not now, and not after a flush. Nothing is deferred, and there is no callback. */
+/** Nothing fits, before or after a flush. Nothing is deferred, and there is no callback. */
 static void expect_no_space(struct fixture *f, struct kva_request request)
 {
     uint64_t start = UNTOUCHED;
@@ -187,7 +187,6 @@ static void reserve(struct fixture *f, uint64_t start, uint64_t size)
     assert_int_equal(kva_reserve(&f->space, start, size, NULL, NULL), KVA_OK);
 }
 
-/** Reserve [start, last]. */
 static void fill(struct fixture *f, uint64_t start, uint64_t last)
 {
     reserve(f, start, last - start + 1);
@@ -212,7 +211,7 @@ static void fill(struct fixture *f, uint64_t start, uint64_t last)
 
 /* ------------------------------------------------------------------------------------------------ nearest */
 
-/* Free are [10, 19] and [40, 49]. */
+/* [10, 19] and [40, 49] are free. */
 ON_EACH_ENGINE(targets_in_and_beside_holes)
 {
     set_up(f, engine, 0, 99, 1);
@@ -225,7 +224,7 @@ ON_EACH_ENGINE(targets_in_and_beside_holes)
     expect_would_be_at(f, nearest(4, 0), 10);
     expect_would_be_at(f, nearest(4, 9), 10);
     expect_would_be_at(f, nearest(4, 10), 10);
-    expect_would_be_at(f, nearest(4, 28), 16); /* 12 away; and 40 is, too */
+    expect_would_be_at(f, nearest(4, 28), 16); /* 12 away; 40 is, too */
     expect_would_be_at(f, nearest(4, 27), 16);
     expect_would_be_at(f, nearest(4, 29), 40);
     expect_would_be_at(f, nearest(4, 39), 40);
@@ -239,8 +238,8 @@ ON_EACH_ENGINE(targets_in_and_beside_holes)
     tear_down(f);
 }
 
-/* The distance is that of starts: one place above is no nearer than one below. */
-ON_EACH_ENGINE(of_two_equally_near_the_lower)
+/* The distance is that of starts. Of a start above and one below at equal distance, the lower wins. */
+ON_EACH_ENGINE(the_lower_of_two_at_equal_distance)
 {
     struct kva_request request = nearest(1, 5);
 
@@ -271,20 +270,20 @@ ON_EACH_ENGINE(targets_in_and_beside_the_window)
     expect_would_be_at(f, within(nearest(10, 400), 400, 599), 400);
     expect_would_be_at(f, within(nearest(10, 600), 400, 599), 590);
     expect_would_be_at(f, within(nearest(10, TOP), 400, 599), 590);
-    expect_would_be_at(f, within(nearest(10, 595), 400, 599), 590); /* it fits at 595, but for the window */
+    expect_would_be_at(f, within(nearest(10, 595), 400, 599), 590); /* 595 fits, but the window ends at 599 */
     expect_would_be_at(f, within(nearest(10, 500), 400, 599), 490);
     expect_would_be_at(f, within(nearest(10, 501), 400, 599), 510);
-    expect_would_be_at(f, within(nearest(10, 501), 400, 518), 490); /* that above ends behind the window */
+    expect_would_be_at(f, within(nearest(10, 501), 400, 518), 490); /* the one above ends after the window */
     expect_would_be_at(f, within(nearest(10, 499), 491, 599), 510);
     expect_no_space(f, within(nearest(10, 505), 491, 518));
     tear_down(f);
 }
 
-/* |a - target| is a number of 64 bits without a sign. */
+/* a - target| is an unsigned number of 64 bits. */
 ON_EACH_ENGINE(distances_beyond_half_of_64_bits)
 {
     set_up(f, engine, 0, TOP, 1);
-    fill(f, 1, TOP - 1); /* free are 0 and TOP */
+    fill(f, 1, TOP - 1); /* 0 and TOP are free */
     expect_would_be_at(f, nearest(1, HALF), TOP);
     expect_would_be_at(f, nearest(1, HALF - 1), 0);
     expect_would_be_at(f, nearest(1, TOP), TOP);
@@ -304,7 +303,7 @@ ON_EACH_ENGINE(distances_beyond_half_of_64_bits)
     expect_no_space(f, nearest(1, HALF));
     assert_int_equal(kva_free_range(&f->space, 1, 1), KVA_OK);
     assert_int_equal(kva_free(&f->space, TOP), KVA_OK);
-    expect_would_be_at(f, nearest(1, HALF), 1); /* 2^63 - 1 away, as is TOP */
+    expect_would_be_at(f, nearest(1, HALF), 1); /* 2^63 - 1 away, and so is TOP */
     expect_would_be_at(f, nearest(1, HALF + 1), TOP);
     tear_down(f);
 }
@@ -326,7 +325,7 @@ ON_EACH_ENGINE(targets_at_both_ends_of_64_bits)
     tear_down(f);
 }
 
-/* 16 quanta are all 2^64 addresses; targets lie between them. */
+/* 16 quanta are all 2^64 addresses; the targets lie between quanta. */
 ON_EACH_ENGINE(nearest_in_coarse_quanta)
 {
     const uint64_t quantum = UINT64_C(1) << 60;
@@ -339,12 +338,12 @@ ON_EACH_ENGINE(nearest_in_coarse_quanta)
     expect_would_be_at(f, nearest(1, TOP), 15 * quantum);
     expect_would_be_at(f, nearest(3 * quantum, TOP), 13 * quantum);
     reserve(f, 5 * quantum, 3 * quantum);
-    expect_would_be_at(f, nearest(1, 6 * quantum), 4 * quantum); /* as far as 8 quanta */
+    expect_would_be_at(f, nearest(1, 6 * quantum), 4 * quantum); /* 8 quanta is as far away */
     expect_would_be_at(f, nearest(1, 6 * quantum + 1), 8 * quantum);
     tear_down(f);
 }
 
-/* Shapes come on top: starts are 3, 10, 17 ... and lie between multiples of 16. */
+/* A shape is an additional constraint: starts are 3, 10, 17 ... and lie between multiples of 16. */
 ON_EACH_ENGINE(nearest_of_a_shape)
 {
     struct kva_request request = nearest(6, 31);
@@ -364,7 +363,7 @@ ON_EACH_ENGINE(nearest_of_a_shape)
     tear_down(f);
 }
 
-/** Code within `reach` of a target, as near as it gets. */
+/** Code within `reach` of a target, as near as possible. */
 static struct kva_request code_near(uint64_t size, uint64_t target, uint64_t reach)
 {
     struct kva_request request = within(nearest(size, target), target - reach, target + reach - 1);
@@ -373,7 +372,7 @@ static struct kva_request code_near(uint64_t size, uint64_t target, uint64_t rea
     return request;
 }
 
-/* The target lies among libraries; the hole below begins far away, and is used at its end. */
+/* The target lies among libraries. The hole below begins far away; its end is used. */
 ON_EACH_ENGINE(code_beside_libraries)
 {
     const uint64_t target = UINT64_C(0x7f0000000000);
@@ -388,7 +387,8 @@ ON_EACH_ENGINE(code_beside_libraries)
     tear_down(f);
 }
 
-/* Trampolines within 2 GiB of a function: 0 away, and then a page more each time, below and above in turn. */
+/* Trampolines within 2 GiB of a function: at distance 0, then one page farther each time, alternately below
+ * and above. */
 ON_EACH_ENGINE(trampolines_beside_a_function)
 {
     const uint64_t function = UINT64_C(0x555500000000);
@@ -400,7 +400,7 @@ ON_EACH_ENGINE(trampolines_beside_a_function)
         expect_at(f, request, function - i * PAGE);
         expect_at(f, request, function + i * PAGE);
     }
-    request.target = function + 1; /* no longer the lower of two */
+    request.target = function + 1; /* no tie any more */
     expect_at(f, request, function + 20 * PAGE);
     tear_down(f);
 }
@@ -411,7 +411,7 @@ ON_EACH_ENGINE(trampolines_beside_a_function)
 static void holes_of_several_sizes(struct fixture *f, const struct kva_engine *engine)
 {
     set_up(f, engine, 0, 63, 1);
-    fill(f, 8, 15);  /* free are [0, 7], */
+    fill(f, 8, 15);  /* free: [0, 7], */
     fill(f, 20, 29); /* [16, 19], */
     fill(f, 36, 49); /* [30, 35], */
     fill(f, 54, 63); /* [50, 53] */
@@ -426,10 +426,10 @@ ON_EACH_ENGINE(best_takes_the_smallest_hole)
     expect_would_be_at(f, best(5), 30);
     expect_would_be_at(f, best(7), 0);
     expect_no_space(f, best(9));
-    expect_at(f, request, 16); /* of two holes of 4 the lower; 1 is left of it */
+    expect_at(f, request, 16); /* the lower of two holes of 4; 1 is left of it */
     expect_at(f, request, 50);
     expect_at(f, request, 30);
-    expect_at(f, request, 33); /* the rest of that, which is now the smallest */
+    expect_at(f, request, 33); /* the rest of that hole, which is now the smallest */
     expect_at(f, request, 0);
     expect_at(f, request, 3);
     expect_no_space(f, request);
@@ -437,7 +437,7 @@ ON_EACH_ENGINE(best_takes_the_smallest_hole)
     tear_down(f);
 }
 
-/* It counts how long the hole is, not how much of it lies in the window. */
+/* The length of the hole counts, not the part of it in the window. */
 ON_EACH_ENGINE(best_measures_whole_holes)
 {
     holes_of_several_sizes(f, engine);
@@ -452,12 +452,12 @@ ON_EACH_ENGINE(best_measures_whole_holes)
     expect_would_be_at(f, within(best(2), 6, 34), 16);
     expect_would_be_at(f, within(best(3), 5, 18), 16);
     expect_would_be_at(f, within(best(3), 5, 17), 5);
-    expect_would_be_at(f, within(best(2), 19, 51), 50); /* of [30, 35] all is in it, and 6 is more than 4 */
+    expect_would_be_at(f, within(best(2), 19, 51), 50); /* [30, 35] fits, but 6 is more than 4 */
     expect_no_space(f, within(best(2), 19, 30));
     tear_down(f);
 }
 
-/* The smallest hole may be long enough and still not do. */
+/* The smallest hole that is long enough need not fit the shape. */
 ON_EACH_ENGINE(best_of_a_shape)
 {
     struct kva_request request = best(3);
@@ -487,7 +487,7 @@ ON_EACH_ENGINE(best_of_a_shape)
     tear_down(f);
 }
 
-/* The first request takes 8 KiB out of the hole of 8 KiB, so that 16 KiB are still in one piece. */
+/* The first request takes 8 KiB out of the hole of 8 KiB, so that the 16 KiB stay in one piece. */
 ON_EACH_ENGINE(best_leaves_the_large_hole_whole)
 {
     struct kva_request request = {.size = 8 * KIB, .policy = KVA_HIGHEST};
@@ -509,7 +509,7 @@ ON_EACH_ENGINE(best_at_both_ends_of_64_bits)
     set_up(f, engine, 0, TOP, 1);
     expect_would_be_at(f, best(1), 0);
     expect_would_be_at(f, best(TOP), 0);
-    reserve(f, HALF, 1); /* free are [0, HALF - 1] and one less */
+    reserve(f, HALF, 1); /* [0, HALF - 1] and one unit less are free */
     expect_would_be_at(f, best(1), HALF + 1);
     expect_would_be_at(f, best(HALF - 1), HALF + 1);
     expect_would_be_at(f, best(HALF), 0);
@@ -530,9 +530,8 @@ ON_EACH_ENGINE(best_at_both_ends_of_64_bits)
 
 enum { DRAWS = 4096 };
 
-/** The start that `random` denotes is `first` + index * step, index being random * count / 2^64, in a space
- *  that is free. DRAWS values, spread evenly, denote each of the `count` starts as often as any other, or
- *  once more. */
+/** In an empty space `random` denotes the start `first` + index * step, where index = random * count / 2^64.
+ * DRAWS evenly spread values denote each of the `count` starts equally often, or once more. */
 static void expect_even(struct fixture *f, struct kva_request request, uint64_t first, uint64_t step,
                         unsigned count)
 {
@@ -569,7 +568,7 @@ ON_EACH_ENGINE(every_start_as_often_as_any_other)
             request.size = size * quantum;
             expect_even(f, request, 0, quantum, 17 - size);
         }
-        request.size = 2 * quantum; /* one quantum of the window can be no start */
+        request.size = 2 * quantum; /* one quantum of the window is no start */
         expect_even(f, within(request, 3 * quantum, 13 * quantum - 1), 3 * quantum, quantum, 9);
         expect_even(f, within(request, 0, 3 * quantum - 1), 0, quantum, 2);
         expect_even(f, within(request, 14 * quantum, TOP), 14 * quantum, quantum, 1);
@@ -584,7 +583,7 @@ ON_EACH_ENGINE(every_start_as_often_as_any_other)
     }
 }
 
-/* A window that misses the quantum at both ends; and one that reaches outside the space. */
+/* A window whose ends miss the quantum, and one that reaches outside the space. */
 ON_EACH_ENGINE(starts_are_counted_in_the_space)
 {
     set_up(f, engine, PAGE, 11 * PAGE - 1, PAGE);
@@ -595,7 +594,7 @@ ON_EACH_ENGINE(starts_are_counted_in_the_space)
     tear_down(f);
 }
 
-/* N is 2^64, where each value denotes itself; and one and two less. */
+/* N is 2^64, where each value denotes itself, or one or two less. */
 ON_EACH_ENGINE(as_many_starts_as_random_values)
 {
     static const uint64_t values[] = {0,       1,        2,    3,        0x1234567890abcdef, UINT32_MAX,
@@ -625,7 +624,7 @@ ON_EACH_ENGINE(as_many_starts_as_random_values)
     tear_down(f);
 }
 
-/* From the place that is denoted upwards, and then from the lowest; what is not free counts as a start. */
+/* From the denoted start upwards, then from the lowest; a start counts even if it is not free. */
 ON_EACH_ENGINE(the_next_free_start_and_around)
 {
     const uint64_t eighth = UINT64_C(1) << 61;
@@ -651,8 +650,7 @@ ON_EACH_ENGINE(the_next_free_start_and_around)
     tear_down(f);
 }
 
-/* A boundary does not take part in the count: [3, 4] is a start that is denoted, and 4 the next that will
- * do. */
+/* The number of starts ignores the boundary: [3, 4] is denoted, and 4 is the next valid start. */
 ON_EACH_ENGINE(boundaries_are_not_counted)
 {
     struct kva_request request = by_random(2, 0);
@@ -674,8 +672,8 @@ ON_EACH_ENGINE(boundaries_are_not_counted)
     tear_down(f);
 }
 
-/* No start of this shape lies in the window, though it is long enough. */
-ON_EACH_ENGINE(no_start_at_all)
+/* No start of this shape lies in the window, although the window is long enough. */
+ON_EACH_ENGINE(no_start_in_the_window)
 {
     struct kva_request request = by_random(2, HALF);
 
@@ -715,7 +713,7 @@ static bool leave_nothing(void *context, struct kva_hole *hole)
 {
     (void)context;
     if (hole->last == TOP)
-        hole->last = --hole->start; /* it wraps where the hole is all there is */
+        hole->last = --hole->start; /* it wraps if the hole is the whole space */
     else
         hole->start = hole->last + 1;
     return true;
@@ -765,7 +763,7 @@ ON_EACH_ENGINE(filters_that_refuse_and_that_widen)
     }
 }
 
-/* [2, 6] of [0, 7]; in no other hole is there any of it. */
+/* The filter leaves [2, 6] of [0, 7], and nothing of any other hole. */
 ON_EACH_ENGINE(filters_that_leave_a_part)
 {
     struct part part = {2, 6};
@@ -791,7 +789,7 @@ ON_EACH_ENGINE(filters_that_leave_a_part)
     }
 }
 
-/* The end of all addresses: no sum wraps. */
+/* At 2^64 - 1 no sum wraps. */
 ON_EACH_ENGINE(filters_at_both_ends_of_64_bits)
 {
     struct part part = {TOP - 4, TOP};
@@ -811,7 +809,7 @@ ON_EACH_ENGINE(filters_at_both_ends_of_64_bits)
     }
 }
 
-/** The filter is asked about the holes from these units on, in this order, and refuses all. */
+/** The filter is called for the holes that begin at these units, in this order, and refuses all. */
 static void expect_asked(struct fixture *f, struct kva_request request, const unsigned *want, unsigned count)
 {
     uint64_t start = UNTOUCHED;
@@ -819,8 +817,8 @@ static void expect_asked(struct fixture *f, struct kva_request request, const un
     f->asked_count = 0;
     request = filtered(request, log_and_refuse, f);
     assert_int_equal(kva_search(&f->space, &request, &start), KVA_ENOSPC);
-    check_that(f->asked_count == count, "policy %d asked %u times, not %u", (int)request.policy,
-               f->asked_count, count);
+    check_that(f->asked_count == count, "policy %d: the filter was called %u times, want %u",
+               (int)request.policy, f->asked_count, count);
     for (unsigned i = 0; i < count; i++)
         check_that(f->asked[i].hole.start == want[i], "policy %d, call %u: hole at %" PRIu64 ", want %u",
                    (int)request.policy, i, f->asked[i].hole.start, want[i]);
@@ -832,13 +830,13 @@ static void expect_asked(struct fixture *f, struct kva_request request, const un
         expect_asked(f, request, want_, sizeof(want_) / sizeof(want_[0]));                                   \
     } while (0)
 
-/** From the smallest on with the index, upwards without. */
+/** With the index in ascending order of size, without it in address order. */
 static void expect_asked_for_best(struct fixture *f)
 {
     if (with_index) {
         EXPECT_ASKED(f, best(4), 16, 50, 30, 0);
         EXPECT_ASKED(f, best(5), 30, 0);
-        EXPECT_ASKED(f, within(best(4), 2, 52), 16, 30, 0); /* of [50, 53] 3 units lie in it */
+        EXPECT_ASKED(f, within(best(4), 2, 52), 16, 30, 0); /* 3 units of [50, 53] lie in the window */
         return;
     }
     EXPECT_ASKED(f, best(4), 0, 16, 30, 50);
@@ -846,8 +844,8 @@ static void expect_asked_for_best(struct fixture *f)
     EXPECT_ASKED(f, within(best(4), 2, 52), 0, 16, 30);
 }
 
-/* Those that are too short for the size, or outside the window, are not asked about. */
-ON_EACH_ENGINE(filters_are_asked_in_the_order_of_the_policy)
+/* The filter is not called for holes that are too short or outside the window. */
+ON_EACH_ENGINE(filters_are_called_in_the_order_of_the_policy)
 {
     struct kva_request highest = {.size = 4, .policy = KVA_HIGHEST};
 
@@ -862,8 +860,7 @@ ON_EACH_ENGINE(filters_are_asked_in_the_order_of_the_policy)
     EXPECT_ASKED(f, nearest(4, 40), 30, 16, 0, 50);
     EXPECT_ASKED(f, nearest(4, 29), 16, 0, 30, 50);
     EXPECT_ASKED(f, nearest(4, 63), 50, 30, 16, 0);
-    EXPECT_ASKED(f, nearest(4, 30), 30, 16, 0, 30,
-                 50); /* it has starts on either side, and is asked about for both */
+    EXPECT_ASKED(f, nearest(4, 30), 30, 16, 0, 30, 50); /* it has starts on either side: two calls */
     EXPECT_ASKED(f, nearest(6, 30), 30, 0);
     EXPECT_ASKED(f, nearest(6, 31), 30, 0);
     expect_asked_for_best(f);
@@ -874,8 +871,8 @@ ON_EACH_ENGINE(filters_are_asked_in_the_order_of_the_policy)
     tear_down(f);
 }
 
-/* What was found is the end of it: no hole beyond is asked about. */
-ON_EACH_ENGINE(filters_are_asked_no_longer_than_needed)
+/* After a place was found, the filter is not called again. */
+ON_EACH_ENGINE(filters_are_not_called_after_a_place_is_found)
 {
     struct part part = {16, 53};
 
@@ -898,7 +895,7 @@ static void expect_neighbour(const struct kva_segment *segment, uint64_t start, 
 
 /*  0    10      20      30         40     50      60   63
  *  free | busy  | free  | deferred | free | busy  | free     */
-ON_EACH_ENGINE(filters_are_told_the_neighbours)
+ON_EACH_ENGINE(filters_receive_the_neighbours)
 {
     static int a, b, c;
 
@@ -909,7 +906,7 @@ ON_EACH_ENGINE(filters_are_told_the_neighbours)
     assert_int_equal(kva_free_deferred(&f->space, 30), KVA_OK);
     FOR_EACH_POLICY(i)
     {
-        /* Nearest and random begin at the top and the bottom, so that each hole is asked about once. */
+        /* Nearest and random begin at the top and the bottom, so that each hole causes one call. */
         struct kva_request request = {
             .size = 4, .policy = all_policies[i], .target = 63, .random = 0, .flags = KVA_NO_BLOCK};
         uint64_t start;
@@ -936,7 +933,7 @@ ON_EACH_ENGINE(filters_are_told_the_neighbours)
     tear_down(f);
 }
 
-/* The space is one hole: it has no neighbours at all. */
+/* The space is one hole: it has no neighbours. */
 ON_EACH_ENGINE(filters_of_an_empty_space)
 {
     set_up(f, engine, 0, TOP, 1);
@@ -980,7 +977,7 @@ ON_EACH_ENGINE(an_absent_range_is_no_neighbour)
         }
         assert_null(f->asked[0].hole.start == 0 ? f->asked[0].hole.after : f->asked[1].hole.after);
     }
-    /* Starts are counted as if nothing were absent: 61 of them, and number 20 is the first above a third. */
+    /* Absent starts are counted like others: there are 61, and number 20 is the first above a third. */
     request = filtered(by_random(4, TOP / 61 * 20 + 20), leave_part, &part);
     expect_would_be_at(f, request, 32);
     expect_would_be_at(f, nearest(4, 20), 12); /* 8 away; 32 is 12 away */
@@ -990,7 +987,7 @@ ON_EACH_ENGINE(an_absent_range_is_no_neighbour)
     tear_down(f);
 }
 
-/** What a filter was told is what kva_find tells. */
+/** The segment that a filter received is the one that kva_find returns. */
 static void expect_as_found(struct fixture *f, const struct kva_segment *told, uint64_t address)
 {
     struct kva_segment found;
@@ -999,8 +996,8 @@ static void expect_as_found(struct fixture *f, const struct kva_segment *told, u
     assert_true(test_same_segment(told, &found));
 }
 
-/* Beside holes lie objects, live and pooled, and not the spans that they are cut from. */
-ON_EACH_ENGINE(filters_are_told_the_objects_of_pools)
+/* The neighbours of holes are objects, live and pooled, not the spans that contain them. */
+ON_EACH_ENGINE(filters_receive_the_objects_of_pools)
 {
     struct kva_request request = {.size = 64 * KIB, .flags = KVA_NO_BLOCK};
     unsigned pooled = 0, live = 0;
@@ -1035,15 +1032,15 @@ ON_EACH_ENGINE(filters_are_told_the_objects_of_pools)
         }
     }
     assert_true(pooled + live > 0);
-    request.flags = 0; /* what fails drains the pools, and then asks about what they held */
+    request.flags = 0; /* it drains the pools, which makes holes for the filter */
     f->asked_count = 0;
     uint64_t start;
     assert_int_equal(kva_alloc(&f->space, &request, &start), KVA_ENOSPC);
     tear_down(f);
 }
 
-/** A gap of one unit beside each busy neighbour of another owner: kinds lie side by side, and apart from
- *  others. */
+/** A gap of one unit next to each busy neighbour of another owner: segments of one owner lie side by side,
+ * apart from others. */
 static bool keep_apart(void *context, struct kva_hole *hole)
 {
     if (hole->before && hole->before->state == KVA_BUSY && hole->before->owner != context)
@@ -1069,7 +1066,7 @@ ON_EACH_ENGINE(guard_gaps_between_owners)
     expect_at(f, of_uncached, 19);
     of_cached.policy = KVA_HIGHEST;
     expect_at(f, of_cached, 28);
-    expect_at(f, of_uncached, 23); /* from the last one of its kind to one unit before the other kind */
+    expect_at(f, of_uncached, 23); /* from the last one of its owner to one unit before the other owner */
     expect_no_space(f, of_uncached);
     expect_no_space(f, of_cached);
     tear_down(f);
@@ -1124,10 +1121,10 @@ ON_EACH_ENGINE(requests_that_may_not_block)
     expect_would_be_at(f, without_blocking(request), 0);
     fill(f, 0, 31);
     fill(f, 32, 63);
-    expect_again(f, request, KVA_ENOSPC); /* there is nothing to try */
+    expect_again(f, request, KVA_ENOSPC); /* nothing could make room */
     assert_int_equal(kva_free_deferred(&f->space, 32), KVA_OK);
     expect_again(f, request, KVA_EAGAIN);
-    /* A flush would not make enough room, but nobody has tried. */
+    /* A flush would not make enough room, but that is known only after a flush. */
     expect_again(f, (struct kva_request){.size = 60}, KVA_EAGAIN);
     assert_int_equal(kva_flush(&f->space), KVA_OK);
     expect_would_be_at(f, without_blocking(request), 32);
@@ -1143,7 +1140,7 @@ ON_EACH_ENGINE(requests_that_may_not_block)
     tear_down(f);
 }
 
-/* What a pool holds is found by a drain alone. */
+/* Pooled ranges become usable by a drain alone. */
 ON_EACH_ENGINE(pools_might_make_room)
 {
     struct kva_request object = {.size = 16};
@@ -1158,7 +1155,7 @@ ON_EACH_ENGINE(pools_might_make_room)
     assert_int_equal(kva_pools_drain(&f->space), KVA_OK);
     expect_search(f, large, KVA_EAGAIN, 0); /* part of a span is free */
     assert_int_equal(kva_alloc(&f->space, &large, &start), KVA_ENOSPC);
-    expect_search(f, large, KVA_ENOSPC, 0); /* that has drained them, and all that is left is busy */
+    expect_search(f, large, KVA_ENOSPC, 0); /* the pools are drained by now, and the rest is busy */
     assert_int_equal(kva_alloc(&f->space, &(struct kva_request){.size = 4000, .flags = KVA_NO_BLOCK}, &start),
                      KVA_ENOSPC);
     while (count > 0)
@@ -1172,7 +1169,7 @@ ON_EACH_ENGINE(pools_might_make_room)
     tear_down(f);
 }
 
-/** From inside a reclaim callback: a search says where there is room, and free makes some. */
+/** A search inside a reclaim callback reports where there is room; kva_free makes some. */
 static bool search_and_free(void *context, struct kva_space *space, const struct kva_request *request)
 {
     struct fixture *f = context;
@@ -1180,7 +1177,7 @@ static bool search_and_free(void *context, struct kva_space *space, const struct
     uint64_t start = UNTOUCHED;
 
     f->reclaims++;
-    assert_int_equal(kva_search(space, request, &start), KVA_ENOSPC); /* it is not asked again for this */
+    assert_int_equal(kva_search(space, request, &start), KVA_ENOSPC); /* no recursion */
     assert_int_equal(kva_alloc(space, &without, &start), KVA_ENOSPC);
     assert_int_equal(start, UNTOUCHED);
     assert_int_equal(kva_free(space, 32), KVA_OK);
@@ -1206,7 +1203,7 @@ ON_EACH_ENGINE(searches_from_callbacks)
 
     assert_int_equal(kva_free_deferred(&f->space, 0), KVA_OK);
     f->wanted = (struct kva_request){.size = 4};
-    assert_int_equal(kva_flush(&f->space), KVA_OK); /* what it gives back is not free yet in the callback */
+    assert_int_equal(kva_flush(&f->space), KVA_OK); /* ranges to flush are not yet free in the callback */
     assert_int_equal(f->found, KVA_OK);
     assert_int_equal(f->start, 32);
     fill(f, 0, 31);
@@ -1232,7 +1229,7 @@ static void expect_told(const struct fixture *f, const struct kva_request *reque
     assert_true(told->filter == request->filter && told->filter_context == request->filter_context);
 }
 
-ON_EACH_ENGINE(callbacks_are_told_the_whole_request)
+ON_EACH_ENGINE(callbacks_receive_the_whole_request)
 {
     static const struct kva_part parts[] = {{0, 3}, {4, 1}, {12, 17}};
     static const struct kva_part wide[] = {{0, 1}, {TOP - 15, 16}};
@@ -1244,7 +1241,7 @@ ON_EACH_ENGINE(callbacks_are_told_the_whole_request)
     fill(f, 0, 255);
     FOR_EACH_POLICY(i)
     {
-        struct kva_request request = {.size = 13, /* as it was asked for, not rounded up */
+        struct kva_request request = {.size = 13, /* as requested, not rounded up */
                                       .align = 12,
                                       .phase = 4,
                                       .min = 5,
@@ -1269,7 +1266,7 @@ ON_EACH_ENGINE(callbacks_are_told_the_whole_request)
     tear_down(f);
 }
 
-/** Entries of a cache, the least recently used one first. */
+/** Entries of a cache, the least recently used first. */
 struct cache {
     uint64_t entries[64];
     unsigned next;
@@ -1277,7 +1274,7 @@ struct cache {
     unsigned evicted;
 };
 
-/** Give up the first entry that lies in the window of the request. */
+/** Free the first entry that lies in the window of the request. */
 static bool evict_in_window(void *context, struct kva_space *space, const struct kva_request *request)
 {
     struct cache *cache = context;
@@ -1299,7 +1296,7 @@ static void cache_entries(struct fixture *f, struct cache *cache, struct kva_req
         assert_int_equal(kva_alloc(&f->space, &request, &cache->entries[cache->count++]), KVA_OK);
 }
 
-/* A device with 32-bit addresses finds no room below 4 GiB; what lies above was used longest ago. */
+/* A device with 32-bit addresses finds no room below 4 GiB. The least recently used entries lie above. */
 ON_EACH_ENGINE(one_useful_eviction)
 {
     struct cache cache = {.count = 0};
@@ -1319,7 +1316,7 @@ ON_EACH_ENGINE(one_useful_eviction)
     tear_down(f);
 }
 
-/* Where the window holds nothing that can go, nothing goes. */
+/* Where no entry lies in the window, none is freed. */
 ON_EACH_ENGINE(no_useless_eviction)
 {
     struct cache cache = {.count = 0};
@@ -1339,7 +1336,7 @@ ON_EACH_ENGINE(no_useless_eviction)
 
 /* -------------------------------------------------------------------------------- preload, pools, flushes */
 
-/* Neither policy nor filter takes more nodes than a plain request. */
+/* Neither a policy nor a filter takes more nodes than a plain request. */
 ON_EACH_ENGINE(preloaded_choices_need_no_memory)
 {
     enum { COUNT = 200 };
@@ -1363,7 +1360,7 @@ ON_EACH_ENGINE(preloaded_choices_need_no_memory)
     }
 }
 
-/* What pools hold is the lowest of some moment: no policy but that, and no filter, is content with it. */
+/* Pools serve only KVA_LOWEST without a filter. */
 ON_EACH_ENGINE(pools_serve_no_choice)
 {
     struct kva_request object = {.size = 48};
@@ -1385,7 +1382,7 @@ ON_EACH_ENGINE(pools_serve_no_choice)
     tear_down(f);
 }
 
-/* What fits only after a flush is chosen as what fits at once. */
+/* The policy chooses after a flush as it does without one. */
 ON_EACH_ENGINE(a_flush_makes_room_for_it)
 {
     uint64_t start;
@@ -1413,7 +1410,7 @@ ON_EACH_ENGINE(a_flush_makes_room_for_it)
     }
 }
 
-/* An index by size reaches 2^58 quanta. A space that grows past that does without it, and finds the same. */
+/* An index by size reaches 2^58 quanta. A space that grows beyond that drops it, and finds the same. */
 ON_EACH_ENGINE(a_space_that_outgrows_its_index)
 {
     struct kva_request request = best(3);
@@ -1437,7 +1434,7 @@ ON_EACH_ENGINE(a_space_that_outgrows_its_index)
     tear_down(f);
 }
 
-/** Take free quanta upwards, each `step` above the one before, until there is no memory for more. */
+/** Take free quanta upwards, each `step` above the last, until there is no memory for more. */
 static uint64_t take_nodes(struct fixture *f, uint64_t at, uint64_t step)
 {
     enum kva_status status = KVA_OK;
@@ -1450,16 +1447,16 @@ static uint64_t take_nodes(struct fixture *f, uint64_t at, uint64_t step)
     return at;
 }
 
-/* A growth that is refused has changed nothing: the index is still there, though it would not reach so far.
- * (bt needs no memory for a growth.) */
+/* A refused growth changes nothing: the index remains, although it would not reach that far. (bt needs no
+ * memory to grow.) */
 ON_EACH_ENGINE(a_refused_growth_keeps_the_index)
 {
     const uint64_t last = (UINT64_C(1) << 58) - 1;
 
     set_up(f, engine, 0, last, 1);
     const struct kva_sizes *index = f->space.map->sizes;
-    /* What is added will be a hole of its own. The index gets more memory than it needs, so that it is the
-     * engine that runs out. */
+    /* The added range becomes a separate hole. The index gets more memory than it needs, so that the engine
+     * is what runs out. */
     assert_int_equal(kva_reserve(&f->space, last, 1, NULL, NULL), KVA_OK);
     assert_int_equal(kva_preload(&f->space, 1000), KVA_OK);
     kva_failing_memory_fail(&f->memory, 1, true);
@@ -1484,7 +1481,7 @@ int main(void)
         cmocka_unit_test(a_space_that_outgrows_its_index),
         cmocka_unit_test(a_refused_growth_keeps_the_index),
         cmocka_unit_test(targets_in_and_beside_holes),
-        cmocka_unit_test(of_two_equally_near_the_lower),
+        cmocka_unit_test(the_lower_of_two_at_equal_distance),
         cmocka_unit_test(targets_in_and_beside_the_window),
         cmocka_unit_test(distances_beyond_half_of_64_bits),
         cmocka_unit_test(targets_at_both_ends_of_64_bits),
@@ -1502,21 +1499,21 @@ int main(void)
         cmocka_unit_test(as_many_starts_as_random_values),
         cmocka_unit_test(the_next_free_start_and_around),
         cmocka_unit_test(boundaries_are_not_counted),
-        cmocka_unit_test(no_start_at_all),
+        cmocka_unit_test(no_start_in_the_window),
         cmocka_unit_test(filters_that_refuse_and_that_widen),
         cmocka_unit_test(filters_that_leave_a_part),
         cmocka_unit_test(filters_at_both_ends_of_64_bits),
-        cmocka_unit_test(filters_are_asked_in_the_order_of_the_policy),
-        cmocka_unit_test(filters_are_asked_no_longer_than_needed),
-        cmocka_unit_test(filters_are_told_the_neighbours),
+        cmocka_unit_test(filters_are_called_in_the_order_of_the_policy),
+        cmocka_unit_test(filters_are_not_called_after_a_place_is_found),
+        cmocka_unit_test(filters_receive_the_neighbours),
         cmocka_unit_test(filters_of_an_empty_space),
         cmocka_unit_test(an_absent_range_is_no_neighbour),
-        cmocka_unit_test(filters_are_told_the_objects_of_pools),
+        cmocka_unit_test(filters_receive_the_objects_of_pools),
         cmocka_unit_test(guard_gaps_between_owners),
         cmocka_unit_test(requests_that_may_not_block),
         cmocka_unit_test(pools_might_make_room),
         cmocka_unit_test(searches_from_callbacks),
-        cmocka_unit_test(callbacks_are_told_the_whole_request),
+        cmocka_unit_test(callbacks_receive_the_whole_request),
         cmocka_unit_test(one_useful_eviction),
         cmocka_unit_test(no_useless_eviction),
         cmocka_unit_test(preloaded_choices_need_no_memory),

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Pools, used by one thread. Answers are not the lowest, but all else holds: a request fails exactly when
- * nothing fits, whatever the pools keep. The oracle is a map of the space, a letter for each quantum, that
- * knows nothing of pools. Every space lies in another place than the one before (common/place.h).
+ * Pools, used by one thread. An allocation need not get the lowest address; all else holds: a request fails
+ * exactly when nothing fits, whatever the pools keep. The oracle is a map of the space, one letter for each
+ * quantum, that knows nothing of pools. Each space lies in another place (common/place.h).
  */
 #include "common/harness.h"
 #include "common/picture.h"
@@ -127,7 +127,7 @@ static void expect_letters(struct rig *rig)
     assert_int_equal(busy, rig->count);
 }
 
-/** And so do the owners. */
+/** The owners agree as well. */
 static void expect_map(struct rig *rig)
 {
     struct kva_segment segment;
@@ -143,7 +143,7 @@ static void expect_map(struct rig *rig)
 
 /* --------------------------------------------------------------------------------------------- operations */
 
-/** Whether `quanta` in a row would be free, were all that is deferred free, too. */
+/** Whether `quanta` in a row would be free if all deferred ranges were free. */
 static bool fits_somewhere(const struct rig *rig, uint32_t quanta)
 {
     uint32_t run = 0;
@@ -193,13 +193,12 @@ static void alloc(struct rig *rig, uint32_t quanta, enum kva_policy policy)
     hold(rig, at, quanta);
     assert_int_equal(kva_find(&rig->space, start, &segment), KVA_OK);
     assert_null(segment.owner);
-    /* The owner is the place, which is known only now: once more, with it. */
+    /* The owner is the place, which is known only now: reserve it again, with the owner. */
     assert_int_equal(kva_free(&rig->space, start), KVA_OK);
     assert_int_equal(kva_reserve(&rig->space, start, quanta * rig->quantum, owner_of(at), NULL), KVA_OK);
 }
 
-/** As above, without the detour: the owner is right if the next address was foreseen, so it is not set at
- *  all. */
+/** As alloc, but without an owner. */
 static void alloc_plain(struct rig *rig, uint32_t quanta)
 {
     struct kva_request request = kva_request_of(quanta * rig->quantum);
@@ -272,7 +271,7 @@ static void resize(struct rig *rig, uint32_t i, uint32_t quanta)
     range->quanta = quanta;
 }
 
-/** The middle of a range, if it has one: two ranges are left. */
+/** Free the middle of a range that has one: two ranges are left. */
 static void punch(struct rig *rig, uint32_t i)
 {
     struct range range = rig->held[i];
@@ -283,14 +282,14 @@ static void punch(struct rig *rig, uint32_t i)
     assert_int_equal(kva_free_range(&rig->space, address_of(rig, range.at + 1), rig->quantum), KVA_OK);
     rig->map[range.at + 1] = '.';
     rig->held[i].quanta = 1;
-    /* The second half keeps the owner, which is not its place: take it anew. */
+    /* The second half keeps the owner, which does not denote its place: reserve it again. */
     assert_int_equal(kva_find(&rig->space, address_of(rig, range.at + 2), &segment), KVA_OK);
     assert_ptr_equal(segment.owner, owner_of(range.at));
     assert_int_equal(kva_free(&rig->space, address_of(rig, range.at + 2)), KVA_OK);
     memset(rig->map + range.at + 2, '.', range.quanta - 2);
 }
 
-/* ------------------------------------------------------------------------------------- what it looks like */
+/* ----------------------------------------------------------------------------------- objects and segments */
 
 static void objects_are_segments_of_their_own(void **state)
 {
@@ -319,7 +318,7 @@ static void objects_are_segments_of_their_own(void **state)
         assert_int_equal(kva_stats_read(&rig.space, &stats), KVA_OK);
         assert_int_equal(stats.busy_segments, 1);
         assert_int_equal(stats.busy_bytes, 3 * rig.quantum);
-        assert_int_equal(stats.pooled_segments, 1024 / 3 - 1); /* and one quantum is free again */
+        assert_int_equal(stats.pooled_segments, 1024 / 3 - 1); /* one quantum is free again */
         assert_int_equal(stats.free_bytes, (4096 - 1023) * rig.quantum);
         assert_int_equal(kva_space_fini(&rig.space), KVA_EBUSY);
         assert_int_equal(kva_free(&rig.space, start), KVA_OK);
@@ -363,7 +362,7 @@ static void other_requests_get_the_lowest_address(void **state)
     }
 }
 
-/** The lowest place from `from` on that has the shape of a request. */
+/** The lowest place from `from` on that satisfies the shape of a request. */
 static uint32_t lowest_of_shape(const struct rig *rig, const struct kva_request *request, uint32_t from)
 {
     for (;; from++) {
@@ -383,8 +382,8 @@ static void expect_place(struct rig *rig, const struct kva_request *request, uin
     assert_int_equal(start, address_of(rig, at));
 }
 
-/* Pools hold the first 1023 quanta, in objects of 3, one of them live. A shape is found after them; when
- * nothing is left there, they are drained. */
+/* Pools hold the first 1023 quanta, in objects of 3, one of them live. A place for a shape is found after
+ * them; if none is left there, the pools are drained. */
 static void expect_no_object(struct rig *rig, const struct kva_request *shape)
 {
     struct kva_request request = kva_request_of(3 * rig->quantum);
@@ -431,9 +430,9 @@ static void shapes_get_the_lowest_address(void **state)
     }
 }
 
-/* A request as a designated initialiser leaves it has no window and no alignment: pools serve it as they
- * serve any such. */
-static void what_is_left_out_is_no_window(void **state)
+/* A request as a designated initialiser leaves it has no window and no alignment: pools serve it like any
+ * other. */
+static void omitted_fields_are_no_window(void **state)
 {
     static const struct kva_request requests[] = {
         {.align = 0, .min = 0, .max = 0},
@@ -458,7 +457,7 @@ static void what_is_left_out_is_no_window(void **state)
 }
 
 /* The window of address 1 alone, and one that ends just below the top, are windows. */
-static void the_next_best_windows_are_windows(void **state)
+static void windows_near_the_default_are_windows(void **state)
 {
     static const struct kva_request requests[] = {
         {.size = 1, .min = 1, .max = 1},
@@ -568,9 +567,9 @@ static void every_short_program(void **state)
                 set_up(&rig, engine, quanta[p % 2], 8);
                 if (begins > 0) /* little is left */
                     reserve(&rig, 3, rig.quanta - (begins == 1 ? 12 : 7));
-                for (uint32_t i = 0; i < 2 * begins; i++) /* and some of it in spans */
+                for (uint32_t i = 0; i < 2 * begins; i++) /* some of it in spans */
                     alloc_plain(&rig, 1);
-                for (uint32_t i = 0; i < rig.count; i++) { /* their owners, for the comparison */
+                for (uint32_t i = 0; i < rig.count; i++) { /* set the owners, for the comparison */
                     struct range range = rig.held[0];
                     give(&rig, 0);
                     reserve(&rig, range.at, range.quanta);
@@ -629,8 +628,8 @@ static void long_random_programs(void **state)
 
 /* ------------------------------------------------------------------------------------------------- memory */
 
-/** Whatever take fails: each call says KVA_OK or KVA_ENOMEM, giving back never fails, and the space stays
- *  sound. */
+/** Whichever take fails: each call returns KVA_OK or KVA_ENOMEM, a free never fails, and the space stays
+ * valid. */
 static void without_memory_nothing_breaks(void **state)
 {
     const struct kva_engine *engine;
@@ -675,7 +674,7 @@ static void without_memory_nothing_breaks(void **state)
     }
 }
 
-/** Preloaded, no allocation needs memory, whatever its size. */
+/** After a preload no allocation needs memory, whatever its size. */
 static void preload_holds_with_pools(void **state)
 {
     const struct kva_engine *engine;
@@ -706,7 +705,7 @@ static void preload_holds_with_pools(void **state)
 static void no_wait(void *context, const uint32_t *word, uint32_t value)
 {
     (void)context;
-    check_that(*word != value, "one thread alone waits for ever");
+    check_that(*word != value, "one thread alone would wait forever");
 }
 
 static void no_wake(void *context, const uint32_t *word, bool all)
@@ -738,8 +737,8 @@ static void set_up_cpus(struct rig *rig, const struct kva_engine *engine, uint32
     assert_int_equal(kva_space_init(&rig->space, &config), KVA_OK);
 }
 
-/* The bound holds for all CPUs together, and what is given back goes to the pool of whoever gives it back. */
-static void pools_hold_no_more_than_they_may(void **state)
+/* The bound holds for all CPUs together. A freed object goes to the pool of the CPU that frees it. */
+static void pools_keep_their_bound(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -763,9 +762,9 @@ static void pools_hold_no_more_than_they_may(void **state)
     }
 }
 
-/* A number of CPUs whose pools no memory holds: also where its product with their size, in the bits of a
- * size, is small. */
-static void too_many_cpus_are_a_want_of_memory(void **state)
+/* A number of CPUs whose pools fit no memory, including numbers whose product with the size of a pool wraps
+ * to a small size. */
+static void too_many_cpus_return_enomem(void **state)
 {
     enum { WRAPS = 24 };
     const struct kva_engine *engine;
@@ -791,18 +790,18 @@ static void too_many_cpus_are_a_want_of_memory(void **state)
     }
 }
 
-/** How many objects in a CPU's magazine for a size are of spans that are at home with another. */
+/** How many objects in a CPU's magazine for a size belong to spans of another CPU. */
 static uint32_t foreign_objects_of(const struct rig *rig, unsigned cpu, uint32_t quanta)
 {
     const struct kva_magazine *magazine = rig->space.shared->pools->cpu[cpu].magazine[quanta - 1];
-    uint32_t strangers = 0;
+    uint32_t foreign = 0;
 
     for (uint32_t i = 0; i < magazine->count; i++)
-        strangers += magazine->object[i].span->home != cpu;
-    return strangers;
+        foreign += magazine->object[i].span->home != cpu;
+    return foreign;
 }
 
-/* Two CPUs that use one size come to have spans of their own, and do not keep what is the other's. */
+/* Two CPUs that use one size get spans of their own, and do not keep foreign objects. */
 static void each_cpu_has_its_own_spans(void **state)
 {
     const struct kva_engine *engine;
@@ -820,15 +819,15 @@ static void each_cpu_has_its_own_spans(void **state)
             give(&rig, 0); /* what CPU 0 took */
         assert_in_range(foreign_objects_of(&rig, 1, 1), 1, KVA_MAGAZINE - (KVA_BATCH - 1));
         assert_int_equal(rig.space.shared->pools->cpu[1].magazine[0]->count - foreign_objects_of(&rig, 1, 1),
-                         KVA_BATCH - 1); /* of its own it has lost none */
+                         KVA_BATCH - 1); /* it has lost none of its own */
         test_expect_sound(&rig.space, rig.first, address_of(&rig, 8192) - 1);
         tear_down(&rig);
     }
 }
 
-/* A CPU takes over a span that another one can spare, and where there is no room for a new one, even the
+/* A CPU takes over a span that another one can spare and, where there is no room for a new one, even the
  * last. */
-static void a_span_finds_a_new_home(void **state)
+static void a_cpu_takes_over_a_span(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -842,15 +841,15 @@ static void a_span_finds_a_new_home(void **state)
         while (rig.count > 0)
             give(&rig, 0);
         assert_int_equal(pools->spans,
-                         6); /* three batches, of which the magazine holds two: two spans are free */
+                         6); /* three batches, two of them in the magazine: two spans are free */
         assert_int_equal(pools->cpu[0].spans_with_free, 2);
         rig.cpu = 1;
         for (uint32_t i = 0; i < 16;
-             i++) /* a batch: of one that is spare, and of a new one, as there is no other to spare */
+             i++) /* a batch of a spare span, and one of a new span, because no other is spare */
             alloc_plain(&rig, 128);
         assert_int_equal(pools->spans, 7);
         assert_int_equal(pools->cpu[0].spans_with_free, 1);
-        alloc_plain(&rig, 1024); /* now there is no room left */
+        alloc_plain(&rig, 1024); /* now no room is left */
         alloc_plain(&rig, 128);
         assert_int_equal(pools->spans, 7);
         assert_int_equal(pools->cpu[0].spans_with_free, 0);
@@ -885,9 +884,9 @@ static void an_idle_cpu_loses_its_pool(void **state)
     }
 }
 
-/* An object that leaves a span in which all others are free takes them along: nothing else would give them
- * back. */
-static void who_leaves_last_locks_up(void **state)
+/* An object leaves a span whose other objects are all free: the span is returned at once, because nothing
+ * else would return it. */
+static void the_last_object_to_leave_returns_its_span(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -903,7 +902,7 @@ static void who_leaves_last_locks_up(void **state)
             assert_int_equal(kva_alloc(&rig.space, &request, &start[i]), KVA_OK);
         assert_int_equal(kva_free(&rig.space, start[0]), KVA_OK);
         assert_int_equal(kva_free(&rig.space, start[2]), KVA_OK);
-        assert_int_equal(kva_pools_drain(&rig.space), KVA_OK); /* all but one are in the span */
+        assert_int_equal(kva_pools_drain(&rig.space), KVA_OK); /* all objects but one are in the span */
         assert_int_equal(kva_resize(&rig.space, start[1], rig.quantum), KVA_OK);
         assert_int_equal(kva_stats_read(&rig.space, &stats), KVA_OK);
         assert_int_equal(stats.pooled_segments, 0);
@@ -915,9 +914,9 @@ static void who_leaves_last_locks_up(void **state)
     }
 }
 
-/* Of a span in two pieces, all objects but one are given back. That one stays, whichever it is: the last
+/* All objects but one of a span in two pieces are freed. The live one keeps its range, whether it is the last
  * of its piece, of the span, or of the space. */
-static void what_is_live_keeps_its_piece(void **state)
+static void a_live_object_keeps_its_range(void **state)
 {
     enum { SPACE = 64, SPAN = SPACE / 4 };
     const struct kva_engine *engine;
@@ -930,7 +929,7 @@ static void what_is_live_keeps_its_piece(void **state)
                 set_up(&rig, engine, SPACE, SPACE);
                 for (uint32_t i = 0; i < SPAN / quanta; i++)
                     alloc_plain(&rig, quanta);
-                resize(&rig, kept == 0 ? 1 : 0, quanta); /* a segment of its own from now on */
+                resize(&rig, kept == 0 ? 1 : 0, quanta); /* an ordinary segment from now on */
                 struct range live = rig.held[kept];
                 while (rig.count > 1)
                     give(&rig, rig.held[0].at == live.at ? 1 : 0);
@@ -947,7 +946,7 @@ static void what_is_live_keeps_its_piece(void **state)
 
 /* ------------------------------------------------------------------------------------------ all addresses */
 
-/** All 2^64 addresses, in `quanta`, a power of two. The pools hold whatever their magazines hold. */
+/** All 2^64 addresses, in `quanta`, a power of two. Only the magazines limit the pools. */
 static void set_up_everywhere(struct rig *rig, const struct kva_engine *engine, uint32_t quanta,
                               uint64_t deferred_limit)
 {
@@ -964,7 +963,7 @@ static void set_up_everywhere(struct rig *rig, const struct kva_engine *engine, 
     assert_int_equal(kva_space_init(&rig->space, &config), KVA_OK);
 }
 
-/** Take everything in pieces of 1 to `most` quanta: an equal number of each, as far as it goes. */
+/** Take everything in ranges of 1 to `most` quanta, an equal number of each, as far as possible. */
 static void take_everything(struct rig *rig, uint32_t most)
 {
     for (uint32_t quanta = most; quanta > 0; quanta--) {
@@ -981,8 +980,8 @@ static struct kva_stats stats_of(const struct rig *rig)
     return stats;
 }
 
-/* Everything is taken, in pieces of several sizes, and given back. What is pooled then is in nobody's way,
- * though its bytes are too many for 64 bits. */
+/* Everything is taken, in ranges of several sizes, and freed. Pooled ranges then fail no request, although
+ * their bytes exceed 64 bits. */
 static void all_addresses_may_be_pooled(void **state)
 {
     const struct kva_engine *engine;
@@ -999,7 +998,7 @@ static void all_addresses_may_be_pooled(void **state)
                 while (rig.count > 0)
                     give(&rig, 0);
                 expect_letters(&rig);
-                alloc_plain(&rig, quanta / 2); /* nothing is live: what is pooled is not in the way */
+                alloc_plain(&rig, quanta / 2); /* nothing is live: no pooled range is in the way */
                 alloc_plain(&rig, quanta / 2);
                 expect_letters(&rig);
                 tear_down(&rig);
@@ -1008,14 +1007,14 @@ static void all_addresses_may_be_pooled(void **state)
     }
 }
 
-/* A trim gives back what the magazines hold: if they hold all there is, all there is. */
-static void all_addresses_may_be_trimmed(void **state)
+/* A drain returns everything that the magazines hold, even if that is all addresses. */
+static void all_addresses_may_be_drained(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
     for_each_engine (engine, e) {
         for (uint32_t quanta = 16; quanta <= 32;
-             quanta *= 2) { /* one magazine for single quanta has room for them all */
+             quanta *= 2) { /* one magazine for single quanta has room for all of them */
             static struct rig rig;
 
             set_up_everywhere(&rig, engine, quanta, UINT64_MAX);
@@ -1032,7 +1031,7 @@ static void all_addresses_may_be_trimmed(void **state)
     }
 }
 
-/* The limit of what is deferred counts all of it, however it is split between the pools and the tree. */
+/* The limit on deferred bytes counts both those of the pools and those of the address map. */
 static void all_addresses_may_be_deferred(void **state)
 {
     const struct kva_engine *engine;
@@ -1045,7 +1044,7 @@ static void all_addresses_may_be_deferred(void **state)
                 set_up_everywhere(&rig, engine, quanta, UINT64_MAX - 1);
                 take_everything(&rig, 1);
                 for (uint32_t i = 0; i < moved; i++)
-                    resize(&rig, i, 1); /* the tree's from now on */
+                    resize(&rig, i, 1); /* in the address map from now on */
                 while (rig.count > 1)
                     defer(&rig, rig.count - 1);
                 assert_true(stats_of(&rig).deferred_bytes == UINT64_MAX - rig.quantum + 1);
@@ -1061,8 +1060,8 @@ static void all_addresses_may_be_deferred(void **state)
     }
 }
 
-/* Without a limit all is deferred, and counted as such. */
-static void all_addresses_may_wait(void **state)
+/* Without a limit everything is deferred, and counted as such. */
+static void all_addresses_may_be_deferred_without_a_limit(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -1082,7 +1081,7 @@ static void all_addresses_may_wait(void **state)
     }
 }
 
-/* Spans come and go; their memory does not grow with it. */
+/* Spans come and go; their memory does not grow. */
 static void spans_are_used_again(void **state)
 {
     const struct kva_engine *engine;
@@ -1106,7 +1105,7 @@ static void spans_are_used_again(void **state)
     }
 }
 
-/** A space of 2^46 bytes with pools: there is room for a new span at a new address for a long time. */
+/** A space of 2^46 bytes with pools: it has room for many new spans at new addresses. */
 static void begin_wide(struct rig *rig, const struct kva_engine *engine, unsigned cpus)
 {
     struct kva_threads threads = {
@@ -1122,8 +1121,7 @@ static void begin_wide(struct rig *rig, const struct kva_engine *engine, unsigne
     assert_int_equal(kva_space_init(&rig->space, &config), KVA_OK);
 }
 
-/** Take an object of a new span above all former ones, and give it and the span back. False: no span was
- *  made. */
+/** Take an object of a new span above all former ones; give back both. False: no span was made. */
 static bool use_new_span(struct rig *rig, uint64_t round)
 {
     struct kva_pools *pools = rig->space.shared->pools;
@@ -1167,9 +1165,9 @@ static void directories_are_used_again(void **state)
     }
 }
 
-/* A search may still read a directory that was replaced: until limbo ends, nothing is written to it, and no
- * third one is made. */
-static void a_directory_in_limbo_stays_as_it_was(void **state)
+/* A lookup may still read a replaced directory: until limbo ends, it is not written to, and no third one is
+ * made. */
+static void a_directory_in_limbo_is_not_changed(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -1276,29 +1274,29 @@ int main(void)
         cmocka_unit_test(objects_are_segments_of_their_own),
         cmocka_unit_test(other_requests_get_the_lowest_address),
         cmocka_unit_test(shapes_get_the_lowest_address),
-        cmocka_unit_test(what_is_left_out_is_no_window),
-        cmocka_unit_test(the_next_best_windows_are_windows),
+        cmocka_unit_test(omitted_fields_are_no_window),
+        cmocka_unit_test(windows_near_the_default_are_windows),
         cmocka_unit_test(small_spaces_have_small_spans_or_none),
         cmocka_unit_test(every_short_program),
         cmocka_unit_test(long_random_programs),
         cmocka_unit_test(without_memory_nothing_breaks),
         cmocka_unit_test(preload_holds_with_pools),
-        cmocka_unit_test(pools_hold_no_more_than_they_may),
-        cmocka_unit_test(too_many_cpus_are_a_want_of_memory),
+        cmocka_unit_test(pools_keep_their_bound),
+        cmocka_unit_test(too_many_cpus_return_enomem),
         cmocka_unit_test(each_cpu_has_its_own_spans),
-        cmocka_unit_test(a_span_finds_a_new_home),
+        cmocka_unit_test(a_cpu_takes_over_a_span),
         cmocka_unit_test(an_idle_cpu_loses_its_pool),
-        cmocka_unit_test(what_is_live_keeps_its_piece),
+        cmocka_unit_test(a_live_object_keeps_its_range),
         cmocka_unit_test(all_addresses_may_be_pooled),
-        cmocka_unit_test(all_addresses_may_be_trimmed),
+        cmocka_unit_test(all_addresses_may_be_drained),
         cmocka_unit_test(all_addresses_may_be_deferred),
-        cmocka_unit_test(all_addresses_may_wait),
+        cmocka_unit_test(all_addresses_may_be_deferred_without_a_limit),
         cmocka_unit_test(spans_are_used_again),
         cmocka_unit_test(directories_are_used_again),
-        cmocka_unit_test(a_directory_in_limbo_stays_as_it_was),
+        cmocka_unit_test(a_directory_in_limbo_is_not_changed),
         cmocka_unit_test(a_search_keeps_a_directory_in_limbo),
         cmocka_unit_test(a_refused_directory_leaves_the_old_one),
-        cmocka_unit_test(who_leaves_last_locks_up),
+        cmocka_unit_test(the_last_object_to_leave_returns_its_span),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

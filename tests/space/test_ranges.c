@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * kva/ranges.h on every layout of a space of 8 units: each range cleared and reserved over, each unit split
- * at, joined, given another owner, freed with each size, and moved to each place.
+ * kva/ranges.h on every layout of a space of 8 units: each range is cleared and reserved over; each unit is
+ * split at, joined, given another owner, freed with each size, and moved to each place.
  *
- * A LAYOUT is a digit for each unit: 0 free, 1 a busy segment begins, 2 the segment goes on, 3 a deferred one
- * begins. Layouts with something deferred are many: every 31st of them is visited. The oracle is an array of
- * units, changed by plain loops. Each layout lies in another place (common/place.h): at both ends of 64 bits,
- * or all of them, with quanta from 1 to 2^61.
+ * A LAYOUT is a digit for each unit: 0 free, 1 a busy segment begins, 2 the segment continues, 3 a deferred
+ * one begins. Layouts with deferred segments are many: every 31st of them is visited. The oracle is an array
+ * of units, changed by plain loops. Each layout lies in another place (common/place.h): at both ends of 64
+ * bits, or all addresses, with quanta from 1 to 2^61.
  */
 #include "../common/harness.h"
 #include "../common/picture.h"
@@ -23,7 +23,7 @@ enum { UNITS = 8, LAYOUTS = 1 << (2 * UNITS) };
 
 struct unit {
     enum kva_state state;
-    bool begins; /* a busy or deferred segment */
+    bool begins; /* a busy or deferred segment begins here */
     void *owner;
 };
 
@@ -33,7 +33,7 @@ struct world {
     struct kva_failing_memory memory;
     bool owners;
     struct unit layout[UNITS];
-    struct unit now[UNITS]; /* what the space ought to be */
+    struct unit now[UNITS]; /* the expected state of the space */
     unsigned faults;
     struct kva_fault fault; /* the last one */
     unsigned layouts;
@@ -50,7 +50,7 @@ static uint64_t last_of(const struct world *world, unsigned unit)
     return address_of(world, unit) + (world->place.quantum - 1);
 }
 
-/** Some owner, for the segment that begins at a unit. */
+/** An owner for the segment that begins at a unit. */
 static void *owner_of(unsigned unit)
 {
     return (void *)(uintptr_t)(0x100 + unit);
@@ -73,7 +73,7 @@ static void log_misuse(void *context, const struct kva_fault *fault)
 
 /* ---------------------------------------------------------------------------------------------- the array */
 
-/** The last unit of the segment that holds a unit, free ones too. */
+/** The last unit of the segment that contains a unit, also a free one. */
 static unsigned end_of(const struct unit *units, unsigned unit)
 {
     while (unit + 1 < UNITS && units[unit + 1].state == units[unit].state &&
@@ -93,7 +93,7 @@ static unsigned begin_of(const struct unit *units, unsigned unit)
 static void make_units(struct unit *units, unsigned from, unsigned to, enum kva_state state, void *owner)
 {
     if (to + 1 < UNITS && units[to + 1].state != KVA_FREE)
-        units[to + 1].begins = true; /* what was cut there goes on as a segment of its own */
+        units[to + 1].begins = true; /* the rest of the segment that is cut there becomes a segment */
     for (unsigned unit = from; unit <= to; unit++)
         units[unit] = (struct unit){state, state != KVA_FREE && unit == from, owner};
 }
@@ -106,7 +106,7 @@ static void flush_units(struct unit *units)
     }
 }
 
-/** Free what is busy in [from, to]: how many units that were. */
+/** Free the busy units in [from, to]. Returns their number. */
 static unsigned clear_units(struct unit *units, unsigned from, unsigned to)
 {
     unsigned count = 0;
@@ -142,7 +142,7 @@ static struct kva_segment segment_of(const struct world *world, unsigned unit)
     return segment;
 }
 
-/** The listing is what the array is. */
+/** The listing equals the array. */
 static void expect_units(const struct world *world, const char *what, unsigned a, unsigned b)
 {
     struct kva_segment segment;
@@ -167,14 +167,14 @@ static void reserve_units(struct world *world, unsigned from, unsigned to, void 
                          KVA_OK);
         return;
     }
-    /* No size says 2^64 bytes. */
+    /* No size is 2^64 bytes. */
     assert_int_equal(kva_reserve(&world->space, half, 4 * world->place.quantum, owner, NULL), KVA_OK);
     assert_int_equal(kva_reserve(&world->space, address_of(world, 4), 4 * world->place.quantum, NULL, NULL),
                      KVA_OK);
     assert_int_equal(kva_join(&world->space, half), KVA_OK);
 }
 
-/** Make the space, whatever it is, what the layout is. */
+/** Bring the space into the state of the layout. */
 static void restore(struct world *world)
 {
     struct kva_segment segment;
@@ -196,7 +196,7 @@ static void restore(struct world *world)
     world->faults = 0;
 }
 
-/** The layout of a number; false if it is none, since a segment goes on where none is. */
+/** The layout of a number; false if it is none, because digit 2 does not continue a segment. */
 static bool set_layout(struct world *world, unsigned number)
 {
     struct unit *units = world->layout;
@@ -223,8 +223,8 @@ static bool set_layout(struct world *world, unsigned number)
     return true;
 }
 
-/** After a call that has returned `status`: it was to be `want`, and a bug of the caller's if that says
- *  so. */
+/** Check the result of a call: `status` must be `want`, and a misuse must be reported exactly if it is
+ * one. */
 static void expect_status(struct world *world, const char *what, unsigned a, unsigned b,
                           enum kva_status status, enum kva_status want)
 {
@@ -246,7 +246,7 @@ static void expect_status(struct world *world, const char *what, unsigned a, uns
 
 /* ---------------------------------------------------------------------------------------------- the calls */
 
-/** The size of so many units; no size says 2^64. */
+/** The size of so many units; a size of 2^64 does not exist. */
 static uint64_t bytes_of(const struct world *world, unsigned units)
 {
     return test_place_bytes(&world->place, units);
@@ -295,7 +295,7 @@ static void try_over(struct world *world, unsigned from, unsigned size)
     expect_status(world, "kva_reserve_over", from, size, status, want);
 }
 
-/** Why no busy segment begins at a unit; KVA_OK if one does. */
+/** The status of a call on a unit where no busy segment begins; KVA_OK if one does. */
 static enum kva_status status_at(const struct world *world, unsigned unit)
 {
     static const enum kva_status statuses[] = {
@@ -351,7 +351,7 @@ static void try_free_sized(struct world *world, unsigned unit, unsigned size)
                   kva_free_sized(&world->space, address_of(world, unit), odd_bytes_of(world, size)), want);
 }
 
-/** Where a segment of the units [from, end] would go: KVA_OK, or why it does not. */
+/** Result of a move of the segment of units [from, end] to `to`. */
 static enum kva_status status_of_move(struct world *world, unsigned from, unsigned end, unsigned to,
                                       struct kva_segment *conflict)
 {
@@ -436,7 +436,7 @@ static void end_world(struct world *world)
     assert_int_equal(world->memory.blocks, 0);
 }
 
-/** Whether a layout, the n-th that there is, is visited at place p of an engine. */
+/** Whether layout number n is visited at place p of an engine. */
 static bool is_visited(const struct world *world, unsigned n, unsigned engine, uint64_t place)
 {
     uint64_t stride = (has_state(world->layout, 0, UNITS - 1, KVA_DEFERRED) ? 31 : 1) * test_stride();

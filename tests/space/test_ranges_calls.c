@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * kva/ranges.h call by call: each bad input, with what the misuse hook is told; what a manager of an address
- * space does with it; deferred segments; a segment of all 2^64 addresses; and pools, against a map with a
- * letter for each quantum.
+ * kva/ranges.h call by call: each bad input, with the arguments of the misuse hook; the calls of a manager of
+ * address spaces; deferred segments; a segment of all 2^64 addresses; and pools, against a map with a letter
+ * for each quantum.
  */
 #include "../common/harness.h"
 #include "../common/picture.h"
@@ -29,7 +29,7 @@ struct fixture {
     unsigned faults;
     struct kva_fault fault;
     unsigned flushes;
-    enum kva_status from_flush; /* what the callback's call has returned */
+    enum kva_status from_flush; /* the result of the callback's call */
 };
 
 static void log_misuse(void *context, const struct kva_fault *fault)
@@ -72,7 +72,7 @@ enum call { CLEAR, OVER, SPLIT, JOIN, OWNER, MOVE, SIZED };
 static const char *const call_names[] = {"kva_clear",     "kva_reserve_over", "kva_split",     "kva_join",
                                          "kva_set_owner", "kva_move",         "kva_free_sized"};
 
-/** `b` is a size or a place, where the call has one. */
+/** `b` is a size or a place, where the call takes one. */
 static enum kva_status make_call(struct kva_space *space, enum call call, uint64_t a, uint64_t b)
 {
     uint64_t bytes = 7;
@@ -259,7 +259,7 @@ static void a_flush_callback_may_call_none(void **state)
     }
 }
 
-/* ----------------------------------------------------------------------------------------- what it is for */
+/* --------------------------------------------------------------------------------------------------- uses */
 
 static void expect_segment(const struct kva_space *space, uint64_t start, uint64_t last, enum kva_state state,
                            const char *owner)
@@ -272,8 +272,8 @@ static void expect_segment(const struct kva_space *space, uint64_t start, uint64
                "[%#" PRIx64 ", %#" PRIx64 "] in state %d", segment.start, segment.last, (int)segment.state);
 }
 
-/* Protection of the middle of a mapping is changed, and changed back; a range over several mappings is
- * unmapped, and one is mapped over others. Each step is one call. */
+/* The protection of the middle of a mapping is changed, and changed back; a range over several mappings is
+ * unmapped; one is mapped over others. Each step is one call. */
 static void mappings_are_split_joined_and_unmapped(void **state)
 {
     const struct kva_engine *engine;
@@ -317,7 +317,7 @@ static void mappings_are_split_joined_and_unmapped(void **state)
     }
 }
 
-/* kva_join can make a segment of which no size can be said. */
+/* kva_join can make a segment whose size does not fit 64 bits. */
 static void a_segment_of_all_addresses(void **state)
 {
     const struct kva_engine *engine;
@@ -360,8 +360,8 @@ enum { HELD = 16 };
 /* Far apart, so that leaves of bt have their wide form, of which the smallest is full with two entries. */
 #define APART (UINT64_C(1) << 48)
 
-/** Take the middle of the segment [at, at + 3] over: all of it happens, or nothing. Returns whether it
- *  did. */
+/** Reserve over the middle of the segment [at, at + 3], wholly or not at all. Returns whether it
+ * succeeded. */
 static bool take_middle(struct fixture *f, uint64_t at)
 {
     static const char over[] = "over";
@@ -378,7 +378,7 @@ static bool take_middle(struct fixture *f, uint64_t at)
     return status == KVA_OK;
 }
 
-/* Two segments more, of which each may need a node: with one at hand, neither is made. */
+/* Two more segments, each of which may need a node: with one node at hand, neither is made. */
 static void a_middle_is_taken_over_with_all_memory_or_not(void **state)
 {
     const struct kva_engine *engine;
@@ -449,7 +449,7 @@ static unsigned run_at(const struct pooled *p, unsigned at)
     return run;
 }
 
-/** One that no segment has. */
+/** A letter that no segment has. */
 static char next_letter(struct pooled *p)
 {
     do
@@ -559,8 +559,8 @@ static unsigned clear_map(struct pooled *p, unsigned at, unsigned size)
     return busy;
 }
 
-/** A range was taken out of a segment: its two remainders have one owner. The upper one gets another, as the
- *  map wants. */
+/** A range was taken out of a segment: its two remainders have one owner. Give the upper one another, for the
+ * map. */
 static void tell_apart(struct pooled *p, unsigned at, unsigned size, char before)
 {
     unsigned rest = at + size;
@@ -572,7 +572,7 @@ static void tell_apart(struct pooled *p, unsigned at, unsigned size, char before
     draw_pooled(p, rest, run_at(p, rest), letter);
 }
 
-/** One call, picked by `what`; the map follows if it succeeds. KVA_OK or KVA_ENOMEM. */
+/** One call, chosen by `what`; the map follows if it succeeds. KVA_OK or KVA_ENOMEM. */
 static enum kva_status act(struct pooled *p, unsigned what, unsigned at, unsigned size, unsigned to)
 {
     uint64_t bytes = 0;
@@ -609,7 +609,7 @@ static enum kva_status act(struct pooled *p, unsigned what, unsigned at, unsigne
     start = quantum_at(p, at);
     run = run_at(p, at);
     switch (what) {
-    case SPLIT: /* and another owner for the second half, which the map needs */
+    case SPLIT: /* another owner for the second half, which the map needs */
         if (run < 2)
             return KVA_OK;
         status = kva_split(&p->space, quantum_at(p, at + run / 2));
@@ -674,7 +674,7 @@ static void defer_pooled(struct pooled *p, unsigned at)
     draw_pooled(p, at, run_at(p, at), '-');
 }
 
-/** Something random. */
+/** One random call. */
 static enum kva_status disturb(struct pooled *p, struct test_rng *rng)
 {
     unsigned at = (unsigned)test_below(rng, QUANTA);
@@ -711,7 +711,7 @@ static void pools_make_no_difference(void **state)
     }
 }
 
-/* Each call is refused memory now and then: it changes nothing then, and the next one is as good as any. */
+/* At intervals a call gets no memory: it changes nothing, and later calls succeed. */
 static void pools_without_memory(void **state)
 {
     const struct kva_engine *engine;
@@ -736,7 +736,7 @@ static void pools_without_memory(void **state)
     print_message("%" PRIu64 " calls without memory\n", refused);
 }
 
-/* What lies wholly in the range goes back to its span: that needs none. */
+/* An object that lies wholly in the range returns to its span without memory. */
 static void clearing_whole_objects_takes_no_memory(void **state)
 {
     const struct kva_engine *engine;

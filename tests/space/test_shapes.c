@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Shapes as programs need them: alignments that are no powers of two, a phase, boundaries that are not to be
- * crossed. Each expected address is worked out by hand, for both policies.
+ * Shapes in use: alignments that are not powers of two, phases, boundaries that a range must not cross. Each
+ * expected address is worked out by hand, for both policies.
  */
 #include "../common/harness.h"
 #include "../common/picture.h"
@@ -79,7 +79,7 @@ static void expect_at(struct fixture *f, struct kva_request request, uint64_t wa
                want);
 }
 
-/** As expect_at, and free again. */
+/** As expect_at; then the range is freed. */
 static void expect_would_be_at(struct fixture *f, struct kva_request request, uint64_t want)
 {
     expect_at(f, request, want);
@@ -115,7 +115,7 @@ static void reserve(struct fixture *f, uint64_t start, uint64_t size)
 
 /* ------------------------------------------------------------------------------------- one word at a time */
 
-/* Vertices of 12 bytes: what is drawn counts in vertices from the start of the buffer. */
+/* Vertices of 12 bytes: a draw call counts in vertices from the start of the buffer. */
 ON_EACH_ENGINE(vertices_of_12_bytes)
 {
     const struct kva_request vertices = {.size = UINT64_C(12) * 251, .align = 12};
@@ -130,8 +130,8 @@ ON_EACH_ENGINE(vertices_of_12_bytes)
     tear_down(f);
 }
 
-/* The power of two above the alignment finds nothing here; the one that divides it finds what is wrong. */
-ON_EACH_ENGINE(no_power_of_two_stands_for_it)
+/* The power of two above the alignment finds nothing here; the one that divides it finds a wrong place. */
+ON_EACH_ENGINE(no_power_of_two_is_equivalent)
 {
     set_up(f, engine, 0, 63, 1);
     reserve(f, 0, 24);
@@ -145,7 +145,7 @@ ON_EACH_ENGINE(no_power_of_two_stands_for_it)
     tear_down(f);
 }
 
-/* The hole is 0x1800 long, as is what is asked for; 0x6000, its end, and 0x4000 lie outside. */
+/* The hole and the request are both 0x1800 long; 0x6000, the hole's end, and 0x4000 lie outside. */
 ON_EACH_ENGINE(a_hole_between_two_boundaries)
 {
     struct kva_request request = {.size = 0x1800, .nocross = 0x4000};
@@ -189,13 +189,14 @@ ON_EACH_ENGINE(a_hole_of_one_phase)
 
 /* ------------------------------------------------------------------------------------------ from practice */
 
-/* A base address register decodes a power of two at a multiple of it. A boundary of that size says it too. */
+/* A base address register decodes a power of two at a multiple of it. A boundary of that size is
+ * equivalent. */
 ON_EACH_ENGINE(registers_of_devices)
 {
     static const struct {
         uint64_t size, low, high;
     } bars[] = {
-        {64 * KIB, 0xe0010000, 0xeffe0000}, /* the first page and the last one are taken */
+        {64 * KIB, 0xe0010000, 0xeffe0000}, /* the first page and the last one are busy */
         {16 * MIB, 0xe1000000, 0xee000000}, {PAGE, 0xe0001000, 0xefffe000},
         {MIB, 0xe0100000, 0xefe00000},      {64 * MIB, 0xe4000000, 0xe8000000},
     };
@@ -216,8 +217,8 @@ ON_EACH_ENGINE(registers_of_devices)
     tear_down(f);
 }
 
-/* Code begins with a header of 64 bytes; the entry after it lies on a page, within 2 GiB of the runtime. */
-ON_EACH_ENGINE(compiled_code_behind_a_header)
+/* Code begins with a header of 64 bytes; the entry after it is page-aligned, within 2 GiB of the runtime. */
+ON_EACH_ENGINE(compiled_code_after_a_header)
 {
     const uint64_t runtime = UINT64_C(0x7f0000000000);
     const struct kva_request code = {.size = 0x2040,
@@ -235,7 +236,7 @@ ON_EACH_ENGINE(compiled_code_behind_a_header)
     tear_down(f);
 }
 
-/* A controller whose address counter has 16 bits; below 16 MiB. */
+/* A controller whose address counter has 16 bits, below 16 MiB. */
 ON_EACH_ENGINE(transfers_within_64_kib)
 {
     const struct kva_request large = {.size = 40 * KIB, .nocross = 64 * KIB, .max = 16 * MIB - 1};
@@ -254,7 +255,7 @@ ON_EACH_ENGINE(transfers_within_64_kib)
     tear_down(f);
 }
 
-/* A device that adds 32 bits: what it is given has one upper half. */
+/* A device that adds 32 bits: all addresses of a buffer have one upper half. */
 ON_EACH_ENGINE(transfers_within_4_gib)
 {
     const struct kva_request ring = {.size = 128 * KIB, .nocross = 4 * GIB};
@@ -272,7 +273,7 @@ ON_EACH_ENGINE(transfers_within_4_gib)
 }
 
 /* Textures with rows of 1920 pixels of 4 bytes: a whole number of rows from the start of the heap, or 512
- * bytes into a row; some in tiles of 64 KiB. */
+ * bytes into a row; some in blocks of 64 KiB. */
 ON_EACH_ENGINE(textures_of_odd_rows)
 {
     const uint64_t row = 7680;
@@ -284,7 +285,7 @@ ON_EACH_ENGINE(textures_of_odd_rows)
     reserve(f, 0, 256);
     expect_at(f, shifted, 512);
     expect_at(f, texture, row);
-    expect_at(f, highest(texture), 29 * row); /* 34 rows and 1024 bytes in all */
+    expect_at(f, highest(texture), 29 * row); /* 34 rows and 1024 bytes in total */
     /* Row 6 would end at 84480; 9 is the first that begins above 64 KiB. */
     expect_at(f, tiled, 9 * row);
     /* Rows 24 down to 21 would pass 196608, the last one at 199680; row 20 ends at 192000. */
@@ -340,8 +341,7 @@ ON_EACH_ENGINE(half_of_all_addresses)
     tear_down(f);
 }
 
-/* Trying every multiple of 2^32 - 1 would take a thousand million steps: the k-th lies k below a multiple
- * of 2^32. */
+/* Trial of every multiple of 2^32 - 1 would take 10^9 steps: the k-th lies k below a multiple of 2^32. */
 ON_EACH_ENGINE(a_start_far_away)
 {
     const uint64_t stride = (UINT64_C(1) << 32) - 1;
@@ -358,7 +358,7 @@ ON_EACH_ENGINE(a_start_far_away)
     tear_down(f);
 }
 
-/** A space of 16 quanta: `want` are all those at which the request, which counts in quanta, can begin. */
+/** A space of 16 quanta: `want` lists all quanta at which the request, in quanta, can begin. */
 static void expect_quanta(struct fixture *f, const struct kva_engine *engine, uint64_t quantum,
                           struct kva_request request, const unsigned *want, size_t count)
 {
@@ -377,7 +377,7 @@ static void expect_quanta(struct fixture *f, const struct kva_engine *engine, ui
     tear_down(f);
 }
 
-/* 2^60: all 2^64 addresses in 16 quanta, of which the last one ends with them. */
+/* 2^60: all 2^64 addresses in 16 quanta, the last of which ends at 2^64 - 1. */
 ON_EACH_ENGINE(any_quantum)
 {
     static const uint64_t quanta[] = {1, PAGE, UINT64_C(1) << 60};
@@ -398,8 +398,8 @@ ON_EACH_ENGINE(any_quantum)
     }
 }
 
-/* The size is rounded up before it is compared with a boundary, and an alignment below the quantum counts as
- * the quantum. */
+/* The size is rounded up before it is compared with a boundary; an alignment below the quantum is raised to
+ * it. */
 ON_EACH_ENGINE(small_words_in_a_coarse_quantum)
 {
     set_up(f, engine, 0, 16 * PAGE - 1, PAGE);
@@ -420,7 +420,7 @@ ON_EACH_ENGINE(alignment_classes_promise_no_more)
     config.memory = kva_failing_memory_init(&f->memory);
     assert_int_equal(kva_space_init(&f->space, &config), KVA_OK);
     reserve(f, 0, 36);
-    reserve(f, 40, 1024 - 40); /* there is no multiple of 8 in the hole */
+    reserve(f, 40, 1024 - 40); /* the hole contains no multiple of 8 */
     expect_would_be_at(f, (struct kva_request){.size = 4, .align = 12}, 36);
     expect_would_be_at(f, (struct kva_request){.size = 4, .align = 8, .phase = 4}, 36);
     expect_would_be_at(f, (struct kva_request){.size = 3, .align = 8, .phase = 5}, 37);
@@ -458,13 +458,13 @@ ON_EACH_ENGINE(parts_have_the_shape)
     expect_base(f, request, 1 * PAGE);
     expect_base(f, request, 16 * PAGE); /* 10 to 14 are taken by the second part */
     expect_base(f, highest(request), 49 * PAGE);
-    expect_base(f, request, 31 * PAGE); /* 25 to 29: taken */
+    expect_base(f, request, 31 * PAGE); /* 25 to 29 are taken */
     assert_int_equal(two_parts(f, request, &base), KVA_ENOSPC);
     assert_int_equal(base, 1);
     tear_down(f);
 }
 
-/* What fits only after a flush has its shape, too. */
+/* A range that fits only after a flush has the shape. */
 ON_EACH_ENGINE(a_flush_makes_room_for_it)
 {
     set_up(f, engine, 0, 63, 1);
@@ -477,7 +477,7 @@ ON_EACH_ENGINE(a_flush_makes_room_for_it)
     tear_down(f);
 }
 
-/* Neither with pools nor without: a shape takes no more nodes than a plain request. */
+/* A shape takes no more nodes than a plain request, with pools or without. */
 ON_EACH_ENGINE(preloaded_shapes_need_no_memory)
 {
     static const struct kva_part parts[3] = {{0, PAGE}, {6 * PAGE, PAGE}, {9 * PAGE, 2 * PAGE}};
@@ -506,7 +506,7 @@ ON_EACH_ENGINE(preloaded_shapes_need_no_memory)
     }
 }
 
-/** Allocate `count` of one request and free them all: pools then hold some of its size. */
+/** Allocate `count` ranges of one size and free them: pools then hold some of that size. */
 static void fill_pools(struct fixture *f, uint64_t size, unsigned count)
 {
     uint64_t starts[64];
@@ -520,7 +520,7 @@ static void fill_pools(struct fixture *f, uint64_t size, unsigned count)
         assert_int_equal(kva_free(&f->space, starts[i]), KVA_OK);
 }
 
-/* What pools hold lies anywhere. */
+/* Pooled ranges have no shape. */
 ON_EACH_ENGINE(pools_serve_no_shape)
 {
     struct kva_stats stats;
@@ -549,11 +549,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vertices_of_12_bytes),
-        cmocka_unit_test(no_power_of_two_stands_for_it),
+        cmocka_unit_test(no_power_of_two_is_equivalent),
         cmocka_unit_test(a_hole_between_two_boundaries),
         cmocka_unit_test(a_hole_of_one_phase),
         cmocka_unit_test(registers_of_devices),
-        cmocka_unit_test(compiled_code_behind_a_header),
+        cmocka_unit_test(compiled_code_after_a_header),
         cmocka_unit_test(transfers_within_64_kib),
         cmocka_unit_test(transfers_within_4_gib),
         cmocka_unit_test(textures_of_odd_rows),

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The status table: every row of every Returns block of kva.h, deferred.h, ranges.h and evict.h that a caller
- * can provoke by bad input.
+ * The status table: every row of every Returns block of kva.h, deferred.h, ranges.h and evict.h that bad
+ * input can provoke.
  *
- * Each case is one call on the same small space, and says what must come back. Around each:
+ * Each case is one call on the same small space, with its expected status. Around each:
  *   - struct kva_space is the same byte for byte, and so are the listing and the statistics;
  *   - outputs are untouched;
- *   - the misuse hook is called exactly once, with the status, the public function's name and the address,
- *     if the status is of the caller's bugs; and not at all otherwise.
+ *   - the misuse hook is called exactly once, with the status, the public function's name and the address, if
+ *     the status denotes misuse; otherwise it is not called.
  *
  *      0x10000   0x12000   0x20000   0x24000    0x26000   0x28000   0x40000   0x50000   0x8f000   0x8ffff
  *      | busy A  | free    | busy B  | deferred | busy C  | free    | absent  | free    | busy Z  |
@@ -49,8 +49,8 @@ struct fixture {
     struct kva_failing_memory memory;
     struct hook_log misuse;
     struct hook_log corruption;
-    struct kva_reclaim reclaim;  /* registered */
-    struct kva_reclaim stranger; /* not registered */
+    struct kva_reclaim reclaim; /* registered */
+    struct kva_reclaim foreign; /* not registered */
     unsigned flushes;
     /* Outputs of the calls; they begin as UNTOUCHED. */
     uint64_t start;
@@ -123,7 +123,7 @@ static void set_up(struct fixture *fixture, const struct kva_engine *engine, uin
     assert_int_equal(kva_free_deferred(&fixture->space, DEFERRED), KVA_OK);
     assert_int_equal(kva_space_remove(&fixture->space, ABSENT, ABSENT_PAGES * PAGE), KVA_OK);
     fixture->reclaim.callback = reclaim_nothing;
-    fixture->stranger.callback = reclaim_nothing;
+    fixture->foreign.callback = reclaim_nothing;
     assert_int_equal(kva_reclaim_add(&fixture->space, &fixture->reclaim), KVA_OK);
     assert_int_equal(fixture->misuse.calls, 0);
     clear_outputs(fixture);
@@ -138,7 +138,7 @@ static void tear_down(struct fixture *fixture)
 
 /* ------------------------------------------------------------------------------------- requests and parts */
 
-/** A good request, to be spoiled by a case. */
+/** A valid request, which a case spoils. */
 static struct kva_request good(void)
 {
     struct kva_request request = kva_request_of(PAGE);
@@ -160,7 +160,7 @@ static enum kva_status congruent(struct fixture *f, struct kva_request request, 
     return kva_alloc_congruent(&f->space, &request, parts, 2, &f->start);
 }
 
-/** Name a case: one call, spelt in the table as `CALL(name, expression in f and request)`. */
+/** Define a case: one call, written in the table as `CALL(name, expression in f and request)`. */
 #define CALL(name, expression)                                                                               \
     static enum kva_status name(struct fixture *f)                                                           \
     {                                                                                                        \
@@ -321,7 +321,7 @@ static enum kva_status congruent_first_size_0(struct fixture *f)
     return kva_alloc_congruent(&f->space, &request, &part, 1, &f->start);
 }
 
-/* The offset is a multiple of the quantum, and not of a coarser alignment. */
+/* The offset is a multiple of the quantum, but not of a coarser alignment. */
 static enum kva_status congruent_offset_misses_align(struct fixture *f)
 {
     struct kva_request request = good();
@@ -329,14 +329,15 @@ static enum kva_status congruent_offset_misses_align(struct fixture *f)
     return congruent(f, request, two_parts[1]);
 }
 
-static enum kva_status congruent_offset_misses_strange_align(struct fixture *f)
+static enum kva_status congruent_offset_misses_odd_align(struct fixture *f)
 {
     struct kva_request request = good();
     request.align = 3 * PAGE;
     return congruent(f, request, two_parts[1]);
 }
 
-/* The power of two that divides the alignment is not enough, and the phase does not make up for the rest. */
+/* A multiple of the power of two in the alignment is not enough, and the phase does not make up for the
+ * rest. */
 static enum kva_status congruent_offset_is_phase(struct fixture *f)
 {
     struct kva_request request = good();
@@ -352,7 +353,7 @@ static bool accept_all(void *context, struct kva_hole *hole)
     return true;
 }
 
-/* Of policies, those that choose an end; and no filter. */
+/* Only policies that choose an end; no filter. */
 static enum kva_status congruent_by(struct fixture *f, enum kva_policy policy, kva_hole_filter *filter)
 {
     struct kva_request request = good();
@@ -379,7 +380,7 @@ CALL(congruent_offset_misses_quantum, congruent_with(f, 2 * PAGE + 1, PAGE))
 CALL(congruent_size_wraps, congruent_with(f, 2 * PAGE, TOP))
 CALL(congruent_end_wraps, congruent_with(f, TOP - PAGE + 1, PAGE + 1))
 
-/* The first part is rounded up to two quanta, and then reaches over the second. */
+/* The first part, rounded up to two quanta, overlaps the second. */
 static enum kva_status congruent_overlap_by_rounding(struct fixture *f)
 {
     struct kva_request request = good();
@@ -491,13 +492,13 @@ CALL(preload_too_much, kva_preload(&f->space, SIZE_MAX))
 CALL(reclaim_add_null, kva_reclaim_add(&f->space, NULL))
 CALL(reclaim_add_twice, kva_reclaim_add(&f->space, &f->reclaim))
 CALL(reclaim_remove_null, kva_reclaim_remove(&f->space, NULL))
-CALL(reclaim_remove_unknown, kva_reclaim_remove(&f->space, &f->stranger))
+CALL(reclaim_remove_unknown, kva_reclaim_remove(&f->space, &f->foreign))
 
 static enum kva_status reclaim_add_without_callback(struct fixture *f)
 {
-    f->stranger.callback = NULL;
-    enum kva_status status = kva_reclaim_add(&f->space, &f->stranger);
-    f->stranger.callback = reclaim_nothing;
+    f->foreign.callback = NULL;
+    enum kva_status status = kva_reclaim_add(&f->space, &f->foreign);
+    f->foreign.callback = reclaim_nothing;
     return status;
 }
 
@@ -583,7 +584,7 @@ CALL(free_sized_too_short, kva_free_sized(&f->space, B, 3 * PAGE))
 CALL(free_sized_too_long, kva_free_sized(&f->space, B, 4 * PAGE + 1))
 CALL(free_sized_wraps, kva_free_sized(&f->space, B, TOP))
 
-/* ------------------------------------------------------------------------------------ ranges.h: regions */
+/* -------------------------------------------------------------------------------------- ranges.h: regions */
 
 CALL(add_size_0, kva_space_add(&f->space, ABSENT, 0))
 CALL(add_misses_quantum, kva_space_add(&f->space, LAST + 2, PAGE))
@@ -618,9 +619,9 @@ CALL(shrink_over_busy_above, kva_space_shrink(&f->space, FIRST, LAST - PAGE))
 CALL(shrink_to_what_is_absent, kva_space_shrink(&f->space, ABSENT + PAGE, ABSENT + 2 * PAGE - 1))
 CALL(shrink_not_at_all, kva_space_shrink(&f->space, FIRST, LAST))
 
-/* ---------------------------------------------------------------------------------- walks, and what waits */
+/* ------------------------------------------------------------------------------------- walks, flush lists */
 
-/** A step from the segment that holds an address. */
+/** A step from the segment that contains an address. */
 static enum kva_status step_from(struct fixture *f, uint64_t address,
                                  enum kva_status (*step)(struct kva_space *space,
                                                          struct kva_segment *segment))
@@ -676,7 +677,7 @@ CALL(first_in_below, kva_first_in(&f->space, 0, FIRST - 1, &f->segment))
 CALL(first_in_above, kva_first_in(&f->space, LAST + 1, TOP, &f->segment))
 CALL(first_in_absent, kva_first_in(&f->space, ABSENT, ABSENT + ABSENT_PAGES * PAGE - 1, &f->segment))
 
-/* Anywhere but inside the flush callback. */
+/* Outside the flush callback. */
 static enum kva_status step_to_next_range(struct kva_space *space, struct kva_segment *segment)
 {
     return kva_flush_next(space, segment);
@@ -697,7 +698,7 @@ static enum kva_status evict_null_request(struct fixture *f)
     return kva_evict_begin(&f->space, NULL, &eviction);
 }
 
-/** Begin an eviction for `pages`, feed A unless `start` is it, and then `start`. */
+/** Begin an eviction for `pages`; feed A, then the segment at `start`. */
 static enum kva_status feed(struct fixture *f, uint64_t pages, uint64_t start)
 {
     struct kva_request request = kva_request_of(pages * PAGE);
@@ -744,7 +745,7 @@ CALL(feed_when_it_fits, feed(f, 1, B))
 CALL(finish_not_yet, finish(f, 64, &f->start))
 CALL(finish_null_start, finish(f, 1, NULL))
 
-/* ---------------------------------------------------------------------------- what is absent, other calls */
+/* ----------------------------------------------------------------------------- absent ranges, other calls */
 
 CALL(reserve_absent, reserve(f, ABSENT, PAGE))
 CALL(reserve_into_absent, reserve(f, ABSENT - PAGE, 2 * PAGE))
@@ -756,7 +757,7 @@ CALL(resize_absent, kva_resize(&f->space, ABSENT, PAGE))
 CALL(resize_into_absent, kva_resize(&f->space, C, ABSENT - C + 1))
 CALL(find_absent, kva_find(&f->space, ABSENT + PAGE, &f->segment))
 
-/* Wholly absent: the window and the space meet, but no address of it is the space's. */
+/* All absent: the window and the space overlap, but no address of the window belongs to the space. */
 static enum kva_status search_absent(struct fixture *f)
 {
     struct kva_request request = good();
@@ -767,15 +768,15 @@ static enum kva_status search_absent(struct fixture *f)
 
 /* ---------------------------------------------------------------------------------------------- the table */
 
-#define ANY UINT64_C(0xffffffffffffabcd) /* an address that the documentation does not promise */
+#define ANY UINT64_C(0xffffffffffffabcd) /* an address that the documentation does not specify */
 
 struct row {
     const char *name;
     enum kva_status (*call)(struct fixture *f);
     enum kva_status status;
     const char *where; /* the public function */
-    uint64_t address;  /* what the hook is told */
-    const char *field; /* the value that is bad; NULL: none in particular */
+    uint64_t address;  /* the address that the hook receives */
+    const char *field; /* the invalid value; NULL: none in particular */
     size_t index;
 };
 
@@ -851,8 +852,7 @@ static const struct row rows[] = {
     ELEMENT(congruent_descending, KVA_EINVAL, kva_alloc_congruent, ANY, "parts[i].offset", 2),
     ELEMENT(congruent_offset_misses_quantum, KVA_EALIGN, kva_alloc_congruent, ANY, "parts[i].offset", 1),
     ELEMENT(congruent_offset_misses_align, KVA_EALIGN, kva_alloc_congruent, ANY, "parts[i].offset", 1),
-    ELEMENT(congruent_offset_misses_strange_align, KVA_EALIGN, kva_alloc_congruent, ANY, "parts[i].offset",
-            1),
+    ELEMENT(congruent_offset_misses_odd_align, KVA_EALIGN, kva_alloc_congruent, ANY, "parts[i].offset", 1),
     ELEMENT(congruent_offset_is_phase, KVA_EALIGN, kva_alloc_congruent, ANY, "parts[i].offset", 1),
     FIELD(congruent_nocross, KVA_EINVAL, kva_alloc_congruent, ANY, "nocross"),
     FIELD(congruent_nearest, KVA_EINVAL, kva_alloc_congruent, ANY, "policy"),
@@ -1155,7 +1155,7 @@ static void expect_outputs_untouched(const struct fixture *fixture, const struct
                "%s wrote a segment", row->name);
 }
 
-/** All rows, on one space; `refuses`: while its memory source refuses all that it is asked for. */
+/** All rows, on one space; `refuses`: its memory source refuses every take. */
 static void play_rows(const struct kva_engine *engine, uint64_t pool_bytes, bool refuses)
 {
     static struct fixture fixture;
@@ -1194,8 +1194,8 @@ static void every_row(void **state)
 
 /* ------------------------------------------------------------------------------ where no memory is needed */
 
-/** A space in which the next change of the tree that needs a node finds none. Its segment R, 4 pages, lies
- *  between free pages; with pools it is an object of one. */
+/** A space in which the next change of the address map that needs a node finds none. Its segment R, 4 pages,
+ * lies between free pages; with pools it is an object. */
 struct dry {
     struct kva_space space;
     struct kva_failing_memory memory;
@@ -1205,7 +1205,7 @@ struct dry {
 
 enum { R_PAGES = 4 };
 
-/** Take single pages from above, none beside another, until there is no node for one more. */
+/** Take single pages from above, none next to another, until there is no node for one more. */
 static void use_all_nodes(struct dry *dry)
 {
     struct kva_request request = kva_request_of(PAGE);
@@ -1325,8 +1325,8 @@ static enum kva_status evict_r(struct dry *d)
 static const struct dry_row {
     const char *name;
     enum kva_status (*call)(struct dry *d);
-    bool with_pools;  /* the sentence holds for what pools hand out, too */
-    size_t preloaded; /* operations, where it is kva_preload that promises it */
+    bool with_pools;  /* the sentence holds for objects of pools, too */
+    size_t preloaded; /* operations, where kva_preload gives the promise */
 } dry_rows[] = {
     {"kva_free", dry_free, true, 0},
     {"kva_free, kva_pools_drain", free_and_trim, true, 0},
@@ -1377,7 +1377,7 @@ static void play_dry_row(const struct dry_row *row, const struct kva_engine *eng
     assert_int_equal(dry.memory.blocks, 0);
 }
 
-/* What kva.h says of KVA_ENOMEM holds when there is neither a node left nor memory for one, with pools and
+/* The promises of kva.h about KVA_ENOMEM hold with no node left and no memory for one, with pools and
  * without. */
 static void where_no_memory_is_needed(void **state)
 {
@@ -1392,7 +1392,7 @@ static void where_no_memory_is_needed(void **state)
     }
 }
 
-/** What a space of single bytes says to a shape; nothing is allocated. */
+/** The result of a shape in a space of single bytes; nothing is allocated. */
 static void expect_shape(struct fixture *fixture, struct kva_request request, enum kva_status status,
                          const char *field)
 {
@@ -1402,7 +1402,7 @@ static void expect_shape(struct fixture *fixture, struct kva_request request, en
         clear_outputs(fixture);
         enum kva_status got = i ? kva_alloc_congruent(&fixture->space, &request, &part, 1, &fixture->start)
                                 : alloc(fixture, request);
-        enum kva_status want = i && request.nocross != 0 ? KVA_EINVAL : status; /* parts take none */
+        enum kva_status want = i && request.nocross != 0 ? KVA_EINVAL : status; /* parts take no boundary */
         check_that(got == want && fixture->start == UNTOUCHED, "%s, want %s", kva_status_name(got),
                    kva_status_name(want));
         assert_int_equal(fixture->misuse.calls, 1);
@@ -1410,7 +1410,7 @@ static void expect_shape(struct fixture *fixture, struct kva_request request, en
     }
 }
 
-/* With a quantum of 1 every alignment will do, and only phase and nocross can be wrong. */
+/* With a quantum of 1 every alignment is valid; only phase and nocross can be wrong. */
 static void shapes_with_a_quantum_of_1(void **state)
 {
     const struct kva_engine *engine;
@@ -1435,7 +1435,7 @@ static void shapes_with_a_quantum_of_1(void **state)
         clear_outputs(&fixture);
         for (uint64_t align = 0; align <= 64; align++) {
             struct kva_request request = {.size = 1, .align = align, .nocross = 1};
-            request.phase = align ? align - 1 : 0; /* the largest that there is */
+            request.phase = align ? align - 1 : 0; /* the largest */
             assert_int_equal(alloc(&fixture, request), KVA_OK);
             assert_true(align == 0 || fixture.start % align == align - 1);
             assert_int_equal(kva_free(&fixture.space, fixture.start), KVA_OK);
@@ -1445,7 +1445,7 @@ static void shapes_with_a_quantum_of_1(void **state)
     }
 }
 
-/* The same calls are answered the same without a hook. */
+/* Without a hook the calls return the same. */
 static void no_hook_is_needed(void **state)
 {
     static struct fixture fixture;
@@ -1512,7 +1512,7 @@ static void dump_nothing(void *context, const char *text, size_t length)
     (void)length;
 }
 
-/** Every function that takes a space, on one that is none. */
+/** Every function that takes a space, with one that is invalid. */
 static void expect_all_null(struct kva_space *space)
 {
     struct kva_request request = kva_request_of(1);
@@ -1564,7 +1564,7 @@ static void expect_all_null(struct kva_space *space)
     assert_int_equal(kva_space_shrink(space, 0, 1), KVA_ENULL);
     assert_int_equal(kva_space_reset(space), KVA_ENULL);
     assert_int_equal(kva_evict_begin(space, &request, &eviction), KVA_ENULL);
-    assert_int_equal(kva_evict_add(&eviction, &candidate, 0), KVA_ENULL); /* it was not begun */
+    assert_int_equal(kva_evict_add(&eviction, &candidate, 0), KVA_ENULL); /* never begun */
     assert_int_equal(kva_evict_finish(&eviction, &start), KVA_ENULL);
     assert_null(kva_evict_first(&eviction));
     assert_int_equal(kva_evict_add(NULL, &candidate, 0), KVA_ENULL);
@@ -1716,7 +1716,7 @@ static void busy_overlap(struct kva_config *config, struct kva_range *busy)
 {
     (void)config;
     busy[1].start = busy[0].start - PAGE;
-    busy[1].size = PAGE + 1; /* rounded up, it reaches into busy[0] */
+    busy[1].size = PAGE + 1; /* rounded up, it overlaps busy[0] */
 }
 
 static struct kva_threads spoilt_threads;
@@ -1825,7 +1825,7 @@ static void engines_by_name(void **state)
 {
     (void)state;
     assert_string_equal(kva_engine_name(0),
-                        KVA_TEST_HOSTED ? "bt" : "rb"); /* what each kind of build is best served by */
+                        KVA_TEST_HOSTED ? "bt" : "rb"); /* the default engine of each kind of build */
     assert_ptr_equal(kva_engine_by_name("rb"), &kva_engine_rb);
     assert_ptr_equal(kva_engine_by_name("scan"), &kva_engine_scan);
     assert_null(kva_engine_by_name("r"));

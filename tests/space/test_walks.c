@@ -3,12 +3,12 @@
 /**
  * Walks: backwards, over holes, over a range.
  *
- * EVERY LAYOUT of 8 to 10 units, on every engine: bit u of a layout is set where unit u is in use. Runs of
- * units in use are one busy segment, or one for each unit, of which every second one is deferred. The
+ * EVERY LAYOUT of 8 to 10 units, on every engine: bit u of a layout is set where unit u is in use. A run of
+ * units in use is one busy segment, or one segment per unit, of which every second one is deferred. The
  * expected list of segments comes from the layout alone.
  *
- * CHANGES IN BETWEEN: an array of units and the space take the same random calls; each step of a walk has to
- * be what its definition says of the array as it is then.
+ * CHANGES IN BETWEEN   An array of units and the space receive the same random calls. Each step of a walk
+ *   must match its definition, applied to the current array.
  */
 #include "../common/harness.h"
 #include "../common/place.h"
@@ -21,7 +21,7 @@
 
 enum { MOST_UNITS = 64 };
 
-/** A space, and what its segments have to be. */
+/** A space, and its expected segments. */
 struct world {
     const char *engine;
     struct kva_space space;
@@ -135,9 +135,9 @@ static void give_back(struct world *world, unsigned from)
         world->state[unit] = KVA_FREE;
 }
 
-/* -------------------------------------------------------------------------------- what a step has to give */
+/* ----------------------------------------------------------------------------------------- expected steps */
 
-/** Fail unless a step returned the segment that unit `from` is in; KVA_ENOENT where it is no unit. */
+/** Fail unless a step returned the segment that contains unit `from`; KVA_ENOENT if `from` is no unit. */
 static void expect_step(const struct world *world, const char *step, unsigned from, enum kva_status status,
                         const struct kva_segment *segment)
 {
@@ -157,7 +157,7 @@ static void expect_step(const struct world *world, const char *step, unsigned fr
                (int)segment->state, start, last, (int)state);
 }
 
-/** How many units hold `least` bytes; more than there are if none do. */
+/** How many units hold `least` bytes; more than all units if the bytes do not fit. */
 static unsigned units_for(const struct world *world, uint64_t least)
 {
     uint64_t units = least == 0 ? 1 : (least - 1) / world->place.quantum + 1;
@@ -165,7 +165,7 @@ static unsigned units_for(const struct world *world, uint64_t least)
     return units > world->units ? world->units + 1 : (unsigned)units;
 }
 
-/** A unit of the lowest hole that has so many units in [from, units); world->units: there is none. */
+/** A unit of the lowest hole that has so many units in [from, units); world->units: none. */
 static unsigned hole_above(const struct world *world, unsigned from, unsigned least)
 {
     unsigned run = 0;
@@ -205,14 +205,14 @@ static void expect_both_ways(const struct world *world)
         unit = unit_of(world, segment.last) + 1;
     }
     for (enum kva_status s = kva_last(&world->space, &back);; s = kva_prev(&world->space, &back)) {
-        expect_step(world, "backwards", end - 1, s, &back); /* UINT_MAX in the end */
+        expect_step(world, "backwards", end - 1, s, &back); /* UINT_MAX at the end */
         if (s != KVA_OK)
             break;
         end = unit_of(world, back.start);
     }
     assert_int_equal(unit, world->units);
     assert_int_equal(end, 0);
-    assert_int_equal(segment.last, last_address_of(world, world->units - 1)); /* as it was */
+    assert_int_equal(segment.last, last_address_of(world, world->units - 1)); /* unchanged */
     assert_int_equal(back.start, address_of(world, 0));
 }
 
@@ -254,7 +254,7 @@ static void expect_holes_from(struct world *world, uint64_t least)
     }
 }
 
-/** Sizes around each number of quanta, and the largest one. */
+/** Sizes around each number of quanta, and the largest size. */
 static void expect_holes(struct world *world)
 {
     for (unsigned units = 0; units <= world->units + 1; units++) {
@@ -270,8 +270,8 @@ static void expect_holes(struct world *world)
     expect_holes_from(world, UINT64_MAX);
 }
 
-/** The walk over [start, last], of which the lowest unit of the space is `from` (the number of units: none),
- *  the highest `to`. */
+/** The walk over [start, last], whose lowest unit in the space is `from` (the number of units: none) and
+ * whose highest is `to`. */
 static void expect_range(const struct world *world, uint64_t start, uint64_t last, unsigned from, unsigned to)
 {
     struct kva_segment segment = {7, 8, NULL, KVA_BUSY};
@@ -314,12 +314,12 @@ static void expect_ranges(const struct world *world)
     }
 }
 
-/** Occupy the runs of a layout, each in one; or unit by unit, and every second one is deferred. */
+/** Reserve the runs of a layout, each as one segment; or per unit, and every second one is deferred. */
 static void lay_out(struct world *world, unsigned layout, bool per_unit)
 {
     for (unsigned unit = 0; unit < world->units; unit++) {
         unsigned count = 0;
-        unsigned most = per_unit ? 1 : world->units - 1; /* all 2^64 addresses cannot be asked for at once */
+        unsigned most = per_unit ? 1 : world->units - 1; /* no size is 2^64 */
         while (unit + count < world->units && layout >> (unit + count) & 1 && count < most)
             count++;
         if (count == 0)
@@ -354,7 +354,7 @@ static void every_layout(void **state)
 
 /* ------------------------------------------------------------------------------------- changes in between */
 
-/** Give back what is at a random unit, or take a random range. */
+/** Free what is at a random unit, or reserve a random range. */
 static void change(struct world *world, struct test_rng *rng)
 {
     unsigned unit = (unsigned)test_below(rng, world->units);
@@ -371,7 +371,7 @@ static void change(struct world *world, struct test_rng *rng)
     occupy(world, unit, count);
 }
 
-/** One step of each walk from where it is; or from its beginning, when it has ended. */
+/** One step of each walk from its current segment; or from the beginning, if it has ended. */
 struct walks {
     struct kva_segment next, prev, next_hole, prev_hole, next_in;
     bool in_next, in_prev, in_next_hole, in_prev_hole, in_next_in;
@@ -440,7 +440,7 @@ static void a_space_that_changes_under_its_walks(void **state)
     }
 }
 
-/* A hole that grew since it was returned: upwards, it counts again, whole, if enough of it is new. */
+/* A hole that grew after it was returned: upwards it is returned again, whole, if enough of it is new. */
 static void a_hole_that_grew(void **state)
 {
     const struct kva_engine *engine;
@@ -460,8 +460,8 @@ static void a_hole_that_grew(void **state)
         assert_int_equal(again.start, 0);
         assert_int_equal(again.last, 11);
         again = hole;
-        assert_int_equal(kva_next_hole(&world.space, 9, &again), KVA_ENOENT); /* though it is 12 long */
-        assert_int_equal(again.last, 3);                                      /* as it was */
+        assert_int_equal(kva_next_hole(&world.space, 9, &again), KVA_ENOENT); /* although it is 12 long */
+        assert_int_equal(again.last, 3);                                      /* unchanged */
         struct kva_segment busy = {12, 15, NULL, KVA_BUSY};
         assert_int_equal(kva_prev_hole(&world.space, 12, &busy), KVA_OK);
         assert_int_equal(busy.start, 0);
@@ -473,7 +473,7 @@ static void a_hole_that_grew(void **state)
     }
 }
 
-/* Segments of before, of a space that has grown since, or that never were. */
+/* Steps from segments that are gone, that existed before the space grew, or that never existed. */
 static void steps_from_outside(void **state)
 {
     const struct kva_engine *engine;
@@ -509,7 +509,7 @@ static void steps_from_outside(void **state)
     }
 }
 
-/* Absent ranges are neither segments nor holes; a range inside one is met by none. */
+/* Absent ranges are neither segments nor holes; a range inside one contains no segment. */
 static void absent_ranges(void **state)
 {
     const struct kva_engine *engine;
@@ -656,7 +656,7 @@ static void statuses(void **state)
 
 enum { LISTED = 4096 };
 
-/** The listing both ways, and its free segments as the holes: what is pooled is no hole. */
+/** The listing both ways; the free segments are exactly the holes: pooled ranges are not. */
 static void expect_same_lists(struct kva_space *space, uint64_t least)
 {
     static struct kva_segment list[LISTED];

@@ -417,7 +417,7 @@ static int play(void *context)
     child_that(kva_vm_create(&playing->config, &vm) == KVA_OK);
     unsigned char *address = playing->entry->play(vm);
     if (playing->write)
-        test_poke(address, 1);
+        test_write_byte(address, 1);
     else
         (void)test_read_byte(address);
     (void)kva_vm_abandon(vm, NULL, NULL); /* so that leak checkers find nothing */
@@ -515,7 +515,7 @@ static int touch_without_guards(void *context)
     unsigned char *b = live(vm, 3);
     child_that(b == a + 2 * page);
     (void)test_read_byte(a + 2 * page);
-    test_poke(b + 3 * page, 1);
+    test_write_byte(b + 3 * page, 1);
     return 0;
 }
 
@@ -907,7 +907,7 @@ static int fault_with_reporter(void *context)
         fprintf(stderr, "%s\n", text);
     fflush(stderr);
     if (report->write)
-        test_poke(address, 1);
+        test_write_byte(address, 1);
     else
         (void)test_read_byte(address);
     return 0;

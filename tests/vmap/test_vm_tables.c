@@ -214,7 +214,7 @@ static void test_sparse_table(void **state)
 
 static int write_byte(void *address)
 {
-    test_poke(address, 1);
+    test_write_byte(address, 1);
     return 0;
 }
 
