@@ -20,9 +20,9 @@ extern "C" {
  *      total: 1 live area, 12288 bytes; 1 cached, 4096 bytes; 0 parked, 0 bytes
  *
  *  A line has the range with its guard page, the size as asked for, the caller, the pages, the kind and the
- *  state. Where they apply, these follow: "huge", "zero", "foreign", "failed-unmap" (its guard page is one:
- *  see WHERE MAPPINGS RUN SHORT in kva/vm.h), "nodes preferred 0x..." (or bound, interleaved; and the set), and
- *  "owner 0x...".
+ *  state. Where they apply, these follow: "huge", "zero", "foreign", "failed-unmap" (its guard page is a
+ *  failed unmap: see WHERE MAPPINGS RUN SHORT in kva/vm.h), "nodes preferred 0x..." (or bound, interleaved;
+ *  and the set), and "owner 0x...".
  *
  *  In:      vm
  *           line      called for each line

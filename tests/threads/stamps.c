@@ -47,7 +47,7 @@ void stamps_flushed(struct stamps *stamps, uint64_t start, uint64_t last)
     size_t end = index_of(stamps, last);
 
     for (size_t i = index_of(stamps, start); i <= end; i++) {
-        uint16_t found = STAMP_PARKED;
+        uint16_t found = STAMP_DEFERRED;
         (void)atomic_compare_exchange_strong(&stamps->stamp[i], &found, 0);
     }
 }

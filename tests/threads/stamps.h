@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Ownership stamps: a shadow of a space in which each quantum that a thread holds is stamped, by
- * compare-and-swap, with who holds it. A stamp where there should be none is a range handed out twice; one
- * that is left over is a range lost.
+ * Ownership stamps: a shadow of a space. A thread stamps each quantum that it holds with its number, by
+ * compare-and-swap. An unexpected stamp means that a range was allocated twice; a stamp that is left over
+ * means that a range was lost.
  *
- *      0            nobody's
- *      1 ..         the thread's that took it
- *      PARKED       given back, deferred: nobody's from the flush callback on that covers it
+ *      0            free
+ *      1 ..         the number of the owning thread
+ *      DEFERRED     deferred: free once the flush callback that covers it has run
  *
- * What fails here stops the program: the harness's checks jump, which is for the thread that runs the test
- * alone.
+ * A failure here stops the program: the harness's checks jump, which only the thread that runs the test may
+ * do.
  */
 #ifndef KVA_TESTS_THREADS_STAMPS_H
 #define KVA_TESTS_THREADS_STAMPS_H
@@ -24,7 +24,7 @@
 
 _Noreturn void stamps_stop(const char *file, int line, const char *condition);
 
-enum { STAMP_PARKED = UINT16_MAX };
+enum { STAMP_DEFERRED = UINT16_MAX };
 
 struct stamps {
     uint64_t first;
@@ -35,13 +35,13 @@ struct stamps {
 
 struct stamps stamps_make(uint64_t first, uint64_t quantum, size_t count);
 
-/** Fails if one is left. */
+/** Stops the program if a stamp is left. */
 void stamps_drop(struct stamps *stamps);
 
-/** Each quantum of [start, last], which must be `from`, becomes `to`. */
+/** Change the stamp of each quantum in [start, last], which must be `from`, to `to`. */
 void stamps_change(struct stamps *stamps, uint64_t start, uint64_t last, uint16_t from, uint16_t to);
 
-/** What a flush of [start, last] may free: what is parked there becomes nobody's. */
+/** A flush may free [start, last]: the deferred quanta there become free. */
 void stamps_flushed(struct stamps *stamps, uint64_t start, uint64_t last);
 
 #endif

@@ -18,7 +18,7 @@
 
 enum { FRAMES = 4096, EDGE = 5, HELD = 40, EXCHANGE = 64, THREADS_MOST = 16, HOLES = 3, ZONES = 3 };
 
-/** A run, and the thread that stamped it. stamp 0: none. STAMP_PARKED: offline. */
+/** A run, and the thread that stamped it. stamp 0: none. STAMP_DEFERRED: offline. */
 struct held {
     uint64_t first;
     uint64_t count;
@@ -157,7 +157,7 @@ static size_t row_of_slots(const struct worker *worker, const struct held *held,
     size_t at = (size_t)(held - worker->held), count = 0;
 
     while (count < 8 && at + count < HELD &&
-           (empty ? held[count].stamp == 0 : held[count].stamp != 0 && held[count].stamp != STAMP_PARKED))
+           (empty ? held[count].stamp == 0 : held[count].stamp != 0 && held[count].stamp != STAMP_DEFERRED))
         count++;
     return count;
 }
@@ -197,8 +197,8 @@ static void claim(struct worker *worker, struct held *held, enum kind kind)
         return;
     took(worker, held, first, count);
     if (kind == OFFLINE) {
-        stamps_change(&crowd->stamps, first, first + (count - 1), worker->stamp, STAMP_PARKED);
-        held->stamp = STAMP_PARKED;
+        stamps_change(&crowd->stamps, first, first + (count - 1), worker->stamp, STAMP_DEFERRED);
+        held->stamp = STAMP_DEFERRED;
     }
     counted(crowd, kind);
 }
@@ -208,7 +208,7 @@ static void claim(struct worker *worker, struct held *held, enum kind kind)
 static void give(struct worker *worker, struct held *held)
 {
     struct crowd *crowd = worker->crowd;
-    bool online = held->stamp == STAMP_PARKED;
+    bool online = held->stamp == STAMP_DEFERRED;
 
     gave(crowd, held);
     if (online)
@@ -269,7 +269,7 @@ static void look_at(struct worker *worker, const struct held *held)
     must(kva_frames_find(crowd->frames, frame, &found) == KVA_OK);
     must(&crowd->zone[found.zone] == zone_at(crowd, frame));
     must(found.node == crowd->zone[found.zone].node);
-    if (held->stamp == STAMP_PARKED) {
+    if (held->stamp == STAMP_DEFERRED) {
         must(found.state == KVA_FRAMES_ABSENT);
     } else {
         must(found.state == KVA_FRAMES_USED);
@@ -286,7 +286,7 @@ static void do_wrong(struct worker *worker, const struct held *held)
     uint64_t beyond = held->count - (inside - held->first) + 1;
     bool wraps = beyond > UINT64_MAX - inside;
 
-    if (held->stamp == STAMP_PARKED) {
+    if (held->stamp == STAMP_DEFERRED) {
         must(kva_frames_free(frames, inside) == KVA_EUNKNOWN);
         must(kva_frames_free_range(frames, inside, 1) == KVA_EUNKNOWN);
     } else {
@@ -345,7 +345,7 @@ static void act(struct worker *worker)
             give(worker, held);
     } else if (which < 110) {
         give_many(worker, held);
-    } else if (which < 140 && held->stamp != STAMP_PARKED) {
+    } else if (which < 140 && held->stamp != STAMP_DEFERRED) {
         give_part(worker, held);
     } else if (which < 170) {
         do_wrong(worker, held);

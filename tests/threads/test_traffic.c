@@ -172,7 +172,7 @@ static void give(struct worker *worker, struct held *held, enum kind kind)
     struct crowd *crowd = worker->crowd;
 
     look_at(crowd, held);
-    stamps_change(&crowd->stamps, held->start, held->last, held->stamp, kind == DEFER ? STAMP_PARKED : 0);
+    stamps_change(&crowd->stamps, held->start, held->last, held->stamp, kind == DEFER ? STAMP_DEFERRED : 0);
     uint64_t bytes = held->last - held->start + 1;
     must((kind == DEFER    ? kva_free_deferred(&crowd->space, held->start)
           : bytes / 16 % 2 ? kva_free_sized(&crowd->space, held->start, bytes)
