@@ -10,7 +10,7 @@ set(debian_arch i386)
 set(triplet i386-linux-gnu)
 include(${CMAKE_CURRENT_LIST_DIR}/sysroot.cmake)
 
-# The cross C library is not where a 32-bit system has it, so the program names its place.
+# The cross C library is not where a 32-bit system has it, so programs hold its path.
 set(root /usr/i686-linux-gnu)
 # gcc 11 changed the alignment of 64-bit atomic fields, and notes this for every file.
 set(CMAKE_C_FLAGS_INIT -Wno-psabi)

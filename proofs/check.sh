@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# Check the models in this folder by visiting all their states. Needs spin (Debian: spin), a C compiler, a few hundred
-# megabytes, and a minute or two.
+# Check the models in this folder by visiting all their states. Needs spin (Debian: spin), a C compiler, up to 3 GB of
+# memory, and a minute or two.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)

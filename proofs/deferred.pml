@@ -12,7 +12,8 @@
  *   S1  a flush frees a unit only if the unit was deferred before the flush's callback began
  *   S2  no unit is held twice, and none is lost
  *   S3  "no space" is returned only if at one moment of the call each unit was held, or deferred after the call began
- *   S4  no thread waits for ever (no invalid end state; with -l, some thread always makes progress)
+ *   S4  no thread waits for ever: there is no invalid end state. (Compiled with -DNP and run with -l, the verifier
+ *       also shows that no threads keep each other busy for ever.)
  *
  * Each lock is a boolean: `space`, and one for each CPU. They are taken in the order CPUs, space. A flush frees one
  * unit under each hold of the space's lock (a slice of 1).
@@ -32,7 +33,7 @@ byte holder[UNITS] = NO_THREAD;
 byte epoch_of[UNITS];
 byte cpu_of[UNITS];
 bool covered[UNITS];                /* deferred, and inside the range that a callback received */
-bool was_deferred[THREADS * UNITS]; /* when the thread's request began, and ever since */
+bool was_deferred[THREADS * UNITS]; /* since the thread's request began, or longer */
 
 bool space = false;
 bool cpu[CPUS] = false;
@@ -145,8 +146,8 @@ inline take_from_tree() {
     }
 }
 
-/* The space is not locked. Move all pools to the tree, under all locks at once, and keep the space locked. S3 refers to
- * this moment. */
+/* The space is not locked. Move all pools to the tree, under all locks at once, and keep the space locked. S3 refers
+ * to this moment. */
 inline drain() {
     lock(cpu[0]);
     lock(cpu[1]);

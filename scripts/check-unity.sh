@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# Verify that kva compiles as one file: no two files use one name for two things, and no macro of one file breaks
-# another. gcc and clang, if installed, build it with CMake's unity build and all warnings: hosted, as a static and a
+# Verify that kva compiles as one file: no two files use one name for two things, and no file needs a macro that only
+# it defines. gcc and clang, if installed, build it with CMake's unity build and all warnings: hosted, as a static and a
 # shared library; and without a port, with floor 3 and without. Two examples are linked with the hosted libraries and
 # run. gcc also reports names that are keywords of C++, because a program in C++ may include the one file.
 set -eu

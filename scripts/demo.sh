@@ -10,7 +10,7 @@
 set -eu
 kva=${1:?usage: scripts/demo.sh KVA [BUDGET]}
 
-echo "The 2019 vmalloc test suite on the old list walk, the free-block tree, and the oracle"
+echo "The 2019 vmalloc test suite on the old list walk, rb and scan"
 "$kva" test performance --memory ranges test_repeat_count=1 test_loop_count=300000 --held 5000 \
     --budget "${2:-2}" --engine list,rb,scan
 echo

@@ -32,7 +32,7 @@ KVA_TEST_SCALE (default 0.1) is the tests' own scale. KVA_MUTATE_JOBS is how man
 END
 }
 
-# die MESSAGE...: end a worker, and leave the message where report_all looks for it.
+# die MESSAGE...: exit with 2. Workers call it as well, so the message goes where report_all looks for it.
 die()
 {
     echo "mutate: $*" >>"$work/failed"

@@ -96,7 +96,7 @@ show_kva()
 
 # Tests that bring a process to its limit on mappings count the mappings repeatedly, which takes most of their time in
 # an emulator. For those of vmap/ the limit is a quarter of the default, the least that they accept
-# (test_can_reach_map_limit in tests/common/vmap.c). One test needs the default. The slowest tests begin.
+# (test_can_reach_map_limit in tests/common/vmap.c). One test needs the default. The slowest run first.
 limit=/proc/sys/vm/max_map_count
 usual=$(cat $limit)
 echo 16384 >$limit

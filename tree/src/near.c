@@ -1,0 +1,1 @@
+int crumbs, scrumb, crumbl;
