@@ -52,7 +52,7 @@
 
 /* A space or an instance, with the same four calls. */
 struct subject_of_wait {
-    const char *who;
+    const char *contender;
     bool is_space; /* else the target */
     struct shared_space shared;
     struct target target;
@@ -226,9 +226,9 @@ static void measure(struct subject_of_wait *subject, const struct course *course
     bout.area = zeroed_array(areas, sizeof(*bout.area));
     if (bout.area == NULL)
         bench_fatal(TOOL_REFUSED, "no memory for %llu addresses", (unsigned long long)areas);
-    *wait = (struct threads_wait){.who = subject->who, .areas = areas};
+    *wait = (struct threads_wait){.contender = subject->contender, .areas = areas};
     for (size_t pass = 0; pass < PASSES; pass++) {
-        progress_show(&bench_progress, "threads wait: %s, pass %zu/%d", subject->who, pass + 1, PASSES);
+        progress_show(&bench_progress, "threads wait: %s, pass %zu/%d", subject->contender, pass + 1, PASSES);
         rng_seed_stream(&bout.rng, course->options->seed, pass);
         run_pass(&bout);
         purge_ns[pass] = bout.purge_ns;
@@ -244,10 +244,10 @@ static void measure(struct subject_of_wait *subject, const struct course *course
     wait->delays_known = bout.delays.file >= 0;
 }
 
-static void measure_space(const char *who, const char *engine, struct sharing sharing,
+static void measure_space(const char *contender, const char *engine, struct sharing sharing,
                           const struct course *course)
 {
-    struct subject_of_wait subject = {.who = who, .is_space = true};
+    struct subject_of_wait subject = {.contender = contender, .is_space = true};
     shared_open(&subject.shared, engine, &sharing);
     shared_defer_all(&subject.shared);
     measure(&subject, course);
@@ -256,7 +256,7 @@ static void measure_space(const char *who, const char *engine, struct sharing sh
 
 static void measure_vmalloc(const struct course *course)
 {
-    struct subject_of_wait subject = {.who = THREADS_KVA};
+    struct subject_of_wait subject = {.contender = THREADS_KVA};
     struct target_range range = {.quantum = PAGE};
     struct target_kind kind;
     target_kind_of_vm(&kind, course->options->main_engine);
