@@ -47,7 +47,7 @@
  *   Lazy freeing, guard pages, and the lock, which the driver has.
  *
  * SOURCE
- *   The published descriptions of Linux's vmap areas from 2.6.28 to 5.1; written afresh.
+ *   The published descriptions of Linux's vmap areas from 2.6.28 to 5.1. The code is our own.
  */
 #include "list_walk.h"
 

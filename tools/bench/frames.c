@@ -384,7 +384,7 @@ static void run_fill(unsigned order, const struct line_up *line_up, uint64_t fra
     summarize(line_up, free_rows);
 }
 
-/* ---------------------------------------------------------------------------------------------- the whole */
+/* ---------------------------------------------------------------------------------------------- all cases */
 
 static void measure_memory(uint64_t frames, const struct bench_options *options,
                            struct frames_results *results)

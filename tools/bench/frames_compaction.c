@@ -288,7 +288,7 @@ static void take_turn_of_one(const struct compaction_case *test, const struct fr
     tear_down(set);
 }
 
-/* ---------------------------------------------------------------------------------------------- the whole */
+/* -------------------------------------------------------------------------------------------- all set-ups */
 
 static void summarize(struct compaction_row *row)
 {

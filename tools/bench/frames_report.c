@@ -356,7 +356,7 @@ static void describe_memory(struct sheet *sheet, const void *item)
                   1, 2);
 }
 
-/* ---------------------------------------------------------------------------------------------- the whole */
+/* --------------------------------------------------------------------------------------------- all tables */
 
 void frames_report(const struct frames_results *results, const struct bench_options *options)
 {

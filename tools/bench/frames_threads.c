@@ -294,7 +294,7 @@ static void run_turns(struct runner *const runners[FRAMES_CONTENDERS], size_t fi
     }
 }
 
-/* ---------------------------------------------------------------------------------------------- the whole */
+/* ----------------------------------------------------------------------------------------------- all rows */
 
 void frames_run_alone(uint64_t frames, const struct bench_options *options, struct frames_results *results)
 {

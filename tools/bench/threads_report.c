@@ -113,7 +113,7 @@ static void report_waits(const struct threads_wait *waits, size_t count, FILE *o
               out);
 }
 
-/* ---------------------------------------------------------------------------------------------- the whole */
+/* --------------------------------------------------------------------------------------------- all tables */
 
 void threads_report(const struct threads_results *results, const struct bench_options *options)
 {

@@ -149,7 +149,7 @@ static json_t *json_of_suite(const struct vmalloc_suite *suite, bool *good)
     return object;
 }
 
-/* ---------------------------------------------------------------------------------------------- the whole */
+/* --------------------------------------------------------------------------------------------- all tables */
 
 static void report_resident(const struct vmalloc_resident *resident, FILE *out)
 {
