@@ -335,7 +335,7 @@ static struct {
     struct list_walk *walk; /* the honest part; NULL on pages */
 } faulty;
 
-static void crook_begin(void **state)
+static void faulty_begin(void **state)
 {
     *state = NULL;
     faulty.calls = 0;
@@ -344,43 +344,43 @@ static void crook_begin(void **state)
     faulty.walk = NULL;
 }
 
-static enum kva_status crook_create(const struct target_kind *kind, struct target_range *range, void **state)
+static enum kva_status faulty_create(const struct target_kind *kind, struct target_range *range, void **state)
 {
     (void)kind;
-    crook_begin(state);
+    faulty_begin(state);
     return list_walk_create(range->first, range->last, range->quantum, &faulty.walk);
 }
 
-static enum kva_status crook_destroy(void *state)
+static enum kva_status faulty_destroy(void *state)
 {
     (void)state;
     return list_walk_destroy(faulty.walk);
 }
 
-static enum kva_status crook_create_pages(const struct target_kind *kind, struct target_range *range,
-                                          void **state)
+static enum kva_status faulty_create_pages(const struct target_kind *kind, struct target_range *range,
+                                           void **state)
 {
     (void)kind;
-    crook_begin(state);
+    faulty_begin(state);
     range->first = SUITE_PAGE; /* any address except that of OUTSIDE */
     range->last = UINTPTR_MAX;
     return KVA_OK;
 }
 
-static enum kva_status crook_destroy_pages(void *state)
+static enum kva_status faulty_destroy_pages(void *state)
 {
     (void)state;
     return faulty.taken == 0 ? KVA_OK : KVA_EBUSY;
 }
 
-static void crook_note(uint64_t value)
+static void faulty_note(uint64_t value)
 {
     uint64_t counter = faulty.hash ^ value;
     faulty.hash = rng_splitmix(&counter);
 }
 
 /* Whether the defect shows in this allocation. */
-static bool crook_turns(void)
+static bool faulty_turns(void)
 {
     return faulty.defect != REFUSES_FREE && ++faulty.calls == faulty.turn;
 }
@@ -401,13 +401,14 @@ static enum kva_status honest_alloc(uint64_t size, uint64_t align, uint64_t *add
     return KVA_OK;
 }
 
-static enum kva_status crook_alloc(void *state, uint64_t size, uint64_t align, unsigned flags, uint64_t *addr)
+static enum kva_status faulty_alloc(void *state, uint64_t size, uint64_t align, unsigned flags,
+                                    uint64_t *addr)
 {
     (void)state;
-    crook_note(size);
-    crook_note(align);
-    crook_note(flags);
-    bool shows = crook_turns();
+    faulty_note(size);
+    faulty_note(align);
+    faulty_note(flags);
+    bool shows = faulty_turns();
     if ((shows && faulty.defect == REFUSES) || (faulty.defect == REFUSES_SHIFT && align >> faulty.turn != 0))
         return faulty.status;
     enum kva_status status = honest_alloc(size, align, addr);
@@ -427,7 +428,7 @@ static enum kva_status honest_free(uint64_t addr)
     return KVA_OK;
 }
 
-static enum kva_status crook_free(void *state, uint64_t addr, uint64_t size)
+static enum kva_status faulty_free(void *state, uint64_t addr, uint64_t size)
 {
     (void)state;
     (void)size;
@@ -438,11 +439,11 @@ static enum kva_status crook_free(void *state, uint64_t addr, uint64_t size)
     return status;
 }
 
-static enum kva_status crook_congruent(void *state, const struct kva_part *parts, size_t count,
-                                       uint64_t align, uint64_t *base)
+static enum kva_status faulty_congruent(void *state, const struct kva_part *parts, size_t count,
+                                        uint64_t align, uint64_t *base)
 {
     (void)state;
-    bool shows = crook_turns();
+    bool shows = faulty_turns();
     if (shows && faulty.defect == REFUSES)
         return faulty.status;
     enum kva_status status = list_walk_congruent(faulty.walk, parts, count, align, base);
@@ -456,11 +457,11 @@ static enum kva_status crook_congruent(void *state, const struct kva_part *parts
 
 /* ------------------------------------------------- the same on pages: the functions of tests 1024 to 4096 */
 
-static enum kva_status crook_resize(void *state, uint64_t addr, uint64_t from, uint64_t to, uint64_t *moved)
+static enum kva_status faulty_resize(void *state, uint64_t addr, uint64_t from, uint64_t to, uint64_t *moved)
 {
     (void)state;
     (void)from;
-    bool shows = crook_turns();
+    bool shows = faulty_turns();
     if (shows && faulty.defect == REFUSES)
         return faulty.status;
     void *memory = aligned_alloc(SUITE_PAGE, (size_t)(SUITE_PAGE * ((to + SUITE_PAGE - 1) / SUITE_PAGE)));
@@ -477,10 +478,10 @@ static enum kva_status crook_resize(void *state, uint64_t addr, uint64_t from, u
     return KVA_OK;
 }
 
-static enum kva_status crook_frames_take(void *state, uint64_t count, void **frames)
+static enum kva_status faulty_frames_take(void *state, uint64_t count, void **frames)
 {
     (void)state;
-    crook_note(count);
+    faulty_note(count);
     if (faulty.defect == REFUSES && faulty.turn == 0)
         return faulty.status;
     *frames = aligned_alloc(SUITE_PAGE, (size_t)(count * SUITE_PAGE));
@@ -488,7 +489,7 @@ static enum kva_status crook_frames_take(void *state, uint64_t count, void **fra
     return *frames == NULL ? KVA_ENOMEM : KVA_OK;
 }
 
-static enum kva_status crook_frames_give(void *state, void *frames)
+static enum kva_status faulty_frames_give(void *state, void *frames)
 {
     (void)state;
     free(frames);
@@ -496,18 +497,18 @@ static enum kva_status crook_frames_give(void *state, void *frames)
     return KVA_OK;
 }
 
-static enum kva_status crook_map(void *state, void *frames, uint64_t first, uint64_t count, uint64_t *addr)
+static enum kva_status faulty_map(void *state, void *frames, uint64_t first, uint64_t count, uint64_t *addr)
 {
     (void)state;
     (void)count;
-    bool shows = crook_turns();
+    bool shows = faulty_turns();
     if (shows && faulty.defect == REFUSES)
         return faulty.status;
     *addr = (uintptr_t)frames + first * SUITE_PAGE + (shows && faulty.defect == OFF_ALIGNMENT);
     return KVA_OK;
 }
 
-static enum kva_status crook_unmap(void *state, uint64_t addr, uint64_t count)
+static enum kva_status faulty_unmap(void *state, uint64_t addr, uint64_t count)
 {
     (void)state;
     (void)addr;
@@ -515,33 +516,33 @@ static enum kva_status crook_unmap(void *state, uint64_t addr, uint64_t count)
     return faulty.defect == REFUSES_FREE && ++faulty.calls == faulty.turn ? faulty.status : KVA_OK;
 }
 
-static const struct target_kind crook_kind = {
+static const struct target_kind faulty_kind = {
     .name = "faulty",
     .about = "fails or lies on purpose",
     .memory = TARGET_RANGES,
     .exact = true,
     .abilities = TARGET_CAN_PCPU,
-    .create = crook_create,
-    .destroy = crook_destroy,
-    .alloc = crook_alloc,
-    .free = crook_free,
-    .congruent = crook_congruent,
+    .create = faulty_create,
+    .destroy = faulty_destroy,
+    .alloc = faulty_alloc,
+    .free = faulty_free,
+    .congruent = faulty_congruent,
 };
 
-static const struct target_kind crook_of_pages = {
+static const struct target_kind faulty_of_pages = {
     .name = "faulty",
     .about = "fails or lies on purpose",
     .memory = TARGET_PAGES,
     .abilities = TARGET_CAN_MAP | TARGET_CAN_NO_BLOCK | TARGET_CAN_RESIZE,
-    .create = crook_create_pages,
-    .destroy = crook_destroy_pages,
-    .alloc = crook_alloc,
-    .free = crook_free,
-    .resize = crook_resize,
-    .frames_take = crook_frames_take,
-    .frames_give = crook_frames_give,
-    .map = crook_map,
-    .unmap = crook_unmap,
+    .create = faulty_create_pages,
+    .destroy = faulty_destroy_pages,
+    .alloc = faulty_alloc,
+    .free = faulty_free,
+    .resize = faulty_resize,
+    .frames_take = faulty_frames_take,
+    .frames_give = faulty_frames_give,
+    .map = faulty_map,
+    .unmap = faulty_unmap,
 };
 
 /* A short run of the tests of `mask`. */
@@ -609,8 +610,8 @@ static void test_honest_allocators_pass(void **state)
     (void)state;
     struct target_kind kind;
     faulty.defect = HONEST;
-    check_kind(&crook_kind, SUITE_RANGES_MASK, 1);
-    check_kind(&crook_of_pages, SUITE_MASK, 1);
+    check_kind(&faulty_kind, SUITE_RANGES_MASK, 1);
+    check_kind(&faulty_of_pages, SUITE_MASK, 1);
     for (size_t i = 0; target_kind_at(TARGET_RANGES, i, &kind); i++)
         check_kind(&kind, SMALLER(SUITE_RANGES_MASK), 1);
 }
@@ -668,8 +669,8 @@ static void test_missing_grace_periods_are_reported(void **state)
 }
 
 /* Each test of the mask detects the defect at this turn; if no result was wrong, it frees everything. */
-static void check_vice(const struct target_kind *kind, unsigned mask, enum kva_status status,
-                       enum kva_status ended)
+static void check_defect(const struct target_kind *kind, unsigned mask, enum kva_status status,
+                         enum kva_status ended)
 {
     for (size_t i = 0; i < SUITE_TESTS; i++) {
         struct plan plan = short_plan(suite_tests[i].id & mask);
@@ -694,7 +695,7 @@ static void check_ranges(enum defect defect, uint64_t turn, enum kva_status stat
 {
     faulty.defect = defect;
     faulty.turn = turn;
-    check_vice(&crook_kind, SUITE_RANGES_MASK, status, ended);
+    check_defect(&faulty_kind, SUITE_RANGES_MASK, status, ended);
 }
 
 /* The second allocation of test 64 is aligned to 2^1, and has a place: a refusal must not count as
@@ -727,7 +728,7 @@ static void check_pages(enum defect defect, unsigned mask, enum kva_status statu
 {
     faulty.defect = defect;
     faulty.turn = 2;
-    check_vice(&crook_of_pages, mask, status, ended);
+    check_defect(&faulty_of_pages, mask, status, ended);
 }
 
 /* The same for the tests that need memory. */
@@ -753,7 +754,7 @@ static void test_no_block_may_be_refused(void **state)
         faulty.defect = REFUSES;
         faulty.turn = 3;
         faulty.status = refusals[i];
-        assert_null(runner_run(&plan, &crook_of_pages, &report));
+        assert_null(runner_run(&plan, &faulty_of_pages, &report));
         const struct result *result = &report.worker[0].results[11];
         assert_int_equal(suite_tests[11].id, 2048);
         assert_int_equal(result->xfailed, 1);
@@ -775,7 +776,7 @@ static void test_inexact_kinds_may_refuse_alignment(void **state)
         faulty.defect = REFUSES;
         faulty.turn = turn;
         faulty.status = KVA_ENOMEM;
-        assert_null(runner_run(&plan, &crook_of_pages, &report));
+        assert_null(runner_run(&plan, &faulty_of_pages, &report));
         assert_int_equal(report.worker[0].results[6].failed, turn == 13);
         assert_int_equal(report.worker[0].results[6].xfailed, turn == 14);
         report_fini(&report);
@@ -786,7 +787,7 @@ static void test_inexact_kinds_may_refuse_alignment(void **state)
  * the refusal is expected. */
 static uint64_t shift_failures(bool recycles, uint64_t workers, uint64_t shift)
 {
-    struct target_kind kind = crook_kind;
+    struct target_kind kind = faulty_kind;
     struct plan plan = short_plan(SHIFT_TEST);
     struct report report;
     uint64_t failed = 0;
@@ -825,7 +826,7 @@ static uint64_t hash_of_run(uint64_t seed)
     plan.seed = seed;
     plan.params.sequential_test_order = 0;
     faulty.defect = HONEST;
-    assert_null(runner_run(&plan, &crook_kind, &report));
+    assert_null(runner_run(&plan, &faulty_kind, &report));
     report_fini(&report);
     return faulty.hash;
 }
@@ -882,7 +883,7 @@ static void test_budget_cuts_and_scales(void **state)
     plan.params.test_repeat_count = 2;
     plan.budget_ns = 10000000;
     faulty.defect = HONEST;
-    assert_null(runner_run(&plan, &crook_kind, &report));
+    assert_null(runner_run(&plan, &faulty_kind, &report));
     for (size_t i = 0; i < SUITE_TESTS; i++) {
         const struct result *result = &report.worker[0].results[i];
         assert_int_equal(result_is_cut(result), i == 0 || i == 7);
@@ -918,7 +919,7 @@ static void test_held_areas(void **state)
     struct report report;
     plan.held = 100;
     faulty.defect = HONEST;
-    assert_null(runner_run(&plan, &crook_kind, &report));
+    assert_null(runner_run(&plan, &faulty_kind, &report));
     assert_int_equal(report.worker[0].results[0].passed, 1);
     assert_int_equal(report.ended, KVA_OK);
     assert_int_equal(faulty.taken, 0);
@@ -927,7 +928,7 @@ static void test_held_areas(void **state)
     faulty.defect = REFUSES;
     faulty.status = KVA_ENOMEM;
     faulty.turn = 50;
-    assert_non_null(runner_run(&plan, &crook_kind, &report));
+    assert_non_null(runner_run(&plan, &faulty_kind, &report));
     assert_int_equal(faulty.taken, 0);
 }
 
