@@ -80,7 +80,7 @@ static int run_command(const char *name, int argc, char **argv)
 static int help(int argc, char **argv)
 {
     if (argc > 2) {
-        fputs("kva: help takes one command\n", stderr);
+        fputs("kva: help takes one command; for kva test frames, run kva test frames --help\n", stderr);
         return TOOL_USAGE;
     }
     if (argc == 2 && strcmp(argv[1], "help") != 0) {

@@ -15,7 +15,7 @@
  *
  * BOOKKEEPING
  *   It lies outside the frames: for each frame two links, used if a free block begins there, and a byte for
- *   what begins there. So a free needs only the number.
+ *   the block that begins there. So a free needs only the number.
  *
  *      order        a block in use
  *      order | 64   a free block
@@ -60,7 +60,7 @@ struct buddy {
     uint32_t frames;
     uint32_t list[ORDERS]; /* the first free block of each order, or NONE */
     struct links *links;
-    unsigned char *begins; /* what begins at each frame */
+    unsigned char *begins; /* a byte for each frame: see BOOKKEEPING */
 };
 
 static uint32_t frames_of(unsigned order)

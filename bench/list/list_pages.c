@@ -171,29 +171,29 @@ static void give_parts(struct list_pages *list, const struct kva_part *parts, si
 enum kva_status list_pages_congruent(struct list_pages *list, const struct kva_part *parts, size_t count,
                                      uint64_t align, uint64_t *base)
 {
-    struct kva_part whole[PARTS_MAX];   /* in whole pages */
+    struct kva_part rounded[PARTS_MAX]; /* in whole pages */
     struct kva_part guarded[PARTS_MAX]; /* with the guard page */
     size_t opened = 0;
     if (count == 0 || count > PARTS_MAX)
         return KVA_EINVAL;
     for (size_t i = 0; i < count; i++) {
-        whole[i] = parts[i];
-        if (!to_pages(list, &whole[i].size))
+        rounded[i] = parts[i];
+        if (!to_pages(list, &rounded[i].size))
             return KVA_EWRAP;
-        guarded[i] = (struct kva_part){whole[i].offset, whole[i].size + list->pages.page};
+        guarded[i] = (struct kva_part){rounded[i].offset, rounded[i].size + list->pages.page};
     }
     uint64_t found;
     enum kva_status status = list_walk_congruent(list->areas, guarded, count, align, &found);
     if (status != KVA_OK)
         return status;
     while (status == KVA_OK && opened < count) {
-        status = open_pages(list, found + whole[opened].offset, whole[opened].size);
+        status = open_pages(list, found + rounded[opened].offset, rounded[opened].size);
         opened += status == KVA_OK;
     }
     if (status == KVA_OK)
         *base = found;
     else
-        give_parts(list, whole, count, opened, found);
+        give_parts(list, rounded, count, opened, found);
     return status;
 }
 

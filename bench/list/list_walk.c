@@ -24,7 +24,7 @@
  *   more than `skipped` bytes from its first multiple of `align` on. So a request may continue from the
  *   position if it is larger than `skipped`, begins at or above `start`, and has at least the alignment
  *   `align`: no hole before the position fits it. Any other request drops the cache, walks from the lowest
- *   busy area, and sets the cache anew.
+ *   busy area, and sets a new cache.
  *
  *   Why it holds: an allocation only makes holes smaller. A free above the position changes no hole below it.
  *   A free at or below the position moves the position to the predecessor of the freed area; without a
@@ -47,7 +47,7 @@
  *   Lazy freeing, guard pages, and the lock, which the driver has.
  *
  * SOURCE
- *   The published descriptions of Linux's vmap areas from 2.6.28 to 5.1; written afresh.
+ *   The published descriptions of Linux's vmap areas from 2.6.28 to 5.1. The code is our own.
  */
 #include "list_walk.h"
 

@@ -113,24 +113,24 @@ def aims_table:
 
 def threads_table:
     (["case", "contender", "threads", "million op/s", "× one thread", "× 2019"] | cells), (["---", "---", "--:", "--:", "--:", "--:"] | cells),
-    (.rows[] | [.case, .who, .threads, (1000 / .ns | fixed(2)),
+    (.rows[] | [.case, .contender, .threads, (1000 / .ns | fixed(2)),
         (.times_one_thread, .times_2019 | if . == null then "-" else fixed(2) end)] | cells);
 
 def waits_table:
     (["during a flush or purge of a million areas", "operations", "p50", "p99.9", "longest wait", "longest of the empty loop"] | cells),
     (["---", "--:", "--:", "--:", "--:", "--:"] | cells),
-    (.waits[] | [.who, (.operations | grouped), (.p50_ns, ."p99.9_ns", .longest_ns, .empty_longest_ns | ns)] | cells);
+    (.waits[] | [.contender, (.operations | grouped), (.p50_ns, ."p99.9_ns", .longest_ns, .empty_longest_ns | ns)] | cells);
 
 def frames_table:
     (["case", "order", "used", "contender", "ns", "× buddy", "free blocks", "of", "refused"] | cells),
     (["---", "--:", "--:", "---", "--:", "--:", "--:", "--:", "--:"] | cells),
-    (.rows[] | [.case, (.order // "0 to 9"), (if .used_percent == null then "" else (.used_percent | tostring) + " %" end), .who, (.ns | ns), (.ratio | fixed(2)),
+    (.rows[] | [.case, (.order // "0 to 9"), (if .used_percent == null then "" else (.used_percent | tostring) + " %" end), .contender, (.ns | ns), (.ratio | fixed(2)),
         (.huge_free, .huge_possible | if . == null then "" else grouped end), (if .refused == null then "" else (100 * .refused | fixed(3)) + " %" end)] | cells);
 
 def crews_table:
     (["case", "threads", "contender", "million op/s", "× one thread", "CPU ns", "× one thread by CPU", "× buddy"] | cells),
     (["---", "--:", "---", "--:", "--:", "--:", "--:", "--:"] | cells),
-    (.crews[] | [.case, (.threads | tostring) + (if .alone then " alone" else "" end), .who, (1000 / .ns | fixed(2)),
+    (.crews[] | [.case, (.threads | tostring) + (if .alone then " alone" else "" end), .contender, (1000 / .ns | fixed(2)),
         (.times_one_thread | if . == null then "-" else fixed(2) end), (.cpu_ns | ns),
         (.times_one_thread_by_cpu | if . == null then "-" else fixed(2) end), (.ratio | fixed(2))] | cells);
 
@@ -155,7 +155,7 @@ def markdown:
         "\\* An O(n) engine, with fewer ranges and operations: do not compare this row with the others."),
     (select(.vmalloc != null) | "", "Memory, `kva bench vmalloc`: the aims.", "", (.vmalloc.aims | aims_table)),
     (select(.threads != null) | .threads | "", "Many threads, `kva bench threads` on the engine " + .engine + "; waits in ns.", "", threads_table, "", waits_table, "", (.aims | aims_table)),
-    (select(.frames != null) | .frames | "", "Page frames, `kva bench frames`, times in ns; bookkeeping: " + ([.bookkeeping[] | .who + " " + (.bits_per_frame | fixed(2)) + " bits per frame"] | join(", ")) + ".",
+    (select(.frames != null) | .frames | "", "Page frames, `kva bench frames`, times in ns; bookkeeping: " + ([.bookkeeping[] | .contender + " " + (.bits_per_frame | fixed(2)) + " bits per frame"] | join(", ")) + ".",
         "", frames_table, "", crews_table, "", (.aims | aims_table));
 
 # Data for gnuplot: a heading, then a line for each point; a column for each engine, NaN where it did not run.

@@ -4,15 +4,16 @@
  * THEORY
  *   Two scanners walk through the blocks of a zone. The MIGRATE SCANNER climbs from the first block and
  *   collects movable runs in use; the FREE SCANNER descends from the last one and collects free frames, to
- *   which those runs are moved. When both stand in the same block, all that could be moved up has been.
+ *   which those runs are moved. The scan ends when both are in the same block.
  *
- *      zone    | 3 | 9 | . | 5 | 8 | 2 | . | 7 |     used frames of blocks of ten
+ *      before  | 3 | 9 | . | 5 | 8 | 2 | . | 7 |     used frames of blocks of ten
  *                ->                          <-
  *
- *              | . | . | . | . | 4 |10 | . |10 |     afterwards: 17 moves; a block was filled to empty the 9
+ *      after   | . | . | . | 4 |10 |10 | . |10 |     two more free blocks, by 13 moves
  *
  *   The scanners do not use the counts of used frames. A low block that is nearly full is emptied, and a high
- *   block with a single used frame is filled. Compaction by counts saves these moves.
+ *   block with a single used frame is filled. Compaction by counts saves these moves: above, it empties the
+ *   blocks with 2 and 3 frames, by 5 moves.
  *
  * SKIPPED BLOCKS
  *   Blocks with unmovable frames, blocks that a CPU holds, blocks that one run covers, and blocks with the
@@ -48,7 +49,7 @@ static uint32_t free_block(const struct scanners *scanners)
     return block_of(scanners->frames, scanners->zone, scanners->free);
 }
 
-static void begin_anew(struct scanners *scanners)
+static void restart(struct scanners *scanners)
 {
     scanners->migrate = scanners->zone->start;
     scanners->free = scanners->zone->end - 1;
@@ -62,7 +63,7 @@ enum kva_status scanners_init(struct scanners *scanners, struct kva_frames *fram
         if (frames->zones[z].index != zone)
             continue;
         *scanners = (struct scanners){.frames = frames, .zone = &frames->zones[z], .have_met = true};
-        begin_anew(scanners);
+        restart(scanners);
         return KVA_OK;
     }
     return KVA_EINVAL;
@@ -219,12 +220,12 @@ static void move_some(struct scanners *scanners, struct kva_frames_compacted *do
     }
 }
 
-/* ---------------------------------------------------------------------------------------------- the whole */
+/* --------------------------------------------------------------------------------------------- compaction */
 
 static void scan(struct scanners *scanners, uint64_t most, struct kva_frames_compacted *done)
 {
     if (scanners->have_met)
-        begin_anew(scanners);
+        restart(scanners);
     while (!scanners->have_met && done->moved_frames < most)
         move_some(scanners, done);
     done->is_finished = scanners->have_met;

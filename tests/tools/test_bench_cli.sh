@@ -131,11 +131,11 @@ grep -q '^vmalloc: kva is bt, closed pages are [a-z]' vmalloc.txt || fail 'vmall
 for case in steady random cold cold-untouched many map-fresh map-again; do
     grep -q "^vmalloc $case (times in ns)" vmalloc.txt || fail "vmalloc: no table for $case"
 done
-for who in kva kva-bare list mmap malloc; do
-    [ "$(grep -Ec "^ +1(00)?  $who +[0-9]" vmalloc.txt)" -ge 2 ] || fail "vmalloc: no rows for $who"
+for contender in kva kva-bare list mmap malloc; do
+    [ "$(grep -Ec "^ +1(00)?  $contender +[0-9]" vmalloc.txt)" -ge 2 ] || fail "vmalloc: no rows for $contender"
 done
-for who in kva kva-bare list mmap malloc; do
-    grep -Eq "^ +300  $who +[0-9].* [0-9,.]+ +[0-9,]+ +([0-9,]+|-)\$" vmalloc.txt || fail "vmalloc: no row for many areas, $who"
+for contender in kva kva-bare list mmap malloc; do
+    grep -Eq "^ +300  $contender +[0-9].* [0-9,.]+ +[0-9,]+ +([0-9,]+|-)\$" vmalloc.txt || fail "vmalloc: no row for many areas, $contender"
 done
 # Calls that cannot be counted are marked as unknown.
 grep -Eq '^ +1  malloc .* -  +-$' vmalloc.txt || fail 'vmalloc: the calls of malloc are not marked as unknown'
@@ -148,11 +148,11 @@ grep -q '^vmalloc resident memory (KiB): at the start [0-9,]*, all areas written
 jq -e '.rows == [] and (.vmalloc.engine == "bt") and (.vmalloc.mechanism | length) > 0
        and ([.vmalloc.rows[].case] | unique) == ["cold", "cold-untouched", "many", "map-again", "map-fresh", "random", "steady"]
        and all(.vmalloc.rows[]; .status != "KVA_OK" or (.ns > 0 and (.turns_ns | length) == 2))
-       and all(.vmalloc.rows[]; .who != "mmap" or .ratio == 1)
+       and all(.vmalloc.rows[]; .contender != "mmap" or .ratio == 1)
        and all(.vmalloc.rows[]; (.case == "random") == (.pages == null))
        and all(.vmalloc.rows[]; .areas == (if .case == "many" then 300 else null end))
        and all(.vmalloc.rows[]; (.case == "many") == (.fill_ns != null) and (.case == "many") == (.mappings != null))
-       and all(.vmalloc.rows[]; (.case == "many" and (.who | test("^kva"))) == (.failed_unmap_pages != null))
+       and all(.vmalloc.rows[]; (.case == "many" and (.contender | test("^kva"))) == (.failed_unmap_pages != null))
        and (.vmalloc.suite.list_microseconds | length) == 8 and .vmalloc.suite.failed == null
        and .vmalloc.resident_bytes.full > .vmalloc.resident_bytes.start
        and all(.vmalloc.aims[]; (.measured == null) == (.met == null))
@@ -170,12 +170,12 @@ for n in 100 64; do
     done
 done
 for crew in 1 2 4 16 64; do
-    for who in pools lock 2019; do
-        rows=$(grep -Ec "^ +$crew  $who +[0-9,.]+ +[0-9,]+ % +[0-9,.]+ +[0-9,.]+ +([0-9,.]+|-) +[0-9]+ %$" threads.txt)
-        [ "$rows" = $((crew <= 2 ? 4 : 2)) ] || fail "threads: $rows rows for $who with $crew threads"
+    for contender in pools lock 2019; do
+        rows=$(grep -Ec "^ +$crew  $contender +[0-9,.]+ +[0-9,]+ % +[0-9,.]+ +[0-9,.]+ +([0-9,.]+|-) +[0-9]+ %$" threads.txt)
+        [ "$rows" = $((crew <= 2 ? 4 : 2)) ] || fail "threads: $rows rows for $contender with $crew threads"
     done
-    for who in kva mutex; do
-        grep -Eq "^ +$crew  $who +[0-9,.]+ " threads.txt || fail "threads: no row of vmalloc, $who with $crew"
+    for contender in kva mutex; do
+        grep -Eq "^ +$crew  $contender +[0-9,.]+ " threads.txt || fail "threads: no row of vmalloc, $contender with $crew"
     done
 done
 grep -q '^threads wait: while another thread frees 40 areas' threads.txt || fail 'threads: no waits'
@@ -186,7 +186,7 @@ grep -q '^threads wait: while another thread frees 40 areas' threads.txt || fail
     jq -e '.rows == [] and .vmalloc == null and .threads.engine == "rb" and .threads.cpus > 0
         and (.threads.rows | length) == 33
         and all(.threads.rows[]; .ns > 0 and (.turns_ns | length) == 2 and .cpu_share > 0)
-        and all(.threads.rows[]; .who != "2019" or .times_2019 == 1)
+        and all(.threads.rows[]; .contender != "2019" or .times_2019 == 1)
         and all(.threads.rows[]; (.case == "vmalloc") == (.n == null))
         and (.threads.waits | length) == 4 and all(.threads.waits[]; .areas == 40)
         and (.threads.aims | length) == 11' >/dev/null || fail 'JSON: threads are wrong'
@@ -201,49 +201,49 @@ for n in 8,192 4,096; do
     for table in "calls (n = $n frames; times in ns)" "places (n = $n frames; times in ns)" "churn (n = $n frames; times in ns)" "compaction (n = $n frames)" "threads (n = $n frames, a quarter used)"; do
         [ "$(grep -cF "frames $table" frames.txt)" = 1 ] || fail "frames: no table '$table'"
     done
-    for who in kva buddy; do
-        grep -Eq "^ +$n +$who +[0-9,]+ +[0-9]+\.[0-9]+\$" frames.txt || fail "frames: no bookkeeping of $who, n = $n"
+    for contender in kva buddy; do
+        grep -Eq "^ +$n +$contender +[0-9,]+ +[0-9]+\.[0-9]+\$" frames.txt || fail "frames: no bookkeeping of $contender, n = $n"
     done
 done
-for who in kva buddy; do
+for contender in kva buddy; do
     for call in 'hot +[0369]' 'bulk +0' 'fail +6' 'fill +[0-9]' 'free +[0-9]'; do
-        grep -Eq "^  $call  $who +[0-9,.]+ +[0-9,]+ % +[0-9,.]+\$" frames.txt || fail "frames: no row for $call, $who"
+        grep -Eq "^  $call  $contender +[0-9,.]+ +[0-9,]+ % +[0-9,.]+\$" frames.txt || fail "frames: no row for $call, $contender"
     done
     for churn in '0 +25 %' '0 +50 %' '0 +75 %' '0..9 +50 %' '0..9 +90 %'; do
-        grep -Eq "^  $churn  $who +[0-9,.]+ +[0-9,]+ % +[0-9,.]+ +[0-9]+ +[0-9]+ +[0-9]+ +[0-9]+ +[-0-9.]+\$" frames.txt ||
-            fail "frames: no row for a churn, $churn, $who"
+        grep -Eq "^  $churn  $contender +[0-9,.]+ +[0-9,]+ % +[0-9,.]+ +[0-9]+ +[0-9]+ +[0-9]+ +[0-9]+ +[-0-9.]+\$" frames.txt ||
+            fail "frames: no row for a churn, $churn, $contender"
     done
     for crew in 'churn +1 alone' 'churn +1' 'churn +2' 'churn +4' 'churn +8' 'churn +16' 'handover +2'; do
-        [ "$(grep -Ec "^  $crew  $who +[0-9,.]+ +[0-9,]+ % +[-0-9,.]+ +[-0-9,.]+ +[-0-9,.]+ +[-0-9,.]+ +[0-9]+ %\$" frames.txt)" = 2 ] ||
-            fail "frames: no row for $crew, $who"
+        [ "$(grep -Ec "^  $crew  $contender +[0-9,.]+ +[0-9,]+ % +[-0-9,.]+ +[-0-9,.]+ +[-0-9,.]+ +[-0-9,.]+ +[0-9]+ %\$" frames.txt)" = 2 ] ||
+            fail "frames: no row for $crew, $contender"
     done
 done
-for who in zones window plain; do
+for contender in zones window plain; do
     for call in 'hot +[09] +0 %' 'bulk +0 +0 %' 'fail +6 +0 %' 'fill +0 +0 %' 'free +0 +0 %' 'churn +0 +25 %' 'mixed +0..9 +50 %'; do
-        grep -Eq "^  $call  $who +[0-9,.]+ +[0-9,]+ % +[0-9,.]+\$" frames.txt || fail "frames: no row for $call, $who"
+        grep -Eq "^  $call  $contender +[0-9,.]+ +[0-9,]+ % +[0-9,.]+\$" frames.txt || fail "frames: no row for $call, $contender"
     done
-    grep -Fqx "frames, $who: aims" frames.txt || fail "frames: no aims of $who"
+    grep -Fqx "frames, $contender: aims" frames.txt || fail "frames: no aims of $contender"
 done
 for packing in 'thinned  0' 'thinned  0..9' 'churned  0' 'churned  0..9' 'traffic  0'; do
-    for who in counts scanners; do
-        grep -Eq "^  $packing +[257][05] %  $who +([0-9,]+ +){6}[-0-9.]+ +[-0-9.]+ +[-0-9,.]+ +[-0-9,.]+ +[-0-9,.]+ +[-0-9,.]+\$" frames.txt ||
-            fail "frames: no row for a compaction, $packing, $who"
+    for contender in counts scanners; do
+        grep -Eq "^  $packing +[257][05] %  $contender +([0-9,]+ +){6}[-0-9.]+ +[-0-9.]+ +[-0-9,.]+ +[-0-9,.]+ +[-0-9,.]+ +[-0-9,.]+\$" frames.txt ||
+            fail "frames: no row for a compaction, $packing, $contender"
     done
 done
 [ "$(grep -Ec ' at (least|most) .* (met|MISSED|not measured)$' frames.txt)" = 44 ] || fail "frames: aims are missing: $(tail -n 22 frames.txt)"
 for run in 1 2 3; do
     # shellcheck disable=SC2086
     "$KVA" bench frames $tiny --n 8192 --seed $((run == 3 ? 8 : 7)) --json >frames.json
-    jq '[.frames.rows[] | select(.used_percent and (.places | not)) | {who, order, used_percent, huge_free, huge_possible, huge_taken, refused}]' frames.json >"shapes$run.json"
+    jq '[.frames.rows[] | select(.used_percent and (.places | not)) | {contender, order, used_percent, huge_free, huge_possible, huge_taken, refused}]' frames.json >"shapes$run.json"
 done
 # Each CPU has its own blocks: the results depend on the seed alone only if the run is bound to one CPU.
 cmp shapes1.json shapes2.json || jq -e '.machine.pinned_to == null' frames.json >/dev/null || fail 'frames: the same seed gave a different set'
 ! cmp -s shapes1.json shapes3.json || fail 'frames: a different seed gave the same sets'
 jq -e '.rows == [] and .vmalloc == null and .threads == null and .frames.cpus > 0 and .frames.block == 512
        and ([.frames.rows[].case] | unique) == ["bulk", "churn", "fail", "fill", "free", "hot", "mixed"]
-       and (.frames.rows | length) == 86 and ([.frames.rows[] | select(.places) | .who] | unique) == ["plain", "window", "zones"]
+       and (.frames.rows | length) == 86 and ([.frames.rows[] | select(.places) | .contender] | unique) == ["plain", "window", "zones"]
        and all(.frames.rows[]; .ns > 0 and (.turns_ns | length) == 2 and .frames == 8192)
-       and all(.frames.rows[]; (.who != "buddy" and .who != "plain") or .ratio == 1)
+       and all(.frames.rows[]; (.contender != "buddy" and .contender != "plain") or .ratio == 1)
        and all(.frames.rows[]; (.case == "mixed") == (.order == null))
        and all(.frames.rows[]; (.case == "mixed" or .case == "churn") == (.used_percent != null))
        and all(.frames.rows[]; (.used_percent == null or .places) == (.huge_free == null) and .huge_free <= .huge_possible)
@@ -251,11 +251,11 @@ jq -e '.rows == [] and .vmalloc == null and .threads == null and .frames.cpus > 
        and all(.frames.crews[]; .ns > 0 and (.case == "handover" or .cpu_ns > 0) and .cpu_share > 0)
        and all(.frames.crews[]; .threads > 1 or .alone or .times_one_thread == 1)
        and all(.frames.bookkeeping[]; .bits_per_frame > 1)
-       and (.frames.compaction | length) == 26 and ([.frames.compaction[].who] | unique) == ["counts", "scanners"]
+       and (.frames.compaction | length) == 26 and ([.frames.compaction[].contender] | unique) == ["counts", "scanners"]
        and ([.frames.compaction[].set_up] | unique) == ["churned", "thinned", "traffic"]
        and all(.frames.compaction[]; .huge_free_after <= .huge_possible and .moved_frames >= .moved_runs)
-       and all(.frames.compaction[]; .set_up == "traffic" or .mixed or .who != "counts" or .moved_frames == .fewest_frames)
-       and all(.frames.compaction[]; .set_up != "thinned" or .who != "counts" or (.ns > 0 and .one_ns > 0 and .bookkeeping_ns >= 0))
+       and all(.frames.compaction[]; .set_up == "traffic" or .mixed or .contender != "counts" or .moved_frames == .fewest_frames)
+       and all(.frames.compaction[]; .set_up != "thinned" or .contender != "counts" or (.ns > 0 and .one_ns > 0 and .bookkeeping_ns >= 0))
        and (.frames.aims | length) == 20 and all(.frames.aims[]; (.measured == null) == (.met == null))
        and (.frames.place_aims | keys) == ["plain", "window", "zones"] and all(.frames.place_aims[]; length == 8)' frames.json >/dev/null ||
     fail "JSON: frames: $(cat frames.json)"

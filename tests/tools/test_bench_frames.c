@@ -28,20 +28,20 @@
 /* -------------------------------------------------------------------------------------------- a whole run */
 
 static const struct frames_row *row_of(const struct frames_results *results, const char *what, unsigned order,
-                                       unsigned percent, const char *who)
+                                       unsigned percent, const char *contender)
 {
-    const struct frames_row *row = frames_find(results, what, order, percent, who);
+    const struct frames_row *row = frames_find(results, what, order, percent, contender);
     if (row == NULL)
-        fail_msg("no row %s, order %u, %u %%, %s", what, order, percent, who);
+        fail_msg("no row %s, order %u, %u %%, %s", what, order, percent, contender);
     return row;
 }
 
 static const struct frames_crew *crew_of(const struct frames_results *results, const char *what,
-                                         size_t threads, bool alone, const char *who)
+                                         size_t threads, bool alone, const char *contender)
 {
-    const struct frames_crew *crew = frames_find_crew(results, what, threads, alone, who);
+    const struct frames_crew *crew = frames_find_crew(results, what, threads, alone, contender);
     if (crew == NULL)
-        fail_msg("no row %s, %zu threads, %s", what, threads, who);
+        fail_msg("no row %s, %zu threads, %s", what, threads, contender);
     return crew;
 }
 
@@ -66,7 +66,7 @@ static void check_row(const struct frames_results *results, const char *what, un
         assert_int_equal(row->times.turns, 2);
         assert_true(row->times.median_ns > 0 && row->times.spread >= 0);
         assert_true(row->frames == SMALL);
-        assert_true(strcmp(row->who, FRAMES_BUDDY) != 0 || fabs(row->times.ratio - 1) < 1e-9);
+        assert_true(strcmp(row->contender, FRAMES_BUDDY) != 0 || fabs(row->times.ratio - 1) < 1e-9);
         if (percent > 0)
             check_shape(row);
         else
@@ -82,7 +82,7 @@ static void check_places(const struct frames_results *results, const char *what,
         const struct frames_row *row = row_of(results, what, order, percent, frames_places[i].name);
         assert_true(row->places && row->times.turns == 2 && row->times.median_ns > 0);
         assert_true(row->frames == SMALL && row->shape.huge_possible == 0);
-        assert_true(strcmp(row->who, FRAMES_PLAIN) != 0 || fabs(row->times.ratio - 1) < 1e-9);
+        assert_true(strcmp(row->contender, FRAMES_PLAIN) != 0 || fabs(row->times.ratio - 1) < 1e-9);
     }
 }
 
@@ -96,7 +96,7 @@ static void check_crew(const struct frames_results *results, const char *what, s
         assert_true(crew->times.median_ns > 0 && crew->share > 0);
         assert_true(!is_one || (fabs(crew->over_one - 1) < 1e-9 && fabs(crew->over_one_cpu - 1) < 1e-9));
         assert_true(strcmp(what, FRAMES_HANDOVER) != 0 || (crew->over_one < 0 && crew->over_one_cpu < 0));
-        assert_true(strcmp(crew->who, FRAMES_BUDDY) != 0 || fabs(crew->times.ratio - 1) < 1e-9);
+        assert_true(strcmp(crew->contender, FRAMES_BUDDY) != 0 || fabs(crew->times.ratio - 1) < 1e-9);
     }
 }
 
@@ -309,17 +309,17 @@ static void a_comb_leaves_only_small_groups(void **state)
 {
     (void)state;
     for (size_t i = 0; i < FRAMES_CONTENDERS; i++) {
-        const struct frames_contender *who = &frames_contenders[i];
-        struct frames_set *set = frames_set_create(who, FRAMES_LEAST, SEED);
+        const struct frames_contender *contender = &frames_contenders[i];
+        struct frames_set *set = frames_set_create(contender, FRAMES_LEAST, SEED);
         struct kva_frames_request request = {.order = 6, .type = KVA_MOVABLE};
         uint64_t first;
         frames_set_fill(set);
         assert_true(set->used == FRAMES_LEAST);
         frames_set_comb(set, 32);
         assert_true(set->used == FRAMES_LEAST / 32);
-        assert_int_equal(who->alloc(set->state, &request, &first), KVA_ENOSPC);
+        assert_int_equal(contender->alloc(set->state, &request, &first), KVA_ENOSPC);
         request.order = 4;
-        assert_int_equal(who->alloc(set->state, &request, &first), KVA_OK);
+        assert_int_equal(contender->alloc(set->state, &request, &first), KVA_OK);
         assert_true(first % 32 == 16);
         frames_set_destroy(set);
     }
@@ -329,15 +329,16 @@ static void many_are_taken_at_once(void **state)
 {
     (void)state;
     for (size_t i = 0; i < FRAMES_CONTENDERS; i++) {
-        const struct frames_contender *who = &frames_contenders[i];
-        struct frames_set *set = frames_set_create(who, FRAMES_LEAST, SEED);
+        const struct frames_contender *contender = &frames_contenders[i];
+        struct frames_set *set = frames_set_create(contender, FRAMES_LEAST, SEED);
         struct kva_frames_request request = {.order = 9, .type = KVA_MOVABLE};
         uint64_t firsts[9];
-        assert_int_equal(who->alloc_many(set->state, &request, 9, firsts), KVA_ENOSPC); /* the set has 8 */
-        assert_int_equal(who->alloc_many(set->state, &request, 8, firsts), KVA_OK);
-        assert_int_equal(who->alloc(set->state, &request, &firsts[8]), KVA_ENOSPC);
-        assert_int_equal(who->free_many(set->state, firsts, 8), KVA_OK);
-        assert_int_not_equal(who->free_many(set->state, firsts, 1), KVA_OK); /* already free */
+        assert_int_equal(contender->alloc_many(set->state, &request, 9, firsts),
+                         KVA_ENOSPC); /* the set has 8 */
+        assert_int_equal(contender->alloc_many(set->state, &request, 8, firsts), KVA_OK);
+        assert_int_equal(contender->alloc(set->state, &request, &firsts[8]), KVA_ENOSPC);
+        assert_int_equal(contender->free_many(set->state, firsts, 8), KVA_OK);
+        assert_int_not_equal(contender->free_many(set->state, firsts, 1), KVA_OK); /* already free */
         frames_set_destroy(set);
     }
 }
@@ -380,9 +381,9 @@ static enum kva_status alloc_twice(void *state, const struct kva_frames_request 
 
 static void return_frames_twice(void)
 {
-    struct frames_contender who = lying();
-    struct frames_set *set = frames_set_create(&who, FRAMES_LEAST, SEED);
-    who.alloc = alloc_twice;
+    struct frames_contender contender = lying();
+    struct frames_set *set = frames_set_create(&contender, FRAMES_LEAST, SEED);
+    contender.alloc = alloc_twice;
     frames_set_fill(set);
     (void)frames_set_shape(set);
 }
@@ -397,9 +398,9 @@ static enum kva_status find_nothing(void *state, const struct kva_frames_request
 
 static void refuse_a_request_that_fits(void)
 {
-    struct frames_contender who = lying();
-    struct frames_set *set = frames_set_create(&who, FRAMES_LEAST, SEED);
-    who.alloc = find_nothing;
+    struct frames_contender contender = lying();
+    struct frames_set *set = frames_set_create(&contender, FRAMES_LEAST, SEED);
+    contender.alloc = find_nothing;
     frames_set_fill(set);
 }
 
@@ -412,9 +413,9 @@ static enum kva_status refuse_free(void *state, uint64_t first)
 
 static void refuse_to_free(void)
 {
-    struct frames_contender who = lying();
-    who.free = refuse_free;
-    frames_set_churned(frames_set_create(&who, FRAMES_LEAST, SEED), 25);
+    struct frames_contender contender = lying();
+    contender.free = refuse_free;
+    frames_set_churned(frames_set_create(&contender, FRAMES_LEAST, SEED), 25);
 }
 
 static enum kva_status break_at_the_end(void *state)
@@ -425,9 +426,9 @@ static enum kva_status break_at_the_end(void *state)
 
 static void be_broken_at_the_end(void)
 {
-    struct frames_contender who = lying();
-    who.destroy = break_at_the_end;
-    frames_set_destroy(frames_set_create(&who, FRAMES_LEAST, SEED));
+    struct frames_contender contender = lying();
+    contender.destroy = break_at_the_end;
+    frames_set_destroy(frames_set_create(&contender, FRAMES_LEAST, SEED));
 }
 
 static enum kva_status have_no_memory(uint64_t frames, void **state)
@@ -439,9 +440,9 @@ static enum kva_status have_no_memory(uint64_t frames, void **state)
 
 static void have_no_memory_for_a_set(void)
 {
-    struct frames_contender who = lying();
-    who.create = have_no_memory;
-    (void)frames_set_create(&who, FRAMES_LEAST, SEED);
+    struct frames_contender contender = lying();
+    contender.create = have_no_memory;
+    (void)frames_set_create(&contender, FRAMES_LEAST, SEED);
 }
 
 static void wrong_results_end_the_program(void **state)
@@ -459,11 +460,11 @@ static void wrong_results_end_the_program(void **state)
 static struct frames_row rows[10];
 static struct frames_crew crews[3];
 
-static struct frames_row made_up(const char *what, unsigned order, unsigned percent, const char *who,
+static struct frames_row made_up(const char *what, unsigned order, unsigned percent, const char *contender,
                                  double ns)
 {
     struct frames_row row = {
-        .what = what, .who = who, .frames = FRAMES_USUAL, .order = order, .percent = percent};
+        .what = what, .contender = contender, .frames = FRAMES_USUAL, .order = order, .percent = percent};
     times_add(&row.times, ns);
     times_summarize(&row.times);
     return row;
@@ -472,7 +473,7 @@ static struct frames_row made_up(const char *what, unsigned order, unsigned perc
 static struct frames_crew made_up_crew(const char *what, size_t threads, double cpu_ns, double over_one_cpu)
 {
     struct frames_crew crew = {
-        .what = what, .who = FRAMES_KVA, .threads = threads, .over_one_cpu = over_one_cpu};
+        .what = what, .contender = FRAMES_KVA, .threads = threads, .over_one_cpu = over_one_cpu};
     times_add(&crew.cpu, cpu_ns);
     times_summarize(&crew.cpu);
     return crew;
@@ -480,10 +481,10 @@ static struct frames_crew made_up_crew(const char *what, size_t threads, double 
 
 static struct compaction_row packings[4];
 
-static struct compaction_row made_up_packing(const char *who, const char *set_up, bool mixed,
+static struct compaction_row made_up_packing(const char *contender, const char *set_up, bool mixed,
                                              unsigned percent, uint64_t moved, double run_ns)
 {
-    struct compaction_row row = {.who = who,
+    struct compaction_row row = {.contender = contender,
                                  .state = set_up,
                                  .mixed = mixed,
                                  .percent = percent,

@@ -112,11 +112,11 @@ static void threads_are_bound_in_turn(void **state)
 /* -------------------------------------------------------------------------------------------- a whole run */
 
 static const struct threads_row *row_of(const struct threads_results *results, const char *what,
-                                        const char *who, size_t threads)
+                                        const char *contender, size_t threads)
 {
-    const struct threads_row *row = threads_find(results, what, who, threads, 0);
+    const struct threads_row *row = threads_find(results, what, contender, threads, 0);
     if (row == NULL)
-        fail_msg("no row %s, %s, %zu threads", what, who, threads);
+        fail_msg("no row %s, %s, %zu threads", what, contender, threads);
     return row;
 }
 
@@ -125,9 +125,9 @@ static void check_row(const struct threads_row *row)
     assert_int_equal(row->times.turns, 2);
     assert_true(row->times.median_ns > 0 && row->cpu_ns > 0 && row->share > 0);
     assert_true(row->times.spread >= 0);
-    if (row->threads == 1 && strcmp(row->who, THREADS_ALONE) != 0)
+    if (row->threads == 1 && strcmp(row->contender, THREADS_ALONE) != 0)
         assert_true(fabs(row->speedup - 1) < 1e-9);
-    if (strcmp(row->who, THREADS_2019) == 0)
+    if (strcmp(row->contender, THREADS_2019) == 0)
         assert_true(fabs(row->times.ratio - 1) < 1e-9);
 }
 
@@ -174,11 +174,14 @@ static void all_rows_are_measured(void **state)
 
 /* -------------------------------------------------------------------------------------------- conclusions */
 
-static struct threads_row made_up(const char *what, const char *who, size_t threads, double a, double b,
+static struct threads_row made_up(const char *what, const char *contender, size_t threads, double a, double b,
                                   double c)
 {
-    struct threads_row row = {
-        .what = what, .who = who, .n = 7, .threads = threads, .times = {.turns = 3, .turn_ns = {a, b, c}}};
+    struct threads_row row = {.what = what,
+                              .contender = contender,
+                              .n = 7,
+                              .threads = threads,
+                              .times = {.turns = 3, .turn_ns = {a, b, c}}};
     return row;
 }
 
@@ -220,13 +223,13 @@ static void aims_are_judged(void **state)
 {
     (void)state;
     make_rows();
-    struct threads_results results = {
-        .measured = true,
-        .cpus = 2,
-        .rows = rows,
-        .row_count = sizeof(rows) / sizeof(rows[0]),
-        .waits = {{.who = THREADS_POOLS, .longest = 250000}, {.who = THREADS_KVA, .longest = 1500000}},
-        .wait_count = 2};
+    struct threads_results results = {.measured = true,
+                                      .cpus = 2,
+                                      .rows = rows,
+                                      .row_count = sizeof(rows) / sizeof(rows[0]),
+                                      .waits = {{.contender = THREADS_POOLS, .longest = 250000},
+                                                {.contender = THREADS_KVA, .longest = 1500000}},
+                                      .wait_count = 2};
     threads_judge(&results);
     check_aim(&results, "churn, 2 threads with pools: times one", 2, true);
     check_aim(&results, "churn, one thread: time with pools over", 0.5, true);
@@ -250,7 +253,7 @@ static void one_cpu_does_not_judge_two_threads(void **state)
                                       .cpus = 1,
                                       .rows = rows,
                                       .row_count = sizeof(rows) / sizeof(rows[0]),
-                                      .waits = {{.who = THREADS_POOLS, .longest = 250000}},
+                                      .waits = {{.contender = THREADS_POOLS, .longest = 250000}},
                                       .wait_count = 1};
     threads_judge(&results);
     check_aim(&results, "churn, 2 threads with pools: times one", -1, false);

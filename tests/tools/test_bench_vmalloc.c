@@ -44,11 +44,11 @@ static void run(struct vmalloc_results *results)
 }
 
 static const struct vmalloc_row *row_of(const struct vmalloc_results *results, const char *what, size_t pages,
-                                        const char *who)
+                                        const char *contender)
 {
-    const struct vmalloc_row *row = vmalloc_find(results, what, pages, who);
+    const struct vmalloc_row *row = vmalloc_find(results, what, pages, contender);
     if (row == NULL)
-        fail_msg("no row %s, %zu pages, %s", what, pages, who);
+        fail_msg("no row %s, %zu pages, %s", what, pages, contender);
     return row;
 }
 
@@ -234,11 +234,11 @@ static const struct aim *aim_of(const struct vmalloc_results *results, const cha
     return NULL;
 }
 
-static struct vmalloc_row made_up(const char *what, const char *who, size_t pages, double a, double b,
+static struct vmalloc_row made_up(const char *what, const char *contender, size_t pages, double a, double b,
                                   double c)
 {
     struct vmalloc_row row = {
-        .what = what, .who = who, .pages = pages, .times = {.turns = 3, .turn_ns = {a, b, c}}};
+        .what = what, .contender = contender, .pages = pages, .times = {.turns = 3, .turn_ns = {a, b, c}}};
     return row;
 }
 

@@ -321,68 +321,68 @@ static void test_abilities_have_functions(void **state)
 
 /* ------------------------------------------------------------- an allocator that fails or lies on purpose */
 
-enum vice { HONEST, REFUSES, REFUSES_SHIFT, OFF_ALIGNMENT, OUTSIDE, REFUSES_FREE, LOSES_CONTENTS };
+enum defect { HONEST, REFUSES, REFUSES_SHIFT, OFF_ALIGNMENT, OUTSIDE, REFUSES_FREE, LOSES_CONTENTS };
 
 /* One at a time, with one worker. It counts allocations, and hashes requests. The honest part is a list
  * walk on ranges, and the C library on pages. */
 static struct {
-    enum vice vice;
+    enum defect defect;
     enum kva_status status; /* of a refusal */
-    uint64_t turn;  /* the call, from 1, at which the vice shows; for REFUSES_SHIFT, log2 of the alignment */
+    uint64_t turn; /* the call, from 1, at which the defect shows; for REFUSES_SHIFT, log2 of the alignment */
     uint64_t calls; /* allocations (frees for REFUSES_FREE) so far */
     uint64_t taken;
     uint64_t hash;
     struct list_walk *walk; /* the honest part; NULL on pages */
-} crook;
+} faulty;
 
-static void crook_begin(void **state)
+static void faulty_begin(void **state)
 {
     *state = NULL;
-    crook.calls = 0;
-    crook.taken = 0;
-    crook.hash = 0;
-    crook.walk = NULL;
+    faulty.calls = 0;
+    faulty.taken = 0;
+    faulty.hash = 0;
+    faulty.walk = NULL;
 }
 
-static enum kva_status crook_create(const struct target_kind *kind, struct target_range *range, void **state)
+static enum kva_status faulty_create(const struct target_kind *kind, struct target_range *range, void **state)
 {
     (void)kind;
-    crook_begin(state);
-    return list_walk_create(range->first, range->last, range->quantum, &crook.walk);
+    faulty_begin(state);
+    return list_walk_create(range->first, range->last, range->quantum, &faulty.walk);
 }
 
-static enum kva_status crook_destroy(void *state)
+static enum kva_status faulty_destroy(void *state)
 {
     (void)state;
-    return list_walk_destroy(crook.walk);
+    return list_walk_destroy(faulty.walk);
 }
 
-static enum kva_status crook_create_pages(const struct target_kind *kind, struct target_range *range,
-                                          void **state)
+static enum kva_status faulty_create_pages(const struct target_kind *kind, struct target_range *range,
+                                           void **state)
 {
     (void)kind;
-    crook_begin(state);
+    faulty_begin(state);
     range->first = SUITE_PAGE; /* any address except that of OUTSIDE */
     range->last = UINTPTR_MAX;
     return KVA_OK;
 }
 
-static enum kva_status crook_destroy_pages(void *state)
+static enum kva_status faulty_destroy_pages(void *state)
 {
     (void)state;
-    return crook.taken == 0 ? KVA_OK : KVA_EBUSY;
+    return faulty.taken == 0 ? KVA_OK : KVA_EBUSY;
 }
 
-static void crook_note(uint64_t value)
+static void faulty_note(uint64_t value)
 {
-    uint64_t counter = crook.hash ^ value;
-    crook.hash = rng_splitmix(&counter);
+    uint64_t counter = faulty.hash ^ value;
+    faulty.hash = rng_splitmix(&counter);
 }
 
-/* Whether the vice shows in this allocation. */
-static bool crook_turns(void)
+/* Whether the defect shows in this allocation. */
+static bool faulty_turns(void)
 {
-    return crook.vice != REFUSES_FREE && ++crook.calls == crook.turn;
+    return faulty.defect != REFUSES_FREE && ++faulty.calls == faulty.turn;
 }
 
 /* A sanitizer marks each byte before an aligned block; 2^40 bytes are too many. */
@@ -390,8 +390,8 @@ static bool crook_turns(void)
 
 static enum kva_status honest_alloc(uint64_t size, uint64_t align, uint64_t *addr)
 {
-    if (crook.walk != NULL)
-        return list_walk_alloc(crook.walk, size, align, 0, UINT64_MAX, addr);
+    if (faulty.walk != NULL)
+        return list_walk_alloc(faulty.walk, size, align, 0, UINT64_MAX, addr);
     void *memory;
     if (align > MOST_ALIGN)
         return KVA_ENOMEM;
@@ -401,147 +401,148 @@ static enum kva_status honest_alloc(uint64_t size, uint64_t align, uint64_t *add
     return KVA_OK;
 }
 
-static enum kva_status crook_alloc(void *state, uint64_t size, uint64_t align, unsigned flags, uint64_t *addr)
+static enum kva_status faulty_alloc(void *state, uint64_t size, uint64_t align, unsigned flags,
+                                    uint64_t *addr)
 {
     (void)state;
-    crook_note(size);
-    crook_note(align);
-    crook_note(flags);
-    bool shows = crook_turns();
-    if ((shows && crook.vice == REFUSES) || (crook.vice == REFUSES_SHIFT && align >> crook.turn != 0))
-        return crook.status;
+    faulty_note(size);
+    faulty_note(align);
+    faulty_note(flags);
+    bool shows = faulty_turns();
+    if ((shows && faulty.defect == REFUSES) || (faulty.defect == REFUSES_SHIFT && align >> faulty.turn != 0))
+        return faulty.status;
     enum kva_status status = honest_alloc(size, align, addr);
-    crook.taken += status == KVA_OK;
-    if (shows && crook.vice == OFF_ALIGNMENT)
+    faulty.taken += status == KVA_OK;
+    if (shows && faulty.defect == OFF_ALIGNMENT)
         *addr += 1;
-    if (shows && crook.vice == OUTSIDE)
-        *addr = crook.walk == NULL ? 0 : SUITE_LAST + 1 - SUITE_PAGE / 2;
+    if (shows && faulty.defect == OUTSIDE)
+        *addr = faulty.walk == NULL ? 0 : SUITE_LAST + 1 - SUITE_PAGE / 2;
     return status;
 }
 
 static enum kva_status honest_free(uint64_t addr)
 {
-    if (crook.walk != NULL)
-        return list_walk_free(crook.walk, addr);
+    if (faulty.walk != NULL)
+        return list_walk_free(faulty.walk, addr);
     free((void *)(uintptr_t)addr);
     return KVA_OK;
 }
 
-static enum kva_status crook_free(void *state, uint64_t addr, uint64_t size)
+static enum kva_status faulty_free(void *state, uint64_t addr, uint64_t size)
 {
     (void)state;
     (void)size;
-    if (crook.vice == REFUSES_FREE && ++crook.calls == crook.turn)
-        return crook.status;
+    if (faulty.defect == REFUSES_FREE && ++faulty.calls == faulty.turn)
+        return faulty.status;
     enum kva_status status = honest_free(addr);
-    crook.taken -= status == KVA_OK;
+    faulty.taken -= status == KVA_OK;
     return status;
 }
 
-static enum kva_status crook_congruent(void *state, const struct kva_part *parts, size_t count,
-                                       uint64_t align, uint64_t *base)
+static enum kva_status faulty_congruent(void *state, const struct kva_part *parts, size_t count,
+                                        uint64_t align, uint64_t *base)
 {
     (void)state;
-    bool shows = crook_turns();
-    if (shows && crook.vice == REFUSES)
-        return crook.status;
-    enum kva_status status = list_walk_congruent(crook.walk, parts, count, align, base);
-    crook.taken += status == KVA_OK ? count : 0;
-    if (shows && crook.vice == OFF_ALIGNMENT)
+    bool shows = faulty_turns();
+    if (shows && faulty.defect == REFUSES)
+        return faulty.status;
+    enum kva_status status = list_walk_congruent(faulty.walk, parts, count, align, base);
+    faulty.taken += status == KVA_OK ? count : 0;
+    if (shows && faulty.defect == OFF_ALIGNMENT)
         *base -= 1; /* not + 1: the highest group ends where the range does */
-    if (shows && crook.vice == OUTSIDE)
+    if (shows && faulty.defect == OUTSIDE)
         *base = SUITE_FIRST - SUITE_PAGE;
     return status;
 }
 
 /* ------------------------------------------------- the same on pages: the functions of tests 1024 to 4096 */
 
-static enum kva_status crook_resize(void *state, uint64_t addr, uint64_t from, uint64_t to, uint64_t *moved)
+static enum kva_status faulty_resize(void *state, uint64_t addr, uint64_t from, uint64_t to, uint64_t *moved)
 {
     (void)state;
     (void)from;
-    bool shows = crook_turns();
-    if (shows && crook.vice == REFUSES)
-        return crook.status;
+    bool shows = faulty_turns();
+    if (shows && faulty.defect == REFUSES)
+        return faulty.status;
     void *memory = aligned_alloc(SUITE_PAGE, (size_t)(SUITE_PAGE * ((to + SUITE_PAGE - 1) / SUITE_PAGE)));
     if (memory == NULL)
         return KVA_ENOMEM;
     uint64_t kept = from < to ? from : to;
     memcpy(memory, (void *)(uintptr_t)addr, (size_t)kept);
     free((void *)(uintptr_t)addr);
-    if (shows && crook.vice == LOSES_CONTENTS)
+    if (shows && faulty.defect == LOSES_CONTENTS)
         ((unsigned char *)memory)[kept - 64] ^= 1; /* the first word of the last line */
     *moved = (uintptr_t)memory;
-    if (shows && crook.vice == OFF_ALIGNMENT)
+    if (shows && faulty.defect == OFF_ALIGNMENT)
         *moved += 1;
     return KVA_OK;
 }
 
-static enum kva_status crook_frames_take(void *state, uint64_t count, void **frames)
+static enum kva_status faulty_frames_take(void *state, uint64_t count, void **frames)
 {
     (void)state;
-    crook_note(count);
-    if (crook.vice == REFUSES && crook.turn == 0)
-        return crook.status;
+    faulty_note(count);
+    if (faulty.defect == REFUSES && faulty.turn == 0)
+        return faulty.status;
     *frames = aligned_alloc(SUITE_PAGE, (size_t)(count * SUITE_PAGE));
-    crook.taken += *frames != NULL;
+    faulty.taken += *frames != NULL;
     return *frames == NULL ? KVA_ENOMEM : KVA_OK;
 }
 
-static enum kva_status crook_frames_give(void *state, void *frames)
+static enum kva_status faulty_frames_give(void *state, void *frames)
 {
     (void)state;
     free(frames);
-    crook.taken--;
+    faulty.taken--;
     return KVA_OK;
 }
 
-static enum kva_status crook_map(void *state, void *frames, uint64_t first, uint64_t count, uint64_t *addr)
+static enum kva_status faulty_map(void *state, void *frames, uint64_t first, uint64_t count, uint64_t *addr)
 {
     (void)state;
     (void)count;
-    bool shows = crook_turns();
-    if (shows && crook.vice == REFUSES)
-        return crook.status;
-    *addr = (uintptr_t)frames + first * SUITE_PAGE + (shows && crook.vice == OFF_ALIGNMENT);
+    bool shows = faulty_turns();
+    if (shows && faulty.defect == REFUSES)
+        return faulty.status;
+    *addr = (uintptr_t)frames + first * SUITE_PAGE + (shows && faulty.defect == OFF_ALIGNMENT);
     return KVA_OK;
 }
 
-static enum kva_status crook_unmap(void *state, uint64_t addr, uint64_t count)
+static enum kva_status faulty_unmap(void *state, uint64_t addr, uint64_t count)
 {
     (void)state;
     (void)addr;
     (void)count;
-    return crook.vice == REFUSES_FREE && ++crook.calls == crook.turn ? crook.status : KVA_OK;
+    return faulty.defect == REFUSES_FREE && ++faulty.calls == faulty.turn ? faulty.status : KVA_OK;
 }
 
-static const struct target_kind crook_kind = {
-    .name = "crook",
+static const struct target_kind faulty_kind = {
+    .name = "faulty",
     .about = "fails or lies on purpose",
     .memory = TARGET_RANGES,
     .exact = true,
     .abilities = TARGET_CAN_PCPU,
-    .create = crook_create,
-    .destroy = crook_destroy,
-    .alloc = crook_alloc,
-    .free = crook_free,
-    .congruent = crook_congruent,
+    .create = faulty_create,
+    .destroy = faulty_destroy,
+    .alloc = faulty_alloc,
+    .free = faulty_free,
+    .congruent = faulty_congruent,
 };
 
-static const struct target_kind crook_of_pages = {
-    .name = "crook",
+static const struct target_kind faulty_of_pages = {
+    .name = "faulty",
     .about = "fails or lies on purpose",
     .memory = TARGET_PAGES,
     .abilities = TARGET_CAN_MAP | TARGET_CAN_NO_BLOCK | TARGET_CAN_RESIZE,
-    .create = crook_create_pages,
-    .destroy = crook_destroy_pages,
-    .alloc = crook_alloc,
-    .free = crook_free,
-    .resize = crook_resize,
-    .frames_take = crook_frames_take,
-    .frames_give = crook_frames_give,
-    .map = crook_map,
-    .unmap = crook_unmap,
+    .create = faulty_create_pages,
+    .destroy = faulty_destroy_pages,
+    .alloc = faulty_alloc,
+    .free = faulty_free,
+    .resize = faulty_resize,
+    .frames_take = faulty_frames_take,
+    .frames_give = faulty_frames_give,
+    .map = faulty_map,
+    .unmap = faulty_unmap,
 };
 
 /* A short run of the tests of `mask`. */
@@ -608,9 +609,9 @@ static void test_honest_allocators_pass(void **state)
 {
     (void)state;
     struct target_kind kind;
-    crook.vice = HONEST;
-    check_kind(&crook_kind, SUITE_RANGES_MASK, 1);
-    check_kind(&crook_of_pages, SUITE_MASK, 1);
+    faulty.defect = HONEST;
+    check_kind(&faulty_kind, SUITE_RANGES_MASK, 1);
+    check_kind(&faulty_of_pages, SUITE_MASK, 1);
     for (size_t i = 0; target_kind_at(TARGET_RANGES, i, &kind); i++)
         check_kind(&kind, SMALLER(SUITE_RANGES_MASK), 1);
 }
@@ -667,16 +668,16 @@ static void test_missing_grace_periods_are_reported(void **state)
     report_fini(&report);
 }
 
-/* Each test of the mask detects the vice at this turn; if no result was wrong, it frees everything. */
-static void check_vice(const struct target_kind *kind, unsigned mask, enum kva_status status,
-                       enum kva_status ended)
+/* Each test of the mask detects the defect at this turn; if no result was wrong, it frees everything. */
+static void check_defect(const struct target_kind *kind, unsigned mask, enum kva_status status,
+                         enum kva_status ended)
 {
     for (size_t i = 0; i < SUITE_TESTS; i++) {
         struct plan plan = short_plan(suite_tests[i].id & mask);
         struct report report;
         if (plan.params.run_test_mask == 0)
             continue;
-        crook.status = status;
+        faulty.status = status;
         plan.memory = kind->memory;
         assert_null(runner_run(&plan, kind, &report));
         const struct result *result = &report.worker[0].results[i];
@@ -685,16 +686,16 @@ static void check_vice(const struct target_kind *kind, unsigned mask, enum kva_s
         assert_non_null(result->failure.what);
         assert_int_equal(result->failure.status, status);
         assert_int_equal(report.ended, ended);
-        assert_int_equal(crook.taken == 0, ended == KVA_OK);
+        assert_int_equal(faulty.taken == 0, ended == KVA_OK);
         report_fini(&report);
     }
 }
 
-static void check_ranges(enum vice vice, uint64_t turn, enum kva_status status, enum kva_status ended)
+static void check_ranges(enum defect defect, uint64_t turn, enum kva_status status, enum kva_status ended)
 {
-    crook.vice = vice;
-    crook.turn = turn;
-    check_vice(&crook_kind, SUITE_RANGES_MASK, status, ended);
+    faulty.defect = defect;
+    faulty.turn = turn;
+    check_defect(&faulty_kind, SUITE_RANGES_MASK, status, ended);
 }
 
 /* The second allocation of test 64 is aligned to 2^1, and has a place: a refusal must not count as
@@ -723,15 +724,15 @@ static void test_refused_frees_are_noticed(void **state)
     check_ranges(REFUSES_FREE, 1, KVA_EUNKNOWN, KVA_EBUSY);
 }
 
-static void check_pages(enum vice vice, unsigned mask, enum kva_status status, enum kva_status ended)
+static void check_pages(enum defect defect, unsigned mask, enum kva_status status, enum kva_status ended)
 {
-    crook.vice = vice;
-    crook.turn = 2;
-    check_vice(&crook_of_pages, mask, status, ended);
+    faulty.defect = defect;
+    faulty.turn = 2;
+    check_defect(&faulty_of_pages, mask, status, ended);
 }
 
 /* The same for the tests that need memory. */
-static void test_vices_are_noticed_on_pages(void **state)
+static void test_defects_are_noticed_on_pages(void **state)
 {
     (void)state;
     check_pages(REFUSES, 1 | 8 | 16 | 1024 | 4096, KVA_ENOMEM, KVA_OK);
@@ -750,15 +751,15 @@ static void test_no_block_may_be_refused(void **state)
         struct plan plan = short_plan(2048);
         struct report report;
         plan.memory = TARGET_PAGES;
-        crook.vice = REFUSES;
-        crook.turn = 3;
-        crook.status = refusals[i];
-        assert_null(runner_run(&plan, &crook_of_pages, &report));
+        faulty.defect = REFUSES;
+        faulty.turn = 3;
+        faulty.status = refusals[i];
+        assert_null(runner_run(&plan, &faulty_of_pages, &report));
         const struct result *result = &report.worker[0].results[11];
         assert_int_equal(suite_tests[11].id, 2048);
         assert_int_equal(result->xfailed, 1);
         assert_int_equal(result->passed + result->failed, 0);
-        assert_int_equal(crook.calls, 20); /* it continued */
+        assert_int_equal(faulty.calls, 20); /* it continued */
         assert_int_equal(report.ended, KVA_OK);
         report_fini(&report);
     }
@@ -772,10 +773,10 @@ static void test_inexact_kinds_may_refuse_alignment(void **state)
         struct plan plan = short_plan(SHIFT_TEST);
         struct report report;
         plan.memory = TARGET_PAGES;
-        crook.vice = REFUSES;
-        crook.turn = turn;
-        crook.status = KVA_ENOMEM;
-        assert_null(runner_run(&plan, &crook_of_pages, &report));
+        faulty.defect = REFUSES;
+        faulty.turn = turn;
+        faulty.status = KVA_ENOMEM;
+        assert_null(runner_run(&plan, &faulty_of_pages, &report));
         assert_int_equal(report.worker[0].results[6].failed, turn == 13);
         assert_int_equal(report.worker[0].results[6].xfailed, turn == 14);
         report_fini(&report);
@@ -786,15 +787,15 @@ static void test_inexact_kinds_may_refuse_alignment(void **state)
  * the refusal is expected. */
 static uint64_t shift_failures(bool recycles, uint64_t workers, uint64_t shift)
 {
-    struct target_kind kind = crook_kind;
+    struct target_kind kind = faulty_kind;
     struct plan plan = short_plan(SHIFT_TEST);
     struct report report;
     uint64_t failed = 0;
     kind.recycles = recycles;
     plan.params.nr_threads = workers;
-    crook.vice = REFUSES_SHIFT;
-    crook.turn = shift;
-    crook.status = KVA_ENOSPC;
+    faulty.defect = REFUSES_SHIFT;
+    faulty.turn = shift;
+    faulty.status = KVA_ENOSPC;
     assert_null(runner_run(&plan, &kind, &report));
     for (size_t worker = 0; worker < report.workers; worker++) {
         failed += report.worker[worker].results[6].failed;
@@ -824,10 +825,10 @@ static uint64_t hash_of_run(uint64_t seed)
     struct report report;
     plan.seed = seed;
     plan.params.sequential_test_order = 0;
-    crook.vice = HONEST;
-    assert_null(runner_run(&plan, &crook_kind, &report));
+    faulty.defect = HONEST;
+    assert_null(runner_run(&plan, &faulty_kind, &report));
     report_fini(&report);
-    return crook.hash;
+    return faulty.hash;
 }
 
 static void test_seed_determines_the_run(void **state)
@@ -881,8 +882,8 @@ static void test_budget_cuts_and_scales(void **state)
     plan.params.nr_pcpu_objects = 2000000;    /* a second */
     plan.params.test_repeat_count = 2;
     plan.budget_ns = 10000000;
-    crook.vice = HONEST;
-    assert_null(runner_run(&plan, &crook_kind, &report));
+    faulty.defect = HONEST;
+    assert_null(runner_run(&plan, &faulty_kind, &report));
     for (size_t i = 0; i < SUITE_TESTS; i++) {
         const struct result *result = &report.worker[0].results[i];
         assert_int_equal(result_is_cut(result), i == 0 || i == 7);
@@ -917,18 +918,18 @@ static void test_held_areas(void **state)
     struct plan plan = short_plan(1);
     struct report report;
     plan.held = 100;
-    crook.vice = HONEST;
-    assert_null(runner_run(&plan, &crook_kind, &report));
+    faulty.defect = HONEST;
+    assert_null(runner_run(&plan, &faulty_kind, &report));
     assert_int_equal(report.worker[0].results[0].passed, 1);
     assert_int_equal(report.ended, KVA_OK);
-    assert_int_equal(crook.taken, 0);
-    assert_int_equal(crook.calls, 2 * 100 + 20);
+    assert_int_equal(faulty.taken, 0);
+    assert_int_equal(faulty.calls, 2 * 100 + 20);
     report_fini(&report);
-    crook.vice = REFUSES;
-    crook.status = KVA_ENOMEM;
-    crook.turn = 50;
-    assert_non_null(runner_run(&plan, &crook_kind, &report));
-    assert_int_equal(crook.taken, 0);
+    faulty.defect = REFUSES;
+    faulty.status = KVA_ENOMEM;
+    faulty.turn = 50;
+    assert_non_null(runner_run(&plan, &faulty_kind, &report));
+    assert_int_equal(faulty.taken, 0);
 }
 
 int main(void)
@@ -955,7 +956,7 @@ int main(void)
         cmocka_unit_test(test_refusals_are_noticed),
         cmocka_unit_test(test_lies_are_noticed),
         cmocka_unit_test(test_refused_frees_are_noticed),
-        cmocka_unit_test(test_vices_are_noticed_on_pages),
+        cmocka_unit_test(test_defects_are_noticed_on_pages),
         cmocka_unit_test(test_no_block_may_be_refused),
         cmocka_unit_test(test_inexact_kinds_may_refuse_alignment),
         cmocka_unit_test(test_another_worker_may_hold_all_places),

@@ -28,7 +28,7 @@ refuse() {
 refuse 2 'Usage: kva COMMAND'
 refuse 2 "no command 'tset': the commands are test, replay, bench, help" tset
 refuse 2 "no command 'tset'" help tset
-refuse 2 'help takes one command' help test bench
+refuse 2 'help takes one command; for kva test frames, run kva test frames --help' help test bench
 "$KVA" --version >version.txt
 grep -Eq '^kva [0-9]+\.[0-9]+\.[0-9]+$' version.txt || fail "--version prints $(cat version.txt)"
 "$KVA" test --version >version_of_test.txt
@@ -43,7 +43,7 @@ done
 
 # --------------------------------------------------------------------------------- wrong command lines
 
-refuse 2 'say what to run: performance, smoke or stress, or key=value' test
+refuse 2 'name a mode (performance, smoke or stress) or key=value pairs; the keys are nr_threads' test
 refuse 2 'modes are performance, smoke and stress' test fast
 refuse 2 'keys are nr_threads, sequential_test_order, test_repeat_count, test_loop_count, nr_pages, use_huge, run_test_mask, nr_pcpu_objects' test nr_page=1
 refuse 2 "nr_threads takes a number from 1 to 65535, not '0'$" test nr_threads=0

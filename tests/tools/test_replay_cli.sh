@@ -156,13 +156,13 @@ refuse 1 'the log is cut off here' --strict cut.log
 
 # Files that are not logs.
 printf '\0\001\n' >binary.log
-refuse 1 'binary.log:1:1: no line of this file is one of strace; the first: expected the name of a call' binary.log
-refuse 1 "kva replay: $KVA: this is a program (ELF), which kva replay does not read yet" "$KVA"
+refuse 1 'binary.log:1:1: no line is output of strace; the first line: expected the name of a call' binary.log
+refuse 1 "kva replay: $KVA: this is a program (ELF); kva replay reads logs of strace" "$KVA"
 printf 'x 12 [001]  1.5: a:b: c\n' >perf.log
-refuse 1 'perf.log: this is the output of perf script, which kva replay does not read yet' perf.log
-refuse 1 'perf.log: this is the output of perf script, which kva replay does not read yet' --strict perf.log
+refuse 1 'perf.log: this is the output of perf script; kva replay reads logs of strace' perf.log
+refuse 1 'perf.log: this is the output of perf script; kva replay reads logs of strace' --strict perf.log
 printf 'malloc(24) = 0x5581\n' >ltrace.log
-refuse 1 'ltrace.log: this is a log of ltrace, which kva replay does not read yet' ltrace.log
+refuse 1 'ltrace.log: this is a log of ltrace; kva replay reads logs of strace' ltrace.log
 : >empty.log
 refuse 1 'kva replay: empty.log: the log is empty' empty.log
 gzip -c empty.log >empty.gz
@@ -170,7 +170,7 @@ refuse 1 'kva replay: empty.gz: the log is empty' empty.gz
 refuse 1 'kva replay: /dev/null: the log is empty' /dev/null
 refuse 3 "kva replay: '': No such file or directory" ''
 printf 'read(3) = 0\nhello\n' >other.log
-refuse 1 'there is no mmap, munmap, mremap or brk to play in it' other.log
+refuse 1 'the log has no successful mmap, munmap, mremap or brk call to play' other.log
 grep -q 'other.log:2:6: text (1 line)' err.txt || fail "the skipped line is not shown: $(cat err.txt)"
 refuse 3 'missing.log: No such file or directory' missing.log
 refuse 3 'kva replay: .: Is a directory' .

@@ -578,8 +578,8 @@ static void test_broken(void **state)
         if (read_as(false, text, strlen(text), &log, &error))
             strace_log_fini(&log);
         else
-            check_that(error.line != 0 && strstr(error.message, "no line of this file") != NULL, "%s -> %s",
-                       text, error.message);
+            check_that(error.line != 0 && strstr(error.message, "no line is output of strace") != NULL,
+                       "%s -> %s", text, error.message);
     }
 }
 
@@ -647,7 +647,7 @@ static void test_odd_lines(void **state)
 }
 
 /** An odd line has no effect: it sets no time, and no process without a number. */
-static void test_no_trace(void **state)
+static void test_odd_lines_have_no_effect(void **state)
 {
     (void)state;
     struct strace_log log = read_tolerantly("strace: Process 7 attached\n"
@@ -683,7 +683,7 @@ static void test_text_between_halves(void **state)
 
 /** Output of the program directly after a first half, which looks like its second half, as with -z or
  *  after a note: the call still waits. */
-static void test_text_like_a_rest(void **state)
+static void test_text_like_a_second_half(void **state)
 {
     (void)state;
     struct strace_log log =
@@ -728,7 +728,7 @@ static void test_unfinished(void **state)
 }
 
 /** A half whose end is not understood is dropped: its entry has no operation. */
-static void test_senseless_end(void **state)
+static void test_end_not_understood(void **state)
 {
     (void)state;
     struct strace_log log = read_tolerantly("1 mremap(0x1000, 4096, 8192, 0 <unfinished ...>\n"
@@ -813,9 +813,8 @@ static void test_nothing_understood(void **state)
     assert_false(read_as(false, text, sizeof text - 1, &log, &error));
     assert_int_equal(error.line, 1);
     assert_int_equal(error.column, 1);
-    assert_string_equal(error.message,
-                        "no line of this file is one of strace; the first: expected the name of a "
-                        "call, found a blank line");
+    assert_string_equal(error.message, "no line is output of strace; the first line: expected the name of a "
+                                       "call, found a blank line");
     assert_false(error.refused);
     assert_true(log.count == 0 && log.ops == NULL && strace_skipped_lines(&log) == 0);
 }
@@ -870,7 +869,7 @@ static void test_other_formats(void **state)
             assert_false(read_as(strict, others[i].text, strlen(others[i].text), &log, &error));
             check_that(
                 strncmp(error.message, "this is ", 8) == 0 && strstr(error.message, others[i].name) != NULL &&
-                    strstr(error.message, ", which kva replay does not read yet") != NULL && error.line == 0,
+                    strstr(error.message, "; kva replay reads logs of strace") != NULL && error.line == 0,
                 "%s -> %s", others[i].text, error.message);
         }
     }
@@ -1175,11 +1174,11 @@ int main(void)
         cmocka_unit_test(test_unnamed),
         cmocka_unit_test(test_broken_by_z),
         cmocka_unit_test(test_odd_lines),
-        cmocka_unit_test(test_no_trace),
-        cmocka_unit_test(test_text_like_a_rest),
+        cmocka_unit_test(test_odd_lines_have_no_effect),
+        cmocka_unit_test(test_text_like_a_second_half),
         cmocka_unit_test(test_unfinished),
         cmocka_unit_test(test_text_between_halves),
-        cmocka_unit_test(test_senseless_end),
+        cmocka_unit_test(test_end_not_understood),
         cmocka_unit_test(test_line_ends),
         cmocka_unit_test(test_odd_processes),
         cmocka_unit_test(test_nothing_understood),

@@ -212,7 +212,7 @@ static void test_munmap_across_holes(void **state)
 
 /** Mappings of our space alone between two logged mappings stay, whether the log unmaps across them or
  *  maps over them. */
-static void test_not_in_between(void **state)
+static void test_own_mappings_between_stay(void **state)
 {
     (void)state;
     struct replay replay = resolve(
@@ -837,7 +837,7 @@ int main(void)
         cmocka_unit_test(test_mremap),
         cmocka_unit_test(test_mremap_move),
         cmocka_unit_test(test_mremap_unknown),
-        cmocka_unit_test(test_not_in_between),
+        cmocka_unit_test(test_own_mappings_between_stay),
         cmocka_unit_test(test_distances),
         cmocka_unit_test(test_mremap_no_growth),
         cmocka_unit_test(test_break_jumps),

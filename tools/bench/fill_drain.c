@@ -96,10 +96,10 @@ static void enter_random(struct subject *subject)
 }
 
 static const struct phase phases[] = {
-    {.name = "fill", .enter = enter_fill, .whole = true, .run = fill, .finish = advance},
-    {.name = "drain up", .enter = enter_up, .whole = true, .run = drain, .finish = advance},
-    {.name = "drain down", .enter = enter_down, .whole = true, .run = drain, .finish = advance},
-    {.name = "drain random", .enter = enter_random, .whole = true, .run = drain, .finish = advance},
+    {.name = "fill", .enter = enter_fill, .fixed_count = true, .run = fill, .finish = advance},
+    {.name = "drain up", .enter = enter_up, .fixed_count = true, .run = drain, .finish = advance},
+    {.name = "drain down", .enter = enter_down, .fixed_count = true, .run = drain, .finish = advance},
+    {.name = "drain random", .enter = enter_random, .fixed_count = true, .run = drain, .finish = advance},
 };
 
 const struct workload workload_fill_drain = {

@@ -84,13 +84,13 @@ static size_t prepare_calls(struct frames_set *set)
 
 static uint64_t allocate_and_free(struct frames_set *set, size_t steps)
 {
-    const struct frames_contender *who = set->who;
+    const struct frames_contender *contender = set->contender;
     struct kva_frames_request request = set->request;
     for (size_t i = 0; i < steps; i++) {
         uint64_t first;
-        enum kva_status status = who->alloc(set->state, &request, &first);
+        enum kva_status status = contender->alloc(set->state, &request, &first);
         if (status == KVA_OK)
-            status = who->free(set->state, first);
+            status = contender->free(set->state, first);
         if (status != KVA_OK)
             frames_must(set, status, "an allocation and a free");
     }
@@ -109,23 +109,23 @@ static uint64_t fail(struct frames_set *set, size_t steps)
     struct kva_frames_request request = set->request;
     for (size_t i = 0; i < steps; i++) {
         uint64_t first;
-        enum kva_status status = set->who->alloc(set->state, &request, &first);
+        enum kva_status status = set->contender->alloc(set->state, &request, &first);
         if (status != KVA_ENOSPC)
-            bench_fatal(TOOL_WRONG, "frames: %s: a request that cannot succeed returned: %s", set->who->name,
-                        kva_status_text(status));
+            bench_fatal(TOOL_WRONG, "frames: %s: a request that cannot succeed returned: %s",
+                        set->contender->name, kva_status_text(status));
     }
     return steps;
 }
 
 static uint64_t take_and_give_many(struct frames_set *set, size_t steps)
 {
-    const struct frames_contender *who = set->who;
+    const struct frames_contender *contender = set->contender;
     struct kva_frames_request request = set->request;
     uint64_t firsts[FRAMES_BULK_RUNS];
     for (size_t i = 0; i < steps; i++) {
-        enum kva_status status = who->alloc_many(set->state, &request, FRAMES_BULK_RUNS, firsts);
+        enum kva_status status = contender->alloc_many(set->state, &request, FRAMES_BULK_RUNS, firsts);
         if (status == KVA_OK)
-            status = who->free_many(set->state, firsts, FRAMES_BULK_RUNS);
+            status = contender->free_many(set->state, firsts, FRAMES_BULK_RUNS);
         if (status != KVA_OK)
             frames_must(set, status, "many frames");
     }
@@ -158,7 +158,7 @@ static const struct frames_case churns[] = {
 
 /* The contenders of a race; the last one is the base. */
 struct line_up {
-    const struct frames_contender *who;
+    const struct frames_contender *contenders;
     size_t count;
     bool places;
 };
@@ -181,13 +181,13 @@ struct race {
 static void show(const struct race *race, size_t number, const char *step, size_t done, size_t all)
 {
     progress_show(&bench_progress, "frames %s, order %u: %s, %s %zu/%zu", race->what, race->order,
-                  race->line_up->who[number].name, step, done, all);
+                  race->line_up->contenders[number].name, step, done, all);
 }
 
 static void open_race(struct race *race)
 {
     for (size_t i = 0; i < race->line_up->count; i++) {
-        race->sets[i] = frames_set_create(&race->line_up->who[i], race->frames, race->options->seed);
+        race->sets[i] = frames_set_create(&race->line_up->contenders[i], race->frames, race->options->seed);
         frames_set_order(race->sets[i], race->order);
     }
 }
@@ -209,7 +209,7 @@ static struct frames_row *add_rows(const struct race *race, const char *what, un
     struct frames_row *rows = results->rows + first;
     for (size_t i = 0; i < line_up->count; i++) {
         rows[i].what = what;
-        rows[i].who = line_up->who[i].name;
+        rows[i].contender = line_up->contenders[i].name;
         rows[i].places = line_up->places;
         rows[i].frames = race->frames;
         rows[i].order = race->order;
@@ -292,15 +292,15 @@ struct fill_turn {
 static void must_be_full(const struct frames_set *set)
 {
     uint64_t first;
-    if (set->who->alloc(set->state, &set->request, &first) != KVA_ENOSPC)
-        bench_fatal(TOOL_WRONG, "frames: %s: a full set gave another run", set->who->name);
+    if (set->contender->alloc(set->state, &set->request, &first) != KVA_ENOSPC)
+        bench_fatal(TOOL_WRONG, "frames: %s: a full set gave another run", set->contender->name);
 }
 
 static void fill(struct frames_set *set, size_t begin, size_t end)
 {
-    const struct frames_contender *who = set->who;
+    const struct frames_contender *contender = set->contender;
     for (size_t i = begin; i < end; i++) {
-        enum kva_status status = who->alloc(set->state, &set->request, &set->all[i]);
+        enum kva_status status = contender->alloc(set->state, &set->request, &set->all[i]);
         if (status != KVA_OK)
             frames_must(set, status, "an allocation");
     }
@@ -308,9 +308,9 @@ static void fill(struct frames_set *set, size_t begin, size_t end)
 
 static void release(struct frames_set *set, size_t begin, size_t end)
 {
-    const struct frames_contender *who = set->who;
+    const struct frames_contender *contender = set->contender;
     for (size_t i = begin; i < end; i++) {
-        enum kva_status status = who->free(set->state, set->all[i]);
+        enum kva_status status = contender->free(set->state, set->all[i]);
         if (status != KVA_OK)
             frames_must(set, status, "a free");
     }
@@ -384,7 +384,7 @@ static void run_fill(unsigned order, const struct line_up *line_up, uint64_t fra
     summarize(line_up, free_rows);
 }
 
-/* ---------------------------------------------------------------------------------------------- the whole */
+/* ---------------------------------------------------------------------------------------------- all cases */
 
 static void measure_memory(uint64_t frames, const struct bench_options *options,
                            struct frames_results *results)

@@ -38,11 +38,11 @@
 /** One contender, one case, with one thread. */
 struct frames_row {
     const char *what;
-    const char *who;
+    const char *contender;
     uint64_t frames;
     unsigned order;            /* of the requests; unused in FRAMES_MIXED */
     unsigned percent;          /* of the frames in use; 0: not a churn */
-    bool places;               /* `who` is one of frames_places; the base is the plain set */
+    bool places;               /* `contender` is one of frames_places; the base is the plain set */
     struct times times;        /* base: the buddy system, unless `places` */
     struct frames_shape shape; /* of a churn, after its set-up */
 };
@@ -50,7 +50,7 @@ struct frames_row {
 /** One contender, one case, one number of threads. */
 struct frames_crew {
     const char *what;
-    const char *who;
+    const char *contender;
     uint64_t frames;
     size_t threads;
     bool alone; /* the program had no other thread; else at least an idle one */
@@ -66,7 +66,7 @@ struct frames_crew {
 
 /** The memory of a set's bookkeeping. */
 struct frames_memory {
-    const char *who;
+    const char *contender;
     uint64_t frames;
     size_t bytes;
 };
@@ -99,9 +99,9 @@ void frames_run_crews(uint64_t frames, const struct bench_options *options, stru
 
 /** The row of the first size; NULL if there is none. */
 const struct frames_row *frames_find(const struct frames_results *results, const char *what, unsigned order,
-                                     unsigned percent, const char *who);
+                                     unsigned percent, const char *contender);
 const struct frames_crew *frames_find_crew(const struct frames_results *results, const char *what,
-                                           size_t threads, bool alone, const char *who);
+                                           size_t threads, bool alone, const char *contender);
 
 /** Add all aims. */
 void frames_judge(struct frames_results *results);

@@ -6,31 +6,31 @@
 #include <string.h>
 
 const struct frames_row *frames_find(const struct frames_results *results, const char *what, unsigned order,
-                                     unsigned percent, const char *who)
+                                     unsigned percent, const char *contender)
 {
     for (size_t i = 0; i < results->row_count; i++) {
         const struct frames_row *row = &results->rows[i];
         if (row->order == order && row->percent == percent && strcmp(row->what, what) == 0 &&
-            strcmp(row->who, who) == 0)
+            strcmp(row->contender, contender) == 0)
             return row;
     }
     return NULL;
 }
 
 const struct frames_crew *frames_find_crew(const struct frames_results *results, const char *what,
-                                           size_t threads, bool alone, const char *who)
+                                           size_t threads, bool alone, const char *contender)
 {
     for (size_t i = 0; i < results->crew_count; i++) {
         const struct frames_crew *crew = &results->crews[i];
         if (crew->threads == threads && crew->alone == alone && strcmp(crew->what, what) == 0 &&
-            strcmp(crew->who, who) == 0)
+            strcmp(crew->contender, contender) == 0)
             return crew;
     }
     return NULL;
 }
 
 /* The aims for calls, in a set with any zones. */
-static void judge_calls(const struct frames_results *results, const char *who, struct aims *aims)
+static void judge_calls(const struct frames_results *results, const char *contender, struct aims *aims)
 {
     static const struct {
         const char *text;
@@ -50,7 +50,7 @@ static void judge_calls(const struct frames_results *results, const char *who, s
     };
     for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
         const struct frames_row *row =
-            frames_find(results, calls[i].what, calls[i].order, calls[i].percent, who);
+            frames_find(results, calls[i].what, calls[i].order, calls[i].percent, contender);
         aims_add(aims, calls[i].text, "ns", false, calls[i].ns, row == NULL ? -1 : row->times.median_ns);
     }
 }
@@ -111,7 +111,7 @@ static double most(const struct frames_results *results, bool mixed,
     for (size_t i = 0; i < results->compaction.count; i++) {
         const struct compaction_row *row = &results->compaction.rows[i];
         if (row->frames == results->compaction.rows[0].frames && row->mixed == mixed &&
-            strcmp(row->who, COMPACTION_COUNTS) == 0 && strcmp(row->state, COMPACTION_THINNED) == 0 &&
+            strcmp(row->contender, COMPACTION_COUNTS) == 0 && strcmp(row->state, COMPACTION_THINNED) == 0 &&
             figure(row) > most)
             most = figure(row);
     }

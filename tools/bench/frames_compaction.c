@@ -134,10 +134,10 @@ static enum kva_status create_movable(uint64_t frames, void **state)
     return status;
 }
 
-static struct frames_set *set_up(const struct frames_contender *who, const struct compaction_case *test,
+static struct frames_set *set_up(const struct frames_contender *contender, const struct compaction_case *test,
                                  uint64_t frames, uint64_t seed)
 {
-    struct frames_set *set = frames_set_create(who, frames, seed);
+    struct frames_set *set = frames_set_create(contender, frames, seed);
     if (strcmp(test->state, COMPACTION_CHURNED) != 0)
         frames_set_thinned(set, test->percent, test->mixed);
     else if (test->mixed)
@@ -222,7 +222,7 @@ static double compact(struct frames_set *set, struct compaction_row *row, double
     bool traffic = strcmp(row->state, COMPACTION_TRAFFIC) == 0;
     struct tally tally = {0};
     struct scanners scanners;
-    bool by_scanners = strcmp(row->who, COMPACTION_SCANNERS) == 0;
+    bool by_scanners = strcmp(row->contender, COMPACTION_SCANNERS) == 0;
     row->moved_runs = row->moved_frames = row->pinned_runs = 0;
     if (by_scanners)
         frames_must(set, scanners_init(&scanners, set->state, 0), "scanners");
@@ -237,11 +237,11 @@ static double compact(struct frames_set *set, struct compaction_row *row, double
     return row->moved_runs == 0 ? -1 : tally_ns(&tally, ns_per_tick);
 }
 
-static void take_turn(const struct compaction_case *test, const struct frames_contender *who,
+static void take_turn(const struct compaction_case *test, const struct frames_contender *contender,
                       const struct bench_options *options, struct compaction_row *row)
 {
     double ns_per_tick = options->clock.ns_per_tick;
-    struct frames_set *set = set_up(who, test, row->frames, options->seed);
+    struct frames_set *set = set_up(contender, test, row->frames, options->seed);
     row->before = frames_set_shape(set);
     uint32_t *used = count_used(set);
     double run_ns = compact(set, row, ns_per_tick);
@@ -264,12 +264,12 @@ static double take_one_by_one(struct frames_set *set, double ns_per_tick)
     struct kva_frames_request request = {.order = FRAMES_BLOCK_ORDER, .type = KVA_MOVABLE};
     struct tally tally = {0};
     uint64_t first;
-    while (set->who->alloc(set->state, &request, &first) == KVA_OK)
+    while (set->contender->alloc(set->state, &request, &first) == KVA_OK)
         continue;
     request.flags = KVA_FRAMES_COMPACT;
     for (unsigned asked = 0; asked < ONE_ASKED; asked++) {
         struct watch watch = watch_start();
-        enum kva_status status = set->who->alloc(set->state, &request, &first);
+        enum kva_status status = set->contender->alloc(set->state, &request, &first);
         if (status == KVA_ENOSPC)
             break;
         watch_stop(&watch, &tally, 1);
@@ -278,17 +278,17 @@ static double take_one_by_one(struct frames_set *set, double ns_per_tick)
     return tally.all.operations == 0 ? -1 : tally_ns(&tally, ns_per_tick);
 }
 
-static void take_turn_of_one(const struct compaction_case *test, const struct frames_contender *who,
+static void take_turn_of_one(const struct compaction_case *test, const struct frames_contender *contender,
                              const struct bench_options *options, struct compaction_row *row)
 {
-    struct frames_set *set = set_up(who, test, row->frames, options->seed);
+    struct frames_set *set = set_up(contender, test, row->frames, options->seed);
     double ns = take_one_by_one(set, options->clock.ns_per_tick);
     if (ns >= 0)
         times_add(&row->one, ns);
     tear_down(set);
 }
 
-/* ---------------------------------------------------------------------------------------------- the whole */
+/* -------------------------------------------------------------------------------------------- all set-ups */
 
 static void summarize(struct compaction_row *row)
 {
@@ -300,7 +300,7 @@ static void summarize(struct compaction_row *row)
         times_summarize(&row->one);
 }
 
-static void run_case(const struct compaction_case *test, const struct frames_contender *who,
+static void run_case(const struct compaction_case *test, const struct frames_contender *contender,
                      const struct bench_options *options, struct compaction_row *rows)
 {
     size_t turns = options->reps < TURNS_MOST ? options->reps : TURNS_MOST;
@@ -308,9 +308,9 @@ static void run_case(const struct compaction_case *test, const struct frames_con
         progress_show(&bench_progress, "frames compaction: %s, %u %%, %s, turn %zu/%zu", test->state,
                       test->percent, test->mixed ? "mixed orders" : "single frames", turn + 1, turns);
         for (size_t i = 0; i < COMPACTION_WAYS; i++)
-            take_turn(test, who, options, &rows[i]);
+            take_turn(test, contender, options, &rows[i]);
         if (strcmp(test->state, COMPACTION_TRAFFIC) != 0)
-            take_turn_of_one(test, who, options, &rows[0]);
+            take_turn_of_one(test, contender, options, &rows[0]);
     }
     for (size_t i = 0; i < COMPACTION_WAYS; i++)
         summarize(&rows[i]);
@@ -320,29 +320,29 @@ void frames_compaction_run(uint64_t frames, const struct bench_options *options,
                            struct compaction_results *results)
 {
     static const char *const ways[COMPACTION_WAYS] = {COMPACTION_COUNTS, COMPACTION_SCANNERS};
-    struct frames_contender who = frames_contenders[0];
-    who.create = create_movable;
+    struct frames_contender contender = frames_contenders[0];
+    contender.create = create_movable;
     for (size_t c = 0; c < CASES; c++) {
         size_t first = results->count;
         results->rows =
             bench_add_rows(results->rows, &results->count, COMPACTION_WAYS, sizeof(*results->rows));
         for (size_t i = 0; i < COMPACTION_WAYS; i++)
-            results->rows[first + i] = (struct compaction_row){.who = ways[i],
+            results->rows[first + i] = (struct compaction_row){.contender = ways[i],
                                                                .state = cases[c].state,
                                                                .frames = frames,
                                                                .mixed = cases[c].mixed,
                                                                .percent = cases[c].percent};
-        run_case(&cases[c], &who, options, results->rows + first);
+        run_case(&cases[c], &contender, options, results->rows + first);
     }
 }
 
 const struct compaction_row *compaction_find(const struct compaction_results *results, const char *state,
-                                             bool mixed, unsigned percent, const char *who)
+                                             bool mixed, unsigned percent, const char *contender)
 {
     for (size_t i = 0; i < results->count; i++) {
         const struct compaction_row *row = &results->rows[i];
         if (row->mixed == mixed && row->percent == percent && strcmp(row->state, state) == 0 &&
-            strcmp(row->who, who) == 0)
+            strcmp(row->contender, contender) == 0)
             return row;
     }
     return NULL;

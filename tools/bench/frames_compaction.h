@@ -47,7 +47,7 @@
 
 /** One way to compact, one set-up. */
 struct compaction_row {
-    const char *who;
+    const char *contender;
     const char *state;
     uint64_t frames;
     bool mixed;
@@ -74,7 +74,7 @@ void frames_compaction_run(uint64_t frames, const struct bench_options *options,
 
 /** The row of the first size; NULL if there is none. */
 const struct compaction_row *compaction_find(const struct compaction_results *results, const char *state,
-                                             bool mixed, unsigned percent, const char *who);
+                                             bool mixed, unsigned percent, const char *contender);
 
 /** Moved frames over the fewest; negative if none were needed. */
 double compaction_excess(const struct compaction_row *row);

@@ -82,7 +82,8 @@ static size_t bytes_of_kva(void *state, uint64_t frames)
 }
 
 /* ------------------------------------------------------------------------------------- kva in several zones
- * Four zones on two nodes, with as many frames in total as the plain set. Their borders lie inside blocks:
+ * Four zones on two nodes, with as many frames in total as the plain set. Their borders lie inside
+ * blocks, except 3 n / 4 and n:
  *
  *      node 0                             node 1
  *      | zone 0   | zone 1 -- hole --  | zone 2 |             | zone 3 -- hole --     |

@@ -277,20 +277,21 @@ const struct maps_row *maps_find(const struct maps_results *results, unsigned pe
     return NULL;
 }
 
-const struct maps_view *maps_find_view(const struct maps_results *results, uint64_t pages, const char *who)
+const struct maps_view *maps_find_view(const struct maps_results *results, uint64_t pages,
+                                       const char *contender)
 {
     for (size_t i = 0; i < results->view_count; i++)
-        if (results->views[i].pages == pages && strcmp(results->views[i].who, who) == 0)
+        if (results->views[i].pages == pages && strcmp(results->views[i].contender, contender) == 0)
             return &results->views[i];
     return NULL;
 }
 
 const struct maps_cost *maps_find_cost(const struct maps_results *results, const char *what, unsigned pages,
-                                       const char *who)
+                                       const char *contender)
 {
     for (size_t i = 0; i < results->cost_count; i++) {
         const struct maps_cost *cost = &results->costs[i];
-        if (cost->pages == pages && strcmp(cost->what, what) == 0 && strcmp(cost->who, who) == 0)
+        if (cost->pages == pages && strcmp(cost->what, what) == 0 && strcmp(cost->contender, contender) == 0)
             return cost;
     }
     return NULL;

@@ -70,7 +70,7 @@ struct maps_row {
 struct maps_view {
     uint64_t frames; /* of the set */
     uint64_t pages;
-    const char *who;
+    const char *contender;
     uint64_t mappings;
     uint64_t huge_bytes; /* mapped by huge pages */
     struct times touch;  /* base: scattered */
@@ -80,7 +80,7 @@ struct maps_view {
 struct maps_cost {
     const char *what;
     unsigned pages;
-    const char *who;
+    const char *contender;
     struct times times;  /* base: fixed */
     double calls;        /* system calls per operation */
     uint64_t operations; /* in all timed turns */
@@ -109,9 +109,10 @@ void frames_maps_costs(const struct bench_options *options, struct maps_results 
 
 /** The row of the first size; NULL if there is none. */
 const struct maps_row *maps_find(const struct maps_results *results, unsigned percent);
-const struct maps_view *maps_find_view(const struct maps_results *results, uint64_t pages, const char *who);
+const struct maps_view *maps_find_view(const struct maps_results *results, uint64_t pages,
+                                       const char *contender);
 const struct maps_cost *maps_find_cost(const struct maps_results *results, const char *what, unsigned pages,
-                                       const char *who);
+                                       const char *contender);
 
 void maps_results_destroy(struct maps_results *results);
 

@@ -105,7 +105,7 @@ static void run_turns(const struct view *views, const struct bench_options *opti
     double ns_per_tick = options->clock.ns_per_tick;
     for (size_t number = 0; number <= options->reps; number++)
         for (size_t i = 0; i < VIEWS; i++) {
-            progress_show(&bench_progress, "frames maps: touch %s, turn %zu/%zu", rows[i].who, number,
+            progress_show(&bench_progress, "frames maps: touch %s, turn %zu/%zu", rows[i].contender, number,
                           options->reps);
             double ns = touch(&views[i], (double)options->turn_ns / SHORTER, ns_per_tick);
             if (number > 0) /* the first turn is the warm-up */
@@ -125,7 +125,7 @@ static void run_views(struct maps_set *set, size_t pages, const uint64_t *runs,
     struct view views[VIEWS];
     size_t *order = random_order(pages, &set->rng);
     for (size_t i = 0; i < VIEWS; i++) {
-        rows[i] = (struct maps_view){.frames = set->count, .pages = pages, .who = view_names[i]};
+        rows[i] = (struct maps_view){.frames = set->count, .pages = pages, .contender = view_names[i]};
         views[i] = (struct view){.pages = pages, .order = order};
         open_view(set, &views[i], numbers[i], i + 1 == VIEWS ? KVA_VM_HUGE : 0, &rows[i]);
     }
@@ -246,7 +246,7 @@ static void run_cost(const struct cost_case *test, const struct bench_options *o
     double ns_per_tick = options->clock.ns_per_tick;
     struct bench_set sets[KINDS];
     for (size_t i = 0; i < KINDS; i++) {
-        rows[i] = (struct maps_cost){.what = test->what, .pages = test->pages, .who = kinds[i]};
+        rows[i] = (struct maps_cost){.what = test->what, .pages = test->pages, .contender = kinds[i]};
         sets[i] = open_set(i > 0);
     }
     for (size_t number = 0; number <= options->reps; number++)

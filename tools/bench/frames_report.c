@@ -33,7 +33,7 @@ static void describe_shape(struct sheet *sheet, const struct frames_row *row)
 
 static void describe_times(struct sheet *sheet, const struct frames_row *row)
 {
-    sheet_text(sheet, "who", "who", row->who);
+    sheet_text(sheet, "contender", "contender", row->contender);
     sheet_times(sheet, "ns", &row->times);
     sheet_measure(sheet, row->places ? "x plain" : "x buddy", "ratio", row->times.ratio, 1, 2);
 }
@@ -133,7 +133,7 @@ static void describe_crew(struct sheet *sheet, const void *item)
     sheet_cell(sheet, 'r', "threads", "%zu%s", crew->threads, crew->alone ? " alone" : "");
     sheet_count(sheet, NULL, "threads", crew->threads);
     sheet_flag(sheet, "alone", crew->alone);
-    sheet_text(sheet, "who", "who", crew->who);
+    sheet_text(sheet, "contender", "contender", crew->contender);
     sheet_measure(sheet, "M op/s", NULL, 1000 / crew->times.median_ns, 1, 2);
     sheet_times(sheet, NULL, &crew->times);
     sheet_measure(sheet, "x one", "times_one_thread", crew->over_one, 1, 2);
@@ -148,7 +148,7 @@ static void note_on_others(const struct frames_results *results, FILE *out)
     double least = 1;
     for (size_t i = 0; i < results->crew_count; i++) {
         const struct frames_crew *crew = &results->crews[i];
-        if (strcmp(crew->who, FRAMES_KVA) == 0 && crew->share < least)
+        if (strcmp(crew->contender, FRAMES_KVA) == 0 && crew->share < least)
             least = crew->share;
     }
     if (least < SHARE_LEAST)
@@ -198,7 +198,7 @@ static void describe_compaction(struct sheet *sheet, const void *item)
     sheet_flag(sheet, "mixed", row->mixed);
     sheet_cell(sheet, 'r', "used", "%u %%", row->percent);
     sheet_count(sheet, NULL, "used_percent", row->percent);
-    sheet_text(sheet, "who", "who", row->who);
+    sheet_text(sheet, "contender", "contender", row->contender);
     sheet_count(sheet, "free", "huge_free_before", row->before.huge_free);
     sheet_count(sheet, "after", "huge_free_after", row->after.huge_free);
     sheet_count(sheet, "of", "huge_possible", row->after.huge_possible);
@@ -281,7 +281,7 @@ static void describe_view(struct sheet *sheet, const void *item)
     const struct maps_view *view = item;
     sheet_count(sheet, "pages", "pages", view->pages);
     sheet_count(sheet, NULL, "frames", view->frames);
-    sheet_text(sheet, "frames", "who", view->who);
+    sheet_text(sheet, "frames", "contender", view->contender);
     sheet_count(sheet, "mappings", "mappings", view->mappings);
     sheet_measure(sheet, "MiB huge", NULL, (double)view->huge_bytes, MEBIBYTE, 0);
     sheet_count(sheet, NULL, "huge_bytes", view->huge_bytes);
@@ -293,7 +293,7 @@ static void describe_cost(struct sheet *sheet, const void *item)
     const struct maps_cost *cost = item;
     sheet_text(sheet, "case", "case", cost->what);
     sheet_count(sheet, "pages", "pages", cost->pages);
-    sheet_text(sheet, "set", "who", cost->who);
+    sheet_text(sheet, "set", "contender", cost->contender);
     describe_times_of_map(sheet, "ns", &cost->times);
     sheet_measure(sheet, "calls", "calls", cost->calls, 1, 2);
 }
@@ -350,13 +350,13 @@ static void describe_memory(struct sheet *sheet, const void *item)
 {
     const struct frames_memory *memory = item;
     sheet_count(sheet, "n", "frames", memory->frames);
-    sheet_text(sheet, "who", "who", memory->who);
+    sheet_text(sheet, "contender", "contender", memory->contender);
     sheet_count(sheet, "bytes", "bytes", memory->bytes);
     sheet_measure(sheet, "bits/frame", "bits_per_frame", 8 * (double)memory->bytes / (double)memory->frames,
                   1, 2);
 }
 
-/* ---------------------------------------------------------------------------------------------- the whole */
+/* --------------------------------------------------------------------------------------------- all tables */
 
 void frames_report(const struct frames_results *results, const struct bench_options *options)
 {

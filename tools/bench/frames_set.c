@@ -21,13 +21,13 @@
 void frames_must(const struct frames_set *set, enum kva_status status, const char *what)
 {
     if (status == KVA_ENOMEM)
-        bench_fatal(TOOL_REFUSED, "frames: %s: %s: %s", set->who->name, what, kva_status_text(status));
+        bench_fatal(TOOL_REFUSED, "frames: %s: %s: %s", set->contender->name, what, kva_status_text(status));
     if (status != KVA_OK)
-        bench_fatal(TOOL_WRONG, "frames: %s: %s must not fail, but returned: %s", set->who->name, what,
+        bench_fatal(TOOL_WRONG, "frames: %s: %s must not fail, but returned: %s", set->contender->name, what,
                     kva_status_text(status));
 }
 
-struct frames_set *frames_set_create(const struct frames_contender *who, uint64_t frames, uint64_t seed)
+struct frames_set *frames_set_create(const struct frames_contender *contender, uint64_t frames, uint64_t seed)
 {
     struct frames_set *set = calloc(1, sizeof(*set));
     if (set != NULL) {
@@ -36,15 +36,15 @@ struct frames_set *frames_set_create(const struct frames_contender *who, uint64_
     }
     if (set == NULL || set->held == NULL || set->all == NULL)
         bench_fatal(TOOL_REFUSED, "no memory for %zu frame numbers", (size_t)frames);
-    set->who = who;
+    set->contender = contender;
     set->frames = frames;
     for (unsigned order = 0; order < ORDERS; order++)
         set->requests[order] = (struct kva_frames_request){.order = order, .type = KVA_MOVABLE};
-    if (who->place != NULL)
-        who->place(set);
+    if (contender->place != NULL)
+        contender->place(set);
     frames_set_order(set, 0);
     rng_seed(&set->rng, seed);
-    frames_must(set, who->create(frames, &set->state), "a set");
+    frames_must(set, contender->create(frames, &set->state), "a set");
     return set;
 }
 
@@ -55,7 +55,7 @@ void frames_set_order(struct frames_set *set, unsigned order)
 
 void frames_set_destroy(struct frames_set *set)
 {
-    frames_must(set, set->who->destroy(set->state), "destroying a set");
+    frames_must(set, set->contender->destroy(set->state), "destroying a set");
     free(set->held);
     free(set->all);
     free(set);
@@ -91,7 +91,7 @@ static struct frames_held pop_random(struct frames_set *set)
 static bool take(struct frames_set *set, unsigned order)
 {
     uint64_t first;
-    enum kva_status status = set->who->alloc(set->state, &set->requests[order], &first);
+    enum kva_status status = set->contender->alloc(set->state, &set->requests[order], &first);
     if (status == KVA_ENOSPC)
         return false;
     frames_must(set, status, "an allocation");
@@ -103,7 +103,7 @@ void frames_set_fill(struct frames_set *set)
 {
     while (set->used < set->frames)
         if (!take(set, 0))
-            bench_fatal(TOOL_WRONG, "frames: %s: a free frame was not found", set->who->name);
+            bench_fatal(TOOL_WRONG, "frames: %s: a free frame was not found", set->contender->name);
 }
 
 void frames_set_comb(struct frames_set *set, uint64_t step)
@@ -116,7 +116,7 @@ void frames_set_comb(struct frames_set *set, uint64_t step)
         if (frame % step == 0)
             push(set, frame, 0);
         else
-            frames_must(set, set->who->free(set->state, frame), "a free");
+            frames_must(set, set->contender->free(set->state, frame), "a free");
     }
 }
 
@@ -135,7 +135,7 @@ static void thin(struct frames_set *set, unsigned percent)
 {
     set->quota = set->frames * percent / 100;
     while (set->used > set->quota)
-        frames_must(set, set->who->free(set->state, pop_random(set).first), "a free");
+        frames_must(set, set->contender->free(set->state, pop_random(set).first), "a free");
 }
 
 void frames_set_thinned(struct frames_set *set, unsigned percent, bool mixed)
@@ -191,7 +191,7 @@ static uint64_t count_huge(const struct frames_set *set)
         for (; first < end; first++)
             if (first >= set->frames || taken[first]++ != 0)
                 bench_fatal(TOOL_WRONG, "frames: %s: gave a frame outside the set, or in use",
-                            set->who->name);
+                            set->contender->name);
     }
     for (size_t block = 0; block < blocks; block++)
         huge += memchr(taken + block * FRAMES_BLOCK, 1, FRAMES_BLOCK) == NULL;
@@ -205,14 +205,14 @@ static void ask_for_huge(struct frames_set *set, struct frames_shape *shape)
     shape->huge_asked = shape->huge_possible < HUGE_ASKED ? shape->huge_possible : HUGE_ASKED;
     while (shape->huge_taken < shape->huge_asked) {
         enum kva_status status =
-            set->who->alloc(set->state, &set->requests[FRAMES_BLOCK_ORDER], &first[shape->huge_taken]);
+            set->contender->alloc(set->state, &set->requests[FRAMES_BLOCK_ORDER], &first[shape->huge_taken]);
         if (status == KVA_ENOSPC)
             break;
         frames_must(set, status, "an allocation");
         shape->huge_taken++;
     }
     for (size_t i = 0; i < shape->huge_taken; i++)
-        frames_must(set, set->who->free(set->state, first[i]), "a free");
+        frames_must(set, set->contender->free(set->state, first[i]), "a free");
 }
 
 struct frames_shape frames_set_shape(struct frames_set *set)
@@ -243,12 +243,12 @@ void frames_choose(struct frames_held *held, size_t count, size_t steps, uint64_
 
 void frames_replace(const struct frames_set *set, size_t steps, uint64_t *first)
 {
-    const struct frames_contender *who = set->who;
+    const struct frames_contender *contender = set->contender;
     void *state = set->state;
     for (size_t i = 0; i < steps; i++) {
-        enum kva_status status = who->free(state, first[i]);
+        enum kva_status status = contender->free(state, first[i]);
         if (status == KVA_OK)
-            status = who->alloc(state, &set->requests[0], &first[i]);
+            status = contender->alloc(state, &set->requests[0], &first[i]);
         if (status != KVA_OK)
             frames_must(set, status, "a free and an allocation");
     }
@@ -302,12 +302,12 @@ size_t frames_mixed_prepare(struct frames_set *set)
 /* In the long run, half of the steps free and half allocate: two steps are a pair. */
 uint64_t frames_mixed_run(struct frames_set *set, size_t steps)
 {
-    const struct frames_contender *who = set->who;
+    const struct frames_contender *contender = set->contender;
     for (size_t i = 0; i < steps; i++) {
         unsigned char order = set->batch.order[i];
-        enum kva_status status = order == FRAMES_GIVE
-                                     ? who->free(set->state, set->batch.first[i])
-                                     : who->alloc(set->state, &set->requests[order], &set->batch.first[i]);
+        enum kva_status status =
+            order == FRAMES_GIVE ? contender->free(set->state, set->batch.first[i])
+                                 : contender->alloc(set->state, &set->requests[order], &set->batch.first[i]);
         if (status == KVA_ENOSPC && order != FRAMES_GIVE)
             set->batch.first[i] = KVA_NO_FRAME;
         else if (status != KVA_OK)

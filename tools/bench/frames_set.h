@@ -84,7 +84,7 @@ struct frames_shape {
 };
 
 struct frames_set {
-    const struct frames_contender *who;
+    const struct frames_contender *contender;
     void *state;
     uint64_t frames;                                            /* available to requests */
     struct kva_frames_request requests[FRAMES_BLOCK_ORDER + 1]; /* by order */
@@ -107,7 +107,8 @@ struct frames_set {
 #define FRAMES_GIVE 0xff
 
 /** Create an empty set; set the order of its requests in cases with one order. */
-struct frames_set *frames_set_create(const struct frames_contender *who, uint64_t frames, uint64_t seed);
+struct frames_set *frames_set_create(const struct frames_contender *contender, uint64_t frames,
+                                     uint64_t seed);
 void frames_set_order(struct frames_set *set, unsigned order);
 
 /** Destroy a set. Ends the program if the contender's check fails. */

@@ -106,10 +106,10 @@ static uint64_t allocate_for_the_other(void *argument)
     }
     double start = thread_cpu_ns();
     for (size_t i = 0; i < BELT_FRAMES; i++)
-        frames_must(
-            belt->set,
-            belt->set->who->alloc(belt->set->state, &belt->set->request, &belt->first[put % BELT_PLACES][i]),
-            "an allocation");
+        frames_must(belt->set,
+                    belt->set->contender->alloc(belt->set->state, &belt->set->request,
+                                                &belt->first[put % BELT_PLACES][i]),
+                    "an allocation");
     belt->giver.ns += thread_cpu_ns() - start;
     belt->giver.frames += BELT_FRAMES;
     atomic_store_explicit(&belt->put, put + 1, memory_order_release);
@@ -126,7 +126,8 @@ static uint64_t free_for_the_other(void *argument)
     }
     double start = thread_cpu_ns();
     for (size_t i = 0; i < BELT_FRAMES; i++)
-        frames_must(belt->set, belt->set->who->free(belt->set->state, belt->first[taken % BELT_PLACES][i]),
+        frames_must(belt->set,
+                    belt->set->contender->free(belt->set->state, belt->first[taken % BELT_PLACES][i]),
                     "a free");
     belt->taker.ns += thread_cpu_ns() - start;
     belt->taker.frames += BELT_FRAMES;
@@ -143,14 +144,14 @@ struct runner {
     struct frames_set *set;
 };
 
-static struct runner *runner_create(const struct frames_contender *who, uint64_t frames, uint64_t seed)
+static struct runner *runner_create(const struct frames_contender *contender, uint64_t frames, uint64_t seed)
 {
     void *memory = NULL;
     if (posix_memalign(&memory, _Alignof(struct runner), sizeof(struct runner)) != 0)
         bench_fatal(TOOL_REFUSED, "no memory for a contender");
     struct runner *runner = memory;
     memset(runner, 0, sizeof(*runner));
-    runner->set = frames_set_create(who, frames, seed);
+    runner->set = frames_set_create(contender, frames, seed);
     runner->belt.set = runner->set;
     for (size_t i = 0; i < HANDS; i++)
         rng_seed_stream(&runner->hand[i].rng, seed, i);
@@ -177,13 +178,13 @@ static void share_out(struct runner *runner, size_t threads)
 
 /* --------------------------------------------------------------------------------------------------- rows */
 
-static struct frames_crew *add_crew(struct frames_results *results, const char *what, const char *who,
+static struct frames_crew *add_crew(struct frames_results *results, const char *what, const char *contender,
                                     uint64_t frames, size_t threads, bool alone)
 {
     size_t row = results->crew_count;
     results->crews = bench_add_rows(results->crews, &results->crew_count, 1, sizeof(*results->crews));
-    results->crews[row] =
-        (struct frames_crew){.what = what, .who = who, .frames = frames, .threads = threads, .alone = alone};
+    results->crews[row] = (struct frames_crew){
+        .what = what, .contender = contender, .frames = frames, .threads = threads, .alone = alone};
     return &results->crews[row];
 }
 
@@ -192,13 +193,13 @@ static struct frames_crew *add_crew(struct frames_results *results, const char *
 static const struct frames_crew *related(const struct frames_results *results, const struct frames_crew *crew,
                                          bool base)
 {
-    const char *who = base ? frames_contenders[FRAMES_CONTENDERS - 1].name : crew->who;
+    const char *contender = base ? frames_contenders[FRAMES_CONTENDERS - 1].name : crew->contender;
     size_t threads = base ? crew->threads : 1;
     bool alone = base && crew->alone;
     for (size_t i = 0; i < results->crew_count; i++) {
         const struct frames_crew *other = &results->crews[i];
         if (other->frames == crew->frames && other->threads == threads && other->alone == alone &&
-            strcmp(other->what, crew->what) == 0 && strcmp(other->who, who) == 0)
+            strcmp(other->what, crew->what) == 0 && strcmp(other->contender, contender) == 0)
             return other;
     }
     return NULL;
@@ -286,14 +287,14 @@ static void run_turns(struct runner *const runners[FRAMES_CONTENDERS], size_t fi
             struct frames_crew *crew = &results->crews[first + i];
             struct runner *runner = runners[i % FRAMES_CONTENDERS];
             bool is_churn = strcmp(crew->what, FRAMES_CHURN) == 0;
-            progress_show(&bench_progress, "frames %s: %s, %zu threads, turn %zu/%zu", crew->what, crew->who,
-                          crew->threads, number, options->reps);
+            progress_show(&bench_progress, "frames %s: %s, %zu threads, turn %zu/%zu", crew->what,
+                          crew->contender, crew->threads, number, options->reps);
             (is_churn ? churn_turn : handover_turn)(runner, options, number == 0, results->cpus, crew);
         }
     }
 }
 
-/* ---------------------------------------------------------------------------------------------- the whole */
+/* ----------------------------------------------------------------------------------------------- all rows */
 
 void frames_run_alone(uint64_t frames, const struct bench_options *options, struct frames_results *results)
 {
@@ -307,7 +308,7 @@ void frames_run_alone(uint64_t frames, const struct bench_options *options, stru
     for (size_t number = 0; number <= options->reps; number++) {
         for (size_t i = 0; i < FRAMES_CONTENDERS; i++) {
             struct frames_crew *crew = &results->crews[first + i];
-            progress_show(&bench_progress, "frames churn: %s, alone, turn %zu/%zu", crew->who, number,
+            progress_show(&bench_progress, "frames churn: %s, alone, turn %zu/%zu", crew->contender, number,
                           options->reps);
             take_turn_alone(runners[i], options->turn_ns / LEAD_IN, NULL);
             take_turn_alone(runners[i], options->turn_ns, number == 0 ? NULL : crew);

@@ -146,7 +146,8 @@ static void add_workload(const struct argp_state *state, const char *text)
             (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", i > 0 ? ", " : "", workload->name);
     }
     argp_error(state,
-               "there is no workload '%s'; use one of: %s, " EVICTIONS ", " VMALLOC ", " THREADS ", " FRAMES,
+               "there is no workload '%s': the workloads are %s, " EVICTIONS ", " VMALLOC ", " THREADS
+               ", " FRAMES,
                text, names);
 }
 
@@ -300,7 +301,8 @@ static char *help(int key, const char *text, void *input)
     fprintf(out,
             "\nEngines of this build: %s. Slow engines are skipped at large sizes, which a note reports. The "
             "list walk of kva test is not an engine here: it has no statistics and no check, and cannot "
-            "reserve a range.\n",
+            "reserve a range.\n\n"
+            "Exit status: 0 done, 1 a wrong result, 2 wrong command line, 3 the system refused.\n",
             engines_text(names, &all));
     return fclose(out) == 0 ? help_text : NULL; /* argp frees it */
 }

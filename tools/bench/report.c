@@ -203,7 +203,7 @@ void bench_report_longest(const struct longest *longest, size_t count, const str
     fflush(options->out);
 }
 
-/* ---------------------------------------------------------------------------------------------- the whole */
+/* --------------------------------------------------------------------------------------------- all tables */
 
 bool bench_report_json(const struct results *results, const struct evictions_results *evictions,
                        const struct vmalloc_results *vmalloc, const struct threads_results *threads,

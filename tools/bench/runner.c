@@ -141,7 +141,7 @@ static double take_turn(struct subject *subject, const struct phase *phase, uint
     struct turn turn;
     if (phase->enter != NULL)
         phase->enter(subject);
-    if (phase->whole) {
+    if (phase->fixed_count) {
         turn = whole_turn(subject, phase, histogram);
     } else {
         lasting_turn(subject, phase, (double)turn_ns / LEAD_IN, ns_per_tick, NULL);

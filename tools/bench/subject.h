@@ -71,7 +71,7 @@ struct subject {
     uint64_t last; /* the space is [0, last] */
     struct rng rng;
     draw_step *draw;         /* the workload's */
-    size_t n;                /* the size of the workload: the number of what workload.counts names */
+    size_t n;                /* the size of the workload: the number of items that workload.counts names */
     uint64_t *live;          /* n addresses of live ranges */
     uint64_t *order;         /* fill-drain: n addresses in the order in which they are freed; else NULL */
     size_t cursor;           /* fill-drain: operations done in this turn; ranges: the next place */

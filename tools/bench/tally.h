@@ -7,12 +7,12 @@
 #include "machine.h"
 #include "ticks.h"
 
-/** The sums over all batches, and over those without preemption (`whole`). */
+/** Sums over all batches, and over those in which the thread was not preempted. */
 struct tally {
     struct {
         double ticks;
         uint64_t operations;
-    } all, whole;
+    } all, undisturbed;
 };
 
 struct watch {
@@ -30,18 +30,18 @@ static inline struct watch watch_start(void)
 static inline void watch_stop(const struct watch *watch, struct tally *tally, uint64_t operations)
 {
     double ticks = (double)(ticks_now() - watch->start);
-    bool whole = machine_preemptions() == watch->preemptions;
+    bool undisturbed = machine_preemptions() == watch->preemptions;
     tally->all.ticks += ticks;
     tally->all.operations += operations;
-    tally->whole.ticks += whole ? ticks : 0;
-    tally->whole.operations += whole ? operations : 0;
+    tally->undisturbed.ticks += undisturbed ? ticks : 0;
+    tally->undisturbed.operations += undisturbed ? operations : 0;
 }
 
 /** Nanoseconds of an operation. If every batch was preempted, all batches count. */
 static inline double tally_ns(const struct tally *tally, double ns_per_tick)
 {
-    if (tally->whole.operations > 0)
-        return tally->whole.ticks * ns_per_tick / (double)tally->whole.operations;
+    if (tally->undisturbed.operations > 0)
+        return tally->undisturbed.ticks * ns_per_tick / (double)tally->undisturbed.operations;
     return tally->all.ticks * ns_per_tick / (double)tally->all.operations;
 }
 

@@ -137,7 +137,7 @@ static const struct contender on_vmalloc[] = {
 
 /* A contender in a case. */
 struct runner {
-    const struct contender *who;
+    const struct contender *contender;
     struct shared_space shared;
     uint64_t *live; /* its live ranges */
     size_t count;
@@ -163,11 +163,12 @@ static struct runner *runner_create(uint64_t seed)
 }
 
 /* Fill the space with n ranges, then replace 2 n, so that the holes are in their steady state. */
-static struct runner *open_space(const struct contender *who, const struct bench_options *options, size_t n)
+static struct runner *open_space(const struct contender *contender, const struct bench_options *options,
+                                 size_t n)
 {
     struct runner *runner = runner_create(options->seed);
-    runner->who = who;
-    shared_open(&runner->shared, who->own_engine ? "rb" : options->main_engine, &who->sharing);
+    runner->contender = contender;
+    shared_open(&runner->shared, contender->own_engine ? "rb" : options->main_engine, &contender->sharing);
     runner->count = n;
     runner->live = malloc(n * sizeof(*runner->live));
     if (runner->live == NULL)
@@ -192,16 +193,17 @@ static void close_space(struct runner *runner)
     free(runner);
 }
 
-static struct runner *open_vmalloc(const struct contender *who, const struct bench_options *options)
+static struct runner *open_vmalloc(const struct contender *contender, const struct bench_options *options)
 {
     struct target_range range = {.quantum = PAGE};
     struct target_kind kind;
     struct runner *runner = runner_create(options->seed);
-    runner->who = who;
+    runner->contender = contender;
     target_kind_of_vm(&kind, options->main_engine);
-    kind.locks = who->sharing.threads;
-    kind.vm.one_thread = !who->sharing.threads;
-    threads_must(target_create(&runner->target, &kind, &range, who->sharing.mutex), "an instance of vmalloc");
+    kind.locks = contender->sharing.threads;
+    kind.vm.one_thread = !contender->sharing.threads;
+    threads_must(target_create(&runner->target, &kind, &range, contender->sharing.mutex),
+                 "an instance of vmalloc");
     return runner;
 }
 
@@ -286,27 +288,27 @@ struct race {
     size_t count;
 };
 
-static void add_row(struct race *race, struct runner *runner, const char *who, size_t n, size_t threads)
+static void add_row(struct race *race, struct runner *runner, const char *contender, size_t n, size_t threads)
 {
     struct threads_results *results = race->results;
     size_t row = results->row_count;
     results->rows = bench_add_rows(results->rows, &results->row_count, 1, sizeof(*results->rows));
     results->rows[row] =
-        (struct threads_row){.what = race->test->name, .who = who, .n = n, .threads = threads};
+        (struct threads_row){.what = race->test->name, .contender = contender, .n = n, .threads = threads};
     race->entry[race->count++] = (struct entry){runner, row};
 }
 
-static void enter_race(struct race *race, const struct contender *who, size_t n)
+static void enter_race(struct race *race, const struct contender *contender, size_t n)
 {
     const struct threads_case *test = race->test;
-    bool alone = !who->sharing.threads && !who->sharing.mutex;
+    bool alone = !contender->sharing.threads && !contender->sharing.mutex;
     if (alone && !test->with_alone)
         return;
     struct runner *runner =
-        test->on_space ? open_space(who, race->options, n) : open_vmalloc(who, race->options);
+        test->on_space ? open_space(contender, race->options, n) : open_vmalloc(contender, race->options);
     race->runners[race->runner_count++] = runner;
     for (size_t c = 0; c < (alone ? 1 : test->crews); c++)
-        add_row(race, runner, who->name, test->on_space ? n : 0, crews[c]);
+        add_row(race, runner, contender->name, test->on_space ? n : 0, crews[c]);
 }
 
 static void open_race(struct race *race, size_t n)
@@ -336,7 +338,7 @@ static void run_race(struct race *race)
         for (size_t i = 0; i < race->count; i++) {
             const struct threads_row *row = &race->results->rows[race->entry[i].row];
             progress_show(&bench_progress, "threads %s: %s, %zu threads, turn %zu/%zu", race->test->name,
-                          row->who, row->threads, number, race->options->reps);
+                          row->contender, row->threads, number, race->options->reps);
             take_turn(race, &race->entry[i], number == 0);
         }
     }
@@ -358,7 +360,7 @@ static void summarize(const struct threads_results *results, struct threads_row 
     times_summarize(times);
     times->ratio =
         times_quotient(threads_times(results, row->what, THREADS_2019, row->threads, row->n), times);
-    row->speedup = times_quotient(threads_times(results, row->what, row->who, 1, row->n), times);
+    row->speedup = times_quotient(threads_times(results, row->what, row->contender, 1, row->n), times);
     row->cpu_ns = median_of(row->turn_cpu_ns, times->turns);
     row->share = median_of(row->turn_share, times->turns);
 }

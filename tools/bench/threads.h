@@ -33,7 +33,7 @@
 /** One contender, one case, one number of threads. */
 struct threads_row {
     const char *what;
-    const char *who;
+    const char *contender;
     size_t n; /* live ranges; 0: the case has none */
     size_t threads;
     struct times times; /* clock time per operation of the whole crew; base: 2019 with as many threads */
@@ -46,7 +46,7 @@ struct threads_row {
 
 /** The wait of an allocation or a free while another thread frees and flushes a million areas. */
 struct threads_wait {
-    const char *who;
+    const char *contender;
     uint64_t areas;         /* freed in each pass */
     uint64_t operations;    /* meanwhile, in all passes */
     struct latency latency; /* of all passes, with interruptions */
@@ -79,11 +79,11 @@ void threads_measure_waits(const struct bench_options *options, uint64_t areas,
 
 /** The row; NULL if there is none. `n` 0: of the first n that was measured. */
 const struct threads_row *threads_find(const struct threads_results *results, const char *what,
-                                       const char *who, size_t threads, size_t n);
+                                       const char *contender, size_t threads, size_t n);
 
 /** The times of that row; NULL if there is none. */
-const struct times *threads_times(const struct threads_results *results, const char *what, const char *who,
-                                  size_t threads, size_t n);
+const struct times *threads_times(const struct threads_results *results, const char *what,
+                                  const char *contender, size_t threads, size_t n);
 
 /** Add all aims. */
 void threads_judge(struct threads_results *results);

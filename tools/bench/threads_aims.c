@@ -6,39 +6,39 @@
 #include <string.h>
 
 const struct threads_row *threads_find(const struct threads_results *results, const char *what,
-                                       const char *who, size_t threads, size_t n)
+                                       const char *contender, size_t threads, size_t n)
 {
     for (size_t i = 0; i < results->row_count; i++) {
         const struct threads_row *row = &results->rows[i];
         if (row->threads == threads && (n == 0 || row->n == n) && strcmp(row->what, what) == 0 &&
-            strcmp(row->who, who) == 0)
+            strcmp(row->contender, contender) == 0)
             return row;
     }
     return NULL;
 }
 
-const struct times *threads_times(const struct threads_results *results, const char *what, const char *who,
-                                  size_t threads, size_t n)
+const struct times *threads_times(const struct threads_results *results, const char *what,
+                                  const char *contender, size_t threads, size_t n)
 {
-    const struct threads_row *row = threads_find(results, what, who, threads, n);
+    const struct threads_row *row = threads_find(results, what, contender, threads, n);
     return row == NULL ? NULL : &row->times;
 }
 
 /* How many times as fast the second one is; negative with one CPU, which measures nothing about two
  * threads. */
-static double faster(const struct threads_results *results, const char *what, const char *who, size_t threads,
-                     const char *by, size_t by_threads)
+static double faster(const struct threads_results *results, const char *what, const char *contender,
+                     size_t threads, const char *by, size_t by_threads)
 {
     bool possible = results->cpus >= 2 || (threads == 1 && by_threads == 1);
-    return possible ? times_quotient(threads_times(results, what, who, threads, 0),
+    return possible ? times_quotient(threads_times(results, what, contender, threads, 0),
                                      threads_times(results, what, by, by_threads, 0))
                     : -1;
 }
 
-static double wait_ms(const struct threads_results *results, const char *who)
+static double wait_ms(const struct threads_results *results, const char *contender)
 {
     for (size_t i = 0; i < results->wait_count && results->cpus >= 2; i++)
-        if (strcmp(results->waits[i].who, who) == 0)
+        if (strcmp(results->waits[i].contender, contender) == 0)
             return results->waits[i].longest / 1e6;
     return -1;
 }

@@ -24,7 +24,7 @@ static void describe_row(struct sheet *sheet, const void *item)
     bool half_is_the_churns = is_find(row) && row->threads > 1;
     sheet_text(sheet, NULL, "case", row->what);
     sheet_count(sheet, "threads", NULL, row->threads);
-    sheet_text(sheet, "who", "who", row->who);
+    sheet_text(sheet, "contender", "contender", row->contender);
     if (row->n == 0)
         sheet_null(sheet, "n");
     else
@@ -71,7 +71,7 @@ static void note_on_others(const struct threads_results *results, FILE *out)
     double least = 1;
     for (size_t i = 0; i < results->row_count; i++) {
         const struct threads_row *row = &results->rows[i];
-        bool churns = strcmp(row->what, THREADS_CHURN) == 0 && strcmp(row->who, THREADS_POOLS) == 0;
+        bool churns = strcmp(row->what, THREADS_CHURN) == 0 && strcmp(row->contender, THREADS_POOLS) == 0;
         if (churns && row->share < least)
             least = row->share;
     }
@@ -89,7 +89,7 @@ static void note_on_others(const struct threads_results *results, FILE *out)
 static void describe_wait(struct sheet *sheet, const void *item)
 {
     const struct threads_wait *wait = item;
-    sheet_text(sheet, "who", "who", wait->who);
+    sheet_text(sheet, "contender", "contender", wait->contender);
     sheet_count(sheet, NULL, "areas", wait->areas);
     sheet_count(sheet, "operations", "operations", wait->operations);
     sheet_measure(sheet, "p50", "p50_ns", wait->latency.p50, US, 2);
@@ -113,7 +113,7 @@ static void report_waits(const struct threads_wait *waits, size_t count, FILE *o
               out);
 }
 
-/* ---------------------------------------------------------------------------------------------- the whole */
+/* --------------------------------------------------------------------------------------------- all tables */
 
 void threads_report(const struct threads_results *results, const struct bench_options *options)
 {

@@ -52,7 +52,7 @@
 
 /* A space or an instance, with the same four calls. */
 struct subject_of_wait {
-    const char *who;
+    const char *contender;
     bool is_space; /* else the target */
     struct shared_space shared;
     struct target target;
@@ -93,7 +93,7 @@ static void flush(struct subject_of_wait *subject)
 
 /* -------------------------------------------------------------------------------------------- two threads */
 
-struct bout {
+struct wait_run {
     struct subject_of_wait *subject;
     double ns_per_tick;
     uint64_t areas;
@@ -112,167 +112,167 @@ struct bout {
 
 static void *purger_main(void *argument)
 {
-    struct bout *bout = argument;
+    struct wait_run *run = argument;
     (void)machine_pin_to(0);
-    for (uint64_t i = 0; i < bout->areas; i++)
-        bout->area[i] = take(bout->subject, 1);
-    pthread_barrier_wait(&bout->gate);
+    for (uint64_t i = 0; i < run->areas; i++)
+        run->area[i] = take(run->subject, 1);
+    pthread_barrier_wait(&run->gate);
     uint64_t begin = clock_ns();
-    for (uint64_t i = 0; i < bout->areas; i++)
-        park(bout->subject, bout->area[i]);
-    flush(bout->subject);
-    bout->purge_ns = (double)(clock_ns() - begin);
-    atomic_store(&bout->over, true);
+    for (uint64_t i = 0; i < run->areas; i++)
+        park(run->subject, run->area[i]);
+    flush(run->subject);
+    run->purge_ns = (double)(clock_ns() - begin);
+    atomic_store(&run->over, true);
     return NULL;
 }
 
-static void book(struct bout *bout, struct histogram *histogram, double *longest, uint64_t ticks)
+static void record(struct wait_run *run, struct histogram *histogram, double *longest, uint64_t ticks)
 {
-    double ns = (double)ticks * bout->ns_per_tick;
+    double ns = (double)ticks * run->ns_per_tick;
     histogram_add(histogram, ticks);
     if (ns > LONG_NS)
-        ns -= (double)delays_since_last(&bout->delays);
+        ns -= (double)delays_since_last(&run->delays);
     if (ns > *longest)
         *longest = ns;
 }
 
-static void timed_batch(struct bout *bout, uint64_t *held, uint16_t *pages)
+static void timed_batch(struct wait_run *run, uint64_t *held, uint16_t *pages)
 {
     for (size_t i = 0; i < BATCH_OPERATIONS; i += 2) {
-        size_t slot = (size_t)rng_below(&bout->rng, HELD);
+        size_t slot = (size_t)rng_below(&run->rng, HELD);
         uint64_t begin = ticks_now();
-        give(bout->subject, held[slot], pages[slot]);
+        give(run->subject, held[slot], pages[slot]);
         uint64_t end = ticks_now();
-        book(bout, &bout->waits, &bout->longest, end - begin);
-        pages[slot] = (uint16_t)rng_between(&bout->rng, 1, 512);
+        record(run, &run->waits, &run->longest, end - begin);
+        pages[slot] = (uint16_t)rng_between(&run->rng, 1, 512);
         begin = ticks_now();
-        held[slot] = take(bout->subject, pages[slot]);
+        held[slot] = take(run->subject, pages[slot]);
         end = ticks_now();
-        book(bout, &bout->waits, &bout->longest, end - begin);
+        record(run, &run->waits, &run->longest, end - begin);
     }
 }
 
-static void empty_batch(struct bout *bout, uint64_t duration)
+static void empty_batch(struct wait_run *run, uint64_t duration)
 {
     uint64_t start = ticks_now();
     uint64_t after = start;
     while (after - start < duration) {
         uint64_t before = ticks_now();
         after = ticks_now();
-        book(bout, &bout->empty, &bout->empty_longest, after - before);
+        record(run, &run->empty, &run->empty_longest, after - before);
     }
 }
 
 static void *waiter_main(void *argument)
 {
-    struct bout *bout = argument;
+    struct wait_run *run = argument;
     uint64_t held[HELD];
     uint16_t pages[HELD];
     (void)machine_pin_to(1);
-    bout->delays = delays_open();
+    run->delays = delays_open();
     for (size_t i = 0; i < HELD; i++) {
         pages[i] = 1;
-        held[i] = take(bout->subject, 1);
+        held[i] = take(run->subject, 1);
     }
-    pthread_barrier_wait(&bout->gate);
-    while (!atomic_load(&bout->over)) {
-        (void)delays_since_last(&bout->delays);
+    pthread_barrier_wait(&run->gate);
+    while (!atomic_load(&run->over)) {
+        (void)delays_since_last(&run->delays);
         uint64_t begin = ticks_now();
-        timed_batch(bout, held, pages);
+        timed_batch(run, held, pages);
         uint64_t duration = ticks_now() - begin;
-        (void)delays_since_last(&bout->delays);
-        empty_batch(bout, duration);
+        (void)delays_since_last(&run->delays);
+        empty_batch(run, duration);
     }
     for (size_t i = 0; i < HELD; i++)
-        give(bout->subject, held[i], pages[i]);
-    delays_close(&bout->delays);
+        give(run->subject, held[i], pages[i]);
+    delays_close(&run->delays);
     return NULL;
 }
 
-static void run_pass(struct bout *bout)
+static void run_pass(struct wait_run *run)
 {
     pthread_t purger, waiter;
-    bout->longest = 0;
-    atomic_store(&bout->over, false);
-    if (pthread_barrier_init(&bout->gate, NULL, 2) != 0 ||
-        pthread_create(&purger, NULL, purger_main, bout) != 0 ||
-        pthread_create(&waiter, NULL, waiter_main, bout) != 0)
+    run->longest = 0;
+    atomic_store(&run->over, false);
+    if (pthread_barrier_init(&run->gate, NULL, 2) != 0 ||
+        pthread_create(&purger, NULL, purger_main, run) != 0 ||
+        pthread_create(&waiter, NULL, waiter_main, run) != 0)
         bench_fatal(TOOL_REFUSED, "threads: cannot start two threads");
     pthread_join(purger, NULL);
     pthread_join(waiter, NULL);
-    pthread_barrier_destroy(&bout->gate);
+    pthread_barrier_destroy(&run->gate);
 }
 
 /* ------------------------------------------------------------------------------------------ one contender */
 
 /* The parameters that all contenders share. */
-struct course {
+struct wait_plan {
     const struct bench_options *options;
     double ns_per_tick;
     uint64_t areas;
     struct threads_results *results;
 };
 
-static void measure(struct subject_of_wait *subject, const struct course *course)
+static void measure(struct subject_of_wait *subject, const struct wait_plan *plan)
 {
-    static struct bout bout; /* two histograms: too large for a stack */
-    struct threads_wait *wait = &course->results->waits[course->results->wait_count++];
-    uint64_t areas = course->areas;
+    static struct wait_run run; /* two histograms: too large for a stack */
+    struct threads_wait *wait = &plan->results->waits[plan->results->wait_count++];
+    uint64_t areas = plan->areas;
     double purge_ns[PASSES];
-    memset(&bout, 0, sizeof(bout));
-    bout.subject = subject;
-    bout.ns_per_tick = course->ns_per_tick;
-    bout.areas = areas;
-    bout.area = zeroed_array(areas, sizeof(*bout.area));
-    if (bout.area == NULL)
+    memset(&run, 0, sizeof(run));
+    run.subject = subject;
+    run.ns_per_tick = plan->ns_per_tick;
+    run.areas = areas;
+    run.area = zeroed_array(areas, sizeof(*run.area));
+    if (run.area == NULL)
         bench_fatal(TOOL_REFUSED, "no memory for %llu addresses", (unsigned long long)areas);
-    *wait = (struct threads_wait){.who = subject->who, .areas = areas};
+    *wait = (struct threads_wait){.contender = subject->contender, .areas = areas};
     for (size_t pass = 0; pass < PASSES; pass++) {
-        progress_show(&bench_progress, "threads wait: %s, pass %zu/%d", subject->who, pass + 1, PASSES);
-        rng_seed_stream(&bout.rng, course->options->seed, pass);
-        run_pass(&bout);
-        purge_ns[pass] = bout.purge_ns;
-        if (pass == 0 || bout.longest < wait->longest)
-            wait->longest = bout.longest;
+        progress_show(&bench_progress, "threads wait: %s, pass %zu/%d", subject->contender, pass + 1, PASSES);
+        rng_seed_stream(&run.rng, plan->options->seed, pass);
+        run_pass(&run);
+        purge_ns[pass] = run.purge_ns;
+        if (pass == 0 || run.longest < wait->longest)
+            wait->longest = run.longest;
     }
-    free(bout.area);
-    wait->operations = bout.waits.count;
-    wait->latency = latency_of(&bout.waits, course->ns_per_tick);
-    wait->empty_max = (double)bout.empty.max * course->ns_per_tick;
-    wait->empty_longest = bout.empty_longest;
+    free(run.area);
+    wait->operations = run.waits.count;
+    wait->latency = latency_of(&run.waits, plan->ns_per_tick);
+    wait->empty_max = (double)run.empty.max * plan->ns_per_tick;
+    wait->empty_longest = run.empty_longest;
     wait->purge_ns = median_of(purge_ns, PASSES);
-    wait->delays_known = bout.delays.file >= 0;
+    wait->delays_known = run.delays.file >= 0;
 }
 
-static void measure_space(const char *who, const char *engine, struct sharing sharing,
-                          const struct course *course)
+static void measure_space(const char *contender, const char *engine, struct sharing sharing,
+                          const struct wait_plan *plan)
 {
-    struct subject_of_wait subject = {.who = who, .is_space = true};
+    struct subject_of_wait subject = {.contender = contender, .is_space = true};
     shared_open(&subject.shared, engine, &sharing);
     shared_defer_all(&subject.shared);
-    measure(&subject, course);
+    measure(&subject, plan);
     shared_close(&subject.shared);
 }
 
-static void measure_vmalloc(const struct course *course)
+static void measure_vmalloc(const struct wait_plan *plan)
 {
-    struct subject_of_wait subject = {.who = THREADS_KVA};
+    struct subject_of_wait subject = {.contender = THREADS_KVA};
     struct target_range range = {.quantum = PAGE};
     struct target_kind kind;
-    target_kind_of_vm(&kind, course->options->main_engine);
+    target_kind_of_vm(&kind, plan->options->main_engine);
     kind.vm.lazy_bytes = NO_LIMIT;
     threads_must(target_create(&subject.target, &kind, &range, true), "an instance of vmalloc");
-    measure(&subject, course);
+    measure(&subject, plan);
     threads_must(target_destroy(&subject.target), "destroying an instance");
 }
 
 void threads_measure_waits(const struct bench_options *options, uint64_t areas,
                            struct threads_results *results)
 {
-    const struct course course = {options, options->clock.ns_per_tick, areas, results};
+    const struct wait_plan plan = {options, options->clock.ns_per_tick, areas, results};
     const char *engine = options->main_engine;
-    measure_space(THREADS_POOLS, engine, (struct sharing){.threads = true, .pools = true}, &course);
-    measure_space(THREADS_LOCK, engine, (struct sharing){.threads = true}, &course);
-    measure_space(THREADS_2019, "rb", (struct sharing){.mutex = true}, &course);
-    measure_vmalloc(&course);
+    measure_space(THREADS_POOLS, engine, (struct sharing){.threads = true, .pools = true}, &plan);
+    measure_space(THREADS_LOCK, engine, (struct sharing){.threads = true}, &plan);
+    measure_space(THREADS_2019, "rb", (struct sharing){.mutex = true}, &plan);
+    measure_vmalloc(&plan);
 }

@@ -70,7 +70,7 @@
 
 /* A contender in a case. */
 struct racer {
-    const struct vmalloc_contender *who;
+    const struct vmalloc_contender *contender;
     struct vmalloc_row *row;
     void *state;
     void *frames;
@@ -104,7 +104,7 @@ static bool refused(struct racer *racer, enum kva_status status)
 {
     racer->row->refused = status;
     if (status != KVA_ENOMEM && status != KVA_ENOSPC && status != KVA_ELIMIT)
-        bench_fatal(TOOL_WRONG, "vmalloc: %s must not fail, but returned: %s", racer->who->name,
+        bench_fatal(TOOL_WRONG, "vmalloc: %s must not fail, but returned: %s", racer->contender->name,
                     kva_status_text(status));
     return false;
 }
@@ -128,7 +128,7 @@ static void random_sizes(struct racer *racer, size_t count)
 
 static bool allocate_touch_free(struct racer *racer, size_t begin, size_t end)
 {
-    const struct target_kind *kind = &racer->who->kind;
+    const struct target_kind *kind = &racer->contender->kind;
     for (size_t i = begin; i < end; i++) {
         uint64_t addr;
         enum kva_status status = kind->alloc(racer->state, racer->size[i], PAGE, 0, &addr);
@@ -145,7 +145,7 @@ static bool allocate_touch_free(struct racer *racer, size_t begin, size_t end)
 /* Allocate. Addresses after a failure stay NO_ADDRESS. */
 static bool allocate(struct racer *racer, size_t begin, size_t end)
 {
-    const struct target_kind *kind = &racer->who->kind;
+    const struct target_kind *kind = &racer->contender->kind;
     for (size_t i = begin; i < end; i++) {
         enum kva_status status = kind->alloc(racer->state, racer->size[i], PAGE, 0, &racer->addr[i]);
         if (status != KVA_OK)
@@ -172,7 +172,7 @@ static void one_size_none_taken(struct racer *racer, size_t count)
 
 static void free_and_flush(struct racer *racer, size_t count)
 {
-    const struct target_kind *kind = &racer->who->kind;
+    const struct target_kind *kind = &racer->contender->kind;
     for (size_t i = 0; i < count; i++)
         if (racer->addr[i] != NO_ADDRESS)
             (void)kind->free(racer->state, racer->addr[i], racer->size[i]);
@@ -183,7 +183,7 @@ static void free_and_flush(struct racer *racer, size_t count)
 static bool take_area(struct racer *racer, size_t index)
 {
     enum kva_status status =
-        racer->who->kind.alloc(racer->state, racer->pages * PAGE, PAGE, 0, &racer->live[index]);
+        racer->contender->kind.alloc(racer->state, racer->pages * PAGE, PAGE, 0, &racer->live[index]);
     if (status != KVA_OK) {
         racer->live[index] = NO_ADDRESS;
         return refused(racer, status);
@@ -200,7 +200,7 @@ static void choose_areas(struct racer *racer, size_t count)
 
 static bool replace_areas(struct racer *racer, size_t begin, size_t end)
 {
-    const struct target_kind *kind = &racer->who->kind;
+    const struct target_kind *kind = &racer->contender->kind;
     for (size_t i = begin; i < end; i++) {
         size_t index = racer->chosen[i];
         enum kva_status status = kind->free(racer->state, racer->live[index], racer->pages * PAGE);
@@ -215,7 +215,7 @@ static bool replace_areas(struct racer *racer, size_t begin, size_t end)
 /* Map and unmap; advance by `step` frames. */
 static bool map_unmap(struct racer *racer, uint64_t step)
 {
-    const struct target_kind *kind = &racer->who->kind;
+    const struct target_kind *kind = &racer->contender->kind;
     uint64_t addr;
     if (racer->next + racer->pages > POOL_FRAMES)
         racer->next = 0;
@@ -348,7 +348,7 @@ static struct counts read_counts(const struct racer *racer)
     if (getrusage(RUSAGE_THREAD, &usage) == 0)
         counts.faults = (uint64_t)usage.ru_minflt;
     counts.calls_known =
-        racer->who->kind.calls != NULL && racer->who->kind.calls(racer->state, &counts.calls);
+        racer->contender->kind.calls != NULL && racer->contender->kind.calls(racer->state, &counts.calls);
     return counts;
 }
 
@@ -441,7 +441,7 @@ struct race {
 static void show(const struct race *race, size_t racer, const char *what, size_t number, size_t count)
 {
     progress_show(&bench_progress, "vmalloc %s, %zu pages: %s %s %zu/%zu", race->test->name, race->pages,
-                  race->racers[racer]->who->name, what, number, count);
+                  race->racers[racer]->contender->name, what, number, count);
 }
 
 /* The number of mappings of the process; negative: unknown. */
@@ -485,11 +485,11 @@ static void free_areas(struct racer *racer)
 {
     for (size_t i = 0; i < racer->row->areas; i++)
         if (racer->live[i] != NO_ADDRESS)
-            (void)racer->who->kind.free(racer->state, racer->live[i], racer->pages * PAGE);
+            (void)racer->contender->kind.free(racer->state, racer->live[i], racer->pages * PAGE);
     free(racer->live);
 }
 
-static struct racer *racer_create(const struct vmalloc_contender *who, const struct race *race)
+static struct racer *racer_create(const struct vmalloc_contender *contender, const struct race *race)
 {
     struct racer *racer = calloc(1, sizeof(*racer));
     struct target_range range = {.quantum = PAGE};
@@ -497,25 +497,25 @@ static struct racer *racer_create(const struct vmalloc_contender *who, const str
         racer->live = calloc(race->options->areas, sizeof(*racer->live));
     if (racer == NULL || (race->test->many && racer->live == NULL))
         bench_fatal(TOOL_REFUSED, "no memory for a contender");
-    racer->who = who;
+    racer->contender = contender;
     racer->pages = race->pages;
     racer->batch = race->test->finish != NULL ? COLD_BATCH : 1;
     rng_seed(&racer->rng, race->options->seed);
     histogram_init(&racer->latency);
     if (race->test->many)
         racer->mappings_before = count_mappings();
-    enum kva_status status = who->kind.create(&who->kind, &range, &racer->state);
+    enum kva_status status = contender->kind.create(&contender->kind, &range, &racer->state);
     if (status == KVA_OK && race->test->maps)
-        status = who->kind.frames_take(racer->state, POOL_FRAMES, &racer->frames);
+        status = contender->kind.frames_take(racer->state, POOL_FRAMES, &racer->frames);
     if (status != KVA_OK)
-        bench_fatal(TOOL_REFUSED, "vmalloc: cannot set up %s: %s", who->name, kva_status_text(status));
+        bench_fatal(TOOL_REFUSED, "vmalloc: cannot set up %s: %s", contender->name, kva_status_text(status));
     return racer;
 }
 
 /* Read kva's statistics and the mappings, and destroy the racer. */
 static void racer_destroy(struct racer *racer)
 {
-    const struct target_kind *kind = &racer->who->kind;
+    const struct target_kind *kind = &racer->contender->kind;
     struct vmalloc_row *row = racer->row;
     struct kva_vm_stats stats;
     if (kind->vm.engine != NULL && kva_vm_stats_read(racer->state, &stats) == KVA_OK) {
@@ -543,7 +543,7 @@ static void open_race(struct race *race, const struct vmalloc_contender *all, si
     for (size_t i = 0; i < race->count; i++) {
         race->racers[i]->row = &rows[i];
         rows[i].what = race->test->name;
-        rows[i].who = race->racers[i]->who->name;
+        rows[i].contender = race->racers[i]->contender->name;
         rows[i].pages = race->pages;
         rows[i].fill_ns = -1;
         rows[i].mappings = rows[i].failed_unmap_pages = -1;
@@ -605,7 +605,7 @@ static void relate_to_mmap(struct vmalloc_row *rows, size_t count)
 {
     const struct times *base = NULL;
     for (size_t i = 0; i < count; i++)
-        if (strcmp(rows[i].who, "mmap") == 0 && rows[i].refused == KVA_OK)
+        if (strcmp(rows[i].contender, "mmap") == 0 && rows[i].refused == KVA_OK)
             base = &rows[i].times;
     for (size_t i = 0; i < count; i++)
         rows[i].times.ratio = times_quotient(base, &rows[i].times);

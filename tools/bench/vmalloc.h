@@ -40,7 +40,7 @@ struct vmalloc_contender {
 /** One contender, one case, one size. */
 struct vmalloc_row {
     const char *what;
-    const char *who;
+    const char *contender;
     size_t pages;            /* 0: random, 1 .. VMALLOC_RANDOM_MOST */
     size_t areas;            /* of `many`: held; fewer than requested if an allocation failed */
     enum kva_status refused; /* not KVA_OK: nothing below is set */
@@ -97,7 +97,7 @@ void vmalloc_run_case(const char *name, size_t pages, const struct bench_options
 
 /** The row of a contender; NULL if there is none, or an allocation failed in it. */
 const struct vmalloc_row *vmalloc_find(const struct vmalloc_results *results, const char *what, size_t pages,
-                                       const char *who);
+                                       const char *contender);
 
 /** The sums of the times of the tests in a mask. */
 struct vmalloc_suite_sum {

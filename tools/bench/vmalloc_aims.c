@@ -8,11 +8,11 @@
 #include <string.h>
 
 const struct vmalloc_row *vmalloc_find(const struct vmalloc_results *results, const char *what, size_t pages,
-                                       const char *who)
+                                       const char *contender)
 {
     for (size_t i = 0; i < results->row_count; i++) {
         const struct vmalloc_row *row = &results->rows[i];
-        if (row->pages == pages && strcmp(row->what, what) == 0 && strcmp(row->who, who) == 0)
+        if (row->pages == pages && strcmp(row->what, what) == 0 && strcmp(row->contender, contender) == 0)
             return row->refused == KVA_OK ? row : NULL;
     }
     return NULL;
@@ -20,17 +20,18 @@ const struct vmalloc_row *vmalloc_find(const struct vmalloc_results *results, co
 
 /* NULL if there is no such row, or an allocation failed in it. */
 static const struct times *times_of(const struct vmalloc_results *results, const char *what, size_t pages,
-                                    const char *who)
+                                    const char *contender)
 {
-    const struct vmalloc_row *row = vmalloc_find(results, what, pages, who);
+    const struct vmalloc_row *row = vmalloc_find(results, what, pages, contender);
     return row == NULL ? NULL : &row->times;
 }
 
 /* How many times as fast as a contender kva is; negative: not measured. */
 static double faster_than(const struct vmalloc_results *results, const char *what, size_t pages,
-                          const char *who)
+                          const char *contender)
 {
-    return times_quotient(times_of(results, what, pages, who), times_of(results, what, pages, VMALLOC_KVA));
+    return times_quotient(times_of(results, what, pages, contender),
+                          times_of(results, what, pages, VMALLOC_KVA));
 }
 
 /* kva's time over mmap's, the largest of all sizes of a case. */
@@ -39,7 +40,7 @@ static double slowest_against_mmap(const struct vmalloc_results *results, const 
     double worst = -1;
     for (size_t i = 0; i < results->row_count; i++) {
         const struct vmalloc_row *row = &results->rows[i];
-        if (strcmp(row->what, what) != 0 || strcmp(row->who, VMALLOC_KVA) != 0)
+        if (strcmp(row->what, what) != 0 || strcmp(row->contender, VMALLOC_KVA) != 0)
             continue;
         double slower = times_quotient(&row->times, times_of(results, what, row->pages, "mmap"));
         worst = slower > worst ? slower : worst;
@@ -54,8 +55,8 @@ static double most_calls(const struct vmalloc_results *results, const char *what
     double most = -1;
     for (size_t i = 0; i < results->row_count; i++) {
         const struct vmalloc_row *row = &results->rows[i];
-        bool counts =
-            strcmp(row->what, what) == 0 && strcmp(row->who, VMALLOC_KVA) == 0 && row->refused == KVA_OK;
+        bool counts = strcmp(row->what, what) == 0 && strcmp(row->contender, VMALLOC_KVA) == 0 &&
+                      row->refused == KVA_OK;
         double calls = purges ? row->calls : row->calls - row->flushing;
         if (counts && calls > most)
             most = calls;

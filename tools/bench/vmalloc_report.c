@@ -46,7 +46,7 @@ static void describe_row(struct sheet *sheet, const void *item)
     sheet_text(sheet, NULL, "case", row->what);
     describe_count(sheet, many ? "areas" : NULL, "areas", many ? (int64_t)row->areas : -1);
     describe_pages(sheet, row);
-    sheet_text(sheet, "who", "who", row->who);
+    sheet_text(sheet, "contender", "contender", row->contender);
     sheet_text(sheet, NULL, "status", kva_status_name(row->refused));
     sheet_absent(sheet, row->refused != KVA_OK);
     sheet_times(sheet, "ns", &row->times);
@@ -67,13 +67,13 @@ static void notes_on_rows(const struct vmalloc_row *rows, size_t count, FILE *ou
 {
     for (size_t i = 0; i < count; i++) {
         if (rows[i].refused != KVA_OK && is_of(&rows[i], VMALLOC_MANY))
-            fprintf(out, "  %s held %zu areas; the next allocation failed: %s\n", rows[i].who, rows[i].areas,
-                    kva_status_text(rows[i].refused));
+            fprintf(out, "  %s held %zu areas; the next allocation failed: %s\n", rows[i].contender,
+                    rows[i].areas, kva_status_text(rows[i].refused));
         else if (rows[i].refused != KVA_OK)
-            fprintf(out, "  %s, %zu pages: %s\n", rows[i].who, rows[i].pages,
+            fprintf(out, "  %s, %zu pages: %s\n", rows[i].contender, rows[i].pages,
                     kva_status_text(rows[i].refused));
         if (rows[i].found_again > 0 && is_of(&rows[i], VMALLOC_MAP_FRESH))
-            fprintf(out, "  %s, %zu pages: %" PRIu64 " maps were not fresh but reused\n", rows[i].who,
+            fprintf(out, "  %s, %zu pages: %" PRIu64 " maps were not fresh but reused\n", rows[i].contender,
                     rows[i].pages, rows[i].found_again);
     }
 }
@@ -149,7 +149,7 @@ static json_t *json_of_suite(const struct vmalloc_suite *suite, bool *good)
     return object;
 }
 
-/* ---------------------------------------------------------------------------------------------- the whole */
+/* --------------------------------------------------------------------------------------------- all tables */
 
 static void report_resident(const struct vmalloc_resident *resident, FILE *out)
 {

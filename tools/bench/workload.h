@@ -29,7 +29,7 @@ struct phase {
     /* Record the `count` operations, outside the timed part; NULL: nothing to record. */
     void (*finish)(struct subject *subject, size_t count);
     /* A turn has exactly n operations; else the runner limits its time. */
-    bool whole;
+    bool fixed_count;
     bool scattered;      /* as in struct workload */
     bool best_fit;       /* the space has an index by size, for KVA_BEST */
     bool best_fit_setup; /* the set-up runs in a space with that index */

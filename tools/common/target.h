@@ -16,7 +16,7 @@
  *                   mmap                         the system, without an allocator
  *                   malloc, jemalloc, mimalloc   heaps; the last two if they are installed
  *
- * target_ranges.c, target_vm.c, target_list.c, target_mmap.c and target_heap.c have one sort of kind each.
+ * target_ranges.c, target_vm.c, target_list.c, target_mmap.c and target_heap.c implement the kinds.
  *
  * A kind has no function for an operation that it cannot do; target_can reports that. All kinds return kva's
  * statuses.

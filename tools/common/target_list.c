@@ -79,7 +79,8 @@ void target_kind_of_list_pages(struct target_kind *kind)
         .memory = TARGET_PAGES,
         .exact = true,
         .abilities = TARGET_CAN_PCPU | TARGET_CAN_MAP,
-        .cannot = "256, 512: frees at once; 2048: the design made no such promise; 4096: moves nothing",
+        .cannot = "256, 512: cannot free after a grace period; 2048: cannot promise not to wait; 4096: "
+                  "cannot resize",
         .create = list_create,
         .destroy = list_destroy,
         .alloc = list_alloc,

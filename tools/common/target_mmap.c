@@ -188,7 +188,7 @@ void target_kind_of_mmap(struct target_kind *kind)
         .memory = TARGET_PAGES,
         .locks = true,
         .abilities = TARGET_CAN_LATER | TARGET_CAN_MAP | TARGET_CAN_RESIZE,
-        .cannot = "128: maps no areas at fixed distances; 2048: cannot promise not to wait",
+        .cannot = "128: cannot map areas at fixed distances; 2048: cannot promise not to wait",
         .create = mapper_create,
         .destroy = mapper_destroy,
         .alloc = mapper_alloc,

@@ -120,13 +120,13 @@ static const struct argp parser = {
            "Odd lines are skipped and counted by kind, and the first of each kind is shown:\n"
            "  text        not a line of strace, such as output of the program\n"
            "  call        a call to play whose arguments or result are not understood\n"
-           "  unfinished  a call begins that has no end in the log\n"
-           "  resumed     a call ends that has no beginning in the log\n"
+           "  unfinished  the beginning of a call whose end is not in the log\n"
+           "  resumed     the end of a call whose beginning is not in the log\n"
            "  blank, comment\n"
            "  stack       part of a stack trace (strace -k)\n"
            "  summary     part of the table at the end (strace -C)\n"
            "  note        a message of strace\n"
-           "  long        a line above 256 KiB\n"
+           "  long        a line of more than 256 KiB\n"
            "  cut         the last line, or the compressed data, is cut off\n"
            "\n"
            "The engines are the library's. The list walk of kva test is not among them: it cannot take the "
@@ -306,7 +306,8 @@ static int nothing_to_play(const char *name, const struct strace_log *log)
     if (log->format != NULL)
         fprintf(stderr, "kva replay: %s: " FORMAT_MESSAGE "\n", name, log->format);
     else
-        fprintf(stderr, "kva replay: %s: there is no mmap, munmap, mremap or brk to play in it\n", name);
+        fprintf(stderr,
+                "kva replay: %s: the log has no successful mmap, munmap, mremap or brk call to play\n", name);
     strace_skipped_print(stderr, name, log);
     return TOOL_WRONG;
 }

@@ -16,7 +16,7 @@ const char *format_of_bytes(const char *head, size_t length);
  *  that is not a log of strace: a program under strace may write such lines itself. */
 const char *format_of_lines(const char *head, size_t length);
 
-/** "this is <format>, which kva replay does not read yet". */
-#define FORMAT_MESSAGE "this is %s, which kva replay does not read yet"
+/** "this is <format>; ...": what the file is, and what kva replay reads. */
+#define FORMAT_MESSAGE "this is %s; kva replay reads logs of strace, plain or compressed by gzip"
 
 #endif

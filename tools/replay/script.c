@@ -820,7 +820,7 @@ static bool play_op(struct resolver *r, const struct strace_op *op)
     return play_call(r, task, op);
 }
 
-/* ---------------------------------------------------------------------------------------------- the whole */
+/* ----------------------------------------------------------------------------------------- all operations */
 
 static void free_resolver(struct resolver *r)
 {

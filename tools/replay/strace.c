@@ -907,7 +907,7 @@ static bool show_first(struct reader *reader)
         strcpy(reader->error->message, "the log is empty");
     else
         snprintf(reader->error->message, sizeof reader->error->message,
-                 "no line of this file is one of strace; the first: %.200s", first->message);
+                 "no line is output of strace; the first line: %.200s", first->message);
     return false;
 }
 

@@ -99,8 +99,8 @@ struct strace_op {
 enum strace_odd {
     STRACE_ODD_TEXT,       /* not a line of strace, such as output of the program */
     STRACE_ODD_CALL,       /* one of the calls above, with arguments or a result that are not understood */
-    STRACE_ODD_UNFINISHED, /* a call begins and has no end in the log: delivered as STRACE_NEVER */
-    STRACE_ODD_RESUMED,    /* a call ends that has no beginning in the log */
+    STRACE_ODD_UNFINISHED, /* the beginning of a call without an end: delivered as STRACE_NEVER */
+    STRACE_ODD_RESUMED,    /* the end of a call without a beginning */
     STRACE_ODD_BLANK,      /* nothing but blanks */
     STRACE_ODD_COMMENT,    /* begins with # */
     STRACE_ODD_STACK,      /* a part of a stack trace, of strace -k */

@@ -156,7 +156,7 @@ static void list_engines(FILE *out)
         fprintf(out, "  %-8s  %s\n", kind.name, kind.about);
         list_what_is_missing(out, kind.cannot);
     }
-    fputs("  jemalloc and mimalloc if libjemalloc.so.2 and libmimalloc.so.2 are installed.\n"
+    fputs("  jemalloc and mimalloc need libjemalloc.so.2 and libmimalloc.so.2.\n"
           "\nEngines on ranges:\n",
           out);
     for (size_t i = 0; target_kind_at(TARGET_RANGES, i, &kind); i++)
@@ -187,7 +187,7 @@ static char *help_filter(int key, const char *text, void *input)
     for (size_t i = 0; i < SUITE_TESTS; i++)
         fprintf(out, "  %4u  %s\n", suite_tests[i].id, suite_tests[i].name);
     list_engines(out);
-    fputs("\nExit status: 0 passed, 1 a test failed, 2 usage, 3 the system refused.\n", out);
+    fputs("\nExit status: 0 passed, 1 a test failed, 2 wrong command line, 3 the system refused.\n", out);
     if (fclose(out) != 0) {
         free(buffer);
         return NULL;

@@ -104,7 +104,7 @@ static const struct argp parser = {
         "\vThree shapes run for a third of the time each: one zone; five zones on two nodes, with holes and "
         "uneven ends; and these in small blocks. Compaction moves frames meanwhile. After each round no "
         "thread runs, and the set is compared with the frames that the threads hold.\n\n"
-        "Exit status: 0 passed, 1 a fault was found, 2 usage, 3 the system refused.",
+        "Exit status: 0 passed, 1 a fault was found, 2 wrong command line, 3 the system refused.",
 };
 
 /* Run a shape, and print its results. */

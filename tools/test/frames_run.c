@@ -5,7 +5,7 @@
  *   All workers run for a quarter of a second, or a quarter of the shape's share of the time if that is less.
  *   Between rounds no worker runs, and the set is compared with the whole table (frames_inspect.c). The
  *   workers keep their runs for the next round, in new threads. After the last round each frees all it has;
- *   the set must then be as new.
+ *   the set must then equal a new one.
  *
  * COMPACTION
  *   One more thread compacts in slices while the workers run, and pauses if nothing is left to gain. Workers

@@ -21,8 +21,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-/** Frames of a shape, approximately. The least makes each zone several blocks long; three words for each
- *  of the most take 3 GiB. */
+/** Limits of the frames of a shape, which has about as many as requested. With FRAMES_LEAST, each zone has
+ *  several blocks; with FRAMES_MOST, the three words of each frame take 3 GiB. */
 #define FRAMES_LEAST (UINT64_C(1) << 16)
 #define FRAMES_MOST (UINT64_C(1) << 28)
 

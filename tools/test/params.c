@@ -2,11 +2,10 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * The modes and pairs are those of the kernel's driver, with its defaults of 2019, the date of the published
- * figures
- * (three pages in the fixed-size test; later versions use one). Here pairs may follow a mode and override it;
- * the kernel's driver takes either, and cannot run a short `performance`.
+ * figures (three pages in the fixed-size test; later versions use one). The kernel's driver takes a mode or
+ * pairs; here pairs may also follow a mode and override it, for example for a short `performance`.
  *
- * As there, a value below 1 is an error; so the two switches can only be turned on.
+ * As in the kernel's driver, a value below 1 is an error; so the two switches can only be turned on.
  */
 #include "params.h"
 
@@ -26,11 +25,11 @@
 /* A meaning ends with a semicolon and the default. */
 const struct params_key params_keys[PARAMS_KEYS] = {
     {"nr_threads", 1, 65535, "workers at once; one per CPU"},
-    {"sequential_test_order", 1, 1, "by ascending id; else shuffled"},
+    {"sequential_test_order", 1, 1, "run tests by ascending id; shuffled"},
     {"test_repeat_count", 1, MAX_REPEATS, "runs of each test; 1"},
     {"test_loop_count", 1, MAX_LOOPS, "loops in one run; 1000000"},
     {"nr_pages", 1, MAX_PAGES, "pages in tests 1 and 1024; 3"},
-    {"use_huge", 1, 1, "test 1 in huge pages if that large; off"},
+    {"use_huge", 1, 1, "huge pages for large areas in test 1; off"},
     {"run_test_mask", 1, SUITE_MASK, "sum of test ids; all"},
     {"nr_pcpu_objects", 1, MAX_OBJECTS, "objects in test 128; 35000"},
 };
@@ -132,7 +131,7 @@ static const char *parse_pair(struct params *params, const char *pair, unsigned 
 {
     const char *equals = strchr(pair, '=');
     if (equals == NULL)
-        return complain_with_keys(message, "unknown argument", pair,
+        return complain_with_keys(message, "unexpected argument", pair,
                                   "the modes are performance, smoke and stress (one, before all pairs); "
                                   "the keys are");
     size_t index = find_key(pair, (size_t)(equals - pair));
@@ -169,8 +168,9 @@ const char *params_parse(struct params *params, char *const *arguments, size_t c
     const char *wrong = NULL;
     params_default(params, cpus, mask);
     if (count == 0)
-        return complain_with_keys(message, NULL, NULL,
-                                  "say what to run: performance, smoke or stress, or key=value with one of");
+        return complain_with_keys(
+            message, NULL, NULL,
+            "name a mode (performance, smoke or stress) or key=value pairs; the keys are");
     size_t i = apply_mode(params, arguments[0]) ? 1 : 0;
     while (wrong == NULL && i < count)
         wrong = parse_pair(params, arguments[i++], &seen, message);
