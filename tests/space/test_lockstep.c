@@ -16,10 +16,10 @@
  * REGIONS   Ranges are added and removed. Most spaces have absent ranges most of the time, and their ends
  *   move.
  *
- * EVICTIONS   An eviction is one operation: candidates are fed until the request fits, sometimes neighbours
+ * EVICTIONS   An eviction is one operation: candidates are added until the request fits, sometimes neighbours
  *   one after the other, and some twice; then it is finished. Another operation may come in between, mostly
- *   one that changes a candidate. The model cannot tell what becomes possible with a candidate that is fed
- *   after that; therefore only a known candidate is fed then.
+ *   one that changes a candidate. The model cannot tell what becomes possible with a candidate that is added
+ *   after that; therefore only a known candidate is added then.
  *
  * Address arguments come from the space itself (where segments start, end and lie). Some are spoiled, so that
  * the calls hit every row of the status table; the model predicts the row.
