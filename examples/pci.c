@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The physical addresses of an emulated machine. Devices show their registers through windows (BARs), each
- * aligned to its size, a power of two. Firmware places them: those with 32 address bits below 4 GiB, the
- * large ones with 64 above. The guest may program them to other places, and an access has to find the device.
+ * The physical addresses of an emulated machine. The registers of a device lie in windows (BARs), each
+ * aligned to its size, a power of two. Firmware places the windows: those with 32 address bits below 4 GiB,
+ * large ones with 64 bits above. The guest may move them, and an access must find the device.
  */
 #include <inttypes.h>
 #include <kva/kva.h>
@@ -35,8 +35,7 @@ static enum kva_status place(struct kva_space *space, struct bar *bar)
     return kva_alloc(space, &request, &bar->start);
 }
 
-/** The guest writes an address to a window's register. Where something else is, the window stays where it
- *  is. */
+/** The guest writes an address to a window's register. If that range is taken, the window does not move. */
 static void program(struct kva_space *space, struct bar *bar, uint64_t address)
 {
     struct kva_segment conflict;
@@ -81,13 +80,13 @@ int main(void)
         enum kva_status status = place(space, &bars[i]);
         printf("%s %s 0x%" PRIx64 "\n", kva_status_name(status), bars[i].name, bars[i].start);
     }
-    program(space, &bars[0], 0xe0001000);              /* net goes to the window that holds this */
+    program(space, &bars[0], 0xe0001000);              /* rounded down: net moves to 0xe0000000 */
     program(space, &bars[1], bars[1].start - 8 * MIB); /* half a window down: rounded to its size */
     program(space, &bars[2], bars[0].start + 0x4000);  /* disk onto net */
     program(space, &bars[3], 24 * GIB);
     access_at(space, 0xe0000010);
     access_at(space, 0xfebe0010); /* where net was */
     access_at(space, 28 * GIB);
-    kva_space_abandon(space); /* whatever it still holds */
+    kva_space_abandon(space); /* with all that it still holds */
     return kva_space_destroy(space) == KVA_OK ? 0 : 1;
 }

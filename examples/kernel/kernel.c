@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A kernel for a 32-bit PC: no C library, and kva for its addresses and its page frames. It hands out some of
- * both, shows what is where, gives all back, makes a mistake with each, and ends the machine.
+ * A kernel for a 32-bit PC, without a C library, that uses kva for its addresses and its page frames. It
+ * allocates some of both, prints them, frees all, frees one of each twice, which kva refuses, and stops.
  */
 #include <kva/engine.h>
 #include <kva/frames.h>
@@ -37,8 +37,8 @@ static _Noreturn void leave(enum outcome outcome)
         __asm__ volatile("cli; hlt");
 }
 
-/* The four functions that kva, like every compiler, takes for granted. A compiler that recognises such a loop
- * replaces it by a call of the very function that it is in: volatile keeps it from that. */
+/* The four functions that kva and every compiler require. A compiler may replace such a loop by a call of the
+ * same function; volatile prevents that. */
 
 void *memset(void *to, int byte, size_t bytes)
 {
@@ -52,7 +52,7 @@ void *memmove(void *to, const void *from, size_t bytes)
     volatile unsigned char *target = to;
     const unsigned char *source = from;
 
-    for (size_t i = 0; i < bytes; i++) { /* from the end where nothing is overwritten before it is read */
+    for (size_t i = 0; i < bytes; i++) { /* no byte is overwritten before it is read */
         size_t at = (uintptr_t)to < (uintptr_t)from ? i : bytes - 1 - i;
         target[at] = source[at];
     }
@@ -100,7 +100,7 @@ static void print_line(void *context, const char *text, size_t length)
     print("\n");
 }
 
-/** Both hooks: the caller's mistakes go on, a broken structure ends all. */
+/** Both hooks. After misuse the kernel goes on; corruption ends it. */
 static void on_fault(void *context, const struct kva_fault *fault)
 {
     (void)context;
@@ -112,7 +112,7 @@ static void on_fault(void *context, const struct kva_fault *fault)
         leave(FAILED);
 }
 
-/** For what cannot fail here. */
+/** For calls that cannot fail here. */
 static void must(enum kva_status status)
 {
     if (status == KVA_OK)
@@ -122,9 +122,9 @@ static void must(enum kva_status status)
     leave(FAILED);
 }
 
-/* ------------------------------------------------------------------------------------------ what there is */
+/* ------------------------------------------------------------------------------------ zones and the space */
 
-/** What a Multiboot loader hands over, as far as it is used here. */
+/** The information from a Multiboot loader, as far as this kernel uses it. */
 struct loader {
     uint32_t flags;
     uint32_t unused[10];
@@ -144,13 +144,13 @@ extern unsigned char image_start[], image_end[]; /* kernel.ld */
 static struct kva_frames *frames;
 static struct kva_space space;
 
-/** kva's own memory. The frame set takes 2.18 bits a frame (kva_frames_bytes tells it exactly): 279 KiB for
- *  the 4 GiB that this kernel can reach. The engine rb takes 4 KiB to begin with, and 64 bytes a segment: the
- *  rest serves 500 of them. */
+/** kva's own memory. The frame set takes 2.18 bits a frame (kva_frames_bytes returns the exact size): 279
+ *  KiB for the 4 GiB that this kernel can reach. The engine rb takes 4 KiB at the start, and 64 bytes a
+ *  segment: the rest suffices for 500 segments. */
 static unsigned char block[320 << 10];
 static struct kva_arena arena;
 
-/** A zone for each usable region, but none in the first megabyte, and none above 4 GiB. Returns how many. */
+/** Make a zone for each usable region above the first megabyte and below 4 GiB. Returns how many. */
 static size_t find_zones(const struct loader *loader, struct kva_frames_zone *zones, size_t most)
 {
     size_t count = 0;
@@ -196,7 +196,7 @@ static void make_space(struct kva_memory memory)
     must(kva_reserve(&space, (uintptr_t)image_start, (uintptr_t)(image_end - image_start), NULL, NULL));
 }
 
-/* ----------------------------------------------------------------------------------------- how it is used */
+/* ---------------------------------------------------------------------------------------------------- use */
 
 static void use_space(void)
 {
