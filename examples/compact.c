@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Free memory in pieces: a request for a block fails, compaction moves frames together, and it succeeds. */
+/** Free memory in pieces: a request for a whole block fails, and succeeds after compaction. */
 #include <kva/frames.h>
 #include <stdio.h>
 
@@ -16,7 +16,7 @@ static void print(void *context, const char *line, size_t length)
     puts(line);
 }
 
-/* Here pages are only numbers; a kernel copies the frames, and changes its page tables. */
+/* Here a page is only a number. A kernel copies the page and changes its page tables. */
 static enum kva_frames_moved move(void *context, uint64_t from, uint64_t to, uint64_t frames)
 {
     (void)context;
@@ -37,8 +37,9 @@ int main(void)
 
     if (kva_frames_create(&config, &frames) != KVA_OK)
         return 1;
-    for (; kva_frames_alloc(frames, &request, &first) == KVA_OK; count++) /* take all memory; then free */
-        page[reference[first] = count] = first;                           /* seven of eight frames */
+    /* Allocate all of the memory; then free seven of eight frames, at random. */
+    for (; kva_frames_alloc(frames, &request, &first) == KVA_OK; count++)
+        page[reference[first] = count] = first;
     for (uint64_t i = 0; i < count; i++)
         if ((random = random * 6364136223846793005 + 1442695040888963407) >> 61 != 0)
             kva_frames_free(frames, page[i]);

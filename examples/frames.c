@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Page frames of two nodes of memory, one of them with a hole: allocate some, and draw the free ones. */
+/** Page frames: two nodes of memory, one of them with a hole. Allocate frames, and draw the zones. */
 #include <inttypes.h>
 #include <kva/frames.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@ static void print(void *context, const char *line, size_t length)
 int main(void)
 {
     static const struct kva_frames_zone zones[] = {
-        {.start = 0x100, .end = 0x8000},               /* 127 MiB in frames of 4 KiB, without the first MiB */
+        {.start = 0x100, .end = 0x8000},               /* 127 MiB in frames of 4 KiB, from 1 MiB on */
         {.start = 0x10000, .end = 0x18000, .node = 1}, /* 128 MiB */
     };
     static const struct kva_frames_range hole = {.first = 0x3000, .count = 0x1080};

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Addresses of a graphics processor: 48 bits, pages of 4 KiB, 64 KiB and 2 MiB. A texture is bound to a
- * range, aligned to the largest page that it fills. The hardware fixes the place of a table of descriptors,
- * and shaders reach only a window of 1 GiB. When the window is full, textures that have not been used for
- * long are unbound; not simply the oldest ones, because a hole for a large one needs neighbours.
+ * Addresses of a graphics processor: 48 bits, pages of 4 KiB, 64 KiB and 2 MiB. A texture is bound to a range
+ * of addresses, aligned to the largest page that it fills. The hardware fixes the place of a table of
+ * descriptors, and shaders reach only a window of 1 GiB. When the window is full, textures that were not used
+ * recently are evicted. These are not simply the oldest ones: a hole for a large texture needs neighbours.
  *
  *      | 7 | descriptors | 2 |  5  | free | 9 |  4  | 1 | 8 |     1: least recently used
- *                        |<-- 2, 5: room -->|                     kva/evict.h names these two: 1 and 4 stay
+ *                        |<-- 2, 5: room -->|                     kva/evict.h chooses 2 and 5; 1 and 4 stay
  */
 #include <inttypes.h>
 #include <kva/evict.h>
@@ -34,8 +34,8 @@ static struct texture *texture_of(struct kva_candidate *candidate)
     return (struct texture *)(void *)((char *)candidate - offsetof(struct texture, candidate));
 }
 
-/* Nothing fits: unbind the few textures that make room, and take their place. Returns how many; -1 if there
- * is no way. */
+/* Nothing fits: unbind the textures that must go, and take their place. Returns how many were unbound, or -1
+ * if nothing makes room. */
 static int replace(struct kva_space *space, const struct kva_request *request, uint64_t *start)
 {
     struct kva_eviction eviction;
@@ -47,7 +47,7 @@ static int replace(struct kva_space *space, const struct kva_request *request, u
         if (textures[i].bound)
             kva_evict_add(&eviction, &textures[i].candidate, textures[i].start);
     for (struct kva_candidate *c = kva_evict_first(&eviction); c; c = kva_evict_next(&eviction, c), unbound++)
-        texture_of(c)->bound = 0; /* and clear the processor's tables; the space is unchanged */
+        texture_of(c)->bound = 0; /* a driver also clears its page tables; the space has not changed yet */
     return kva_evict_finish(&eviction, start) == KVA_OK ? unbound : -1;
 }
 
@@ -94,6 +94,6 @@ int main(void)
     printf("a screen of 200 MiB at 0x%" PRIx64 " unbound %d\n", screen.start, unbound);
     kva_find(space, MIB, &found);
     printf("descriptors are where they were: %s\n", found.owner == &config ? "yes" : "no");
-    kva_space_abandon(space); /* with the textures that are still bound */
+    kva_space_abandon(space); /* with all that is still bound */
     return kva_space_destroy(space) == KVA_OK ? 0 : 1;
 }

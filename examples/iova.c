@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * I/O virtual addresses, which an IOMMU translates for devices; some devices have only 32 address lines. The
- * program allocates them from the top and frees them deferred, because the IOMMU's cache of translations
- * (IOTLB) still holds them, and invalidating many ranges costs as much as invalidating one.
+ * I/O virtual addresses: an IOMMU translates them for devices, some of which have only 32 address lines. They
+ * are allocated from the top. Their frees are deferred, because the IOMMU's cache of translations (IOTLB) may
+ * still hold them. To invalidate that cache costs as much for many ranges as for one.
  */
 #include <inttypes.h>
 #include <kva/deferred.h>
 #include <stdio.h>
 
-enum { PAGE = 4096, FEW = 2 }; /* more ranges than FEW: invalidate everything */
+enum { PAGE = 4096, FEW = 2 }; /* for more ranges than that, everything is invalidated at once */
 
 struct iommu {
     struct kva_space *space;
 };
 
-/** The flush callback. The space frees the listed ranges when this returns, not before. */
+/** The flush callback. The space frees the ranges on the list as soon as this returns, and not before. */
 static void invalidate(void *context, uint64_t start, uint64_t last)
 {
     struct iommu *iommu = context;
@@ -34,7 +34,8 @@ static void invalidate(void *context, uint64_t start, uint64_t last)
         printf("invalidate 0x%" PRIx64 "-0x%" PRIx64 "\n", range.start, range.last);
 }
 
-/** The highest free address that the device can use; 0, which is outside the space, if there is none. */
+/** Allocate the highest free range that the device can use. Returns 0, which is outside the space, if there
+ *  is none. */
 static uint64_t map(struct iommu *iommu, uint64_t bytes, uint64_t device_mask)
 {
     struct kva_request request = {.size = bytes, .max = device_mask, .policy = KVA_HIGHEST};
@@ -63,18 +64,18 @@ int main(void)
     for (int i = 0; i < 8; i++)
         ring[i] = map(&iommu, PAGE, device);
 
-    kva_free_deferred(iommu.space, sound); /* three segments, of which two are side by side: two ranges */
+    kva_free_deferred(iommu.space, sound); /* three segments, two of them adjacent: two ranges */
     kva_free_deferred(iommu.space, ring[1]);
     kva_free_deferred(iommu.space, ring[2]);
     printf("not reused yet: 0x%" PRIx64 "\n", map(&iommu, 3 * PAGE, old_device));
     kva_flush(iommu.space);
     printf("reused: 0x%" PRIx64 "\n", map(&iommu, 3 * PAGE, old_device));
 
-    kva_free_deferred(iommu.space, disk); /* three ranges: disk and ring[0] are side by side */
+    kva_free_deferred(iommu.space, disk); /* three ranges: disk and ring[0] are adjacent */
     kva_free_deferred(iommu.space, ring[0]);
     kva_free_deferred(iommu.space, ring[4]);
     kva_free_deferred(iommu.space, ring[6]);
     kva_flush(iommu.space);
-    kva_space_abandon(iommu.space); /* with the ranges that are still allocated */
+    kva_space_abandon(iommu.space); /* with all that it still holds */
     return kva_space_destroy(iommu.space) == KVA_OK ? 0 : 1;
 }

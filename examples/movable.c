@@ -2,16 +2,16 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * A cache whose memory can be moved. Objects of 1 to 8 pages come and go until free memory lies in pieces,
- * and a large contiguous buffer does not fit. kva_vm_frames_compact moves frames together while they are
+ * and a large contiguous buffer cannot be had. kva_vm_frames_compact moves frames together while they are
  * mapped: the objects keep their addresses and their contents, and the buffer is one mapping, on huge pages
- * where the system allows it.
+ * where the system lets it.
  *
  *      addresses   |A A|g|B|g|C C C|g|          the same before and after: pointers stay valid
  *      places      |A.B..CA.|..C..C..|   before: scattered
  *      places      |ACBC.CA.|........|   after: a block is free
  *
- * It prints pictures in which each character is a block: . is free, 0 to 8 is the tenths of it that are used,
- * m and M are nearly full and full.
+ * In the pictures that it prints, each character is a block: . is free, 0 to 8 is how many tenths of it are
+ * used, m and M are nearly full and full.
  */
 #include <fcntl.h>
 #include <kva/vmap.h>
@@ -22,7 +22,7 @@
 enum { BLOCK = 512, FRAMES = 32 * BLOCK, BUFFER = 4 * BLOCK, LARGEST = 8 };
 
 static struct object {
-    unsigned char *bytes; /* NULL: it has left the cache */
+    unsigned char *bytes; /* NULL: removed */
     size_t frames;
     uint64_t number[LARGEST];
 } objects[FRAMES];
@@ -43,7 +43,8 @@ static void print(void *context, const char *line, size_t length)
     puts(line);
 }
 
-/* The first word of each page of an object holds its index. Returns 0 if the memory is full. */
+/* Allocate and map an object, and write its index at the start of each of its pages. Returns 0 if the memory
+ * is full. */
 static int enter(struct kva_vm *vm, struct kva_vm_frames *frames, struct object *object)
 {
     object->frames = 1 + below(LARGEST);
@@ -76,8 +77,8 @@ static size_t count_intact(void)
     return intact;
 }
 
-/* The kernel stores to the buffer, and does not wait for a frame that is under way. So the buffer is pinned
- * meanwhile. */
+/* `read` makes the kernel write to the buffer, and the kernel does not wait while a frame is moved. So the
+ * buffer is pinned during the call. */
 static int load(struct kva_vm *vm, unsigned char *buffer, size_t bytes)
 {
     int file = open("/proc/self/exe", O_RDONLY);
@@ -101,8 +102,8 @@ int main(void)
     page_bytes = (size_t)sysconf(_SC_PAGESIZE);
     if (kva_vm_create(NULL, &vm) != KVA_OK || kva_vm_frames_create(vm, &config, &frames) != KVA_OK)
         return 1;
-    while (count < FRAMES &&
-           enter(vm, frames, &objects[count])) /* fill the memory; then seven of eight objects leave */
+    /* Fill the memory with objects; then remove seven of eight, at random. */
+    while (count < FRAMES && enter(vm, frames, &objects[count]))
         count++;
     for (size_t i = 0; i < count; i++)
         if (below(8) != 0)
@@ -120,7 +121,7 @@ int main(void)
     if (status == KVA_OK && kva_vm_map(vm, frames, numbers, BUFFER, KVA_VM_HUGE, &buffer) == KVA_OK) {
         printf("read into it, pinned: %s\n", load(vm, buffer, BUFFER * page_bytes) ? "yes" : "no");
         kva_vunmap(vm, buffer);
-    } /* else the system does not allow moving mapped frames */
+    } /* otherwise the system cannot move mapped frames */
     for (size_t i = 0; i < count; i++)
         if (objects[i].bytes != NULL)
             leave(vm, frames, &objects[i]);

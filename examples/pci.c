@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The physical addresses of an emulated machine. Devices have their registers in windows (BARs), each aligned
- * to its size, a power of two. Firmware places windows with 32 address bits below 4 GiB, and the large ones
- * with 64 bits above. The guest may program a window to another place, and an access must find the device.
+ * The physical addresses of an emulated machine. The registers of a device lie in windows (BARs), each
+ * aligned to its size, a power of two. Firmware places the windows: those with 32 address bits below 4 GiB,
+ * large ones with 64 bits above. The guest may move them, and an access must find the device.
  */
 #include <inttypes.h>
 #include <kva/kva.h>
@@ -28,15 +28,14 @@ static enum kva_status place(struct kva_space *space, struct bar *bar)
     if (bar->is_64) { /* the lowest place above 4 GiB */
         request.min = 4 * GIB;
         request.max = UINT64_MAX;
-    } else { /* the highest place below */
+    } else { /* the highest one below */
         request.policy = KVA_HIGHEST;
         request.max = 4 * GIB - 1;
     }
     return kva_alloc(space, &request, &bar->start);
 }
 
-/** The guest writes an address to a window's register. If the new place is in use, the window stays at the
- *  old one. */
+/** The guest writes an address to a window's register. If that range is taken, the window does not move. */
 static void program(struct kva_space *space, struct bar *bar, uint64_t address)
 {
     struct kva_segment conflict;
@@ -81,13 +80,13 @@ int main(void)
         enum kva_status status = place(space, &bars[i]);
         printf("%s %s 0x%" PRIx64 "\n", kva_status_name(status), bars[i].name, bars[i].start);
     }
-    program(space, &bars[0], 0xe0001000);              /* net: rounded down to its size */
-    program(space, &bars[1], bars[1].start - 8 * MIB); /* half a window down: rounded, too */
+    program(space, &bars[0], 0xe0001000);              /* rounded down: net moves to 0xe0000000 */
+    program(space, &bars[1], bars[1].start - 8 * MIB); /* half a window down: rounded to its size */
     program(space, &bars[2], bars[0].start + 0x4000);  /* disk onto net */
     program(space, &bars[3], 24 * GIB);
     access_at(space, 0xe0000010);
     access_at(space, 0xfebe0010); /* where net was */
     access_at(space, 28 * GIB);
-    kva_space_abandon(space); /* with the windows that are still in it */
+    kva_space_abandon(space); /* with all that it still holds */
     return kva_space_destroy(space) == KVA_OK ? 0 : 1;
 }

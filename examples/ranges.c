@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Address ranges without memory: allocate from the 4 GiB of addresses of a device. */
+/** Address ranges without memory: allocations in the 4 GiB of addresses that a device sees. */
 #include <inttypes.h>
 #include <kva/kva.h>
 #include <stdio.h>
@@ -28,6 +28,6 @@ int main(void)
     printf("%s ring 0x%" PRIx64 " frame 0x%" PRIx64 "\n", kva_status_name(status), ring, frame);
     printf("%s\n", kva_status_text(kva_free(space, ring + 4096))); /* a bug in the caller: refused */
     kva_space_dump(space, print, NULL);
-    kva_space_abandon(space); /* with the ranges that are still allocated */
+    kva_space_abandon(space); /* with all that it still holds */
     return kva_space_destroy(space) == KVA_OK ? 0 : 1;
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The mirrored ring buffer: the same frames are mapped twice in a row, so that a message that wraps around
- * has consecutive addresses.
+ * A mirrored ring buffer: the same frames mapped twice, one after the other, so that data that wraps around
+ * is contiguous.
  *
  *      frames      0 1 2 3
  *      addresses   0 1 2 3 0 1 2 3
- *                        |===|           six bytes from the end of the ring: no seam, no second memcpy
+ *                        |===|           data across the end of the ring: one memcpy
  *
  * kva_vmap maps frames in any order and any number of times; here each of them twice.
  */
@@ -23,7 +23,7 @@ struct ring {
     size_t tail;          /* bytes read so far */
 };
 
-/* All frame numbers, twice: 0 1 2 3 0 1 2 3. */
+/* Map the frames in order, twice: 0 1 2 3 0 1 2 3. */
 static enum kva_status ring_create(struct kva_vm *vm, struct kva_vm_frames *frames, struct ring *ring)
 {
     uint64_t numbers[2 * FRAMES];
@@ -41,7 +41,7 @@ static enum kva_status ring_create(struct kva_vm *vm, struct kva_vm_frames *fram
     return status;
 }
 
-/* The caller writes no more than there is room for, and reads no more than was written. */
+/* The caller writes at most as many bytes as are free, and reads at most as many as are there. */
 static void ring_write(struct ring *ring, const void *bytes, size_t count)
 {
     memcpy(ring->bytes + (ring->head & (ring->size - 1)), bytes, count);
@@ -54,8 +54,8 @@ static void ring_read(struct ring *ring, void *bytes, size_t count)
     ring->tail += count;
 }
 
-/* Send messages of 100 bytes through the ring until it has wrapped ten times. Returns how many crossed its
- * end. */
+/* Send messages of 100 bytes through the ring until it has gone round ten times. Returns how many lay across
+ * its end; -1 if one was damaged. */
 static int send_messages(struct ring *ring)
 {
     unsigned char sent[100], received[sizeof(sent)];

@@ -33,6 +33,10 @@
  * NOT DONE
  *   Targets from free lists instead of a scan. Migration for one order: a scan that ends at the first free
  *   group.
+ *
+ * SOURCE
+ *   The two scanners, their names and the skip hints are those of Linux's compaction (mm/compaction.c). The
+ *   code is our own.
  */
 #include "scanners.h"
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A kernel for a 32-bit PC, without a C library. kva allocates its addresses and its page frames. The kernel
- * takes some of both, prints where they are, gives all back, makes a wrong call of each kind, and ends the
- * machine.
+ * A kernel for a 32-bit PC, without a C library, that uses kva for its addresses and its page frames. It
+ * allocates some of both, prints them, frees all, frees one of each twice, which kva refuses, and stops.
  */
 #include <kva/engine.h>
 #include <kva/frames.h>
@@ -15,8 +14,8 @@ enum { PAGE_SHIFT = 12, PAGE = 1 << PAGE_SHIFT, MEGABYTE = 1 << 20, HUGE_PAGE = 
 
 /* -------------------------------------------------------------------------------------------- the machine */
 
-enum { COM1 = 0x3f8, EXIT_PORT = 0xf4 };     /* EXIT_PORT: QEMU's device isa-debug-exit */
-enum outcome { WELL = 0x10, FAILED = 0x11 }; /* QEMU exits with 2n + 1: 33 or 35 */
+enum { COM1 = 0x3f8, EXIT_PORT = 0xf4 };     /* EXIT_PORT: QEMU's device isa-debug-exit ... */
+enum outcome { WELL = 0x10, FAILED = 0x11 }; /* ... makes 2n + 1 of these: 33 or 35 is the exit status */
 
 static void out(uint16_t port, uint8_t value)
 {
@@ -34,12 +33,12 @@ static uint8_t in(uint16_t port)
 static _Noreturn void leave(enum outcome outcome)
 {
     out(EXIT_PORT, (uint8_t)outcome);
-    for (;;) /* on a machine without that port */
+    for (;;) /* a machine without that port */
         __asm__ volatile("cli; hlt");
 }
 
-/* The four functions that kva and every compiler need. A compiler may recognise such a loop and replace it
- * by a call of the function itself: volatile prevents that. */
+/* The four functions that kva and every compiler require. A compiler may replace such a loop by a call of the
+ * same function; volatile prevents that. */
 
 void *memset(void *to, int byte, size_t bytes)
 {
@@ -53,7 +52,7 @@ void *memmove(void *to, const void *from, size_t bytes)
     volatile unsigned char *target = to;
     const unsigned char *source = from;
 
-    for (size_t i = 0; i < bytes; i++) { /* begin at the end that is safe for overlaps */
+    for (size_t i = 0; i < bytes; i++) { /* no byte is overwritten before it is read */
         size_t at = (uintptr_t)to < (uintptr_t)from ? i : bytes - 1 - i;
         target[at] = source[at];
     }
@@ -79,7 +78,7 @@ int memcmp(const void *a, const void *b, size_t bytes)
 static void print(const char *text)
 {
     for (; *text; text++) {
-        while (!(in(COM1 + 5) & 0x20)) /* the last byte is not sent yet */
+        while (!(in(COM1 + 5) & 0x20)) /* the last byte is still on its way */
             ;
         out(COM1, (uint8_t)*text);
     }
@@ -101,7 +100,7 @@ static void print_line(void *context, const char *text, size_t length)
     print("\n");
 }
 
-/** Both hooks: return after a wrong call, and end the machine after a broken invariant. */
+/** Both hooks. After misuse the kernel goes on; corruption ends it. */
 static void on_fault(void *context, const struct kva_fault *fault)
 {
     (void)context;
@@ -123,9 +122,9 @@ static void must(enum kva_status status)
     leave(FAILED);
 }
 
-/* ----------------------------------------------------------------------------------- the machine's memory */
+/* ------------------------------------------------------------------------------------ zones and the space */
 
-/** The data of a Multiboot loader, as far as the kernel uses it. */
+/** The information from a Multiboot loader, as far as this kernel uses it. */
 struct loader {
     uint32_t flags;
     uint32_t unused[10];
@@ -145,13 +144,13 @@ extern unsigned char image_start[], image_end[]; /* kernel.ld */
 static struct kva_frames *frames;
 static struct kva_space space;
 
-/** kva's own memory. The frame set takes 2.18 bits a frame (kva_frames_bytes returns the exact size): 279 KiB
- *  for the 4 GiB that this kernel can reach. The engine rb takes 4 KiB at first, and 64 bytes a segment: the
- *  rest suffices for 500 segments. */
+/** kva's own memory. The frame set takes 2.18 bits a frame (kva_frames_bytes returns the exact size): 279
+ *  KiB for the 4 GiB that this kernel can reach. The engine rb takes 4 KiB at the start, and 64 bytes a
+ *  segment: the rest suffices for 500 segments. */
 static unsigned char block[320 << 10];
 static struct kva_arena arena;
 
-/** A zone for each usable region above the first megabyte and below 4 GiB. Returns how many. */
+/** Make a zone for each usable region above the first megabyte and below 4 GiB. Returns how many. */
 static size_t find_zones(const struct loader *loader, struct kva_frames_zone *zones, size_t most)
 {
     size_t count = 0;
@@ -180,7 +179,7 @@ static void make_frames(const struct loader *loader, struct kva_memory memory)
     must(kva_frames_create(&config, &frames));
 }
 
-/** All addresses except page 0, so that NULL stays invalid. */
+/** All addresses but page 0, so that NULL stays invalid. */
 static void make_space(struct kva_memory memory)
 {
     static const struct kva_range busy[] = {
@@ -197,7 +196,7 @@ static void make_space(struct kva_memory memory)
     must(kva_reserve(&space, (uintptr_t)image_start, (uintptr_t)(image_end - image_start), NULL, NULL));
 }
 
-/* ----------------------------------------------------------------------------------------- the use of kva */
+/* ---------------------------------------------------------------------------------------------------- use */
 
 static void use_space(void)
 {

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The default limit of bytes that may wait for a flush or a purge. */
+/**
+ * The default limit of bytes that may wait for a flush or a purge.
+ *
+ * SOURCE. The rule is that of Linux (lazy_max_pages in mm/vmalloc.c). The code was written afresh.
+ */
 #ifndef KVA_BASE_LIMIT_H
 #define KVA_BASE_LIMIT_H
 
 #include "assumptions.h"
 
 /** 32 MiB for each binary digit of the number of CPUs: more CPUs free more between two flushes, and each
- *  flush disturbs more of them. The rule is that of Linux (lazy_max_pages in mm/vmalloc.c). */
+ *  flush disturbs more of them. */
 static inline uint64_t default_limit(unsigned cpus)
 {
     uint64_t limit = 0;

@@ -6,6 +6,8 @@
  *      head <-> a <-> b <-> c <-> head          an empty head points to itself
  *
  * A link that is on no list has both pointers NULL; list_is_linked tests one of them.
+ *
+ * SOURCE. The name container_of is Linux's.
  */
 #ifndef KVA_BASE_LIST_H
 #define KVA_BASE_LIST_H

@@ -17,6 +17,9 @@
  * counts.
  *
  * ThreadSanitizer does not support fences: in its builds, read-modify-write operations replace them.
+ *
+ * SOURCE. Sequence locks come from Linux (include/linux/seqlock.h). The reader's acquire fence: H.-J. Boehm,
+ * "Can seqlocks get along with programming language memory models?", 2012. The code was written afresh.
  */
 #ifndef KVA_BASE_SEQUENCE_H
 #define KVA_BASE_SEQUENCE_H

@@ -38,6 +38,10 @@
  *        address                                   or nodes   below         below
  *
  * docs/theory/bt.md draws the nodes to scale, and each operation on an example.
+ *
+ * SOURCE. B-trees: R. Bayer and E. McCreight, 1972; B+trees: D. Comer, 1979; prefetched nodes of several
+ * lines: S. Chen, P. Gibbons and T. Mowry, 2001. docs/theory/bt.md has the titles and the differences. The
+ * maximum cached for each subtree is that of rb.c.
  */
 #ifndef KVA_ENGINE_BT_H
 #define KVA_ENGINE_BT_H

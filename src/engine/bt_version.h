@@ -14,8 +14,8 @@
  *
  * So a lookup fails only if it overlaps an edit of the leaf that it reads, or a reshape. A change of maxima
  * is frequent, but lookups do not read maxima, so it needs neither count. One count for all inner nodes
- * suffices, because splits and merges are rare. A count per node, checked on the way down, is optimistic lock
- * coupling (V. Leis et al., "The ART of practical synchronization", 2016).
+ * suffices, because splits and merges are rare. A count per node, checked on the way down, would be
+ * optimistic lock coupling.
  *
  * PROOF
  *   1. No node is given back before the address map ends, and a node cache cuts each slab into nodes of one
@@ -39,6 +39,9 @@
  * accesses of a word each on both sides. As all sequence locks do, kva assumes that such a read returns some
  * bytes and has no other effect, and that no read moves across a fence. ThreadSanitizer does not check these
  * reads.
+ *
+ * SOURCE. Optimistic lock coupling: V. Leis, F. Scheibner, A. Kemper and T. Neumann, "The ART of practical
+ * synchronization", 2016.
  */
 #ifndef KVA_ENGINE_BT_VERSION_H
 #define KVA_ENGINE_BT_VERSION_H

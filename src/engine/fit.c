@@ -36,6 +36,10 @@
  * THE HIGHEST START is the lowest one under the reflection x -> 2^64 - 1 - x. It maps blocks of N to blocks
  * of N, because N divides 2^64, and the range that starts at a to one that starts at 2^64 - size - a. The
  * phase becomes (2^64 - size - phase) % stride.
+ *
+ * SOURCE. The terms quantum, phase and nocross are those of vmem, and its constrained allocation has such
+ * requests (J. Bonwick and J. Adams, "Magazines and Vmem", 2001). The first hit by Euclid's algorithm is
+ * folklore of computational number theory. The code was written afresh.
  */
 #include "fit.h"
 

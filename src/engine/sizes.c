@@ -72,6 +72,10 @@
  * descent; if the hole found is the one that is taken, it is removed without another.
  *
  * NOT DONE: no links between leaves (the next hole takes a descent), no lock.
+ *
+ * SOURCE. B-trees that move keys to neighbours before they split, and split two nodes into three: R. Bayer
+ * and E. McCreight, 1972, and the B*-trees of D. E. Knuth, The Art of Computer Programming, volume 3, section
+ * 6.2.4.
  */
 #include "sizes.h"
 

@@ -27,6 +27,11 @@
  *
  * ORDER OF LOCKS: the reclaim lock, which the thread that moves frames holds; the CPUs' locks, in the order
  * of their numbers; then blocks' locks, upwards. An ordinary allocation or free takes one block's lock only.
+ *
+ * SOURCE. Bits for frames instead of lists, and blocks that a CPU takes for itself and allocates in: L.
+ * Wrenger et al., "LLFree: Scalable and Optionally-Persistent Page-Frame Allocation", 2023. Zones of a node,
+ * pageblocks with a type, and isolation before a move are Linux's. docs/theory/frames.md has the differences.
+ * The code was written afresh.
  */
 #ifndef KVA_FRAMES_SET_H
 #define KVA_FRAMES_SET_H

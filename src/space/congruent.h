@@ -9,12 +9,14 @@
  * ALGORITHM, for the highest policy; the lowest is its mirror image. Find the highest base at which part 0
  * fits. Then, for one part after the other, cyclically, find the highest base AT MOST THAT at which the part
  * fits. Each result is an upper bound of every base that suits all parts, so none is missed. When a whole
- * round has agreed on one base, it suits all parts, and it is the highest. Linux places its per-CPU areas by
- * the same search (pcpu_get_vm_areas), but steps along a list where this one searches exactly.
+ * round has agreed on one base, it suits all parts, and it is the highest.
  *
  * COST. At most `count` searches between two moves of the base.
  *
  * LOCKING. None: it works on the plain core, one thread at a time.
+ *
+ * SOURCE. Linux places its per-CPU areas by such a search from the highest base down (pcpu_get_vm_areas). The
+ * exact search of each step is our own. The code was written afresh.
  */
 #ifndef KVA_SPACE_CONGRUENT_H
 #define KVA_SPACE_CONGRUENT_H

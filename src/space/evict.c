@@ -24,6 +24,10 @@
  * kva_evict_finish checks every segment again, under the lock, and returns KVA_EAGAIN if one is neither free
  * nor a candidate as it was added. No other decision depends on a run: a wrong one costs a call, and breaks
  * nothing.
+ *
+ * SOURCE. The scan (feed candidates until the request fits, then list those that must go) is modelled on that
+ * of the range manager of Linux's graphics drivers (drm_mm). Policies, shapes and windows in it, the runs and
+ * the check at the end are our own. The code was written afresh.
  */
 #include "../base/rbtree.h"
 #include "pool.h"

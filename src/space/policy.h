@@ -22,6 +22,9 @@
  *
  * The policies also choose within one hole (kva_policy_in_hole): an eviction asks for a hole that would
  * arise.
+ *
+ * SOURCE. Random: the upper half of a product as an unbiased index is D. Lemire's, "Fast random integer
+ * generation in an interval", 2019.
  */
 #ifndef KVA_SPACE_POLICY_H
 #define KVA_SPACE_POLICY_H

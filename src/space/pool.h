@@ -23,6 +23,10 @@
  * or the CPU holds its share, other objects go to theirs.
  *
  * docs/theory/pools.md draws the states and paths of an object, and measures what they cost.
+ *
+ * SOURCE. Magazines, and caches for small multiples of a quantum: J. Bonwick and J. Adams, "Magazines and
+ * Vmem", 2001. Batches: S. Ghemawat and P. Menage, TCMalloc. docs/theory/pools.md has the differences. The
+ * code was written afresh.
  */
 #ifndef KVA_SPACE_POOL_H
 #define KVA_SPACE_POOL_H

@@ -21,8 +21,7 @@
  * A span is AT HOME with one CPU, whose refills look there first. So the objects that two CPUs hand out come
  * to lie in different spans, even if they were mixed, and the cache lines that allocating and freeing write
  * stay with one CPU. A CPU that has no span of a size asks one other CPU, in turn, for a span that it can
- * spare, before it makes one. (Hoard, Berger et al. 2000, moves blocks that are half empty between its heaps
- * for the same two purposes.)
+ * spare, before it makes one.
  *
  * INVARIANT, beside those of engine.h, with all locks held:
  *
@@ -61,6 +60,10 @@
  * once it has left limbo. A table is made only if no replaced one is large enough, so there are at most two
  * of one size. If the only one that is large enough is in limbo, no span is made: free objects of other CPUs'
  * spans serve the request, or the tree.
+ *
+ * SOURCE. Spans of objects of one size, found by address: S. Ghemawat and P. Menage, TCMalloc. Blocks that
+ * have a home, and move when they are half empty: E. Berger et al., "Hoard", 2000. Hashing by a multiple of
+ * the golden ratio: D. E. Knuth, The Art of Computer Programming, volume 3, section 6.4.
  */
 #ifndef KVA_SPACE_SPAN_H
 #define KVA_SPACE_SPAN_H

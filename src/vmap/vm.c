@@ -25,6 +25,10 @@
  *
  * NOT DONE     No area of more than 2^32 - 1 pages. Frames have no nodes. One thread at a time takes
  *              addresses.
+ *
+ * SOURCE. The names vmalloc, vzalloc, vmalloc_huge, vfree, vrealloc, vmap, vunmap and map_ram are those of
+ * Linux's calls for the same purposes (include/linux/vmalloc.h). To unmap freed areas late, in batches, is
+ * Linux's idea (its lazy purge). The code was written afresh.
  */
 #include "../base/limit.h"
 #include "vm_cache.h"

@@ -26,6 +26,9 @@
  * COST        Absent chunks are on one list, present ones without objects on another, and each area of a
  *             chunk keeps the chunk's number in its owner word. So no step depends on the number of chunks,
  *             except the search of the offsets, which is O(log n).
+ *
+ * SOURCE. Chunks of congruent areas, one unit a CPU, and addresses at a fixed distance per CPU are those of
+ * Linux's per-CPU allocator (mm/percpu.c, T. Heo). The code was written afresh.
  */
 #include "vm_pcpu.h"
 

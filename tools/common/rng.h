@@ -3,12 +3,14 @@
 /**
  * Seeded random numbers: the same seed gives the same sequence on every machine and compiler.
  *
- * The generator is xoshiro256** (Blackman and Vigna, "Scrambled linear pseudorandom number generators",
- * 2018): 256 bits of state, period 2^256 - 1, all output bits good, a few cycles per draw. Its state must not
- * be all zero, and seeds that differ in one bit should give unrelated sequences. So splitmix64 (Steele, Lea
- * and Flood, 2014), a bijection of a counter, fills the state, as its authors advise.
+ * The generator is xoshiro256**: 256 bits of state, period 2^256 - 1, all output bits good, a few cycles per
+ * draw. Its state must not be all zero, and seeds that differ in one bit should give unrelated sequences. So
+ * splitmix64, a bijection of a counter, fills the state, as the authors of xoshiro256** advise.
  *
  * Not for secrets.
+ *
+ * SOURCE. D. Blackman and S. Vigna, "Scrambled linear pseudorandom number generators", 2018; splitmix64: G.
+ * Steele, D. Lea and C. Flood, "Fast splittable pseudorandom number generators", 2014.
  */
 #ifndef KVA_TOOLS_RNG_H
 #define KVA_TOOLS_RNG_H
