@@ -1411,14 +1411,14 @@ static void expect_variety(const struct team *team)
         {SEARCH, KVA_EAGAIN},    {CONGRUENT, KVA_EINVAL}};
 
     for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
-        check_that(team->seen[wanted[i].kind][wanted[i].status] > 0, "%s: no %s was answered with %s",
+        check_that(team->seen[wanted[i].kind][wanted[i].status] > 0, "%s: no %s has returned %s",
                    team->geometry->name, kind_names[wanted[i].kind], kva_status_name(wanted[i].status));
-    check_that(team->shaped[ALLOC] > 0 && team->shaped[CONGRUENT] > 0, "%s: no shape was served",
-               team->geometry->name);
+    check_that(team->shaped[ALLOC] > 0 && team->shaped[CONGRUENT] > 0,
+               "%s: no request with a shape has succeeded", team->geometry->name);
     for (int policy = 0; policy <= KVA_RANDOM; policy++)
-        check_that(team->chosen[policy] > 0, "%s: no request of policy %d was served", team->geometry->name,
-                   policy);
-    check_that(team->filtered > 0, "%s: no request with a filter was served", team->geometry->name);
+        check_that(team->chosen[policy] > 0, "%s: no request of policy %d has succeeded",
+                   team->geometry->name, policy);
+    check_that(team->filtered > 0, "%s: no request with a filter has succeeded", team->geometry->name);
 }
 
 static void run(const struct geometry *geometry, uint64_t stream)
@@ -1564,12 +1564,13 @@ static void every_status_has_occurred(void **state)
         }
         for (size_t status = 0; status < 65; status++)
             all += seen_ever[kind][status];
-        check_that(all == expected, "some %s has returned what its header does not name", kind_names[kind]);
+        check_that(all == expected, "a %s has returned a status that its header does not name",
+                   kind_names[kind]);
     }
 }
 
 /* Sizes reach a sixteenth of all addresses, so that sums come near 2^64 and would wrap if unchecked. */
-static void all_addresses_one_by_one(void **state)
+static void all_addresses_with_a_quantum_of_1(void **state)
 {
     static const struct geometry all = {.name = "all 2^64 addresses",
                                         .quantum = 1,
@@ -1586,7 +1587,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small_spaces_against_the_model),
         cmocka_unit_test(a_small_space_in_any_place),
-        cmocka_unit_test(all_addresses_one_by_one),
+        cmocka_unit_test(all_addresses_with_a_quantum_of_1),
         cmocka_unit_test(every_status_has_occurred),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -94,7 +94,7 @@ struct making {
     const struct kva_threads *threads;
     bool one_thread;
     bool is_apart;   /* the locks tell threads apart */
-    unsigned points; /* passed in the given table of test_one_rule_for_all */
+    unsigned points; /* passed in the given table of test_all_four_functions_follow_one_rule */
     size_t bytes;    /* of node memory: each CPU's pool or cache takes some */
 };
 
@@ -258,7 +258,7 @@ static void expect_locks(const struct way *way, const struct kva_threads *thread
 
 /** NULL means the host's table where there is a host, and no locks otherwise; one_thread means no locks
  *  everywhere. */
-static void test_one_rule_for_all(void **state)
+static void test_all_four_functions_follow_one_rule(void **state)
 {
     struct kva_threads given = *kva_threads_host();
 
@@ -274,7 +274,7 @@ static void test_one_rule_for_all(void **state)
 }
 
 /** With one_thread the table is not read: an invalid one is not refused. */
-static void test_one_thread_needs_no_table(void **state)
+static void test_one_thread_ignores_the_table(void **state)
 {
     const struct kva_threads empty = {0};
     struct making making = {.threads = &empty};
@@ -369,8 +369,8 @@ static void test_threads_share_a_default_space(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_rule_for_all),
-        cmocka_unit_test(test_one_thread_needs_no_table),
+        cmocka_unit_test(test_all_four_functions_follow_one_rule),
+        cmocka_unit_test(test_one_thread_ignores_the_table),
         cmocka_unit_test(test_threads_share_a_default_space),
     };
 

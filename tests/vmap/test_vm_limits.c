@@ -1197,7 +1197,7 @@ static void keep_record(void *context, struct kva_later *record)
 }
 
 /** All owned areas are reported, lowest first; cached and parked areas and maps are not. */
-static void test_end_with_live_areas(void **state)
+static void test_destroy_with_live_areas(void **state)
 {
     enum kva_mechanism mechanism;
     struct test_vm test;
@@ -1603,7 +1603,7 @@ int main(void)
         cmocka_unit_test(test_alignments_up_to_the_space),
         cmocka_unit_test(test_largest_frame_set),
         cmocka_unit_test(test_reservations),
-        cmocka_unit_test(test_end_with_live_areas),
+        cmocka_unit_test(test_destroy_with_live_areas),
         cmocka_unit_test(test_memory_comes_back),
         cmocka_unit_test(test_too_many_cpus),
         cmocka_unit_test(test_fork),

@@ -170,7 +170,7 @@ static void begin(void)
 }
 
 /** A call moves the requested number of frames, plus at most the rest of a run. Repeated calls finish. */
-static void test_as_many_frames_as_asked_for(void **state)
+static void test_a_call_moves_the_requested_number(void **state)
 {
     (void)state;
     begin();
@@ -200,7 +200,7 @@ static void test_as_many_frames_as_asked_for(void **state)
 }
 
 /** The run that reaches the requested number is the last one. */
-static void test_no_more_frames_than_asked_for(void **state)
+static void test_no_run_moves_beyond_the_requested_number(void **state)
 {
     static const uint64_t most[] = {31, 32, 33, 40, 63, 64, 65};
 
@@ -218,7 +218,7 @@ static void test_no_more_frames_than_asked_for(void **state)
 }
 
 /** Compaction stops as soon as a group of the order is free. */
-static void test_until_a_group_is_free(void **state)
+static void test_compaction_stops_at_a_free_group(void **state)
 {
     (void)state;
     for (unsigned order = 0; order <= block_order(); order++) {
@@ -276,7 +276,7 @@ static bool compact_in_reclaim(void *context, struct kva_vm *vm, size_t size)
     return false;
 }
 
-static void test_not_from_inside_a_reclaim_callback(void **state)
+static void test_compaction_inside_a_reclaim_callback(void **state)
 {
     struct kva_vm_reclaim reclaim = {.callback = compact_in_reclaim};
 
@@ -525,7 +525,7 @@ static void play_reused_numbers(bool compacts, struct test_rng *rng)
     end();
 }
 
-static void test_numbers_used_again(void **state)
+static void test_reallocated_numbers(void **state)
 {
     struct test_rng rng = test_rng_of(31);
 
@@ -1663,16 +1663,16 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_compaction_frees_blocks),
-        cmocka_unit_test(test_as_many_frames_as_asked_for),
-        cmocka_unit_test(test_no_more_frames_than_asked_for),
-        cmocka_unit_test(test_until_a_group_is_free),
+        cmocka_unit_test(test_a_call_moves_the_requested_number),
+        cmocka_unit_test(test_no_run_moves_beyond_the_requested_number),
+        cmocka_unit_test(test_compaction_stops_at_a_free_group),
         cmocka_unit_test(test_bad_compactions),
-        cmocka_unit_test(test_not_from_inside_a_reclaim_callback),
+        cmocka_unit_test(test_compaction_inside_a_reclaim_callback),
         cmocka_unit_test(test_destroy_between_slices),
         cmocka_unit_test(test_many_maps_pin_a_frame),
         cmocka_unit_test(test_a_frame_many_times_in_a_map),
         cmocka_unit_test(test_ended_maps_after_compaction),
-        cmocka_unit_test(test_numbers_used_again),
+        cmocka_unit_test(test_reallocated_numbers),
         cmocka_unit_test(test_ended_maps_of_free_frames),
         cmocka_unit_test(test_maps_in_place_of_ended_ones),
         cmocka_unit_test(test_runs),
