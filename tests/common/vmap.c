@@ -50,7 +50,7 @@ bool test_is_emulated(void)
 #define TEST_TSAN 0
 #endif
 
-static const char *who_is_there_besides(void)
+static const char *surrounding_program(void)
 {
     if (TEST_ASAN || TEST_TSAN)
         return "a sanitizer";
@@ -61,7 +61,7 @@ static const char *who_is_there_besides(void)
 
 bool test_is_on_its_own(const char *what)
 {
-    const char *other = who_is_there_besides();
+    const char *other = surrounding_program();
 
     if (other != NULL && what != NULL)
         print_message("left out under %s, which has mappings, memory and limits of its own: %s\n", other,

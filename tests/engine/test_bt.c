@@ -872,8 +872,8 @@ static void fill(struct fixture *f, struct test_rng *rng, uint64_t units, uint64
         done += reserve_any(f, rng, units) == KVA_OK;
 }
 
-/** Reservations that prepare themselves first, one or two at a time, like calls that consist of several
- * changes. */
+/** Reserve random quanta. Before each change, or each two, prepare memory for them, as calls that consist of
+ * several changes do. The preload suffices: the source refuses. */
 static void play_prepared(struct fixture *f, struct test_rng *rng, uint64_t units, size_t count)
 {
     struct kva_address_map *map = f->space.map;
@@ -895,8 +895,8 @@ static void play_prepared(struct fixture *f, struct test_rng *rng, uint64_t unit
     kva_failing_memory_fail(&f->memory, 0, false);
 }
 
-/* A preparation for all suffices for each that prepares itself, also after the tree has grown: in particular
- * when a root was just added, or is about to be. */
+/* After a preload for all changes, the preparation for each takes no memory, also after the tree has grown:
+ * in particular when a root was just added or is about to be. */
 static void a_preparation_for_all_suffices_for_each(void **state)
 {
     const struct kva_engine *engine;

@@ -663,7 +663,7 @@ ON_EACH_ENGINE(only_candidates_at_the_place_go)
     assert_int_equal(f->segments[5].state, KVA_FREE); /* unit 14 */
 }
 
-/* ------------------------------------------------------------------------------------------ the end again */
+/* ------------------------------------------------------------------------ changes before kva_evict_finish */
 
 static void feed_two(struct fixture *f)
 {

@@ -128,7 +128,7 @@ static void the_limit_grows_with_the_processors(void **state)
     assert_int_equal(kva_space_destroy(space), KVA_OK);
 }
 
-/* Blocks of all sizes, live at the same time: aligned, writable throughout, and disjoint. */
+/* Blocks of all sizes, live at the same time, are aligned, writable throughout, and disjoint. */
 static void blocks_of_the_host_are_aligned_and_disjoint(void **state)
 {
     static const size_t sizes[] = {1,       100,           4096,    (2 << 20) - 1,

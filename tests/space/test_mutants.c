@@ -205,7 +205,7 @@ static void operations_with_every_number_of_nodes(void **state)
     }
 }
 
-/* -------------------------------------------------------------------------------------------- and besides */
+/* ------------------------------------------------------------------------------------------- more mutants */
 
 /* E3: KVA_ENOMEM only if the current change needs more than there is. A block of 1700 bytes holds 70 entries
  * of the scan engine's array, which would prefer to double from 64 to 128, and a slab of the rb engine's

@@ -43,7 +43,7 @@ struct fixture {
     unsigned asked_count;
     struct kva_reclaim reclaim;
     unsigned reclaims;
-    struct kva_request told; /* the last request that the reclaim callback received */
+    struct kva_request received; /* the last request that the reclaim callback received */
     /* What the flush callback searched for, and the result. */
     struct kva_request wanted;
     enum kva_status found;
@@ -990,12 +990,12 @@ ON_EACH_ENGINE(an_absent_range_is_no_neighbour)
 }
 
 /** The segment that a filter received is the one that kva_find returns. */
-static void expect_as_found(struct fixture *f, const struct kva_segment *told, uint64_t address)
+static void expect_as_found(struct fixture *f, const struct kva_segment *received, uint64_t address)
 {
     struct kva_segment found;
 
     assert_int_equal(kva_find(&f->space, address, &found), KVA_OK);
-    assert_true(test_same_segment(told, &found));
+    assert_true(test_same_segment(received, &found));
 }
 
 /* The neighbours of holes are objects, live and pooled, not the spans that contain them. */
@@ -1081,7 +1081,7 @@ static bool count_reclaims(void *context, struct kva_space *space, const struct 
     struct fixture *f = context;
     (void)space;
     f->reclaims++;
-    f->told = *request;
+    f->received = *request;
     return false;
 }
 
@@ -1218,17 +1218,17 @@ ON_EACH_ENGINE(searches_from_callbacks)
 
 /* ------------------------------------------------------------------------------------------------ reclaim */
 
-static void expect_told(const struct fixture *f, const struct kva_request *request, uint64_t size)
+static void expect_received(const struct fixture *f, const struct kva_request *request, uint64_t size)
 {
-    const struct kva_request *told = &f->told;
+    const struct kva_request *received = &f->received;
 
-    assert_int_equal(told->size, size);
-    assert_true(told->align == request->align && told->phase == request->phase);
-    assert_true(told->min == request->min && told->max == request->max);
-    assert_true(told->nocross == request->nocross && told->flags == request->flags);
-    assert_true(told->policy == request->policy && told->owner == request->owner);
-    assert_true(told->target == request->target && told->random == request->random);
-    assert_true(told->filter == request->filter && told->filter_context == request->filter_context);
+    assert_int_equal(received->size, size);
+    assert_true(received->align == request->align && received->phase == request->phase);
+    assert_true(received->min == request->min && received->max == request->max);
+    assert_true(received->nocross == request->nocross && received->flags == request->flags);
+    assert_true(received->policy == request->policy && received->owner == request->owner);
+    assert_true(received->target == request->target && received->random == request->random);
+    assert_true(received->filter == request->filter && received->filter_context == request->filter_context);
 }
 
 ON_EACH_ENGINE(callbacks_receive_the_whole_request)
@@ -1256,15 +1256,15 @@ ON_EACH_ENGINE(callbacks_receive_the_whole_request)
                                       .filter = accept_all,
                                       .filter_context = f};
         assert_int_equal(kva_alloc(&f->space, &request, &start), KVA_ENOSPC);
-        expect_told(f, &request, 13);
+        expect_received(f, &request, 13);
         assert_int_equal(f->reclaims, i + 1);
     }
     struct kva_request request = {.size = 1234, .align = 4, .max = 128, .policy = KVA_HIGHEST};
     assert_int_equal(kva_alloc_congruent(&f->space, &request, parts, 3, &start), KVA_ENOSPC);
-    expect_told(f, &request, 29); /* from 0 to 12 + 17 */
+    expect_received(f, &request, 29); /* from 0 to 12 + 17 */
     request.max = TOP;
     assert_int_equal(kva_alloc_congruent(&f->space, &request, wide, 2, &start), KVA_ENOSPC);
-    expect_told(f, &request, TOP); /* 2^64, saturated */
+    expect_received(f, &request, TOP); /* 2^64, saturated */
     tear_down(f);
 }
 

@@ -569,7 +569,7 @@ static unsigned clear_map(struct pooled *p, unsigned at, unsigned size)
 
 /** A range was taken out of a segment: its two remainders have one owner. Give the upper one another, for the
  * map. */
-static void tell_apart(struct pooled *p, unsigned at, unsigned size, char before)
+static void change_upper_owner(struct pooled *p, unsigned at, unsigned size, char before)
 {
     unsigned rest = at + size;
 
@@ -595,7 +595,7 @@ static enum kva_status act(struct pooled *p, unsigned what, unsigned at, unsigne
         if (status == KVA_OK)
             assert_int_equal(bytes, clear_map(p, at, size) * p->place.quantum);
         if (status == KVA_OK)
-            tell_apart(p, at, size, at > 0 ? p->map[at - 1] : '.');
+            change_upper_owner(p, at, size, at > 0 ? p->map[at - 1] : '.');
         check_that(status == KVA_OK || status == KVA_ENOMEM,
                    "%s %u %u: KVA_OK or KVA_ENOMEM expected, %s returned", call_names[what], at, size,
                    kva_status_name(status));
@@ -605,7 +605,7 @@ static enum kva_status act(struct pooled *p, unsigned what, unsigned at, unsigne
         if (status == KVA_OK) {
             assert_int_equal(bytes, clear_map(p, at, size) * p->place.quantum);
             draw_pooled(p, at, size, letter);
-            tell_apart(p, at, size, at > 0 ? p->map[at - 1] : '.');
+            change_upper_owner(p, at, size, at > 0 ? p->map[at - 1] : '.');
         }
         check_that(status == KVA_OK || status == KVA_ENOMEM,
                    "%s %u %u: KVA_OK or KVA_ENOMEM expected, %s returned", call_names[what], at, size,

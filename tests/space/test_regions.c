@@ -4,7 +4,7 @@
  * Spaces made of regions: kva_space_add, kva_space_remove, kva_space_shrink, kva_space_reset, and how every
  * other call treats an absent range.
  *
- * A LAYOUT of 8 units says of each whether it is free, busy, or not part of the space:
+ * A LAYOUT has a letter for each of 8 units: '.' free, 'b' busy, 'x' not part of the space:
  *
  *      unit   0   1   2   3   4   5   6   7
  *             x   .   b   x   x   .   .   x         the space is [1, 6], and [3, 4] is absent
@@ -413,7 +413,7 @@ static void every_layout_every_range(void **state)
     }
 }
 
-/* -------------------------------------------------------------------------------- a life with other calls */
+/* ------------------------------------------------------------------------------------------- random calls */
 
 static const struct place pages = {"pages", 0x100000, 0x1000};
 

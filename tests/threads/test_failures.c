@@ -113,7 +113,7 @@ static void *flush(void *context)
     return NULL;
 }
 
-/* ------------------------------------------------------------------------------- while a flush calls back */
+/* ------------------------------------------------------------------------------ inside the flush callback */
 
 static void ranges_deferred_during_a_callback_wait_for_the_next_flush(void **state)
 {

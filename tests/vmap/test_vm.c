@@ -868,7 +868,7 @@ static void large_areas_stay_in_quarantine(enum kva_mechanism mechanism)
     end(&bench);
 }
 
-/** Whether the addresses follow each other like lowest fits, so many that it is no accident. */
+/** Whether the addresses are `distance` apart, as lowest fits are. */
 static bool is_in_a_row(char *const *memory, size_t count, size_t distance)
 {
     for (size_t i = 1; i < count; i++) {

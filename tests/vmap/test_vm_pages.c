@@ -542,7 +542,7 @@ static void test_overlapping_binds(void **state)
 
     (void)state;
     if (policy_of(&page) < 0) {
-        print_message("left out, because the kernel does not report policies: binds over binds\n");
+        print_message("left out, because the kernel does not report policies: overlapping binds\n");
         return;
     }
     for_each_mechanism (mechanism, k) {
@@ -666,7 +666,7 @@ static void test_adjacent_binds(void **state)
 
     (void)state;
     if (policy_of(&page) < 0) {
-        print_message("left out, because the kernel does not report policies: binds beside binds\n");
+        print_message("left out, because the kernel does not report policies: adjacent binds\n");
         return;
     }
     for_each_mechanism (mechanism, k) {
