@@ -420,7 +420,7 @@ static void a_fill_downwards_stays_compact(void **state)
     }
 }
 
-/* -------------------------------------------------------------------------------------- where leaves meet */
+/* -------------------------------------------------------------------------------------- borders of leaves */
 
 /** Remove the `count` ranges of `size` at every `pitch` in this order; compare with scan after each. */
 static void remove_in_order(const struct kva_engine *engine, const unsigned *order, unsigned count,

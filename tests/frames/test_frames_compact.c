@@ -488,7 +488,7 @@ static void skip_marks_wait_for_the_end_of_the_block(void **state)
 }
 
 /* A block with a run that stays is not emptied further, because the other moves would be in vain. The
- * owner has been asked for the runs of the same batch by then. */
+ * owner has by then been asked for the runs of the same batch. */
 static void a_run_that_stays_ends_work_on_its_block(void **state)
 {
     (void)state;

@@ -934,7 +934,7 @@ static void try_steps_from_each_residue(struct kva_space *space, uint64_t first,
 }
 
 /* Sizes near the boundary leave few places in a block, and steps reach those only after many blocks: Euclid's
- * algorithm goes deep. */
+ * algorithm takes many steps. */
 static void many_steps_to_the_next_fit(void **state)
 {
     static const uint64_t firsts[] = {0, UINT64_MAX - (HOLE - 1)};

@@ -926,7 +926,7 @@ static void preload_covers_ranges(void **state)
     }
 }
 
-/* A wrong number must not cost the machine its memory: a failed preload gives back at once what it took. */
+/* A failed preload gives back at once what it took, so a wrong number does not exhaust the memory. */
 static void a_failed_preload_gives_back_its_memory(void **state)
 {
     const struct kva_engine *engine;

@@ -224,7 +224,7 @@ ON_EACH_ENGINE(targets_inside_and_outside_holes)
     expect_would_be_at(f, nearest(4, 0), 10);
     expect_would_be_at(f, nearest(4, 9), 10);
     expect_would_be_at(f, nearest(4, 10), 10);
-    expect_would_be_at(f, nearest(4, 28), 16); /* 12 away; 40 is, too */
+    expect_would_be_at(f, nearest(4, 28), 16); /* 12 away, like 40 */
     expect_would_be_at(f, nearest(4, 27), 16);
     expect_would_be_at(f, nearest(4, 29), 40);
     expect_would_be_at(f, nearest(4, 39), 40);

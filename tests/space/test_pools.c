@@ -1060,7 +1060,7 @@ static void all_addresses_may_be_deferred(void **state)
     }
 }
 
-/* Without a limit everything is deferred, and counted as such. */
+/* Without a limit all ranges that are freed by kva_free_deferred stay deferred, and are counted. */
 static void all_addresses_may_be_deferred_without_a_limit(void **state)
 {
     const struct kva_engine *engine;

@@ -1329,7 +1329,7 @@ static enum kva_status evict_r(struct dry *d)
 static const struct dry_row {
     const char *name;
     enum kva_status (*call)(struct dry *d);
-    bool with_pools;  /* the sentence holds for objects of pools, too */
+    bool with_pools;  /* the sentence also holds for objects of pools */
     size_t preloaded; /* operations, where kva_preload gives the promise */
 } dry_rows[] = {
     {"kva_free", dry_free, true, 0},

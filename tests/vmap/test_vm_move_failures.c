@@ -195,7 +195,7 @@ static void expect_as_it_was(const struct picture *before, const char *name)
     check_that(after.frame_sets == before->frame_sets, "%s: the number of frame sets has changed", name);
 }
 
-/** The kept frames hold what they held, and the checks find no fault. */
+/** The kept frames have their contents, and the checks find no fault. */
 static void expect_all_well(const char *name)
 {
     test_movable_expect(&stage, kept_map, kept, kept_count);

@@ -223,7 +223,7 @@ static bool on_reclaim(void *context, struct kva_vm *vm, size_t size)
     return has_something;
 }
 
-/** Note what is left, page by page, and check its stamps. */
+/** Note the state of each page, and check the stamps. */
 static void picture(struct play *play)
 {
     struct kva_vm_area area;
