@@ -77,7 +77,7 @@ bool test_can_reach_map_limit(const char *what)
     if (!test_is_on_its_own(what))
         return false;
     if (!is_usual)
-        print_message("left out, as the limit on mappings is %" PRIu64 " here: %s\n", allowed, what);
+        print_message("left out, because the limit on mappings is %" PRIu64 " here: %s\n", allowed, what);
     return is_usual;
 }
 

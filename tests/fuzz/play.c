@@ -993,7 +993,7 @@ static void choose_place(struct play *play, struct kva_config *config)
 static void no_wait(void *context, const uint32_t *word, uint32_t value)
 {
     if (*word == value)
-        differ(context, "a single thread would wait forever");
+        differ(context, "the only thread must not wait");
 }
 
 static void no_wake(void *context, const uint32_t *word, bool all)

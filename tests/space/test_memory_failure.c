@@ -628,7 +628,7 @@ static const struct {
     {"remove, full", remove_full, MAY},
     {"remove, edge", remove_edge, MUST},
     {"remove, middle", remove_middle, MUST},
-    {"remove beside what is absent", remove_beside_absent, MAY},
+    {"remove beside an absent range", remove_beside_absent, MAY},
     {"remove after a flush", remove_after_flush, MUST},
     {"shrink", shrink, NEVER},
     {"reset", reset, NEVER},
@@ -636,7 +636,7 @@ static const struct {
     {"evict one", evict_one, MUST},
     {"evict several", evict_several, MAY},
     {"evict with a filter", evict_filtered, MUST},
-    {"look for what to evict", evict_search, NEVER},
+    {"search for candidates to evict", evict_search, NEVER},
     {"preload", preload, MUST},
 };
 
