@@ -76,13 +76,13 @@ static int new_file(uint64_t *calls)
  *  lack, but none reports them. */
 static bool can_hold(int file, uint64_t *calls)
 {
-    const uint64_t spec =
+    const uint64_t features =
         UFFD_FEATURE_WP_HUGETLBFS_SHMEM | UFFD_FEATURE_MINOR_SHMEM | UFFD_FEATURE_MISSING_SHMEM;
-    struct uffdio_api api = {.api = UFFD_API, .features = spec};
+    struct uffdio_api api = {.api = UFFD_API, .features = features};
 
     ++*calls;
     errno = ENOSYS; /* for a kernel that lacks a feature and does not fail */
-    return control(file, UFFDIO_API, &api) && (api.features & spec) == spec;
+    return control(file, UFFDIO_API, &api) && (api.features & features) == features;
 }
 
 /** Whether a refused call may be granted later: the program has too many files, or the system no memory. */

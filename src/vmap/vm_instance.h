@@ -41,13 +41,13 @@ struct kva_parked {
     struct kva_descriptor ring; /* the sentinel; next: the oldest, prev: the newest */
     uintptr_t tickets;          /* areas ever parked; the next area's ticket */
     struct kva_count count;
-    size_t foreign;       /* foreign areas among them */
-    uint64_t span;        /* bytes of their segments, guards included */
-    uint64_t short_bytes; /* bytes of the short-lived maps among them */
-    uint64_t limit;       /* of `span`; above it, a purge starts */
-    uint64_t head_closed; /* bytes of the oldest parked area that are already closed */
-    uint64_t slice_bytes; /* the size of a grain (vm_park.c); a power of two */
-    unsigned purgers;     /* threads in a purge that a limit started */
+    size_t foreign;         /* foreign areas among them */
+    uint64_t segment_bytes; /* bytes of their segments, guards included */
+    uint64_t short_bytes;   /* bytes of the short-lived maps among them */
+    uint64_t limit;         /* of `segment_bytes`; above it, a purge starts */
+    uint64_t head_closed;   /* bytes of the oldest parked area that are already closed */
+    uint64_t slice_bytes;   /* the size of a grain (vm_park.c); a power of two */
+    unsigned purgers;       /* threads in a purge that a limit started */
     uint64_t purges;
     uint64_t purged_runs;
 };
@@ -58,7 +58,7 @@ struct kva_quarantine {
     struct kva_descriptor *head;
     struct kva_descriptor **tail;
     struct kva_count count;
-    uint64_t span; /* bytes, guards included */
+    uint64_t segment_bytes; /* bytes, guards included */
     uint64_t limit;
 };
 

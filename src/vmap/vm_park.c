@@ -46,7 +46,7 @@ void kva_park_area(struct kva_vm *vm, struct kva_descriptor *area)
 {
     ring_add(&vm->parked.ring, area);
     area->of.ticket = vm->parked.tickets++;
-    vm->parked.span += segment_bytes(vm, area);
+    vm->parked.segment_bytes += segment_bytes(vm, area);
     vm->parked.foreign += is_foreign(area);
     if (is_short_map(vm, area_kind(area), area->pages))
         vm->parked.short_bytes += area_bytes(vm, area);
@@ -57,7 +57,7 @@ void kva_park_area(struct kva_vm *vm, struct kva_descriptor *area)
 
 bool kva_is_excess_parked(const struct kva_vm *vm)
 {
-    return vm->parked.span > vm->parked.limit ||
+    return vm->parked.segment_bytes > vm->parked.limit ||
            vm->parked.short_bytes >= bytes_of_pages(vm, KVA_VM_PARKED_RAM);
 }
 
@@ -74,7 +74,7 @@ static struct kva_descriptor *parked_before_ticket(struct kva_vm *vm, uintptr_t 
 static void unpark(struct kva_vm *vm, struct kva_descriptor *area)
 {
     ring_remove(area);
-    vm->parked.span -= segment_bytes(vm, area);
+    vm->parked.segment_bytes -= segment_bytes(vm, area);
     vm->parked.foreign -= is_foreign(area);
     if (is_short_map(vm, area_kind(area), area->pages))
         vm->parked.short_bytes -= area_bytes(vm, area);
@@ -218,7 +218,7 @@ void kva_leave_quarantine(struct kva_vm *vm)
     vm->quarantine.head = area->next;
     if (!area->next)
         vm->quarantine.tail = &vm->quarantine.head;
-    vm->quarantine.span -= segment_bytes(vm, area);
+    vm->quarantine.segment_bytes -= segment_bytes(vm, area);
     count_out(&vm->quarantine.count, area_bytes(vm, area));
     remember(vm, area);
     kva_forget_area(vm, area);
@@ -231,10 +231,10 @@ void kva_quarantine_area(struct kva_vm *vm, struct kva_descriptor *area)
     area->next = NULL;
     *vm->quarantine.tail = area;
     vm->quarantine.tail = &area->next;
-    vm->quarantine.span += segment_bytes(vm, area);
+    vm->quarantine.segment_bytes += segment_bytes(vm, area);
     count_in(&vm->quarantine.count, area_bytes(vm, area));
     while (vm->quarantine.head &&
-           vm->quarantine.span - segment_bytes(vm, vm->quarantine.head) >= vm->quarantine.limit)
+           vm->quarantine.segment_bytes - segment_bytes(vm, vm->quarantine.head) >= vm->quarantine.limit)
         kva_leave_quarantine(vm);
 }
 
@@ -245,7 +245,7 @@ const char *kva_check_parked(const struct kva_vm *vm, const struct kva_count *pa
 {
     const struct kva_descriptor *ring = &vm->parked.ring;
     struct kva_count count = {0, 0};
-    uint64_t span = 0;
+    uint64_t total = 0;
     size_t foreign = 0;
     bool right = true;
 
@@ -253,9 +253,10 @@ const char *kva_check_parked(const struct kva_vm *vm, const struct kva_count *pa
         bool rises = area->prev == ring || (intptr_t)(area->of.ticket - area->prev->of.ticket) > 0;
         right = state_of(area) == KVA_VM_PARKED && area->next->prev == area && rises;
         count_in(&count, area_bytes(vm, area));
-        span += segment_bytes(vm, area);
+        total += segment_bytes(vm, area);
         foreign += is_foreign(area);
     }
-    right = right && span == vm->parked.span && foreign == vm->parked.foreign && same_count(&count, parked);
+    right = right && total == vm->parked.segment_bytes && foreign == vm->parked.foreign &&
+            same_count(&count, parked);
     return right ? NULL : "V2: the parked ring does not hold each parked area";
 }

@@ -72,7 +72,7 @@ static void too_much_is_refused_and_less_still_succeeds(void **state)
     assert_non_null(source.take(source.context, 64));
 }
 
-static void a_block_smaller_than_its_padding_is_useless(void **state)
+static void a_buffer_smaller_than_its_padding_refuses_all(void **state)
 {
     (void)state;
     for (size_t bytes = 0; bytes < _Alignof(max_align_t); bytes++) {
@@ -82,7 +82,7 @@ static void a_block_smaller_than_its_padding_is_useless(void **state)
     }
 }
 
-static void no_block_always_refuses(void **state)
+static void an_arena_without_a_buffer_refuses_all(void **state)
 {
     struct kva_arena arena;
     struct kva_memory source = kva_arena_init(&arena, NULL, 4096);
@@ -92,7 +92,7 @@ static void no_block_always_refuses(void **state)
     assert_null(source.take(source.context, 1));
 }
 
-static void no_arena_is_no_source(void **state)
+static void without_an_arena_the_source_is_empty(void **state)
 {
     struct kva_memory source = kva_arena_init(NULL, room, ROOM);
     (void)state;
@@ -101,7 +101,7 @@ static void no_arena_is_no_source(void **state)
 }
 
 /* Giving back in any order must leave the arena usable, and the live blocks untouched. */
-static void a_give_harms_no_neighbour(void **state)
+static void a_give_leaves_live_blocks_unchanged(void **state)
 {
     struct kva_arena arena;
     struct kva_memory source = kva_arena_init(&arena, room, ROOM);
@@ -122,7 +122,7 @@ static void a_give_harms_no_neighbour(void **state)
 }
 
 /* Spaces one after the other, on memory that is only just enough for one. */
-static void one_space_after_the_other(void **state)
+static void spaces_in_turn_reuse_the_arena(void **state)
 {
     static unsigned char block[64 << 10];
     struct kva_arena arena;
@@ -148,7 +148,7 @@ static void one_space_after_the_other(void **state)
 }
 
 /* The memory of pools is given back before the memory that the engine took first, for any engine. */
-static void one_space_with_pools_after_the_other(void **state)
+static void spaces_with_pools_in_turn_reuse_the_arena(void **state)
 {
     static unsigned char block[128 << 10];
     struct kva_arena arena;
@@ -180,12 +180,12 @@ int main(void)
         cmocka_unit_test(blocks_are_aligned_and_disjoint_at_every_offset),
         cmocka_unit_test(all_of_an_aligned_block_is_handed_out),
         cmocka_unit_test(too_much_is_refused_and_less_still_succeeds),
-        cmocka_unit_test(a_block_smaller_than_its_padding_is_useless),
-        cmocka_unit_test(no_block_always_refuses),
-        cmocka_unit_test(no_arena_is_no_source),
-        cmocka_unit_test(a_give_harms_no_neighbour),
-        cmocka_unit_test(one_space_after_the_other),
-        cmocka_unit_test(one_space_with_pools_after_the_other),
+        cmocka_unit_test(a_buffer_smaller_than_its_padding_refuses_all),
+        cmocka_unit_test(an_arena_without_a_buffer_refuses_all),
+        cmocka_unit_test(without_an_arena_the_source_is_empty),
+        cmocka_unit_test(a_give_leaves_live_blocks_unchanged),
+        cmocka_unit_test(spaces_in_turn_reuse_the_arena),
+        cmocka_unit_test(spaces_with_pools_in_turn_reuse_the_arena),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

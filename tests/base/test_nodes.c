@@ -53,7 +53,7 @@ static size_t trimmed(size_t bytes)
 
 /* ----------------------------------------------------------------------------------------------- counting */
 
-static void nothing_is_taken_before_it_is_needed(void **state)
+static void slabs_are_taken_only_when_needed(void **state)
 {
     struct fixture fixture;
     (void)state;
@@ -183,11 +183,14 @@ static void slabs_grow_with_the_space(void **state)
         size_t slab = newest_slab(&fixture);
         assert_int_equal(fixture.memory.bytes, held + slab); /* one slab at a time, and it is counted */
         assert_int_equal(fixture.ledger.bytes, fixture.memory.bytes);
-        check_that(slab >= last && slab <= LARGEST_SLAB, "a slab of %zu after one of %zu", slab, last);
+        check_that(slab >= last && slab <= LARGEST_SLAB,
+                   "a slab of %zu bytes after one of %zu; from %zu to %zu expected", slab, last, last,
+                   (size_t)LARGEST_SLAB);
         bool is_least = slab == trimmed(LEAST_SLAB);
-        check_that(is_least || slab <= held / 8, "a slab of %zu for %zu held", slab, held);
-        check_that(is_least || slab == LARGEST_SLAB || slab >= held / 20, "a slab of %zu for %zu held", slab,
-                   held);
+        check_that(is_least || slab <= held / 8,
+                   "a slab of %zu bytes for %zu held, at most an eighth expected", slab, held);
+        check_that(is_least || slab == LARGEST_SLAB || slab >= held / 20,
+                   "a slab of %zu bytes for %zu held, at least a twentieth expected", slab, held);
         last = slab;
     }
     assert_int_equal(last, LARGEST_SLAB);
@@ -231,7 +234,7 @@ static void the_smallest_slab_holds_a_node(void **state)
 }
 
 /* All or none: a refused fill gives back what it took, and the former nodes remain usable. */
-static void a_failed_fill_gives_back_what_it_took(void **state)
+static void a_failed_fill_gives_back_its_slabs(void **state)
 {
     struct fixture fixture;
     (void)state;
@@ -254,7 +257,7 @@ static void a_failed_fill_gives_back_what_it_took(void **state)
 }
 
 /* One refusal leads to a smaller slab, not to a failure (E3). */
-static void one_refusal_is_no_failure(void **state)
+static void one_refusal_leads_to_a_smaller_slab(void **state)
 {
     struct fixture fixture;
     (void)state;
@@ -270,15 +273,15 @@ static void one_refusal_is_no_failure(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_is_taken_before_it_is_needed),
+        cmocka_unit_test(slabs_are_taken_only_when_needed),
         cmocka_unit_test(pops_and_pushes_are_counted),
         cmocka_unit_test(nodes_are_aligned_and_apart),
         cmocka_unit_test(misaligned_blocks_make_aligned_nodes),
         cmocka_unit_test(slabs_grow_with_the_space),
         cmocka_unit_test(a_refused_slab_is_halved),
         cmocka_unit_test(the_smallest_slab_holds_a_node),
-        cmocka_unit_test(a_failed_fill_gives_back_what_it_took),
-        cmocka_unit_test(one_refusal_is_no_failure),
+        cmocka_unit_test(a_failed_fill_gives_back_its_slabs),
+        cmocka_unit_test(one_refusal_leads_to_a_smaller_slab),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

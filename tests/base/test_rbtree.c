@@ -138,12 +138,12 @@ static void expect_tree(const struct kva_rb_tree *tree, struct item *const *orde
 
     if (tree->augment == NULL)
         mine &= ~(unsigned)BROKEN_MAX;
-    check_that(broken == NULL, "%s, from shape %s", broken, code);
-    check_that(mine == 0, "broken: %#x, from shape %s", mine, code);
+    check_that(broken == NULL, "shape %s: the check reports %s", code, broken);
+    check_that(mine == 0, "shape %s: the rules %#x are broken", code, mine);
     for (size_t i = 0; i < count; i++) {
-        check_that(node == &order[i]->rb, "order at %zu, from shape %s", i, code);
-        check_that(back == &order[count - 1 - i]->rb, "order back at %zu, from shape %s", i, code);
-        check_that(rb_is_marked(node) == order[i]->marked, "mark at %zu, from shape %s", i, code);
+        check_that(node == &order[i]->rb, "shape %s: wrong node at %zu, upwards", code, i);
+        check_that(back == &order[count - 1 - i]->rb, "shape %s: wrong node at %zu, downwards", code, i);
+        check_that(rb_is_marked(node) == order[i]->marked, "shape %s: wrong mark at %zu", code, i);
         node = kva_rb_neighbour(node, KVA_RB_RIGHT);
         back = kva_rb_neighbour(back, KVA_RB_LEFT);
     }
@@ -265,9 +265,10 @@ static void try_insert(struct fixture *fixture, const char *code, size_t pattern
     rb_set_mark(&item->rb, true); /* the insertion must clear it */
     insert_at(fixture, item, place);
     expect_tree(&fixture->tree, fixture->order, fixture->count, code);
-    check_that(counted.rotations <= 2, "%u rotations, insert at %zu of %s", counted.rotations, place, code);
-    check_that(counted.propagations <= 1, "%u propagations, insert at %zu of %s", counted.propagations, place,
-               code);
+    check_that(counted.rotations <= 2, "%u rotations, at most 2 expected; insert at %zu of %s",
+               counted.rotations, place, code);
+    check_that(counted.propagations <= 1, "%u propagations, at most 1 expected; insert at %zu of %s",
+               counted.propagations, place, code);
 }
 
 static void try_erase(struct fixture *fixture, const char *code, size_t pattern, size_t place, bool augmented)
@@ -279,9 +280,10 @@ static void try_erase(struct fixture *fixture, const char *code, size_t pattern,
             (fixture->count - place) * sizeof(fixture->order[0]));
     kva_rb_erase(&fixture->tree, &item->rb);
     expect_tree(&fixture->tree, fixture->order, fixture->count, code);
-    check_that(counted.rotations <= 3, "%u rotations, erase %zu of %s", counted.rotations, place, code);
-    check_that(counted.propagations <= 2, "%u propagations, erase %zu of %s", counted.propagations, place,
-               code);
+    check_that(counted.rotations <= 3, "%u rotations, at most 3 expected; erase %zu of %s", counted.rotations,
+               place, code);
+    check_that(counted.propagations <= 2, "%u propagations, at most 2 expected; erase %zu of %s",
+               counted.propagations, place, code);
 }
 
 struct shapes {
@@ -503,13 +505,15 @@ static void propagation_stops_where_nothing_changes(void **state)
         forest.items[i].value = 1;
         memset(&counted, 0, sizeof(counted));
         plant(&forest, i);
-        check_that(counted.propagations == 1 && counted.steps == 1, "insert %zu: %u calls, %u steps", i,
-                   counted.propagations, counted.steps);
+        check_that(counted.propagations == 1 && counted.steps == 1,
+                   "insert %zu: 1 call and 1 step expected, %u and %u found", i, counted.propagations,
+                   counted.steps);
     }
     for (size_t i = 1; i < LARGE; i += 2) {
         memset(&counted, 0, sizeof(counted));
         fell(&forest, i);
-        check_that(counted.propagations <= 2 && counted.steps <= 4, "erase %zu: %u calls, %u steps", i,
+        check_that(counted.propagations <= 2 && counted.steps <= 4,
+                   "erase %zu: at most 2 calls and 4 steps expected, %u and %u found", i,
                    counted.propagations, counted.steps);
     }
     expect_forest(&forest);

@@ -101,7 +101,7 @@ void frames_model_create(struct frames_model *model, const struct kva_frames_con
     own.move_context = model;
     size_t bytes = kva_frames_bytes(&own);
     enum kva_status status = kva_frames_create(&own, &model->frames);
-    expect(model, status == KVA_OK, "%s, field %s", kva_status_name(status),
+    expect(model, status == KVA_OK, "KVA_OK expected; %s, field %s found", kva_status_name(status),
            model->fault.field ? model->fault.field : "-");
     expect(model, model->memory.takes == 1 && model->memory.bytes == bytes, "%zu bytes were taken, not %zu",
            model->memory.bytes, bytes);
@@ -112,9 +112,10 @@ void frames_model_destroy(struct frames_model *model)
 {
     model->call = (struct frames_model_call){.name = "destroy"};
     model->memory.give_is_a_bug = false;
-    expect(model, kva_frames_destroy(model->frames) == KVA_OK, "no");
+    expect(model, kva_frames_destroy(model->frames) == KVA_OK, "KVA_OK expected");
     expect(model, model->memory.blocks == 0, "memory was not given back");
-    expect(model, model->memory.takes == 1, "%" PRIu64 " takes of memory, want 1", model->memory.takes);
+    expect(model, model->memory.takes == 1, "1 take of memory expected, %" PRIu64 " found",
+           model->memory.takes);
     model->frames = NULL;
 }
 
@@ -346,13 +347,16 @@ static void expect_status(const struct frames_model *model, enum kva_status stat
             used += (size_t)snprintf(names + used, sizeof(names) - used, " %s",
                                      kva_status_name((enum kva_status)s));
     }
-    expect(model, status < 64 && allowed & ONE(status), "%s, not%s", kva_status_name(status), names);
-    expect(model, model->misuses == (is_misuse(status) ? 1 : 0), "%s: the hook was called %u times",
-           kva_status_name(status), model->misuses);
+    expect(model, status < 64 && allowed & ONE(status), "%s returned, one of%s expected",
+           kva_status_name(status), names);
+    expect(model, model->misuses == (is_misuse(status) ? 1 : 0),
+           "%s: %d calls of the hook expected, %u found", kva_status_name(status), is_misuse(status) ? 1 : 0,
+           model->misuses);
     if (is_misuse(status)) {
-        expect(model, model->fault.status == status, "the hook received %s",
-               kva_status_name(model->fault.status));
-        expect(model, strcmp(model->fault.where, where) == 0, "the hook received %s", model->fault.where);
+        expect(model, model->fault.status == status, "the hook received %s, %s expected",
+               kva_status_name(model->fault.status), kva_status_name(status));
+        expect(model, strcmp(model->fault.where, where) == 0, "the hook received %s, %s expected",
+               model->fault.where, where);
     }
 }
 
@@ -852,8 +856,8 @@ enum kva_status frames_model_free(struct frames_model *model, uint64_t first)
     begin(model, "free", first, 0);
     enum kva_status status = kva_frames_free(model->frames, first);
     expect_status(model, status, ONE(status_of_free(model, first)), "kva_frames_free");
-    expect(model, !is_misuse(status) || model->fault.address == first, "the hook received %#" PRIx64,
-           model->fault.address);
+    expect(model, !is_misuse(status) || model->fault.address == first,
+           "the hook received %#" PRIx64 ", %#" PRIx64 " expected", model->fault.address, first);
     if (status == KVA_OK)
         drop_run(model, first);
     return status;
@@ -905,8 +909,8 @@ enum kva_status frames_model_split(struct frames_model *model, uint64_t first)
     begin(model, "split", first, 0);
     enum kva_status status = kva_frames_split(model->frames, first);
     expect_status(model, status, ONE(status_of_free(model, first)), "kva_frames_split");
-    expect(model, !is_misuse(status) || model->fault.address == first, "the hook received %#" PRIx64,
-           model->fault.address);
+    expect(model, !is_misuse(status) || model->fault.address == first,
+           "the hook received %#" PRIx64 ", %#" PRIx64 " expected", model->fault.address, first);
     if (status == KVA_OK) {
         size_t at = frames_model_entry_of(model, first, NULL);
         write_state(model, at, run_limit(model, at) - at, FRAME_START);
@@ -995,12 +999,15 @@ void frames_model_find(struct frames_model *model, uint64_t frame)
     }
     struct piece piece = piece_of(model, zone, frame);
     struct piece extent = extent_of(model, at, piece);
-    expect(model, found.state == state_of(model, at), "the state is %d", (int)found.state);
-    expect(model, found.first == frames_model_frame_of(model, extent.low), "the first is %#" PRIx64,
-           found.first);
-    expect(model, found.count == extent.high - extent.low, "the count is %" PRIu64, found.count);
-    expect(model, found.zone == zone && found.node == model->zones[zone].node, "zone %zu, node %u",
-           found.zone, found.node);
+    expect(model, found.state == state_of(model, at), "the state is %d, not %d", (int)found.state,
+           (int)state_of(model, at));
+    expect(model, found.first == frames_model_frame_of(model, extent.low),
+           "the first is %#" PRIx64 ", not %#" PRIx64, found.first, frames_model_frame_of(model, extent.low));
+    expect(model, found.count == extent.high - extent.low, "the count is %" PRIu64 ", not %" PRIu64,
+           found.count, (uint64_t)(extent.high - extent.low));
+    expect(model, found.zone == zone && found.node == model->zones[zone].node,
+           "zone %zu, node %u found; zone %zu, node %u expected", found.zone, found.node, zone,
+           model->zones[zone].node);
     expect(model, is_type_right(model, piece, found.type), "the type is %d", (int)found.type);
 }
 
@@ -1052,7 +1059,7 @@ static void compare_stats(struct frames_model *model, size_t zone, const struct 
     struct kva_frames_stats got;
 
     begin(model, "stats_read", zone, 0);
-    expect(model, kva_frames_stats_read(model->frames, zone, &got) == KVA_OK, "no");
+    expect(model, kva_frames_stats_read(model->frames, zone, &got) == KVA_OK, "KVA_OK expected");
     EQUAL(free_frames);
     EQUAL(used_frames);
     EQUAL(absent_frames);
@@ -1060,8 +1067,10 @@ static void compare_stats(struct frames_model *model, size_t zone, const struct 
     EQUAL(free_blocks);
     EQUAL(movable_blocks);
     EQUAL(unmovable_blocks);
-    expect(model, got.held_blocks <= got.blocks, "%" PRIu64 " blocks are held", got.held_blocks);
-    expect(model, got.memory_bytes == model->memory.bytes, "memory_bytes is %" PRIu64, got.memory_bytes);
+    expect(model, got.held_blocks <= got.blocks, "%" PRIu64 " of %" PRIu64 " blocks are held",
+           got.held_blocks, got.blocks);
+    expect(model, got.memory_bytes == model->memory.bytes, "memory_bytes is %" PRIu64 ", not %zu",
+           got.memory_bytes, (size_t)model->memory.bytes);
     if (zone != KVA_FRAMES_ALL_ZONES)
         return;
     if (!model->lost_some) {
@@ -1075,7 +1084,7 @@ static void compare_stats(struct frames_model *model, size_t zone, const struct 
            got.elsewhere_runs >= model->before.elsewhere_runs &&
                got.changed_blocks >= model->before.changed_blocks &&
                got.strayed_runs >= model->before.strayed_runs,
-           "a count fell");
+           "a count that only grows has decreased");
     model->before = got;
 }
 
@@ -1121,7 +1130,7 @@ static void compare_orders(struct frames_model *model, size_t zone, const struct
     struct kva_frames_orders got;
 
     begin(model, "orders_read", zone, 0);
-    expect(model, kva_frames_orders_read(model->frames, zone, &got) == KVA_OK, "no");
+    expect(model, kva_frames_orders_read(model->frames, zone, &got) == KVA_OK, "KVA_OK expected");
     EQUAL(block_order);
     for (unsigned order = 0; order <= KVA_FRAMES_BLOCK_ORDER; order++) {
         model->call.count = order;
@@ -1151,8 +1160,8 @@ static void take_line(void *context, const char *text, size_t length)
     uint64_t frame = (picture->block + picture->count) << model->block_order;
     size_t used = (size_t)snprintf(start, sizeof(start), "0x%016" PRIx64 " ", frame);
 
-    expect(model, length > used && length <= used + 64 && memcmp(text, start, used) == 0, "a line is %.*s",
-           (int)length, text);
+    expect(model, length > used && length <= used + 64 && memcmp(text, start, used) == 0,
+           "a line is %.*s; up to 64 characters after %s expected", (int)length, text, start);
     expect(model, picture->count % 64 == 0, "a line before the last one is too short");
     memcpy(picture->blocks + picture->count, text + used, length - used);
     picture->count += length - used;
@@ -1189,7 +1198,7 @@ static void compare_picture(struct frames_model *model, size_t zone)
     picture.block = block_of(model, model->zones[zone].start);
     picture.count = 0;
     begin(model, "picture", zone, 0);
-    expect(model, kva_frames_picture(model->frames, zone, take_line, &picture) == KVA_OK, "no");
+    expect(model, kva_frames_picture(model->frames, zone, take_line, &picture) == KVA_OK, "KVA_OK expected");
     while (next_piece(model, zone, zone_limit(model, zone), &piece)) {
         char want = character_of(model, piece);
         expect(model, block < picture.count && picture.blocks[block] == want,
@@ -1225,6 +1234,6 @@ void frames_model_compare(struct frames_model *model)
     compare_stats(model, KVA_FRAMES_ALL_ZONES, &all_stats);
     compare_orders(model, KVA_FRAMES_ALL_ZONES, &all_orders);
     begin(model, "dump", 0, 0);
-    expect(model, kva_frames_dump(model->frames, count_line, &lines) == KVA_OK, "no");
+    expect(model, kva_frames_dump(model->frames, count_line, &lines) == KVA_OK, "KVA_OK expected");
     expect(model, lines == 6 * model->zone_count, "%zu lines", lines);
 }

@@ -41,8 +41,8 @@ static bool one_in(uint64_t n)
 static void wait_for_word(void *context, const uint32_t *word, uint32_t value)
 {
     (void)context;
-    check_that(false, "%s: a single thread waits for %p while it is %" PRIu32, play.name, (const void *)word,
-               value);
+    check_that(false, "%s: the only thread must not wait for %p while it is %" PRIu32, play.name,
+               (const void *)word, value);
 }
 
 static void wake_waiters(void *context, const uint32_t *word, bool all)

@@ -28,7 +28,7 @@
 __attribute__((noreturn, format(__printf__, 4, 5))) void
 test_fail(const char *file, int line, const char *condition, const char *format, ...);
 
-/** How often to repeat what is repeated `count` times at scale 1; at least once. KVA_TEST_SCALE may be a
+/** The number of repetitions of a loop that has `count` at scale 1; at least 1. KVA_TEST_SCALE may be a
  * fraction. */
 uint64_t test_scaled(uint64_t count);
 

@@ -184,8 +184,8 @@ static bool parts_fit(const struct model *model, const struct kva_request *reque
 
 /** The hole that contains a free unit, its neighbours, and the part that the filter leaves; false if it
  * refuses. */
-static bool ask_filter(const struct model *model, const struct kva_request *request, uint64_t address,
-                       struct kva_hole *hole)
+static bool call_filter(const struct model *model, const struct kva_request *request, uint64_t address,
+                        struct kva_hole *hole)
 {
     struct kva_segment free = segment_at(model, unit_of(model, address));
     struct kva_segment before, after;
@@ -212,7 +212,7 @@ static bool is_admitted(const struct model *model, const struct kva_request *req
 
     if (request->filter == NULL)
         return true;
-    return ask_filter(model, request, address, &hole) && hole.start <= address && hole.last >= address &&
+    return call_filter(model, request, address, &hole) && hole.start <= address && hole.last >= address &&
            hole.last - address >= count * model->quantum - 1;
 }
 
@@ -357,7 +357,7 @@ static enum kva_status check_shape(const struct model *model, const struct kva_r
 }
 
 /** Replace fields that were left at 0: an alignment of 1, and the window of all addresses. */
-static struct kva_request spelt_out(const struct kva_request *request)
+static struct kva_request with_defaults(const struct kva_request *request)
 {
     struct kva_request full = *request;
 
@@ -394,7 +394,7 @@ static enum kva_status check_request(const struct model *model, const struct kva
 
 enum kva_status model_alloc(struct model *model, const struct kva_request *request, uint64_t *start)
 {
-    struct kva_request full = spelt_out(request);
+    struct kva_request full = with_defaults(request);
     struct kva_part part = {0, request->size};
     enum kva_status status = check_request(model, &full);
 
@@ -403,7 +403,7 @@ enum kva_status model_alloc(struct model *model, const struct kva_request *reque
 
 enum kva_status model_search(const struct model *model, const struct kva_request *request, uint64_t *start)
 {
-    struct kva_request full = spelt_out(request);
+    struct kva_request full = with_defaults(request);
     struct kva_part part = {0, request->size};
     enum kva_status status = check_request(model, &full);
     uint64_t found;
@@ -442,7 +442,7 @@ static enum kva_status check_parts(const struct model *model, const struct kva_r
 enum kva_status model_alloc_congruent(struct model *model, const struct kva_request *request,
                                       const struct kva_part *parts, size_t count, uint64_t *base)
 {
-    struct kva_request full = spelt_out(request);
+    struct kva_request full = with_defaults(request);
     enum kva_status status;
 
     if (full.nocross != 0 || full.filter != NULL || (full.policy != KVA_LOWEST && full.policy != KVA_HIGHEST))
@@ -1046,7 +1046,7 @@ static void clear_for_filter(const struct model *model, struct model_eviction *e
 enum kva_status model_evict_begin(const struct model *model, const struct kva_request *request,
                                   struct model_eviction *eviction)
 {
-    eviction->request = spelt_out(request);
+    eviction->request = with_defaults(request);
     eviction->count = 0;
     return check_request(model, &eviction->request);
 }

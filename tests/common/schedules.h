@@ -53,7 +53,7 @@ struct schedules_history {
     unsigned units; /* of the map; initially all are free */
     const void *context;
 
-    /** Whether operation `number`, done now, returns what it returned; it changes the map accordingly. */
+    /** Whether operation `number`, done now, returns its recorded result; changes the map accordingly. */
     bool (*explain)(const void *context, char *map, unsigned number);
 
     /** Whether a map matches the one found. */

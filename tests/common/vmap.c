@@ -50,7 +50,7 @@ bool test_is_emulated(void)
 #define TEST_TSAN 0
 #endif
 
-static const char *who_is_there_besides(void)
+static const char *surrounding_program(void)
 {
     if (TEST_ASAN || TEST_TSAN)
         return "a sanitizer";
@@ -61,7 +61,7 @@ static const char *who_is_there_besides(void)
 
 bool test_is_on_its_own(const char *what)
 {
-    const char *other = who_is_there_besides();
+    const char *other = surrounding_program();
 
     if (other != NULL && what != NULL)
         print_message("left out under %s, which has mappings, memory and limits of its own: %s\n", other,
@@ -77,7 +77,7 @@ bool test_can_reach_map_limit(const char *what)
     if (!test_is_on_its_own(what))
         return false;
     if (!is_usual)
-        print_message("left out, as the limit on mappings is %" PRIu64 " here: %s\n", allowed, what);
+        print_message("left out, because the limit on mappings is %" PRIu64 " here: %s\n", allowed, what);
     return is_usual;
 }
 
@@ -153,7 +153,7 @@ struct kva_vm_config test_vm_config(struct test_vm *test, enum kva_mechanism mec
 void test_vm_create(struct test_vm *test, const struct kva_vm_config *config)
 {
     enum kva_status status = kva_vm_create(config, &test->vm);
-    check_that(status == KVA_OK, "no instance: %s", kva_status_name(status));
+    check_that(status == KVA_OK, "an instance expected, %s returned", kva_status_name(status));
 }
 
 void test_vm_destroy(struct test_vm *test)
@@ -169,7 +169,8 @@ void test_vm_expect_nothing_lost(const struct test_vm *test, const char *what)
 {
     const struct kva_failing_pages *pages = &test->pages;
 
-    check_that(test->memory.blocks == 0, "%s: %zu blocks of memory", what, test->memory.blocks);
+    check_that(test->memory.blocks == 0, "%s: %zu blocks of memory were not given back", what,
+               test->memory.blocks);
     check_that(pages->reservations == 0 && pages->frame_sets == 0 && pages->tables == 0,
                "%s: %" PRIu64 " reservations, %" PRIu64 " frame sets, %" PRIu64 " tables", what,
                pages->reservations, pages->frame_sets, pages->tables);
@@ -190,7 +191,8 @@ void test_vm_expect_sound(const struct test_vm *test, const char *what)
     enum kva_status status = kva_vm_check(test->vm, &fault);
 
     check_that(status == KVA_OK, "%s: %s at %#" PRIx64, what, fault.what, fault.address);
-    check_that(test->hooks.corruptions == 0, "%s", what);
+    check_that(test->hooks.corruptions == 0, "%s: %u calls of the corruption hook, none expected", what,
+               test->hooks.corruptions);
 }
 
 struct kva_vm_stats test_vm_stats(const struct kva_vm *vm)
@@ -344,7 +346,7 @@ test_read_byte(const void *address)
 }
 
 __attribute__((noinline, no_sanitize("address", "undefined"))) void test_write_byte(void *address,
-                                                                              unsigned char value)
+                                                                                    unsigned char value)
 {
     *(volatile unsigned char *)address = value;
 }

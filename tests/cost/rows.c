@@ -114,7 +114,7 @@ static char *text_of_file(const char *path)
     size_t room = (size_t)1 << 20;
     char *text = malloc(room);
 
-    check_that(file != NULL && text != NULL, "%s", path);
+    check_that(file != NULL && text != NULL, "cannot read %s", path);
     size_t length = fread(text, 1, room - 1, file);
     assert_true(length > 0 && length < room - 1);
     text[length] = '\0';

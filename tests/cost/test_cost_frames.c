@@ -549,7 +549,7 @@ static void compact_all_in_vain(uint64_t round)
     assert_int_equal(done.moved_runs, 0);
 }
 
-/* ----------------------------------------------------------------------------- memory that comes and goes */
+/* ------------------------------------------------------------------------------------- offline and online */
 
 static void hide(uint64_t first, uint64_t count)
 {

@@ -487,7 +487,7 @@ static void park_one_more(uint64_t round)
     assert_int_equal(status, KVA_OK);
 }
 
-static void flush(uint64_t round)
+static void purge_all(uint64_t round)
 {
     enum kva_status status;
 
@@ -497,7 +497,7 @@ static void flush(uint64_t round)
 }
 
 /** One parked area among live ones. */
-static void flush_one(uint64_t round)
+static void purge_one(uint64_t round)
 {
     enum kva_status status;
 
@@ -508,10 +508,10 @@ static void flush_one(uint64_t round)
 }
 
 /** One parked area that is marked. */
-static void flush_a_marked_one(uint64_t round)
+static void purge_a_marked_one(uint64_t round)
 {
     assert_int_equal(kva_vm_mark_foreign(vm, held[some(round)]), KVA_OK);
-    flush_one(round);
+    purge_one(round);
 }
 
 /* ---------------------------------------------------------------------------------------- congruent areas */
@@ -909,7 +909,7 @@ static void end_short_map(uint64_t round)
     assert_int_equal(status, KVA_OK);
 }
 
-static void flush_ended_map(uint64_t round)
+static void purge_ended_map(uint64_t round)
 {
     enum kva_status status;
 
@@ -1277,7 +1277,7 @@ static void many_parked_with_threads(uint64_t size)
         assert_int_equal(kva_vfree(vm, held[i]), KVA_OK);
 }
 
-static void add_pools(uint64_t count)
+static void add_sets(uint64_t count)
 {
     for (uint64_t i = 0; i < count; i++) {
         struct kva_vm_frames *other;
@@ -1290,7 +1290,7 @@ static void add_pools(uint64_t count)
 static void many_sets_with_threads(uint64_t size)
 {
     begin_threads(size, 2, KVA_VM_NONE);
-    add_pools(size);
+    add_sets(size);
 }
 
 static void many_allocators_with_threads(uint64_t size)
@@ -1559,24 +1559,24 @@ static const struct cost_line lines[] = {
     COST_LINE("kva_vm_stats_read", "O(1)", "areas", COST_CONSTANT, many_areas, statistics, NO_CALL),
     COST_LINE("kva_vm_check", "O(n log n)", "areas", COST_N_LOG_N, many_areas, check, SELDOM),
     COST_LINE("kva_vm_purge", "O(m log n), one call for each run of neighbours", "parked areas, one run",
-              COST_N_LOG_N, many_parked, flush, .rounds = 1, .most_calls = 8),
+              COST_N_LOG_N, many_parked, purge_all, .rounds = 1, .most_calls = 8),
     COST_LINE("kva_vm_purge", "O(m log n), one call for each run of neighbours", "parked areas", COST_N_LOG_N,
-              many_runs, flush, .rounds = 1, .many = 4096, .most_calls = 4096),
+              many_runs, purge_all, .rounds = 1, .many = 4096, .most_calls = 4096),
     COST_LINE("kva_vm_purge", "O(m log n), one call for each run of neighbours", "areas, one parked",
-              COST_LOGARITHM, many_areas, flush_one, .most_calls = 1),
+              COST_LOGARITHM, many_areas, purge_one, .most_calls = 1),
     COST_LINE("kva_vm_purge", "with nodes (config.node or request.node) two", "areas with nodes, one parked",
-              COST_LOGARITHM, many_bound_areas, flush_one, .most_calls = 2),
+              COST_LOGARITHM, many_bound_areas, purge_one, .most_calls = 2),
     COST_LINE("kva_vm_purge", "for marked areas two", "areas, a marked one parked", COST_LOGARITHM,
-              many_areas, flush_a_marked_one, .most_calls = 2),
+              many_areas, purge_a_marked_one, .most_calls = 2),
     COST_LINE("kva_vm_purge", "for marked areas two, with nodes three",
-              "areas with nodes, a marked one parked", COST_LOGARITHM, many_bound_areas, flush_a_marked_one,
+              "areas with nodes, a marked one parked", COST_LOGARITHM, many_bound_areas, purge_a_marked_one,
               .most_calls = 3),
     COST_LINE("kva_vm_purge", "O(1) for each piece of the tables", "short maps, one ended", COST_LINEAR,
-              many_short_maps, flush_ended_map, SHORT_MAPS, .most_calls = 1 + 2),
+              many_short_maps, purge_ended_map, SHORT_MAPS, .most_calls = 1 + 2),
     COST_LINE("kva_vm_purge", "O(m log n), one call for each run of neighbours", "cached areas, one run",
-              COST_N_LOG_N, many_cached, flush, .rounds = 1, .most_calls = 8),
+              COST_N_LOG_N, many_cached, purge_all, .rounds = 1, .most_calls = 8),
     COST_LINE("kva_vm_purge", "with threads, runs end with each 2 MiB", "parked areas, one run", COST_N_LOG_N,
-              many_parked_with_threads, flush, .rounds = 1, .many = 2048, .most_calls = 16),
+              many_parked_with_threads, purge_all, .rounds = 1, .many = 2048, .most_calls = 16),
     COST_LINE("kva_vm_reclaim_add", "O(callbacks)", "callbacks", COST_LINEAR, many_callbacks, add_callback,
               SELDOM),
     COST_LINE("kva_vm_reclaim_remove", "O(callbacks)", "callbacks", COST_LINEAR, many_callbacks,

@@ -52,7 +52,7 @@ static void check(const struct fixture *f)
     uint64_t address = 0;
     const char *broken = f->engine->check(f->map, &address);
 
-    check_that(broken == NULL, "%s: %s at %" PRIu64, f->engine->name, broken, address);
+    check_that(broken == NULL, "%s: the check reports %s at %" PRIu64, f->engine->name, broken, address);
 }
 
 static void tear_down(struct fixture *f)
@@ -390,8 +390,8 @@ static void compare_at(struct pair *pair, uint64_t at)
 
     pair->scan.engine->lookup(pair->scan.map, at, &a);
     pair->other.engine->lookup(pair->other.map, at, &b);
-    check_that(a.start == b.start && a.last == b.last && a.state == b.state, "%s at %" PRIu64,
-               pair->other.engine->name, at);
+    check_that(a.start == b.start && a.last == b.last && a.state == b.state,
+               "%s and scan have different segments at %" PRIu64, pair->other.engine->name, at);
     if (pair->other.engine->has_try_lookup) {
         assert_true(pair->other.engine->try_lookup(pair->other.map, at, &b));
         assert_true(a.start == b.start && a.last == b.last && a.state == b.state);
@@ -427,7 +427,8 @@ static void compare_next_deferred(struct pair *pair, uint64_t from)
         uint64_t to = pair->scan.map->last;
         enum kva_status status = pair->scan.engine->next_deferred(pair->scan.map, epoch, from, to, &a);
         check_that(pair->other.engine->next_deferred(pair->other.map, epoch, from, to, &b) == status,
-                   "%s: epoch %u", pair->other.engine->name, epoch);
+                   "%s and scan differ in the next deferred segment of epoch %u", pair->other.engine->name,
+                   epoch);
         assert_true(status != KVA_OK || (a.start == b.start && a.last == b.last && a.state == b.state));
     }
 }
@@ -541,7 +542,7 @@ static void step(struct pair *pair, struct test_rng *rng, bool filling)
     }
 }
 
-static void every_engine_does_as_the_scan_engine(void **state)
+static void every_engine_agrees_with_the_scan_engine(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -572,7 +573,7 @@ int main(void)
         cmocka_unit_test(narrow_stops_at_deferred_segments),
         cmocka_unit_test(narrow_up_to_any_segment),
         cmocka_unit_test(narrow_at_the_ends_of_all_addresses),
-        cmocka_unit_test(every_engine_does_as_the_scan_engine),
+        cmocka_unit_test(every_engine_agrees_with_the_scan_engine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

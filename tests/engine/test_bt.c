@@ -85,14 +85,15 @@ static const struct bt_leaf *leaf_of(const struct fixture *f, uint64_t address)
 static void reserve(struct fixture *f, uint64_t start, uint64_t size)
 {
     enum kva_status status = kva_reserve(&f->space, start, size, f, NULL);
-    check_that(status == KVA_OK, "%s: reserve(%#" PRIx64 ", %#" PRIx64 "): %s", f->space.map ? "" : "none",
-               start, size, kva_status_name(status));
+    check_that(status == KVA_OK, "reserve(%#" PRIx64 ", %#" PRIx64 "): KVA_OK expected, %s returned", start,
+               size, kva_status_name(status));
 }
 
 static void release(struct fixture *f, uint64_t start)
 {
     enum kva_status status = kva_free(&f->space, start);
-    check_that(status == KVA_OK, "free(%#" PRIx64 "): %s", start, kva_status_name(status));
+    check_that(status == KVA_OK, "free(%#" PRIx64 "): KVA_OK expected, %s returned", start,
+               kva_status_name(status));
 }
 
 static struct kva_stats stats_of(const struct fixture *f)
@@ -192,7 +193,7 @@ static void classes_change_no_result(void **state)
                 request.min = test_below(&rng, 4096 * PAGE);
             enum kva_status status = kva_alloc(&with.space, &request, &a);
             assert_int_equal(kva_alloc(&without.space, &request, &b), status);
-            check_that(a == b, "%s: %#" PRIx64 ", not %#" PRIx64, test_engine_name(e), a, b);
+            check_that(a == b, "%s: %#" PRIx64 " found, %#" PRIx64 " expected", test_engine_name(e), a, b);
             found += status == KVA_OK;
             struct kva_segment segment;
             assert_int_equal(kva_find(&with.space, 3 * PAGE + test_below(&rng, 4093 * PAGE), &segment),
@@ -248,7 +249,7 @@ static void an_aligned_hole_at_a_declared_class(void **state)
 
 /* ------------------------------------------------------------------------------------------------- owners */
 
-static void without_owners_they_read_back_as_null(void **state)
+static void without_owners_all_owners_read_as_null(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -362,7 +363,7 @@ static void a_resize_overflows_the_compact_form(void **state)
 }
 
 /* Entries of 2^40 units each, adjacent and apart, upwards and downwards. */
-static void entries_of_two_to_the_forty(void **state)
+static void entries_of_2_to_the_40_units(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -419,7 +420,7 @@ static void a_fill_downwards_stays_compact(void **state)
     }
 }
 
-/* -------------------------------------------------------------------------------------- where leaves meet */
+/* -------------------------------------------------------------------------------------- borders of leaves */
 
 /** Remove the `count` ranges of `size` at every `pitch` in this order; compare with scan after each. */
 static void remove_in_order(const struct kva_engine *engine, const unsigned *order, unsigned count,
@@ -530,7 +531,7 @@ static void expect_sound(const struct kva_engine *engine, const struct kva_addre
 {
     uint64_t address = 0;
     const char *broken = engine->check(map, &address);
-    check_that(broken == NULL, "%s at %#" PRIx64, broken, address);
+    check_that(broken == NULL, "the check reports %s at %#" PRIx64, broken, address);
 }
 
 /* Filled to `count` ranges in one order and drained in another, the tree is one leaf again; draining takes no
@@ -803,7 +804,7 @@ static void a_thinned_tree_gives_its_nodes_back(void **state)
 
 /* While a tree is drained from below, its first leaf does not stay empty next to a full one. Otherwise each
  * further entry would be the first of its leaf, and change the leaf's separator. */
-static void the_first_leaf_takes_over_the_next(void **state)
+static void an_empty_first_leaf_merges_with_the_next(void **state)
 {
     static struct fixture f;
     struct kva_config config = config_of(0, 999, 1);
@@ -871,8 +872,8 @@ static void fill(struct fixture *f, struct test_rng *rng, uint64_t units, uint64
         done += reserve_any(f, rng, units) == KVA_OK;
 }
 
-/** Reservations that prepare themselves first, one or two at a time, like calls that consist of several
- * changes. */
+/** Reserve random quanta. Before each change, or each two, prepare memory for them, as calls that consist of
+ * several changes do. The preload suffices: the source refuses. */
 static void play_prepared(struct fixture *f, struct test_rng *rng, uint64_t units, size_t count)
 {
     struct kva_address_map *map = f->space.map;
@@ -881,20 +882,21 @@ static void play_prepared(struct fixture *f, struct test_rng *rng, uint64_t unit
     kva_failing_memory_fail(&f->memory, 1, true);
     for (size_t left = count; left > 0;) {
         size_t together = left > 1 ? 1 + (size_t)test_below(rng, 2) : 1;
-        check_that(map->engine->prepare(map, together) == KVA_OK, "%s: %zu at once, %zu of %zu left",
-                   f->engine->name, together, left, count);
+        check_that(map->engine->prepare(map, together) == KVA_OK,
+                   "%s: a preparation of %zu fails, %zu of %zu left", f->engine->name, together, left, count);
         for (; together > 0; left--, together--) {
             enum kva_status status = KVA_EEXIST;
             while (status == KVA_EEXIST)
                 status = reserve_any(f, rng, units);
-            check_that(status == KVA_OK, "%s: %zu of %zu left", f->engine->name, left, count);
+            check_that(status == KVA_OK, "%s: a reserve fails, %zu of %zu left", f->engine->name, left,
+                       count);
         }
     }
     kva_failing_memory_fail(&f->memory, 0, false);
 }
 
-/* A preparation for all suffices for each that prepares itself, also after the tree has grown: in particular
- * when a root was just added, or is about to be. */
+/* After a preload for all changes, the preparation for each takes no memory, also after the tree has grown:
+ * in particular when a root was just added or is about to be. */
 static void a_preparation_for_all_suffices_for_each(void **state)
 {
     const struct kva_engine *engine;
@@ -922,10 +924,10 @@ int main(void)
         cmocka_unit_test(classes_are_powers_of_two),
         cmocka_unit_test(classes_change_no_result),
         cmocka_unit_test(an_aligned_hole_at_a_declared_class),
-        cmocka_unit_test(without_owners_they_read_back_as_null),
+        cmocka_unit_test(without_owners_all_owners_read_as_null),
         cmocka_unit_test(a_leaf_changes_its_form),
         cmocka_unit_test(a_resize_overflows_the_compact_form),
-        cmocka_unit_test(entries_of_two_to_the_forty),
+        cmocka_unit_test(entries_of_2_to_the_40_units),
         cmocka_unit_test(a_fill_downwards_stays_compact),
         cmocka_unit_test(every_order_of_removal),
         cmocka_unit_test(long_orders_of_removal),
@@ -935,7 +937,7 @@ int main(void)
         cmocka_unit_test(preload_covers_a_change_of_form),
         cmocka_unit_test(bytes_per_range_in_steady_churn),
         cmocka_unit_test(a_thinned_tree_gives_its_nodes_back),
-        cmocka_unit_test(the_first_leaf_takes_over_the_next),
+        cmocka_unit_test(an_empty_first_leaf_merges_with_the_next),
         cmocka_unit_test(the_public_engine_selects_a_form),
         cmocka_unit_test(a_preparation_for_all_suffices_for_each),
     };

@@ -84,7 +84,8 @@ static void expect_named(const struct fixture *f, const char *names, const char 
     check_that(status == KVA_ECORRUPT, "%s at %#" PRIx64 " was not found", what, where);
     for (const char *name = names; *name != '\0'; name += 2)
         named = named || strncmp(fault.what, name, 2) == 0;
-    check_that(named, "%s at %#" PRIx64 ": %s; want %s", what, where, fault.what, names);
+    check_that(named, "%s at %#" PRIx64 ": the check reports %s, %s expected", what, where, fault.what,
+               names);
     check_that(fault.address == 0 || (fault.address >= FIRST - QUANTUM && fault.address <= LAST + 1),
                "%s, at %#" PRIx64, fault.what, fault.address);
 }
@@ -94,8 +95,9 @@ static void expect_named_near(const struct fixture *f, uint64_t near, const char
     uint64_t address = 0;
     const char *broken = f->bt->common.engine->check_near(&f->bt->common, near, &address);
 
-    check_that(broken != NULL && strncmp(broken, name, 2) == 0, "near %#" PRIx64 ": %s; want %s", near,
-               broken != NULL ? broken : "nothing found", name);
+    check_that(broken != NULL && strncmp(broken, name, 2) == 0,
+               "near %#" PRIx64 ": the check reports %s, %s expected", near,
+               broken != NULL ? broken : "nothing", name);
 }
 
 /* --------------------------------------------------------------------------------------------- every node */

@@ -128,7 +128,7 @@ static void expect_same(const struct twins *twins)
 
     if (!broken)
         broken = check_sizes(twins->one, &address);
-    check_that(broken == NULL, "%s: %s at %" PRIu64, engine->name, broken, address);
+    check_that(broken == NULL, "%s: the check reports %s at %" PRIu64, engine->name, broken, address);
     assert_memory_equal(&twins->one->tally, &twins->oracle->tally, sizeof twins->one->tally);
     assert_int_equal(engine->largest(twins->one, &spans[0]),
                      kva_engine_scan.largest(twins->oracle, &spans[1]));
@@ -140,7 +140,7 @@ static void expect_same(const struct twins *twins)
         twins->oracle->engine->lookup(twins->oracle, at, &oracle);
         check_that(one.start == oracle.start && one.last == oracle.last && one.state == oracle.state &&
                        one.owner == oracle.owner,
-                   "%s: another segment at %" PRIu64, engine->name, at);
+                   "%s and scan have different segments at %" PRIu64, engine->name, at);
         if (one.last == twins->one->last)
             return;
         at = one.last + 1;
@@ -232,7 +232,8 @@ static void remaining_ranges_are_packed(void **state)
             add_and_thin_out(map, round);
         assert_int_equal(map->tally.segments[KVA_BUSY], 16 * ADDED / GROUP);
         check_that(map->ledger.bytes <= (are_leaves_short(engine) ? 5 : 3) * once,
-                   "%s: %" PRIu64 " bytes, then %" PRIu64, engine->name, once, map->ledger.bytes);
+                   "%s: %" PRIu64 " bytes after the first round, %" PRIu64 " after the last", engine->name,
+                   once, map->ledger.bytes);
         engine->destroy(map);
         assert_int_equal(memory.blocks, 0);
     }

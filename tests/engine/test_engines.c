@@ -44,10 +44,10 @@ static void check(struct fixture *f)
 
     if (!broken)
         broken = check_sizes(f->map, &address);
-    check_that(broken == NULL, "%s: %s at %" PRIu64, f->engine->name, broken, address);
+    check_that(broken == NULL, "%s: the check reports %s at %" PRIu64, f->engine->name, broken, address);
     for (uint64_t at = FIRST; at <= LAST; at += 37) {
         broken = f->engine->check_near(f->map, at, &address);
-        check_that(broken == NULL, "%s: %s at %" PRIu64, f->engine->name, broken, address);
+        check_that(broken == NULL, "%s: the check reports %s at %" PRIu64, f->engine->name, broken, address);
     }
 }
 
@@ -238,7 +238,7 @@ static void free_deferred_merges_all(void **state)
 }
 
 /* Two epochs, mixed in every leaf: one is freed in slices of any size, the other stays. */
-static void a_slice_gives_back_one_epoch_only(void **state)
+static void a_slice_frees_one_epoch_only(void **state)
 {
     enum { SEGMENTS = 90 };
     const struct kva_engine *engine;
@@ -296,8 +296,9 @@ static void expect_next_deferred(const struct fixture *f, const struct deferred_
         i++;
     bool any = i < map->segments && FIRST + 10 * i <= to;
     enum kva_status status = f->engine->next_deferred(f->map, epoch, from, to, &segment);
-    check_that(status == (any ? KVA_OK : KVA_ENOENT), "%s: epoch %u from %" PRIu64 " to %" PRIu64 ": %s",
-               f->engine->name, epoch, from, to, kva_status_name(status));
+    check_that(status == (any ? KVA_OK : KVA_ENOENT),
+               "%s: epoch %u from %" PRIu64 " to %" PRIu64 ": %s expected, %s returned", f->engine->name,
+               epoch, from, to, any ? "KVA_OK" : "KVA_ENOENT", kva_status_name(status));
     if (status != KVA_OK)
         return;
     check_that(segment.start == FIRST + 10 * i && segment.last == FIRST + 10 * i + 9 &&
@@ -345,7 +346,7 @@ static void free_all_deferred(struct fixture *f, struct deferred_map *map, unsig
 }
 
 /* The next deferred segment of an epoch, from each address, while segments come and go and trees rotate. */
-static void the_next_deferred_one_is_found(void **state)
+static void next_deferred_finds_the_next_segment(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -373,7 +374,7 @@ static void the_next_deferred_one_is_found(void **state)
 }
 
 /* An address map of all addresses, with one deferred segment at each end. */
-static void the_next_deferred_one_at_the_ends(void **state)
+static void next_deferred_at_both_ends_of_64_bits(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -509,8 +510,9 @@ static void fits_in_a_hole(void **state)
                                           .max = cases[i].max,
                                           .policy = cases[i].policy};
         bool fits = kva_fit_in_hole(cases[i].start, cases[i].last, &demand, &at);
-        check_that(fits == cases[i].fits && (!fits || at == cases[i].at), "case %zu: %d at %" PRIu64, i, fits,
-                   at);
+        check_that(fits == cases[i].fits && (!fits || at == cases[i].at),
+                   "case %zu: %d at %" PRIu64 " found, %d at %" PRIu64 " expected", i, fits, at,
+                   cases[i].fits, cases[i].at);
     }
 }
 
@@ -522,9 +524,9 @@ int main(void)
         cmocka_unit_test(a_trim_and_a_punch_keep_owner_and_addresses),
         cmocka_unit_test(the_largest_hole_follows_every_change),
         cmocka_unit_test(free_deferred_merges_all),
-        cmocka_unit_test(a_slice_gives_back_one_epoch_only),
-        cmocka_unit_test(the_next_deferred_one_is_found),
-        cmocka_unit_test(the_next_deferred_one_at_the_ends),
+        cmocka_unit_test(a_slice_frees_one_epoch_only),
+        cmocka_unit_test(next_deferred_finds_the_next_segment),
+        cmocka_unit_test(next_deferred_at_both_ends_of_64_bits),
         cmocka_unit_test(a_free_needs_no_memory),
         cmocka_unit_test(punches_end_when_memory_does),
         cmocka_unit_test(prepared_memory_suffices),

@@ -46,7 +46,7 @@ static void expect_the_same(uint64_t start, uint64_t last, const struct kva_dema
 
     check_that(found == fits && (!found || at == expected),
                "[%#" PRIx64 ", %#" PRIx64 "] size %" PRIu64 " stride %" PRIu64 " phase %" PRIu64
-               " nocross %" PRIu64 ": %d %#" PRIx64 ", not %d %#" PRIx64,
+               " nocross %" PRIu64 ": found %d, %#" PRIx64 "; expected %d, %#" PRIx64,
                start, last, demand->size, demand->stride, demand->phase, demand->nocross, found, at, fits,
                expected);
 }
@@ -68,7 +68,7 @@ static void in_hole(uint64_t start, uint64_t last, uint64_t stride, uint64_t pha
         }
 }
 
-static void small_numbers_are_right(void **state)
+static void small_holes_match_a_trial_of_every_address(void **state)
 {
     static const uint64_t base[] = {0, 1, (UINT64_C(1) << 63) - 17, UINT64_MAX - 40};
 
@@ -82,7 +82,7 @@ static void small_numbers_are_right(void **state)
 }
 
 /** A start that is found meets the demand, and the hundred candidates before it do not. */
-static void large_numbers_are_right(void **state)
+static void starts_in_large_holes_meet_the_demand(void **state)
 {
     struct test_rng random = test_rng_of(1);
 
@@ -129,7 +129,7 @@ static void a_far_start_is_found(void **state)
     assert_false(kva_fit_in_hole(1, UINT64_MAX, &demand, &at));
 }
 
-static void division_is_right(void **state)
+static void division_is_exact(void **state)
 {
     struct test_rng random = test_rng_of(1);
 
@@ -150,10 +150,10 @@ static void division_is_right(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(small_numbers_are_right),
-        cmocka_unit_test(large_numbers_are_right),
+        cmocka_unit_test(small_holes_match_a_trial_of_every_address),
+        cmocka_unit_test(starts_in_large_holes_meet_the_demand),
         cmocka_unit_test(a_far_start_is_found),
-        cmocka_unit_test(division_is_right),
+        cmocka_unit_test(division_is_exact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

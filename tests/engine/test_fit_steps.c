@@ -38,7 +38,7 @@ static void expect_start(const struct kva_demand *demand, uint64_t start, uint64
 
     check_that(found == fits && (!fits || at == want),
                "[%#" PRIx64 ", %#" PRIx64 "] size %" PRIu64 " stride %" PRIu64 " phase %" PRIu64
-               " nocross %" PRIu64 " policy %d: %d %#" PRIx64 ", want %d %#" PRIx64,
+               " nocross %" PRIu64 " policy %d: found %d, %#" PRIx64 "; expected %d, %#" PRIx64,
                low, high, demand->size, demand->stride, demand->phase, demand->nocross, (int)demand->policy,
                found, at, fits, want);
 }
@@ -68,7 +68,7 @@ static void expect_steps(const struct steps *steps)
         expect_start(&demand, highest, highest - way, 1, false);
 }
 
-static void every_way_to_a_start(void **state)
+static void starts_match_a_trial_of_every_step(void **state)
 {
     struct steps steps;
     uint64_t turn = 0;
@@ -87,7 +87,7 @@ static void every_way_to_a_start(void **state)
 }
 
 /** The number of steps, for numbers too large for trials. */
-static void ways_between_large_numbers(void **state)
+static void starts_among_large_numbers(void **state)
 {
     /* The fourth multiple of 2^60 + 1 lies 4 above 2^62, the eighth 8 above 2^63; the others are far off. */
     struct kva_demand demand = {.align = 1, .max = UINT64_MAX, .nocross = UINT64_C(1) << 62};
@@ -118,8 +118,8 @@ static void ways_between_large_numbers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_way_to_a_start),
-        cmocka_unit_test(ways_between_large_numbers),
+        cmocka_unit_test(starts_match_a_trial_of_every_step),
+        cmocka_unit_test(starts_among_large_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -77,9 +77,9 @@ static void expect_named(const struct fixture *fixture, const char *name, uint64
     uint64_t address = UINT64_MAX;
     const char *broken = kva_engine_rb.check(fixture->map, &address);
 
-    check_that(broken != NULL, "%s was broken and nothing was found", name);
-    check_that(strncmp(broken, name, strlen(name)) == 0, "%s was broken and the check says %s", name, broken);
-    check_that(address == at, "%s, broken at %#" PRIx64 ", found at %#" PRIx64, broken, at, address);
+    check_that(broken != NULL, "%s was broken, the check reports nothing", name);
+    check_that(strncmp(broken, name, strlen(name)) == 0, "%s was broken, the check reports %s", name, broken);
+    check_that(address == at, "%s: broken at %#" PRIx64 ", reported at %#" PRIx64, broken, at, address);
 }
 
 /** The same for the check of the neighbourhood of `near`. */
@@ -88,9 +88,9 @@ static void expect_named_near(const struct fixture *fixture, uint64_t near, cons
     uint64_t address = UINT64_MAX;
     const char *broken = kva_engine_rb.check_near(fixture->map, near, &address);
 
-    check_that(broken != NULL, "%s was broken near %#" PRIx64 " and nothing was found", name, near);
-    check_that(strncmp(broken, name, strlen(name)) == 0, "%s was broken and the check says %s", name, broken);
-    check_that(address == at, "%s, broken at %#" PRIx64 ", found at %#" PRIx64, broken, at, address);
+    check_that(broken != NULL, "%s was broken near %#" PRIx64 ", the check reports nothing", name, near);
+    check_that(strncmp(broken, name, strlen(name)) == 0, "%s was broken, the check reports %s", name, broken);
+    check_that(address == at, "%s: broken at %#" PRIx64 ", reported at %#" PRIx64, broken, at, address);
 }
 
 /* --------------------------------------------------------------------------------------------- I1, I2, I3 */
@@ -186,11 +186,13 @@ static void every_wrong_maximum(void **state)
             fixture.hole[i]->largest += (uint64_t)wrong;
             uint64_t address;
             const char *broken = kva_engine_rb.check(fixture.map, &address);
-            check_that(broken != NULL && strncmp(broken, "I4", 2) == 0, "maximum %zu wrong by %d: %s", i,
-                       wrong, broken != NULL ? broken : "nothing found");
+            check_that(broken != NULL && strncmp(broken, "I4", 2) == 0,
+                       "maximum %zu is wrong by %d; I4 expected, the check reports %s", i, wrong,
+                       broken != NULL ? broken : "nothing");
             broken = kva_engine_rb.check_near(fixture.map, fixture.hole[i]->start, &address);
-            check_that(broken != NULL && strncmp(broken, "I4", 2) == 0, "maximum %zu wrong by %d: %s, near",
-                       i, wrong, broken != NULL ? broken : "nothing found");
+            check_that(broken != NULL && strncmp(broken, "I4", 2) == 0,
+                       "maximum %zu is wrong by %d; I4 expected, the check of the neighbourhood reports %s",
+                       i, wrong, broken != NULL ? broken : "nothing");
             tear_down(&fixture);
         }
     }
@@ -268,8 +270,9 @@ static void a_wrong_colour(void **state)
         uint64_t address;
         segment[i]->link.parent_and_colour ^= 1;
         const char *broken = kva_engine_rb.check(fixture.map, &address);
-        check_that(broken != NULL && broken[0] == 'T', "colour of segment %zu: %s", i,
-                   broken != NULL ? broken : "nothing found");
+        check_that(broken != NULL && broken[0] == 'T',
+                   "the colour of segment %zu is wrong; T1 to T3 expected, the check reports %s", i,
+                   broken != NULL ? broken : "nothing");
         segment[i]->link.parent_and_colour ^= 1;
     }
     tear_down(&fixture);

@@ -46,7 +46,7 @@ static void expect_sound(const struct fixture *fixture)
     uint64_t address = 0;
     const char *broken = kva_engine_rb.check(fixture->map, &address);
 
-    check_that(broken == NULL, "%s, at %" PRIu64, broken, address);
+    check_that(broken == NULL, "the check reports %s at %" PRIu64, broken, address);
 }
 
 /** An address map with holes of the given sizes, each ROOM from the last. */
@@ -225,7 +225,7 @@ static void rising_sizes(void **state)
 }
 
 /* The same through the engine: an allocation in a small hole among large ones writes no ancestor. */
-static void a_small_allocation_stays_local(void **state)
+static void a_small_allocation_writes_no_ancestor(void **state)
 {
     struct fixture fixture;
     uint64_t size[HOLES];
@@ -306,7 +306,7 @@ int main(void)
         cmocka_unit_test(random_sizes),
         cmocka_unit_test(equal_sizes),
         cmocka_unit_test(rising_sizes),
-        cmocka_unit_test(a_small_allocation_stays_local),
+        cmocka_unit_test(a_small_allocation_writes_no_ancestor),
         cmocka_unit_test(a_search_ends_with_its_window),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

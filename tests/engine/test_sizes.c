@@ -130,12 +130,13 @@ static void check_fixture(const struct fixture *f)
     uint64_t address = 0;
     const char *broken = f->form->check(f->sizes, &address);
 
-    check_that(broken == NULL, "%s, %zu holes: %s at %" PRIu64, f->form->name, f->count, broken, address);
+    check_that(broken == NULL, "%s, %zu holes: the check reports %s at %" PRIu64, f->form->name, f->count,
+               broken, address);
     assert_int_equal(f->reports, 0);
     assert_int_equal(f->sizes->count, f->count);
     size_t most = f->count / f->form->least + 1;
-    check_that(f->sizes->leaves.in_use <= most, "%s, %zu holes: %zu leaves", f->form->name, f->count,
-               f->sizes->leaves.in_use);
+    check_that(f->sizes->leaves.in_use <= most, "%s, %zu holes: %zu leaves, at most %zu expected",
+               f->form->name, f->count, f->sizes->leaves.in_use, (size_t)most);
 }
 
 static void tear_down(struct fixture *f)
@@ -291,7 +292,7 @@ static void all_ends_fill_and_empty(void **state)
     }
 }
 
-static void both_ends(void **state)
+static void smallest_and_largest_holes(void **state)
 {
     (void)state;
     for (size_t k = 0; k < FORMS; k++) {
@@ -444,14 +445,15 @@ static void exactly_the_ensured_nodes_suffice(void **state)
 }
 
 /* 25 bytes for each busy segment, and 9 KiB; there may be one more hole than busy segments. */
-static void memory_is_what_the_header_says(void **state)
+static void memory_is_as_documented(void **state)
 {
     static struct fixture f;
     (void)state;
     set_up(&f, &usual);
     for (uint64_t busy = 0; busy < 100000; busy++) {
         assert_true(usual.fill(f.sizes, (size_t)busy + 1));
-        check_that(f.ledger.bytes <= 25 * busy + 9 * 1024, "%" PRIu64 " bytes for %" PRIu64 " segments",
+        check_that(f.ledger.bytes <= 25 * busy + 9 * 1024,
+                   "%" PRIu64 " bytes for %" PRIu64 " segments, at most 25 each and 9 KiB expected",
                    f.ledger.bytes, busy);
     }
     tear_down(&f);
@@ -497,10 +499,11 @@ static void expect_broken(const struct fixture *f, const char *what)
     uint64_t address;
     const char *broken = f->form->check(f->sizes, &address);
 
-    check_that(broken && strstr(broken, what), "%s instead of %s", broken ? broken : "nothing", what);
+    check_that(broken && strstr(broken, what), "the check reports %s, %s expected",
+               broken ? broken : "nothing", what);
 }
 
-static void the_check_names_what_is_broken(void **state)
+static void the_check_names_each_fault(void **state)
 {
     static struct fixture f;
     (void)state;
@@ -548,14 +551,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(holes_come_and_go),
         cmocka_unit_test(all_ends_fill_and_empty),
-        cmocka_unit_test(both_ends),
+        cmocka_unit_test(smallest_and_largest_holes),
         cmocka_unit_test(events_carry_the_old_and_the_new_hole),
         cmocka_unit_test(a_missing_hole_is_reported),
         cmocka_unit_test(ensured_nodes_suffice),
         cmocka_unit_test(exactly_the_ensured_nodes_suffice),
-        cmocka_unit_test(memory_is_what_the_header_says),
+        cmocka_unit_test(memory_is_as_documented),
         cmocka_unit_test(a_refusal_changes_nothing),
-        cmocka_unit_test(the_check_names_what_is_broken),
+        cmocka_unit_test(the_check_names_each_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

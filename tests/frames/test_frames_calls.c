@@ -513,7 +513,7 @@ static void no_hook_is_needed(void **state)
 }
 
 /** Every function that takes a set returns KVA_ENULL for NULL. */
-static void no_set(void **state)
+static void null_sets_are_refused(void **state)
 {
     struct kva_frames_request request = {0};
     uint64_t first = UNTOUCHED;
@@ -552,7 +552,7 @@ static void no_set(void **state)
 /* ------------------------------------------------------------------------------------------ lists of runs */
 
 /* With a wrong number in a list, the runs before it are freed, and the runs after it stay as they are. */
-static void free_many_stops_at_the_wrong_one(void **state)
+static void free_many_stops_at_the_first_wrong_run(void **state)
 {
     static const uint64_t wrong[] = {A + 1, FREE, HOLE, END, TOP, OTHER};
     static const enum kva_status statuses[] = {KVA_EINTERIOR, KVA_EDOUBLE,  KVA_EUNKNOWN,
@@ -582,7 +582,7 @@ static void free_many_stops_at_the_wrong_one(void **state)
 }
 
 /* A number that is in the list twice is free when it is met again. */
-static void free_many_of_a_double(void **state)
+static void free_many_refuses_a_repeated_run(void **state)
 {
     uint64_t firsts[4] = {FREE, FREE + 1, FREE, FREE + 2};
     (void)state;
@@ -601,9 +601,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_row),
         cmocka_unit_test(no_hook_is_needed),
-        cmocka_unit_test(no_set),
-        cmocka_unit_test(free_many_stops_at_the_wrong_one),
-        cmocka_unit_test(free_many_of_a_double),
+        cmocka_unit_test(null_sets_are_refused),
+        cmocka_unit_test(free_many_stops_at_the_first_wrong_run),
+        cmocka_unit_test(free_many_refuses_a_repeated_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -407,7 +407,7 @@ static void only_blocks_with_pinned_frames_stay(void **state)
 /* ----------------------------------------------------------------------------------- the rule, as a whole */
 
 /* Unmovable runs, and runs that cross the end of their block, stay; moved runs keep their alignment. */
-static void some_runs_stay(void **state)
+static void unmovable_and_crossing_runs_stay(void **state)
 {
     (void)state;
     create_zone(3, 4);
@@ -426,7 +426,7 @@ static void some_runs_stay(void **state)
 }
 
 /* A run that continues in the next block keeps its block in use, and the owner is not asked to move it. */
-static void runs_over_blocks_stay(void **state)
+static void a_crossing_run_keeps_its_block_in_use(void **state)
 {
     (void)state;
     create_zone(2, 4);
@@ -488,8 +488,8 @@ static void skip_marks_wait_for_the_end_of_the_block(void **state)
 }
 
 /* A block with a run that stays is not emptied further, because the other moves would be in vain. The
- * owner has been asked for the runs of the same batch by then. */
-static void a_run_that_stays_ends_its_block(void **state)
+ * owner has by then been asked for the runs of the same batch. */
+static void a_run_that_stays_ends_work_on_its_block(void **state)
 {
     (void)state;
     create_zone(7, 3);
@@ -526,7 +526,7 @@ static enum kva_frames_moved stay_gone(uint64_t from, uint64_t to, uint64_t coun
 }
 
 /* Runs that stay are unchanged; busy ones count as pinned, gone ones do not. */
-static void runs_that_stay(void **state)
+static void runs_that_stay_are_unchanged(void **state)
 {
     (void)state;
     create_one_to_move();
@@ -717,7 +717,7 @@ static void no_memory(void **state)
 }
 
 /* For one group only the emptiest block is emptied. */
-static void one_group(void **state)
+static void one_group_empties_one_block(void **state)
 {
     (void)state;
     create_zone(3, 4);
@@ -731,7 +731,7 @@ static void one_group(void **state)
 }
 
 /* A smaller group is free before its block is empty. */
-static void a_smaller_group(void **state)
+static void a_smaller_group_ends_compaction_early(void **state)
 {
     (void)state;
     create_zone(7, 3);
@@ -1056,20 +1056,20 @@ int main(void)
         cmocka_unit_test(a_pinned_block_becomes_a_target),
         cmocka_unit_test(pinned_blocks_among_equally_full_ones),
         cmocka_unit_test(only_blocks_with_pinned_frames_stay),
-        cmocka_unit_test(some_runs_stay),
-        cmocka_unit_test(runs_over_blocks_stay),
+        cmocka_unit_test(unmovable_and_crossing_runs_stay),
+        cmocka_unit_test(a_crossing_run_keeps_its_block_in_use),
         cmocka_unit_test(skip_marks_are_set_last_and_cleared),
         cmocka_unit_test(skip_marks_wait_for_the_end_of_the_block),
-        cmocka_unit_test(a_run_that_stays_ends_its_block),
-        cmocka_unit_test(runs_that_stay),
+        cmocka_unit_test(a_run_that_stays_ends_work_on_its_block),
+        cmocka_unit_test(runs_that_stay_are_unchanged),
         cmocka_unit_test(runs_freed_while_they_are_moved),
         cmocka_unit_test(runs_freed_before_their_turn),
         cmocka_unit_test(the_owner_calls_the_set),
         cmocka_unit_test(without_a_move_callback),
         cmocka_unit_test(wrong_arguments),
         cmocka_unit_test(no_memory),
-        cmocka_unit_test(one_group),
-        cmocka_unit_test(a_smaller_group),
+        cmocka_unit_test(one_group_empties_one_block),
+        cmocka_unit_test(a_smaller_group_ends_compaction_early),
         cmocka_unit_test(zones_by_their_index),
         cmocka_unit_test(less_contiguous_room_than_counted),
         cmocka_unit_test(requests_compact_instead_of_failing),

@@ -474,7 +474,7 @@ static void a_run_that_stays(void **state)
     }
 }
 
-/* The owner frees a run while it is to be moved; the outcome that it returns does not matter. */
+/* The owner frees a run that the set is about to move; the outcome that it returns does not matter. */
 static void a_run_that_is_freed(void **state)
 {
     struct kva_frames_stats stats;

@@ -100,7 +100,7 @@ struct outcome {
     enum kva_status status;
     uint64_t address;
     struct kva_segment segment;
-    uint64_t told; /* by an eviction: a hash of all its results */
+    uint64_t hash; /* by an eviction: a hash of all its results */
 };
 
 static const struct kva_segment no_segment;
@@ -477,13 +477,13 @@ static void read_call(struct play *play, struct call *call, enum kind kind)
 
 /* ------------------------------------------------------------------------------------------------ playing */
 
-static void tell(struct outcome *outcome, uint64_t what)
+static void add_to_hash(struct outcome *outcome, uint64_t what)
 {
-    outcome->told = (outcome->told ^ what) * UINT64_C(0x100000001b3);
-    outcome->told ^= outcome->told >> 29;
+    outcome->hash = (outcome->hash ^ what) * UINT64_C(0x100000001b3);
+    outcome->hash ^= outcome->hash >> 29;
 }
 
-/** A whole eviction. The intermediate results go into `told`. The status is that of the last call, or
+/** A whole eviction. The intermediate results go into `hash`. The status is that of the last call, or
  * KVA_ENOSPC if no candidate made room. */
 static void evict(struct kva_space *space, const struct call *call, struct outcome *outcome)
 {
@@ -496,11 +496,11 @@ static void evict(struct kva_space *space, const struct call *call, struct outco
         return;
     for (size_t i = 0; i < call->candidates && !found; i++) {
         enum kva_status status = kva_evict_add(&eviction, &candidates[i], call->starts[i]);
-        tell(outcome, (uint64_t)status);
+        add_to_hash(outcome, (uint64_t)status);
         found = status == KVA_OK;
     }
     for (struct kva_candidate *c = kva_evict_first(&eviction); c; c = kva_evict_next(&eviction, c))
-        tell(outcome, c->start);
+        add_to_hash(outcome, c->start);
     outcome->status = found ? kva_evict_finish(&eviction, &outcome->address) : KVA_ENOSPC;
 }
 
@@ -779,7 +779,7 @@ static enum kva_status play_alike(struct play *play, const struct call *call)
     apply(&play->members[0].space, call, &outcomes[0]);
     for (size_t i = 1; i < play->count; i++) {
         if (outcomes[i].status != outcomes[0].status || outcomes[i].address != outcomes[0].address ||
-            outcomes[i].told != outcomes[0].told || !same_segment(&outcomes[i].segment, &outcomes[0].segment))
+            outcomes[i].hash != outcomes[0].hash || !same_segment(&outcomes[i].segment, &outcomes[0].segment))
             differ_by(play, call, i, &outcomes[i], &outcomes[0]);
     }
     if (outcomes[0].status == KVA_OK)
@@ -847,7 +847,7 @@ static enum kva_status play_pooled(struct play *play, const struct call *call)
     bool alike = call->kind == FIND ? found_alike(&other.segment, &of_scan.segment)
                                     : same_segment(&other.segment, &of_scan.segment);
     if (!alike || other.status != of_scan.status || other.address != of_scan.address ||
-        other.told != of_scan.told || flushes_of(pooled) != flushes_of(scan))
+        other.hash != of_scan.hash || flushes_of(pooled) != flushes_of(scan))
         differ_by(play, call, 1, &other, &of_scan);
     return of_scan.status;
 }
@@ -993,7 +993,7 @@ static void choose_place(struct play *play, struct kva_config *config)
 static void no_wait(void *context, const uint32_t *word, uint32_t value)
 {
     if (*word == value)
-        differ(context, "a single thread would wait forever");
+        differ(context, "the only thread must not wait");
 }
 
 static void no_wake(void *context, const uint32_t *word, bool all)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The heap is one array. A block is never reused, so nothing waits here and nothing is cleared:
+ * The heap is one array. A block is never reused, so no call waits and no block is cleared:
  *
  *      | size | block | size | block          |  untouched, zero ...
  *                                             ^ taken

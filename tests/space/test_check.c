@@ -83,8 +83,8 @@ static uint64_t expect_broken(struct fixture *f, const char *name)
     assert_int_equal(kva_space_check(&f->space, NULL), KVA_ECORRUPT);
     assert_int_equal(fault.status, KVA_ECORRUPT);
     assert_string_equal(fault.where, "kva_space_check");
-    check_that(strncmp(fault.what, name, 2) == 0 && fault.what[2] == ':', "said \"%s\", want %s", fault.what,
-               name);
+    check_that(strncmp(fault.what, name, 2) == 0 && fault.what[2] == ':', "the check reports %s, %s expected",
+               fault.what, name);
     assert_int_equal(f->reports, reports);
     return fault.address;
 }
@@ -330,7 +330,7 @@ static void i6_the_list_of_holes_has_one_too_many(void **state)
     tear_down(&f);
 }
 
-static void i7_a_stray_segment_waits(void **state)
+static void i7_a_stray_segment_is_listed(void **state)
 {
     static struct fixture f;
     struct rb_segment stray;
@@ -431,7 +431,7 @@ int main(void)
         cmocka_unit_test(i4_a_maximum_is_too_large_or_too_small),
         cmocka_unit_test(i6_the_list_of_holes_lacks_one),
         cmocka_unit_test(i6_the_list_of_holes_has_one_too_many),
-        cmocka_unit_test(i7_a_stray_segment_waits),
+        cmocka_unit_test(i7_a_stray_segment_is_listed),
         cmocka_unit_test(t1_t2_t3_the_shape_of_either_tree),
         cmocka_unit_test(a_change_beside_the_damage_calls_the_hook),
         cmocka_unit_test(an_index_that_disagrees_is_corruption),

@@ -138,7 +138,7 @@ static void one_callback_with_the_covering_range(void **state)
     }
 }
 
-static void nothing_deferred_nothing_called(void **state)
+static void an_empty_flush_calls_no_callback(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -198,7 +198,7 @@ static void without_a_callback_a_flush_still_frees(void **state)
     }
 }
 
-static void deferred_segments_are_seen_and_not_handed_out(void **state)
+static void deferred_segments_are_listed_and_not_allocated(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -309,7 +309,7 @@ static void a_limit_of_0_flushes_each_time(void **state)
 }
 
 /* A lower limit takes effect at the next deferred free, not immediately. */
-static void a_lower_limit_waits_for_the_next_call(void **state)
+static void a_lower_limit_takes_effect_at_the_next_deferred_free(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -328,7 +328,7 @@ static void a_lower_limit_waits_for_the_next_call(void **state)
 }
 
 /* All 2^64 bytes are deferred: more than any limit but the largest, although the number overflows 64 bits. */
-static void the_limit_holds_when_all_addresses_wait(void **state)
+static void the_limit_holds_when_all_addresses_are_deferred(void **state)
 {
     const uint64_t half = UINT64_C(1) << 63;
     const struct kva_engine *engine;
@@ -379,7 +379,7 @@ static void a_failing_allocation_flushes_and_tries_again(void **state)
     }
 }
 
-static void a_congruent_allocation_flushes_too(void **state)
+static void a_congruent_allocation_flushes(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -877,17 +877,17 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_callback_with_the_covering_range),
-        cmocka_unit_test(nothing_deferred_nothing_called),
+        cmocka_unit_test(an_empty_flush_calls_no_callback),
         cmocka_unit_test(a_flush_that_covers_all_addresses),
         cmocka_unit_test(without_a_callback_a_flush_still_frees),
-        cmocka_unit_test(deferred_segments_are_seen_and_not_handed_out),
+        cmocka_unit_test(deferred_segments_are_listed_and_not_allocated),
         cmocka_unit_test(the_default_limit_grows_with_the_processors),
         cmocka_unit_test(a_limit_from_the_configuration),
         cmocka_unit_test(a_limit_of_0_flushes_each_time),
-        cmocka_unit_test(a_lower_limit_waits_for_the_next_call),
-        cmocka_unit_test(the_limit_holds_when_all_addresses_wait),
+        cmocka_unit_test(a_lower_limit_takes_effect_at_the_next_deferred_free),
+        cmocka_unit_test(the_limit_holds_when_all_addresses_are_deferred),
         cmocka_unit_test(a_failing_allocation_flushes_and_tries_again),
-        cmocka_unit_test(a_congruent_allocation_flushes_too),
+        cmocka_unit_test(a_congruent_allocation_flushes),
         cmocka_unit_test(a_reserve_over_deferred_segments_flushes),
         cmocka_unit_test(a_resize_does_not_flush),
         cmocka_unit_test(the_end_of_a_space_flushes),

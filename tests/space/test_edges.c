@@ -60,16 +60,16 @@ static void expect_at(struct fixture *f, struct kva_request request, uint64_t wa
 {
     uint64_t start = ~want;
     enum kva_status status = kva_alloc(&f->space, &request, &start);
-    check_that(status == KVA_OK && start == want, "%s, %#" PRIx64 ", want %#" PRIx64, kva_status_name(status),
-               start, want);
+    check_that(status == KVA_OK && start == want, "KVA_OK, %#" PRIx64 " expected; %s, %#" PRIx64 " found",
+               want, kva_status_name(status), start);
 }
 
 static void expect_no_space(struct fixture *f, struct kva_request request)
 {
     uint64_t start = 1;
     enum kva_status status = kva_alloc(&f->space, &request, &start);
-    check_that(status == KVA_ENOSPC && start == 1, "%s, %#" PRIx64 ", want no space", kva_status_name(status),
-               start);
+    check_that(status == KVA_ENOSPC && start == 1, "KVA_ENOSPC expected; %s, %#" PRIx64 " found",
+               kva_status_name(status), start);
 }
 
 static void expect_free(struct fixture *f, uint64_t start)
@@ -671,8 +671,9 @@ static void expect_base(struct fixture *f, struct kva_request request, const str
 {
     uint64_t base = ~want;
     enum kva_status status = kva_alloc_congruent(&f->space, &request, parts, count, &base);
-    check_that(status == KVA_OK && base == want, "%s, base %#" PRIx64 ", want %#" PRIx64,
-               kva_status_name(status), base, want);
+    check_that(status == KVA_OK && base == want,
+               "KVA_OK, base %#" PRIx64 " expected; %s, base %#" PRIx64 " found", want,
+               kva_status_name(status), base);
 }
 
 static void congruent_ranges_at_the_edges(void **state)

@@ -278,7 +278,8 @@ static unsigned expect_victims(const struct fixture *f, const struct kva_request
         meets[i] = f->is_fed[i] && f->segments[i].start <= last && f->segments[i].last >= start;
         assert_true(goes[i] || !meets[i]);
     }
-    check_that(admitted_without(f, request, goes, start, last), "the filter does not want it");
+    check_that(admitted_without(f, request, goes, start, last),
+               "the filter refuses [%#" PRIx64 ", %#" PRIx64 "], which the eviction has chosen", start, last);
     if (memcmp(goes, meets, sizeof(goes)) != 0)
         assert_false(admitted_without(f, request, meets, start, last));
     return victims;
@@ -325,7 +326,9 @@ static bool feed_in_some_order(struct fixture *f, struct test_rng *rng, const st
     memset(&f->eviction, 0xa5, sizeof(f->eviction));
     memset(f->candidates, 0xa5, sizeof(f->candidates));
     enum kva_status begun = kva_evict_begin(&f->space, request, &f->eviction);
-    check_that(begun == KVA_OK, "%s %s: [%#" PRIx64 ", %#" PRIx64 "] quantum %#" PRIx64 " first %#" PRIx64,
+    check_that(begun == KVA_OK,
+               "KVA_OK expected, %s, field %s found: [%#" PRIx64 ", %#" PRIx64 "] quantum %#" PRIx64
+               " first %#" PRIx64,
                kva_status_name(begun), f->fault.field, request->min, request->max, f->quantum, f->first);
     for (; busy > 0; busy--) {
         unsigned pick = (unsigned)test_below(rng, busy);
@@ -334,8 +337,8 @@ static bool feed_in_some_order(struct fixture *f, struct test_rng *rng, const st
         f->is_fed[i] = true;
         enum kva_status want = expected_of(f, request, i, start);
         enum kva_status got = kva_evict_add(&f->eviction, &f->candidates[i], f->segments[i].start);
-        check_that(got == want, "unit %u: %s, want %s", unit_of(f, f->segments[i].start),
-                   kva_status_name(got), kva_status_name(want));
+        check_that(got == want, "unit %u: %s expected, %s returned", unit_of(f, f->segments[i].start),
+                   kva_status_name(want), kva_status_name(got));
         if (got == KVA_OK)
             return true;
         assert_null(kva_evict_first(&f->eviction));
@@ -365,7 +368,7 @@ static void evict_once(struct fixture *f, struct test_rng *rng, const struct kva
             assert_int_equal(kva_free(&f->space, f->segments[c - f->candidates].start), KVA_OK);
     }
     assert_int_equal(kva_evict_finish(&f->eviction, &start), KVA_OK);
-    check_that(start == want, "%#" PRIx64 ", want %#" PRIx64, start, want);
+    check_that(start == want, "%#" PRIx64 " expected, %#" PRIx64 " found", want, start);
     expect_finished(f, request, start);
 }
 
@@ -618,7 +621,7 @@ static void expect_must_go(const struct fixture *f, const unsigned *units, unsig
 }
 
 /* The picture at the head of kva/evict.h. */
-ON_EACH_ENGINE(the_picture_of_the_header)
+ON_EACH_ENGINE(the_example_of_the_header)
 {
     const struct kva_request request = {.size = 0x4000, .owner = owner_of(9)};
     uint64_t start = 0;
@@ -660,7 +663,7 @@ ON_EACH_ENGINE(only_candidates_at_the_place_go)
     assert_int_equal(f->segments[5].state, KVA_FREE); /* unit 14 */
 }
 
-/* ------------------------------------------------------------------------------------------ the end again */
+/* ------------------------------------------------------------------------ changes before kva_evict_finish */
 
 static void feed_two(struct fixture *f)
 {
@@ -694,7 +697,7 @@ static void expect_done(struct fixture *f)
     assert_int_equal(start, address_of(f, 4));
 }
 
-ON_EACH_ENGINE(the_hole_was_taken)
+ON_EACH_ENGINE(the_hole_is_taken_before_finish)
 {
     feed_two(f);
     reserve(f, 6, 1, 6);
@@ -703,21 +706,21 @@ ON_EACH_ENGINE(the_hole_was_taken)
     expect_done(f);
 }
 
-ON_EACH_ENGINE(another_length)
+ON_EACH_ENGINE(a_candidate_changes_its_length)
 {
     feed_two(f);
     assert_int_equal(kva_resize(&f->space, address_of(f, 7), 0x1000), KVA_OK);
     expect_again(f);
 }
 
-ON_EACH_ENGINE(another_start)
+ON_EACH_ENGINE(a_candidate_changes_its_start)
 {
     feed_two(f);
     assert_int_equal(kva_free_range(&f->space, address_of(f, 4), 0x1000), KVA_OK);
     expect_again(f);
 }
 
-ON_EACH_ENGINE(another_owner)
+ON_EACH_ENGINE(a_candidate_changes_its_owner)
 {
     feed_two(f);
     release(f, 4);
@@ -728,7 +731,7 @@ ON_EACH_ENGINE(another_owner)
     expect_done(f);
 }
 
-ON_EACH_ENGINE(deferred_meanwhile)
+ON_EACH_ENGINE(a_candidate_is_deferred_before_finish)
 {
     feed_two(f);
     assert_int_equal(kva_free_deferred(&f->space, address_of(f, 7)), KVA_OK);
@@ -737,7 +740,7 @@ ON_EACH_ENGINE(deferred_meanwhile)
     expect_done(f);
 }
 
-ON_EACH_ENGINE(freed_by_the_caller)
+ON_EACH_ENGINE(a_candidate_is_freed_by_the_caller)
 {
     feed_two(f);
     release(f, 7);
@@ -746,7 +749,7 @@ ON_EACH_ENGINE(freed_by_the_caller)
 }
 
 /* The candidates have changed since they were fed. */
-ON_EACH_ENGINE(fed_after_a_change)
+ON_EACH_ENGINE(candidates_added_after_a_change)
 {
     const struct kva_request request = {.size = 0x6000};
 
@@ -1240,18 +1243,18 @@ ON_EACH_ENGINE(an_eviction_in_a_reclaim_callback)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_picture_of_the_header),
+        cmocka_unit_test(the_example_of_the_header),
         cmocka_unit_test(only_candidates_at_the_place_go),
         cmocka_unit_test(test_random_spaces),
         cmocka_unit_test(test_random_spaces_with_pools),
         cmocka_unit_test(test_space_that_changes),
-        cmocka_unit_test(the_hole_was_taken),
-        cmocka_unit_test(another_length),
-        cmocka_unit_test(another_start),
-        cmocka_unit_test(another_owner),
-        cmocka_unit_test(deferred_meanwhile),
-        cmocka_unit_test(freed_by_the_caller),
-        cmocka_unit_test(fed_after_a_change),
+        cmocka_unit_test(the_hole_is_taken_before_finish),
+        cmocka_unit_test(a_candidate_changes_its_length),
+        cmocka_unit_test(a_candidate_changes_its_start),
+        cmocka_unit_test(a_candidate_changes_its_owner),
+        cmocka_unit_test(a_candidate_is_deferred_before_finish),
+        cmocka_unit_test(a_candidate_is_freed_by_the_caller),
+        cmocka_unit_test(candidates_added_after_a_change),
         cmocka_unit_test(a_space_that_grows),
         cmocka_unit_test(a_space_with_an_absent_range),
         cmocka_unit_test(a_space_that_shrinks),

@@ -825,21 +825,21 @@ static void in_pages(void **state)
     visit(&place, try_plain);
 }
 
-static void shapes_alone(void **state)
+static void one_shape_at_a_time(void **state)
 {
     static const struct place place = {"one constraint, 12 units from 0", UNITS, 0, 1, 1, false};
     (void)state;
     visit(&place, try_shapes_alone);
 }
 
-static void shapes_in_pairs(void **state)
+static void two_shapes_at_a_time(void **state)
 {
     static const struct place place = {"two constraints, 8 units from 0", 8, 0, 1, 1, false};
     (void)state;
     visit(&place, try_pairs);
 }
 
-static void shapes_in_full(void **state)
+static void all_three_shapes(void **state)
 {
     static const struct place places[] = {
         {"three constraints, 8 units from 0", 8, 0, 1, 19, true},
@@ -852,7 +852,7 @@ static void shapes_in_full(void **state)
         visit(&places[i], try_all_three);
 }
 
-static void choices_alone(void **state)
+static void one_choice_at_a_time(void **state)
 {
     static const struct place places[] = {
         {"one choice, 12 units from 5", UNITS, 5, 1, 1, false},
@@ -865,7 +865,7 @@ static void choices_alone(void **state)
         visit(&places[i], try_choices_alone);
 }
 
-static void choices_in_pairs(void **state)
+static void two_choices_at_a_time(void **state)
 {
     static const struct place place = {"a choice and another constraint, 8 units from 0", 8, 0, 1, 1, false};
     (void)state;
@@ -934,7 +934,7 @@ static void try_steps_from_each_residue(struct kva_space *space, uint64_t first,
 }
 
 /* Sizes near the boundary leave few places in a block, and steps reach those only after many blocks: Euclid's
- * algorithm goes deep. */
+ * algorithm takes many steps. */
 static void many_steps_to_the_next_fit(void **state)
 {
     static const uint64_t firsts[] = {0, UINT64_MAX - (HOLE - 1)};
@@ -966,12 +966,18 @@ static void many_steps_to_the_next_fit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(at_the_bottom),   cmocka_unit_test(one_segment_per_unit),
-        cmocka_unit_test(at_the_top),      cmocka_unit_test(at_the_top_in_pages),
-        cmocka_unit_test(in_pages),        cmocka_unit_test(shapes_alone),
-        cmocka_unit_test(shapes_in_pairs), cmocka_unit_test(shapes_in_full),
-        cmocka_unit_test(choices_alone),   cmocka_unit_test(choices_in_pairs),
-        cmocka_unit_test(choices_in_full), cmocka_unit_test(many_steps_to_the_next_fit),
+        cmocka_unit_test(at_the_bottom),
+        cmocka_unit_test(one_segment_per_unit),
+        cmocka_unit_test(at_the_top),
+        cmocka_unit_test(at_the_top_in_pages),
+        cmocka_unit_test(in_pages),
+        cmocka_unit_test(one_shape_at_a_time),
+        cmocka_unit_test(two_shapes_at_a_time),
+        cmocka_unit_test(all_three_shapes),
+        cmocka_unit_test(one_choice_at_a_time),
+        cmocka_unit_test(two_choices_at_a_time),
+        cmocka_unit_test(choices_in_full),
+        cmocka_unit_test(many_steps_to_the_next_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -215,8 +215,9 @@ static void random_sets(void **state)
             bool pools = round % 2 == 1;
             set_up(&world, engine, e, round / 2, pools ? 1024 : 128, pools);
             play(&world, &rng, pools ? 2500 : 1000);
-            check_that(world.flushes > 5 && world.ranges > 4 * world.flushes, "%u ranges in %u flushes",
-                       world.ranges, world.flushes);
+            check_that(world.flushes > 5 && world.ranges > 4 * world.flushes,
+                       "%u ranges in %u flushes, more than 4 in each of more than 5 expected", world.ranges,
+                       world.flushes);
             tear_down(&world);
         }
     }

@@ -19,7 +19,7 @@
 
 #define MIB (UINT64_C(1) << 20)
 
-static void a_space_from_its_end_alone(void **state)
+static void a_configuration_with_only_an_end(void **state)
 {
     struct kva_config config = {0};
     struct kva_space *space = NULL;
@@ -128,8 +128,8 @@ static void the_limit_grows_with_the_processors(void **state)
     assert_int_equal(kva_space_destroy(space), KVA_OK);
 }
 
-/* Blocks of all sizes, live at the same time: aligned, writable throughout, and disjoint. */
-static void the_hosts_memory(void **state)
+/* Blocks of all sizes, live at the same time, are aligned, writable throughout, and disjoint. */
+static void blocks_of_the_host_are_aligned_and_disjoint(void **state)
 {
     static const size_t sizes[] = {1,       100,           4096,    (2 << 20) - 1,
                                    2 << 20, (2 << 20) + 1, 4 << 20, (4 << 20) + 4096};
@@ -182,7 +182,7 @@ static const char *form_chosen(const struct kva_engine *engine, const char *aske
 
 /* The requested form is used where the machine supports it; otherwise, and for unknown words, the best
  * form. */
-static void the_environment_asks_for_a_form(void **state)
+static void the_environment_selects_a_form(void **state)
 {
     static const struct kva_engine *const engines[] = {NULL, &kva_engine_bt};
     bool has_avx2 = kva_engine_by_name("bt-avx2") != NULL;
@@ -279,12 +279,14 @@ static void corruption_is_reported_before_the_abort(void **state)
     (void)state;
     struct test_child child = test_in_child(corrupt_a_space, NULL);
     assert_int_not_equal(child.signal, 0);
-    check_that(strncmp(child.text, line, strlen(line)) == 0, "%s", child.text);
-    check_that(strncmp(child.text + strlen(line), "0000000000003000\n", 17) == 0, "%s", child.text);
+    check_that(strncmp(child.text, line, strlen(line)) == 0, "\"%s\" expected, found: %s", line, child.text);
+    check_that(strncmp(child.text + strlen(line), "0000000000003000\n", 17) == 0,
+               "address 0x3000 expected, found: %s", child.text);
 
     child = test_in_child(corrupt_an_instance, NULL);
     assert_int_not_equal(child.signal, 0);
-    check_that(strncmp(child.text, in_vmap, strlen(in_vmap)) == 0, "%s", child.text);
+    check_that(strncmp(child.text, in_vmap, strlen(in_vmap)) == 0, "\"%s\" expected, found: %s", in_vmap,
+               child.text);
 }
 
 /* The program's own hook is called instead. */
@@ -331,15 +333,16 @@ static int report_to_a_closed_file(void *context)
 }
 
 /* Any text, and a closed standard error: always one line at most, and the program aborts. */
-static void the_hosts_hook_at_its_limits(void **state)
+static void the_default_hook_prints_one_line_at_most(void **state)
 {
     (void)state;
     struct test_child child = test_in_child(report_at_length, NULL);
     assert_int_not_equal(child.signal, 0);
-    check_that(strncmp(child.text, "kva: aaaa", 9) == 0, "%s", child.text);
+    check_that(strncmp(child.text, "kva: aaaa", 9) == 0, "\"kva: aaaa\" expected, found: %s", child.text);
     const char *feed = strchr(child.text, '\n');
     assert_non_null(feed);
-    check_that(feed[-1] == 'b' && feed - child.text > 200 + 9, "%s", child.text);
+    check_that(feed[-1] == 'b' && feed - child.text > 200 + 9,
+               "a line of more than 209 bytes that ends with b expected, found: %s", child.text);
     child = test_in_child(report_to_a_closed_file, NULL);
     assert_int_not_equal(child.signal, 0);
 }
@@ -350,15 +353,15 @@ int main(void)
         cmocka_unit_test(corruption_is_reported_before_the_abort),
         cmocka_unit_test(the_programs_hook_is_called_instead),
         cmocka_unit_test(without_a_hook_the_program_aborts),
-        cmocka_unit_test(the_hosts_hook_at_its_limits),
-        cmocka_unit_test(a_space_from_its_end_alone),
+        cmocka_unit_test(the_default_hook_prints_one_line_at_most),
+        cmocka_unit_test(a_configuration_with_only_an_end),
         cmocka_unit_test(bad_configurations_make_no_space),
         cmocka_unit_test(the_callers_source_is_used),
         cmocka_unit_test(an_abandoned_space_can_be_destroyed),
         cmocka_unit_test(the_limit_grows_with_the_processors),
-        cmocka_unit_test(the_hosts_memory),
+        cmocka_unit_test(blocks_of_the_host_are_aligned_and_disjoint),
         cmocka_unit_test(absurd_sizes_are_refused),
-        cmocka_unit_test(the_environment_asks_for_a_form),
+        cmocka_unit_test(the_environment_selects_a_form),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -129,15 +129,15 @@ struct operation {
     struct script script;
 };
 
-enum { TOLD = 4 * MODEL_FED };
+enum { MOST_RESULTS = 4 * MODEL_FED };
 
 struct outcome {
     enum kva_status status;
     uint64_t address;
     uint64_t bytes;
     struct kva_segment segment;
-    uint64_t told[TOLD]; /* by an eviction: its statuses and its victims */
-    size_t tellings;
+    uint64_t results[MOST_RESULTS]; /* by an eviction: its statuses and its victims */
+    size_t result_count;
 };
 
 static void describe(const struct operation *op, char *text, size_t bytes)
@@ -276,15 +276,15 @@ static void apply_one(struct kva_space *space, const struct operation *op, struc
     }
 }
 
-static void tell(struct outcome *out, uint64_t what)
+static void note_result(struct outcome *out, uint64_t what)
 {
-    assert_true(out->tellings < TOLD);
-    out->told[out->tellings++] = what;
+    assert_true(out->result_count < MOST_RESULTS);
+    out->results[out->result_count++] = what;
 }
 
 static void note_status(struct outcome *out, enum kind kind, enum kva_status status)
 {
-    tell(out, (uint64_t)kind << 8 | (unsigned)status);
+    note_result(out, (uint64_t)kind << 8 | (unsigned)status);
     out->status = status;
 }
 
@@ -304,7 +304,7 @@ static void feed_again(struct kva_space *space, const struct operation *op, stru
     uint64_t start = op->script.starts[0];
 
     apply_one(space, op->script.disturbance, &other);
-    tell(out, other.status);
+    note_result(out, other.status);
     if (kva_find(space, start, &segment) == KVA_OK && segment.state == KVA_BUSY)
         start = segment.start;
     feed(eviction, candidate, start, out);
@@ -320,13 +320,13 @@ static void finish(struct kva_space *space, const struct operation *op, struct k
 
     for (struct kva_candidate *c = kva_evict_first(eviction); c != NULL;
          c = kva_evict_next(eviction, c), i++) {
-        tell(out, c->start);
+        note_result(out, c->start);
         if (script->freed >> i % 32 & 1)
             assert_int_equal(kva_free(space, c->start), KVA_OK);
     }
     if (script->disturbance != NULL) {
         apply_one(space, script->disturbance, &other);
-        tell(out, other.status);
+        note_result(out, other.status);
     }
     feed(eviction, &spare, script->starts[0], out); /* a place is already known */
     note_status(out, EVICT_FINISH, kva_evict_finish(eviction, &out->address));
@@ -489,7 +489,7 @@ static void feed_model_again(struct model *model, const struct operation *op, st
     uint64_t start = op->script.starts[0];
 
     apply_one_to_model(model, op->script.disturbance, &other);
-    tell(out, other.status);
+    note_result(out, other.status);
     if (model_find(model, start, &segment) == KVA_OK && segment.state == KVA_BUSY)
         start = segment.start;
     note_status(out, EVICT_ADD, model_evict_add(model, eviction, start));
@@ -504,7 +504,7 @@ static void finish_model(struct model *model, const struct operation *op,
     unsigned i = 0;
 
     for (uint64_t from = 0; model_evict_next(eviction, from, &candidate); from = candidate.last, i++) {
-        tell(out, candidate.start);
+        note_result(out, candidate.start);
         if (script->freed >> i % 32 & 1)
             assert_int_equal(model_free(model, candidate.start), KVA_OK);
         if (candidate.start == candidate.last && candidate.last != UINT64_MAX)
@@ -514,7 +514,7 @@ static void finish_model(struct model *model, const struct operation *op,
     }
     if (script->disturbance != NULL) {
         apply_one_to_model(model, script->disturbance, &other);
-        tell(out, other.status);
+        note_result(out, other.status);
     }
     note_status(out, EVICT_ADD, KVA_EINVAL);
     note_status(out, EVICT_FINISH, model_evict_finish(model, eviction, &out->address));
@@ -655,13 +655,13 @@ static void compare_outcomes(const struct team *team, size_t number, const struc
     char text[500];
 
     if (a->status == b->status && a->address == b->address && a->bytes == b->bytes &&
-        test_same_segment(&a->segment, &b->segment) && a->tellings == b->tellings &&
-        memcmp(a->told, b->told, a->tellings * sizeof(a->told[0])) == 0)
+        test_same_segment(&a->segment, &b->segment) && a->result_count == b->result_count &&
+        memcmp(a->results, b->results, a->result_count * sizeof(a->results[0])) == 0)
         return;
     describe(op, text, sizeof(text));
-    for (size_t i = 0; i < a->tellings || i < b->tellings; i++)
-        print_message("told %#" PRIx64 " and %#" PRIx64 "%s\n", a->told[i], b->told[i],
-                      a->told[i] == b->told[i] ? "" : " <--");
+    for (size_t i = 0; i < a->result_count || i < b->result_count; i++)
+        print_message("result %#" PRIx64 " and %#" PRIx64 "%s\n", a->results[i], b->results[i],
+                      a->results[i] == b->results[i] ? "" : " <--");
     check_that(false,
                "%s, operation %zu: %s\n    %s: %s, %#" PRIx64 ", segment %#" PRIx64 "\n    %s: %s, %#" PRIx64
                ", segment %#" PRIx64,
@@ -1353,10 +1353,10 @@ static void count(struct team *team, const struct operation *op, const struct ou
     team->seen[op->kind][outcome->status]++;
     if (op->kind != EVICT)
         seen_ever[op->kind][outcome->status]++;
-    for (size_t i = 0; i < outcome->tellings; i++) {
-        uint64_t kind = outcome->told[i] >> 8;
-        if (kind >= EVICT && kind < KINDS && (outcome->told[i] & 0xff) < 65)
-            seen_ever[kind][outcome->told[i] & 0xff]++;
+    for (size_t i = 0; i < outcome->result_count; i++) {
+        uint64_t kind = outcome->results[i] >> 8;
+        if (kind >= EVICT && kind < KINDS && (outcome->results[i] & 0xff) < 65)
+            seen_ever[kind][outcome->results[i] & 0xff]++;
     }
 }
 
@@ -1411,14 +1411,14 @@ static void expect_variety(const struct team *team)
         {SEARCH, KVA_EAGAIN},    {CONGRUENT, KVA_EINVAL}};
 
     for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
-        check_that(team->seen[wanted[i].kind][wanted[i].status] > 0, "%s: no %s was answered with %s",
+        check_that(team->seen[wanted[i].kind][wanted[i].status] > 0, "%s: no %s has returned %s",
                    team->geometry->name, kind_names[wanted[i].kind], kva_status_name(wanted[i].status));
-    check_that(team->shaped[ALLOC] > 0 && team->shaped[CONGRUENT] > 0, "%s: no shape was served",
-               team->geometry->name);
+    check_that(team->shaped[ALLOC] > 0 && team->shaped[CONGRUENT] > 0,
+               "%s: no request with a shape has succeeded", team->geometry->name);
     for (int policy = 0; policy <= KVA_RANDOM; policy++)
-        check_that(team->chosen[policy] > 0, "%s: no request of policy %d was served", team->geometry->name,
-                   policy);
-    check_that(team->filtered > 0, "%s: no request with a filter was served", team->geometry->name);
+        check_that(team->chosen[policy] > 0, "%s: no request of policy %d has succeeded",
+                   team->geometry->name, policy);
+    check_that(team->filtered > 0, "%s: no request with a filter has succeeded", team->geometry->name);
 }
 
 static void run(const struct geometry *geometry, uint64_t stream)
@@ -1564,12 +1564,13 @@ static void every_status_has_occurred(void **state)
         }
         for (size_t status = 0; status < 65; status++)
             all += seen_ever[kind][status];
-        check_that(all == expected, "some %s has returned what its header does not name", kind_names[kind]);
+        check_that(all == expected, "a %s has returned a status that its header does not name",
+                   kind_names[kind]);
     }
 }
 
 /* Sizes reach a sixteenth of all addresses, so that sums come near 2^64 and would wrap if unchecked. */
-static void all_addresses_one_by_one(void **state)
+static void all_addresses_with_a_quantum_of_1(void **state)
 {
     static const struct geometry all = {.name = "all 2^64 addresses",
                                         .quantum = 1,
@@ -1586,7 +1587,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small_spaces_against_the_model),
         cmocka_unit_test(a_small_space_in_any_place),
-        cmocka_unit_test(all_addresses_one_by_one),
+        cmocka_unit_test(all_addresses_with_a_quantum_of_1),
         cmocka_unit_test(every_status_has_occurred),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -628,7 +628,7 @@ static const struct {
     {"remove, full", remove_full, MAY},
     {"remove, edge", remove_edge, MUST},
     {"remove, middle", remove_middle, MUST},
-    {"remove beside what is absent", remove_beside_absent, MAY},
+    {"remove beside an absent range", remove_beside_absent, MAY},
     {"remove after a flush", remove_after_flush, MUST},
     {"shrink", shrink, NEVER},
     {"reset", reset, NEVER},
@@ -636,7 +636,7 @@ static const struct {
     {"evict one", evict_one, MUST},
     {"evict several", evict_several, MAY},
     {"evict with a filter", evict_filtered, MUST},
-    {"look for what to evict", evict_search, NEVER},
+    {"search for candidates to evict", evict_search, NEVER},
     {"preload", preload, MUST},
 };
 
@@ -652,7 +652,8 @@ static void expect_unchanged(struct stage *stage, struct test_picture *before, c
 
     assert_int_equal(kva_stats_read(&stage->space, &stats), KVA_OK);
     if (stats.flushes != before->stats.flushes) {
-        check_that(strstr(name, "after a flush") != NULL, "%s has flushed", name);
+        check_that(strstr(name, "after a flush") != NULL, "%s has flushed, which its name does not say",
+                   name);
         assert_int_equal(stats.deferred_segments, 0);
         assert_int_equal(stats.busy_segments, before->stats.busy_segments);
         return;
@@ -677,10 +678,11 @@ static bool fail_at(const struct kva_engine *engine, size_t i, uint64_t spare, u
     bool reached = stage.memory.refused != refused;
     kva_failing_memory_fail(&stage.memory, 0, false);
 
-    check_that(status == KVA_OK || (status == KVA_ENOMEM && reached), "%s: %s at take %" PRIu64, name,
+    check_that(status == KVA_OK || (status == KVA_ENOMEM && reached),
+               "%s: KVA_OK or KVA_ENOMEM expected, %s returned at take %" PRIu64, name,
                kva_status_name(status), n);
-    check_that(!(reached && n == 1 && from_then_on) || status == KVA_ENOMEM, "%s without memory: %s", name,
-               kva_status_name(status));
+    check_that(!(reached && n == 1 && from_then_on) || status == KVA_ENOMEM,
+               "%s without memory: KVA_ENOMEM expected, %s returned", name, kva_status_name(status));
     assert_int_equal(kva_space_check(&stage.space, NULL), KVA_OK);
     if (status == KVA_ENOMEM) {
         expect_unchanged(&stage, &before, name);
@@ -857,8 +859,8 @@ static void after_preload_no_operation_takes_memory(void **state)
             uint64_t takes = stage.memory.takes;
             kva_failing_memory_fail(&stage.memory, 1, true);
             for (uint64_t i = 0; i < counts[k]; i++) {
-                check_that(needy(&stage, i) == KVA_OK, "operation %" PRIu64 " after preload(%zu)", i,
-                           counts[k]);
+                check_that(needy(&stage, i) == KVA_OK,
+                           "KVA_OK expected for operation %" PRIu64 " after a preload of %zu", i, counts[k]);
                 if (i % 64 == 63) { /* with frees in between */
                     struct kva_segment segment;
                     assert_int_equal(kva_find(&stage.space, at(R), &segment), KVA_OK);
@@ -917,14 +919,15 @@ static void preload_covers_ranges(void **state)
             set_up(&stage, engine);
             assert_int_equal(kva_preload(&stage.space, calls[i].count), KVA_OK);
             kva_failing_memory_fail(&stage.memory, 1, true);
-            check_that(calls[i].operation(&stage) == KVA_OK, "call %zu on %s", i, test_engine_name(e));
+            check_that(calls[i].operation(&stage) == KVA_OK, "KVA_OK expected for call %zu on %s", i,
+                       test_engine_name(e));
             tear_down(&stage);
         }
     }
 }
 
-/* A wrong number must not cost the machine its memory: a failed preload gives back at once what it took. */
-static void a_failed_preload_gives_back_what_it_took(void **state)
+/* A failed preload gives back at once what it took, so a wrong number does not exhaust the memory. */
+static void a_failed_preload_gives_back_its_memory(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -1035,7 +1038,7 @@ int main(void)
         cmocka_unit_test(after_preload_no_operation_takes_memory),
         cmocka_unit_test(preload_covers_growth_and_congruent_parts),
         cmocka_unit_test(preload_covers_ranges),
-        cmocka_unit_test(a_failed_preload_gives_back_what_it_took),
+        cmocka_unit_test(a_failed_preload_gives_back_its_memory),
         cmocka_unit_test(absurd_preloads_are_refused),
         cmocka_unit_test(small_blocks_suffice),
         cmocka_unit_test(a_space_takes_memory_rarely),

@@ -150,7 +150,8 @@ static bool is_refused(struct fixture *fixture, const struct trial *trial)
 
     test_picture_take(&before, &fixture->space);
     enum kva_status status = trial->operation(&fixture->space);
-    check_that(status == KVA_OK || status == KVA_ENOMEM, "%s: %s", trial->name, kva_status_name(status));
+    check_that(status == KVA_OK || status == KVA_ENOMEM, "%s: KVA_OK or KVA_ENOMEM expected, %s returned",
+               trial->name, kva_status_name(status));
     if (status == KVA_ENOMEM)
         test_expect_untouched(&before, &fixture->space, trial->name);
     assert_int_equal(kva_space_check(&fixture->space, NULL), KVA_OK);
@@ -178,7 +179,7 @@ static void starve(const struct kva_engine *engine, const char *engine_name, con
                trial->name, engine_name, trial->nodes, refused - 1);
 }
 
-static void few_nodes(void **state)
+static void operations_with_every_number_of_nodes(void **state)
 {
     static const struct trial trials[] = {
         {"grow at both ends", grow_both_ends, 2},
@@ -204,7 +205,7 @@ static void few_nodes(void **state)
     }
 }
 
-/* -------------------------------------------------------------------------------------------- and besides */
+/* ------------------------------------------------------------------------------------------- more mutants */
 
 /* E3: KVA_ENOMEM only if the current change needs more than there is. A block of 1700 bytes holds 70 entries
  * of the scan engine's array, which would prefer to double from 64 to 128, and a slab of the rb engine's
@@ -222,8 +223,9 @@ static void a_source_of_small_blocks_is_used_to_the_end(void **state)
         struct kva_stats stats = {0};
         for (uint64_t i = 0; stats.busy_segments + stats.free_segments < SEGMENTS; i++) {
             enum kva_status status = kva_reserve(&fixture.space, STAGE + i, 1, NULL, NULL);
-            check_that(status == KVA_OK, "%s says %s at segment %" PRIu64, test_engine_name(index),
-                       kva_status_name(status), stats.busy_segments + stats.free_segments);
+            check_that(status == KVA_OK, "%s: KVA_OK expected, %s returned at segment %" PRIu64,
+                       test_engine_name(index), kva_status_name(status),
+                       stats.busy_segments + stats.free_segments);
             assert_int_equal(kva_stats_read(&fixture.space, &stats), KVA_OK);
         }
         assert_true(fixture.memory.refused > 0);
@@ -245,7 +247,8 @@ static void a_space_of_all_addresses_all_busy_is_not_empty(void **state)
         assert_int_equal(kva_space_init(&fixture.space, &config), KVA_OK);
         for (uint64_t half = 0; half < 2; half++)
             assert_int_equal(kva_reserve(&fixture.space, half << 63, UINT64_C(1) << 63, NULL, NULL), KVA_OK);
-        check_that(kva_space_fini(&fixture.space) == KVA_EBUSY, "engine %s", test_engine_name(index));
+        check_that(kva_space_fini(&fixture.space) == KVA_EBUSY,
+                   "%s: KVA_EBUSY expected for a space that is all busy", test_engine_name(index));
         tear_down(&fixture);
     }
 }
@@ -253,7 +256,7 @@ static void a_space_of_all_addresses_all_busy_is_not_empty(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(few_nodes),
+        cmocka_unit_test(operations_with_every_number_of_nodes),
         cmocka_unit_test(a_source_of_small_blocks_is_used_to_the_end),
         cmocka_unit_test(a_space_of_all_addresses_all_busy_is_not_empty),
     };

@@ -43,7 +43,7 @@ struct fixture {
     unsigned asked_count;
     struct kva_reclaim reclaim;
     unsigned reclaims;
-    struct kva_request told; /* the last request that the reclaim callback received */
+    struct kva_request received; /* the last request that the reclaim callback received */
     /* What the flush callback searched for, and the result. */
     struct kva_request wanted;
     enum kva_status found;
@@ -212,7 +212,7 @@ static void fill(struct fixture *f, uint64_t start, uint64_t last)
 /* ------------------------------------------------------------------------------------------------ nearest */
 
 /* [10, 19] and [40, 49] are free. */
-ON_EACH_ENGINE(targets_in_and_beside_holes)
+ON_EACH_ENGINE(targets_inside_and_outside_holes)
 {
     set_up(f, engine, 0, 99, 1);
     fill(f, 0, 9);
@@ -224,7 +224,7 @@ ON_EACH_ENGINE(targets_in_and_beside_holes)
     expect_would_be_at(f, nearest(4, 0), 10);
     expect_would_be_at(f, nearest(4, 9), 10);
     expect_would_be_at(f, nearest(4, 10), 10);
-    expect_would_be_at(f, nearest(4, 28), 16); /* 12 away; 40 is, too */
+    expect_would_be_at(f, nearest(4, 28), 16); /* 12 away, like 40 */
     expect_would_be_at(f, nearest(4, 27), 16);
     expect_would_be_at(f, nearest(4, 29), 40);
     expect_would_be_at(f, nearest(4, 39), 40);
@@ -261,7 +261,7 @@ ON_EACH_ENGINE(the_lower_of_two_at_equal_distance)
     tear_down(f);
 }
 
-ON_EACH_ENGINE(targets_in_and_beside_the_window)
+ON_EACH_ENGINE(targets_inside_and_outside_the_window)
 {
     set_up(f, engine, 0, 999, 1);
     fill(f, 500, 509);
@@ -373,7 +373,7 @@ static struct kva_request code_near(uint64_t size, uint64_t target, uint64_t rea
 }
 
 /* The target lies among libraries. The hole below begins far away; its end is used. */
-ON_EACH_ENGINE(code_beside_libraries)
+ON_EACH_ENGINE(code_near_libraries)
 {
     const uint64_t target = UINT64_C(0x7f0000000000);
     const struct kva_request code = code_near(64 * KIB, target, 128 * MIB);
@@ -389,7 +389,7 @@ ON_EACH_ENGINE(code_beside_libraries)
 
 /* Trampolines within 2 GiB of a function: at distance 0, then one page farther each time, alternately below
  * and above. */
-ON_EACH_ENGINE(trampolines_beside_a_function)
+ON_EACH_ENGINE(trampolines_near_a_function)
 {
     const uint64_t function = UINT64_C(0x555500000000);
     struct kva_request request = within(nearest(PAGE, function), function - 2 * GIB, function + 2 * GIB - 1);
@@ -543,20 +543,21 @@ static void expect_even(struct fixture *f, struct kva_request request, uint64_t 
         request.random = i << 52;
         assert_int_equal(kva_search(&f->space, &request, &start), KVA_OK);
         uint64_t index = (start - first) / step;
-        check_that(index < count && start == first + index * step, "random %#" PRIx64 ": %#" PRIx64,
-                   request.random, start);
+        check_that(index < count && start == first + index * step,
+                   "random %#" PRIx64 ": %#" PRIx64 " found, %#" PRIx64 " expected", request.random, start,
+                   first + index * step);
         draws[index]++;
     }
     for (unsigned i = 0; i < count; i++)
         check_that(draws[i] == DRAWS / count || draws[i] == (DRAWS + count - 1) / count,
-                   "%u of %u starts: %u draws", i, count, draws[i]);
+                   "start %u of %u: %u draws, %u expected", i, count, draws[i], DRAWS / count);
     request.random = 0;
     expect_would_be_at(f, request, first);
     request.random = TOP;
     expect_would_be_at(f, request, first + (count - 1) * step);
 }
 
-ON_EACH_ENGINE(every_start_as_often_as_any_other)
+ON_EACH_ENGINE(random_starts_are_equally_frequent)
 {
     static const uint64_t quanta[] = {1, PAGE, UINT64_C(1) << 60};
 
@@ -584,7 +585,7 @@ ON_EACH_ENGINE(every_start_as_often_as_any_other)
 }
 
 /* A window whose ends miss the quantum, and one that reaches outside the space. */
-ON_EACH_ENGINE(starts_are_counted_in_the_space)
+ON_EACH_ENGINE(starts_outside_the_space_are_not_counted)
 {
     set_up(f, engine, PAGE, 11 * PAGE - 1, PAGE);
     expect_even(f, within(by_random(1, 0), 2 * PAGE + 1, 9 * PAGE), 3 * PAGE, PAGE, 6);
@@ -595,7 +596,7 @@ ON_EACH_ENGINE(starts_are_counted_in_the_space)
 }
 
 /* N is 2^64, where each value denotes itself, or one or two less. */
-ON_EACH_ENGINE(as_many_starts_as_random_values)
+ON_EACH_ENGINE(random_among_2_to_the_64_starts)
 {
     static const uint64_t values[] = {0,       1,        2,    3,        0x1234567890abcdef, UINT32_MAX,
                                       GIB * 4, HALF - 1, HALF, HALF + 1, TOP - UINT32_MAX,   TOP - 2,
@@ -625,7 +626,7 @@ ON_EACH_ENGINE(as_many_starts_as_random_values)
 }
 
 /* From the denoted start upwards, then from the lowest; a start counts even if it is not free. */
-ON_EACH_ENGINE(the_next_free_start_and_around)
+ON_EACH_ENGINE(random_takes_the_next_free_start)
 {
     const uint64_t eighth = UINT64_C(1) << 61;
 
@@ -651,7 +652,7 @@ ON_EACH_ENGINE(the_next_free_start_and_around)
 }
 
 /* The number of starts ignores the boundary: [3, 4] is denoted, and 4 is the next valid start. */
-ON_EACH_ENGINE(boundaries_are_not_counted)
+ON_EACH_ENGINE(boundaries_do_not_change_the_number_of_starts)
 {
     struct kva_request request = by_random(2, 0);
 
@@ -817,11 +818,12 @@ static void expect_asked(struct fixture *f, struct kva_request request, const un
     f->asked_count = 0;
     request = filtered(request, log_and_refuse, f);
     assert_int_equal(kva_search(&f->space, &request, &start), KVA_ENOSPC);
-    check_that(f->asked_count == count, "policy %d: the filter was called %u times, want %u",
-               (int)request.policy, f->asked_count, count);
+    check_that(f->asked_count == count, "policy %d: %u calls of the filter expected, %u found",
+               (int)request.policy, count, f->asked_count);
     for (unsigned i = 0; i < count; i++)
-        check_that(f->asked[i].hole.start == want[i], "policy %d, call %u: hole at %" PRIu64 ", want %u",
-                   (int)request.policy, i, f->asked[i].hole.start, want[i]);
+        check_that(f->asked[i].hole.start == want[i],
+                   "policy %d, call %u: hole at %u expected, %" PRIu64 " found", (int)request.policy, i,
+                   want[i], f->asked[i].hole.start);
 }
 
 #define EXPECT_ASKED(f, request, ...)                                                                        \
@@ -988,12 +990,12 @@ ON_EACH_ENGINE(an_absent_range_is_no_neighbour)
 }
 
 /** The segment that a filter received is the one that kva_find returns. */
-static void expect_as_found(struct fixture *f, const struct kva_segment *told, uint64_t address)
+static void expect_as_found(struct fixture *f, const struct kva_segment *received, uint64_t address)
 {
     struct kva_segment found;
 
     assert_int_equal(kva_find(&f->space, address, &found), KVA_OK);
-    assert_true(test_same_segment(told, &found));
+    assert_true(test_same_segment(received, &found));
 }
 
 /* The neighbours of holes are objects, live and pooled, not the spans that contain them. */
@@ -1079,7 +1081,7 @@ static bool count_reclaims(void *context, struct kva_space *space, const struct 
     struct fixture *f = context;
     (void)space;
     f->reclaims++;
-    f->told = *request;
+    f->received = *request;
     return false;
 }
 
@@ -1216,17 +1218,17 @@ ON_EACH_ENGINE(searches_from_callbacks)
 
 /* ------------------------------------------------------------------------------------------------ reclaim */
 
-static void expect_told(const struct fixture *f, const struct kva_request *request, uint64_t size)
+static void expect_received(const struct fixture *f, const struct kva_request *request, uint64_t size)
 {
-    const struct kva_request *told = &f->told;
+    const struct kva_request *received = &f->received;
 
-    assert_int_equal(told->size, size);
-    assert_true(told->align == request->align && told->phase == request->phase);
-    assert_true(told->min == request->min && told->max == request->max);
-    assert_true(told->nocross == request->nocross && told->flags == request->flags);
-    assert_true(told->policy == request->policy && told->owner == request->owner);
-    assert_true(told->target == request->target && told->random == request->random);
-    assert_true(told->filter == request->filter && told->filter_context == request->filter_context);
+    assert_int_equal(received->size, size);
+    assert_true(received->align == request->align && received->phase == request->phase);
+    assert_true(received->min == request->min && received->max == request->max);
+    assert_true(received->nocross == request->nocross && received->flags == request->flags);
+    assert_true(received->policy == request->policy && received->owner == request->owner);
+    assert_true(received->target == request->target && received->random == request->random);
+    assert_true(received->filter == request->filter && received->filter_context == request->filter_context);
 }
 
 ON_EACH_ENGINE(callbacks_receive_the_whole_request)
@@ -1254,15 +1256,15 @@ ON_EACH_ENGINE(callbacks_receive_the_whole_request)
                                       .filter = accept_all,
                                       .filter_context = f};
         assert_int_equal(kva_alloc(&f->space, &request, &start), KVA_ENOSPC);
-        expect_told(f, &request, 13);
+        expect_received(f, &request, 13);
         assert_int_equal(f->reclaims, i + 1);
     }
     struct kva_request request = {.size = 1234, .align = 4, .max = 128, .policy = KVA_HIGHEST};
     assert_int_equal(kva_alloc_congruent(&f->space, &request, parts, 3, &start), KVA_ENOSPC);
-    expect_told(f, &request, 29); /* from 0 to 12 + 17 */
+    expect_received(f, &request, 29); /* from 0 to 12 + 17 */
     request.max = TOP;
     assert_int_equal(kva_alloc_congruent(&f->space, &request, wide, 2, &start), KVA_ENOSPC);
-    expect_told(f, &request, TOP); /* 2^64, saturated */
+    expect_received(f, &request, TOP); /* 2^64, saturated */
     tear_down(f);
 }
 
@@ -1297,7 +1299,7 @@ static void cache_entries(struct fixture *f, struct cache *cache, struct kva_req
 }
 
 /* A device with 32-bit addresses finds no room below 4 GiB. The least recently used entries lie above. */
-ON_EACH_ENGINE(one_useful_eviction)
+ON_EACH_ENGINE(one_eviction_makes_the_request_fit)
 {
     struct cache cache = {.count = 0};
     const struct kva_request high = {.size = GIB, .min = 4 * GIB, .max = TOP};
@@ -1317,7 +1319,7 @@ ON_EACH_ENGINE(one_useful_eviction)
 }
 
 /* Where no entry lies in the window, none is freed. */
-ON_EACH_ENGINE(no_useless_eviction)
+ON_EACH_ENGINE(no_eviction_outside_the_window)
 {
     struct cache cache = {.count = 0};
     const struct kva_request high = {.size = PAGE, .min = 2 * GIB, .max = TOP};
@@ -1361,7 +1363,7 @@ ON_EACH_ENGINE(preloaded_choices_need_no_memory)
 }
 
 /* Pools serve only KVA_LOWEST without a filter. */
-ON_EACH_ENGINE(pools_serve_no_choice)
+ON_EACH_ENGINE(pools_serve_only_lowest_without_a_filter)
 {
     struct kva_request object = {.size = 48};
     uint64_t starts[64];
@@ -1383,7 +1385,7 @@ ON_EACH_ENGINE(pools_serve_no_choice)
 }
 
 /* The policy chooses after a flush as it does without one. */
-ON_EACH_ENGINE(a_flush_makes_room_for_it)
+ON_EACH_ENGINE(the_policy_holds_after_a_flush)
 {
     uint64_t start;
 
@@ -1480,25 +1482,25 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_space_that_outgrows_its_index),
         cmocka_unit_test(a_refused_growth_keeps_the_index),
-        cmocka_unit_test(targets_in_and_beside_holes),
+        cmocka_unit_test(targets_inside_and_outside_holes),
         cmocka_unit_test(the_lower_of_two_at_equal_distance),
-        cmocka_unit_test(targets_in_and_beside_the_window),
+        cmocka_unit_test(targets_inside_and_outside_the_window),
         cmocka_unit_test(distances_beyond_half_of_64_bits),
         cmocka_unit_test(targets_at_both_ends_of_64_bits),
         cmocka_unit_test(nearest_in_coarse_quanta),
         cmocka_unit_test(nearest_of_a_shape),
-        cmocka_unit_test(code_beside_libraries),
-        cmocka_unit_test(trampolines_beside_a_function),
+        cmocka_unit_test(code_near_libraries),
+        cmocka_unit_test(trampolines_near_a_function),
         cmocka_unit_test(best_takes_the_smallest_hole),
         cmocka_unit_test(best_measures_whole_holes),
         cmocka_unit_test(best_of_a_shape),
         cmocka_unit_test(best_leaves_the_large_hole_whole),
         cmocka_unit_test(best_at_both_ends_of_64_bits),
-        cmocka_unit_test(every_start_as_often_as_any_other),
-        cmocka_unit_test(starts_are_counted_in_the_space),
-        cmocka_unit_test(as_many_starts_as_random_values),
-        cmocka_unit_test(the_next_free_start_and_around),
-        cmocka_unit_test(boundaries_are_not_counted),
+        cmocka_unit_test(random_starts_are_equally_frequent),
+        cmocka_unit_test(starts_outside_the_space_are_not_counted),
+        cmocka_unit_test(random_among_2_to_the_64_starts),
+        cmocka_unit_test(random_takes_the_next_free_start),
+        cmocka_unit_test(boundaries_do_not_change_the_number_of_starts),
         cmocka_unit_test(no_start_in_the_window),
         cmocka_unit_test(filters_that_refuse_and_that_widen),
         cmocka_unit_test(filters_that_leave_a_part),
@@ -1514,11 +1516,11 @@ int main(void)
         cmocka_unit_test(pools_might_make_room),
         cmocka_unit_test(searches_from_callbacks),
         cmocka_unit_test(callbacks_receive_the_whole_request),
-        cmocka_unit_test(one_useful_eviction),
-        cmocka_unit_test(no_useless_eviction),
+        cmocka_unit_test(one_eviction_makes_the_request_fit),
+        cmocka_unit_test(no_eviction_outside_the_window),
         cmocka_unit_test(preloaded_choices_need_no_memory),
-        cmocka_unit_test(pools_serve_no_choice),
-        cmocka_unit_test(a_flush_makes_room_for_it),
+        cmocka_unit_test(pools_serve_only_lowest_without_a_filter),
+        cmocka_unit_test(the_policy_holds_after_a_flush),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

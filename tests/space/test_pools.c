@@ -185,8 +185,8 @@ static void alloc(struct rig *rig, uint32_t quanta, enum kva_policy policy)
 
     request.policy = policy;
     enum kva_status status = kva_alloc(&rig->space, &request, &start);
-    check_that(status == (fits ? KVA_OK : KVA_ENOSPC), "%" PRIu32 " quanta: %s", quanta,
-               kva_status_name(status));
+    check_that(status == (fits ? KVA_OK : KVA_ENOSPC), "%" PRIu32 " quanta: %s expected, %s returned", quanta,
+               fits ? "KVA_OK" : "KVA_ENOSPC", kva_status_name(status));
     if (status != KVA_OK)
         return;
     uint32_t at = (uint32_t)((start - rig->first) / rig->quantum);
@@ -206,8 +206,8 @@ static void alloc_plain(struct rig *rig, uint32_t quanta)
     uint64_t start;
     enum kva_status status = kva_alloc(&rig->space, &request, &start);
 
-    check_that(status == (fits ? KVA_OK : KVA_ENOSPC), "%" PRIu32 " quanta: %s", quanta,
-               kva_status_name(status));
+    check_that(status == (fits ? KVA_OK : KVA_ENOSPC), "%" PRIu32 " quanta: %s expected, %s returned", quanta,
+               fits ? "KVA_OK" : "KVA_ENOSPC", kva_status_name(status));
     if (status == KVA_OK)
         hold(rig, (uint32_t)((start - rig->first) / rig->quantum), quanta);
 }
@@ -630,7 +630,7 @@ static void long_random_programs(void **state)
 
 /** Whichever take fails: each call returns KVA_OK or KVA_ENOMEM, a free never fails, and the space stays
  * valid. */
-static void without_memory_nothing_breaks(void **state)
+static void without_memory_the_space_stays_valid(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -705,7 +705,7 @@ static void preload_holds_with_pools(void **state)
 static void no_wait(void *context, const uint32_t *word, uint32_t value)
 {
     (void)context;
-    check_that(*word != value, "one thread alone would wait forever");
+    check_that(*word != value, "the only thread must not wait");
 }
 
 static void no_wake(void *context, const uint32_t *word, bool all)
@@ -1060,7 +1060,7 @@ static void all_addresses_may_be_deferred(void **state)
     }
 }
 
-/* Without a limit everything is deferred, and counted as such. */
+/* Without a limit all ranges that are freed by kva_free_deferred stay deferred, and are counted. */
 static void all_addresses_may_be_deferred_without_a_limit(void **state)
 {
     const struct kva_engine *engine;
@@ -1279,7 +1279,7 @@ int main(void)
         cmocka_unit_test(small_spaces_have_small_spans_or_none),
         cmocka_unit_test(every_short_program),
         cmocka_unit_test(long_random_programs),
-        cmocka_unit_test(without_memory_nothing_breaks),
+        cmocka_unit_test(without_memory_the_space_stays_valid),
         cmocka_unit_test(preload_holds_with_pools),
         cmocka_unit_test(pools_keep_their_bound),
         cmocka_unit_test(too_many_cpus_return_enomem),

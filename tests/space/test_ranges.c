@@ -151,8 +151,10 @@ static void expect_units(const struct world *world, const char *what, unsigned a
     for (unsigned unit = 0; unit < UNITS; unit = end_of(world->now, unit) + 1) {
         struct kva_segment want = segment_of(world, unit);
         check_that(status == KVA_OK && test_same_segment(&segment, &want),
-                   "%s %u %u: unit %u is in state %d up to %#" PRIx64 ", owner %p", what, a, b, unit,
-                   (int)segment.state, segment.last, segment.owner);
+                   "%s %u %u: unit %u: a segment in state %d up to %#" PRIx64
+                   ", owner %p found; state %d up to %#" PRIx64 ", owner %p expected",
+                   what, a, b, unit, (int)segment.state, segment.last, segment.owner, (int)want.state,
+                   want.last, want.owner);
         status = kva_next(&world->space, &segment);
     }
     assert_int_equal(status, KVA_ENOENT);
@@ -230,9 +232,10 @@ static void expect_status(struct world *world, const char *what, unsigned a, uns
 {
     bool is_bug = want >= KVA_ENULL;
 
-    check_that(status == want, "%s %u %u: %s, not %s", what, a, b, kva_status_name(status),
-               kva_status_name(want));
-    check_that(world->faults == is_bug, "%s %u %u: %u reports", what, a, b, world->faults);
+    check_that(status == want, "%s %u %u: %s expected, %s returned", what, a, b, kva_status_name(want),
+               kva_status_name(status));
+    check_that(world->faults == is_bug, "%s %u %u: %u calls of the misuse hook, %d expected", what, a, b,
+               world->faults, is_bug);
     if (is_bug) {
         assert_int_equal(world->fault.status, want);
         assert_string_equal(world->fault.where, what);
@@ -388,8 +391,9 @@ static void try_move(struct world *world, unsigned from, unsigned to)
     }
     enum kva_status status =
         kva_move(&world->space, address_of(world, from), address_of(world, to), &conflict);
-    check_that(test_same_segment(&conflict, &expected), "kva_move %u %u: a conflict at %#" PRIx64, from, to,
-               conflict.start);
+    check_that(test_same_segment(&conflict, &expected),
+               "kva_move %u %u: a conflict at %#" PRIx64 " expected, at %#" PRIx64 " found", from, to,
+               expected.start, conflict.start);
     expect_status(world, "kva_move", from, to, status, want);
 }
 

@@ -205,11 +205,17 @@ static void each_bad_input_is_named(void **state)
         for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
             const char *name = call_names[bad[i].call];
             enum kva_status status = make_call(&f.space, bad[i].call, bad[i].a, bad[i].b);
-            check_that(status == bad[i].status, "%s, line %zu: %s", name, i, kva_status_name(status));
-            check_that(f.faults == i + 1 && f.fault.status == status, "%s, line %zu: no report", name, i);
+            check_that(status == bad[i].status, "%s, line %zu: %s expected, %s returned", name, i,
+                       kva_status_name(bad[i].status), kva_status_name(status));
+            check_that(f.faults == i + 1 && f.fault.status == status,
+                       "%s, line %zu: one call of the misuse hook with %s expected; %u calls so far, the "
+                       "last with %s",
+                       name, i, kva_status_name(status), f.faults, kva_status_name(f.fault.status));
             assert_string_equal(f.fault.where, name);
             assert_int_equal(f.fault.address, bad[i].a);
-            check_that((bad[i].field == NULL) == (f.fault.field == NULL), "%s, line %zu: field", name, i);
+            check_that((bad[i].field == NULL) == (f.fault.field == NULL),
+                       "%s, line %zu: field %s expected, %s found", name, i,
+                       bad[i].field ? bad[i].field : "NULL", f.fault.field ? f.fault.field : "NULL");
             if (bad[i].field)
                 assert_string_equal(f.fault.field, bad[i].field);
         }
@@ -269,7 +275,9 @@ static void expect_segment(const struct kva_space *space, uint64_t start, uint64
     assert_int_equal(kva_find(space, start, &segment), KVA_OK);
     check_that(segment.start == start && segment.last == last && segment.state == state &&
                    segment.owner == named(owner),
-               "[%#" PRIx64 ", %#" PRIx64 "] in state %d", segment.start, segment.last, (int)segment.state);
+               "[%#" PRIx64 ", %#" PRIx64 "] in state %d expected, [%#" PRIx64 ", %#" PRIx64
+               "] in state %d found",
+               start, last, (int)state, segment.start, segment.last, (int)segment.state);
 }
 
 /* The protection of the middle of a mapping is changed, and changed back; a range over several mappings is
@@ -494,7 +502,7 @@ static void expect_pooled(const struct pooled *p, const char *what)
     struct kva_segment segment;
     struct kva_fault fault = {.what = ""};
 
-    check_that(kva_space_check(&p->space, &fault) == KVA_OK, "%s: %s", what, fault.what);
+    check_that(kva_space_check(&p->space, &fault) == KVA_OK, "%s: the check reports %s", what, fault.what);
     for (unsigned at = 0; at < QUANTA; at += run_at(p, at)) {
         assert_int_equal(kva_find(&p->space, quantum_at(p, at), &segment), KVA_OK);
         if (p->map[at] == '.') {
@@ -561,7 +569,7 @@ static unsigned clear_map(struct pooled *p, unsigned at, unsigned size)
 
 /** A range was taken out of a segment: its two remainders have one owner. Give the upper one another, for the
  * map. */
-static void tell_apart(struct pooled *p, unsigned at, unsigned size, char before)
+static void change_upper_owner(struct pooled *p, unsigned at, unsigned size, char before)
 {
     unsigned rest = at + size;
 
@@ -587,8 +595,9 @@ static enum kva_status act(struct pooled *p, unsigned what, unsigned at, unsigne
         if (status == KVA_OK)
             assert_int_equal(bytes, clear_map(p, at, size) * p->place.quantum);
         if (status == KVA_OK)
-            tell_apart(p, at, size, at > 0 ? p->map[at - 1] : '.');
-        check_that(status == KVA_OK || status == KVA_ENOMEM, "%s %u %u: %s", call_names[what], at, size,
+            change_upper_owner(p, at, size, at > 0 ? p->map[at - 1] : '.');
+        check_that(status == KVA_OK || status == KVA_ENOMEM,
+                   "%s %u %u: KVA_OK or KVA_ENOMEM expected, %s returned", call_names[what], at, size,
                    kva_status_name(status));
         return status;
     case OVER:
@@ -596,9 +605,10 @@ static enum kva_status act(struct pooled *p, unsigned what, unsigned at, unsigne
         if (status == KVA_OK) {
             assert_int_equal(bytes, clear_map(p, at, size) * p->place.quantum);
             draw_pooled(p, at, size, letter);
-            tell_apart(p, at, size, at > 0 ? p->map[at - 1] : '.');
+            change_upper_owner(p, at, size, at > 0 ? p->map[at - 1] : '.');
         }
-        check_that(status == KVA_OK || status == KVA_ENOMEM, "%s %u %u: %s", call_names[what], at, size,
+        check_that(status == KVA_OK || status == KVA_ENOMEM,
+                   "%s %u %u: KVA_OK or KVA_ENOMEM expected, %s returned", call_names[what], at, size,
                    kva_status_name(status));
         return status;
     default:

@@ -4,7 +4,7 @@
  * Spaces made of regions: kva_space_add, kva_space_remove, kva_space_shrink, kva_space_reset, and how every
  * other call treats an absent range.
  *
- * A LAYOUT of 8 units says of each whether it is free, busy, or not part of the space:
+ * A LAYOUT has a letter for each of 8 units: '.' free, 'b' busy, 'x' not part of the space:
  *
  *      unit   0   1   2   3   4   5   6   7
  *             x   .   b   x   x   .   .   x         the space is [1, 6], and [3, 4] is absent
@@ -120,7 +120,8 @@ static void expect_segment(const struct rig *rig, const struct kva_segment *segm
 
     check_that(segment->start == address_of(rig, unit) && segment->last == last_of_unit(rig, end) &&
                    segment->state == state && segment->owner == (state == KVA_FREE ? NULL : owner_of(unit)),
-               "%s, %s: unit %u", rig->letters, rig->place->name, unit);
+               "%s, %s: the segment of unit %u differs from the letters", rig->letters, rig->place->name,
+               unit);
 }
 
 /** The walk, kva_find at each unit and next to them, the statistics, the checks. */
@@ -164,9 +165,10 @@ static void expect_letters(const struct rig *rig)
     wanted.pooled_bytes = stats.pooled_bytes;
     wanted.pooled_segments = stats.pooled_segments;
     wanted.flushes = stats.flushes;
-    check_that(test_same_stats(&stats, &wanted), "%s, %s: the statistics", rig->letters, rig->place->name);
+    check_that(test_same_stats(&stats, &wanted), "%s, %s: the statistics differ from the letters",
+               rig->letters, rig->place->name);
     status = kva_space_check(&rig->space, &fault);
-    check_that(status == KVA_OK, "%s, %s: %s", rig->letters, rig->place->name, fault.what);
+    check_that(status == KVA_OK, "%s, %s: the check reports %s", rig->letters, rig->place->name, fault.what);
 }
 
 /* ---------------------------------------------------------------------------------------------- the space */
@@ -264,7 +266,8 @@ static enum kva_status add(struct rig *rig, unsigned from, unsigned to)
     enum kva_status wanted = any_of(rig, from, to, ".bBdD") ? KVA_EEXIST : KVA_OK;
     enum kva_status status = kva_space_add(&rig->space, address_of(rig, from), bytes_of(rig, to - from + 1));
 
-    check_that(status == wanted, "%s: add [%u, %u]: %s", rig->letters, from, to, kva_status_name(status));
+    check_that(status == wanted, "%s: add [%u, %u]: %s expected, %s returned", rig->letters, from, to,
+               kva_status_name(wanted), kva_status_name(status));
     if (status == KVA_OK)
         paint(rig, from, to, '.');
     return status;
@@ -282,7 +285,8 @@ static enum kva_status remove_range(struct rig *rig, unsigned from, unsigned to)
     enum kva_status status =
         kva_space_remove(&rig->space, address_of(rig, from), bytes_of(rig, to - from + 1));
 
-    check_that(status == wanted, "%s: remove [%u, %u]: %s", rig->letters, from, to, kva_status_name(status));
+    check_that(status == wanted, "%s: remove [%u, %u]: %s expected, %s returned", rig->letters, from, to,
+               kva_status_name(wanted), kva_status_name(status));
     assert_int_equal(rig->flushes, flushes + deferred);
     if (deferred)
         flush_letters(rig);
@@ -314,7 +318,8 @@ static enum kva_status shrink(struct rig *rig, unsigned from, unsigned to)
     unsigned flushes = rig->flushes;
     enum kva_status status = kva_space_shrink(&rig->space, address_of(rig, from), last_of_unit(rig, to));
 
-    check_that(status == wanted, "%s: shrink [%u, %u]: %s", rig->letters, from, to, kva_status_name(status));
+    check_that(status == wanted, "%s: shrink [%u, %u]: %s expected, %s returned", rig->letters, from, to,
+               kva_status_name(wanted), kva_status_name(status));
     assert_int_equal(rig->flushes, flushes + deferred);
     if (deferred)
         flush_letters(rig);
@@ -408,7 +413,7 @@ static void every_layout_every_range(void **state)
     }
 }
 
-/* -------------------------------------------------------------------------------- a life with other calls */
+/* ------------------------------------------------------------------------------------------- random calls */
 
 static const struct place pages = {"pages", 0x100000, 0x1000};
 
@@ -437,8 +442,8 @@ static void allocate(struct rig *rig, unsigned count)
     }
     request.owner = owner_of(unit);
     enum kva_status status = kva_alloc(&rig->space, &request, &start);
-    check_that(status == (unit == MOST ? KVA_ENOSPC : KVA_OK), "%s: %u units: %s", rig->letters, count,
-               kva_status_name(status));
+    check_that(status == (unit == MOST ? KVA_ENOSPC : KVA_OK), "%s: %u units: %s expected, %s returned",
+               rig->letters, count, unit == MOST ? "KVA_ENOSPC" : "KVA_OK", kva_status_name(status));
     if (status != KVA_OK)
         return;
     assert_int_equal(start, address_of(rig, unit));
@@ -580,7 +585,8 @@ static void an_arena_grows_by_regions(void **state)
 static void expect_misuse(struct rig *rig, enum kva_status status, enum kva_status wanted, const char *where,
                           const char *field)
 {
-    check_that(status == wanted, "%s: %s", where, kva_status_name(status));
+    check_that(status == wanted, "%s: %s expected, %s returned", where, kva_status_name(wanted),
+               kva_status_name(status));
     assert_int_equal(rig->misuses, 1);
     assert_int_equal(rig->fault.status, wanted);
     assert_string_equal(rig->fault.where, where);
@@ -591,7 +597,7 @@ static void expect_misuse(struct rig *rig, enum kva_status status, enum kva_stat
     rig->misuses = 0;
 }
 
-static void no_call_takes_an_absent_range_for_more(void **state)
+static void calls_treat_absent_ranges_as_outside(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -652,7 +658,7 @@ static void count_lines(void *context, const char *text, size_t length)
     ++*lines;
 }
 
-static void a_dump_and_a_walk_pass_over_it(void **state)
+static void dumps_and_walks_skip_absent_ranges(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -883,7 +889,7 @@ static void with_little_memory(struct rig *rig, bool adds, unsigned from, unsign
     test_picture_drop(&before);
 }
 
-static void all_or_nothing_without_memory(void **state)
+static void without_memory_calls_change_nothing(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -917,7 +923,7 @@ static void all_or_nothing_without_memory(void **state)
         }
         /* The number of refusals depends on how many nodes a block of memory holds; that there is one does
          * not. */
-        check_that(refusals > 0, "%s: %u refusals", test_engine_name(e), refusals);
+        check_that(refusals > 0, "%s: at least one refusal expected, none found", test_engine_name(e));
         tear_down(&rig);
     }
 }
@@ -1066,7 +1072,8 @@ static void no_memory_to_drain_returns_enomem(void **state)
         assert_true(take_nodes(&rig, refused - bytes_of(&rig, 1), 1) < held[0]);
         enum kva_status status = kva_space_shrink(&rig.space, first, last);
         kva_failing_memory_fail(&rig.memory, 0, false);
-        check_that(status == KVA_ENOMEM, "%s: %s", test_engine_name(e), kva_status_name(status));
+        check_that(status == KVA_ENOMEM, "%s: KVA_ENOMEM expected, %s returned", test_engine_name(e),
+                   kva_status_name(status));
         assert_int_equal(kva_space_check(&rig.space, NULL), KVA_OK);
         assert_int_equal(kva_space_shrink(&rig.space, first, last), KVA_OK);
         tear_down(&rig);
@@ -1113,7 +1120,7 @@ static void a_reset_empties_the_pools(void **state)
 static void no_wait(void *context, const uint32_t *word, uint32_t value)
 {
     (void)context;
-    check_that(*word != value, "one thread alone would wait forever");
+    check_that(*word != value, "the only thread must not wait");
 }
 
 static void no_wake(void *context, const uint32_t *word, bool all)
@@ -1134,7 +1141,7 @@ static uintptr_t only_self(void *context)
     return (uintptr_t)context;
 }
 
-static void lookups_without_the_lock_find_none(void **state)
+static void lookups_without_the_lock_find_no_absent_range(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -1180,18 +1187,18 @@ int main(void)
         cmocka_unit_test(every_layout_every_range),
         cmocka_unit_test(regions_come_and_go_among_allocations),
         cmocka_unit_test(an_arena_grows_by_regions),
-        cmocka_unit_test(no_call_takes_an_absent_range_for_more),
-        cmocka_unit_test(a_dump_and_a_walk_pass_over_it),
+        cmocka_unit_test(calls_treat_absent_ranges_as_outside),
+        cmocka_unit_test(dumps_and_walks_skip_absent_ranges),
         cmocka_unit_test(a_space_with_absent_ranges_ends),
         cmocka_unit_test(bad_input_is_refused),
         cmocka_unit_test(callbacks_may_add_but_not_reset),
         cmocka_unit_test(all_addresses_but_a_few),
-        cmocka_unit_test(all_or_nothing_without_memory),
+        cmocka_unit_test(without_memory_calls_change_nothing),
         cmocka_unit_test(calls_that_never_take_memory),
         cmocka_unit_test(pools_do_not_block_removal),
         cmocka_unit_test(no_memory_to_drain_returns_enomem),
         cmocka_unit_test(a_reset_empties_the_pools),
-        cmocka_unit_test(lookups_without_the_lock_find_none),
+        cmocka_unit_test(lookups_without_the_lock_find_no_absent_range),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

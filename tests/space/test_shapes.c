@@ -73,10 +73,10 @@ static void expect_at(struct fixture *f, struct kva_request request, uint64_t wa
     enum kva_status status = kva_alloc(&f->space, &request, &start);
 
     check_that(status == KVA_OK && start == want,
-               "size %#" PRIx64 " align %#" PRIx64 " phase %#" PRIx64 " nocross %#" PRIx64 ": %s, %#" PRIx64
-               ", want %#" PRIx64,
-               request.size, request.align, request.phase, request.nocross, kva_status_name(status), start,
-               want);
+               "size %#" PRIx64 " align %#" PRIx64 " phase %#" PRIx64 " nocross %#" PRIx64
+               ": KVA_OK, %#" PRIx64 " expected; %s, %#" PRIx64 " found",
+               request.size, request.align, request.phase, request.nocross, want, kva_status_name(status),
+               start);
 }
 
 /** As expect_at; then the range is freed. */
@@ -91,8 +91,8 @@ static void expect_no_space(struct fixture *f, struct kva_request request)
     uint64_t start = 1;
     enum kva_status status = kva_alloc(&f->space, &request, &start);
 
-    check_that(status == KVA_ENOSPC && start == 1, "%s, %#" PRIx64 ", want no space", kva_status_name(status),
-               start);
+    check_that(status == KVA_ENOSPC && start == 1, "KVA_ENOSPC expected; %s, %#" PRIx64 " found",
+               kva_status_name(status), start);
 }
 
 static void reserve(struct fixture *f, uint64_t start, uint64_t size)
@@ -444,8 +444,9 @@ static void expect_base(struct fixture *f, struct kva_request request, uint64_t 
     uint64_t base = ~want;
     enum kva_status status = two_parts(f, request, &base);
 
-    check_that(status == KVA_OK && base == want, "%s, base %#" PRIx64 ", want %#" PRIx64,
-               kva_status_name(status), base, want);
+    check_that(status == KVA_OK && base == want,
+               "KVA_OK, base %#" PRIx64 " expected; %s, base %#" PRIx64 " found", want,
+               kva_status_name(status), base);
 }
 
 /* In pages: the bases 1, 4, 7 ... for [base, base + 4] and [base + 9, base + 13]. */
@@ -465,7 +466,7 @@ ON_EACH_ENGINE(parts_have_the_shape)
 }
 
 /* A range that fits only after a flush has the shape. */
-ON_EACH_ENGINE(a_flush_makes_room_for_it)
+ON_EACH_ENGINE(the_shape_holds_after_a_flush)
 {
     set_up(f, engine, 0, 63, 1);
     reserve(f, 0, 20);
@@ -521,7 +522,7 @@ static void fill_pools(struct fixture *f, uint64_t size, unsigned count)
 }
 
 /* Pooled ranges have no shape. */
-ON_EACH_ENGINE(pools_serve_no_shape)
+ON_EACH_ENGINE(pools_serve_no_request_with_a_shape)
 {
     struct kva_stats stats;
 
@@ -564,9 +565,9 @@ int main(void)
         cmocka_unit_test(small_words_in_a_coarse_quantum),
         cmocka_unit_test(alignment_classes_promise_no_more),
         cmocka_unit_test(parts_have_the_shape),
-        cmocka_unit_test(a_flush_makes_room_for_it),
+        cmocka_unit_test(the_shape_holds_after_a_flush),
         cmocka_unit_test(preloaded_shapes_need_no_memory),
-        cmocka_unit_test(pools_serve_no_shape),
+        cmocka_unit_test(pools_serve_no_request_with_a_shape),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

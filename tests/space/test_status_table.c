@@ -1135,17 +1135,21 @@ static void expect_hook(const struct fixture *fixture, const struct row *row)
     const struct kva_fault *fault = &fixture->misuse.fault;
     unsigned want = is_misuse(row->status) ? 1 : 0;
 
-    check_that(fixture->misuse.calls == want, "%s: the hook was called %u times", row->name,
-               fixture->misuse.calls);
+    check_that(fixture->misuse.calls == want, "%s: %u calls of the misuse hook expected, %u found", row->name,
+               (unsigned)want, fixture->misuse.calls);
     if (want == 0)
         return;
     assert_int_equal(fault->status, row->status);
-    check_that(strcmp(fault->where, row->where) == 0, "%s: where is %s", row->name, fault->where);
+    check_that(strcmp(fault->where, row->where) == 0, "%s: the hook received `where` %s, %s expected",
+               row->name, fault->where, row->where);
     assert_string_equal(fault->what, kva_status_text(row->status));
-    check_that(row->address == ANY || fault->address == row->address, "%s: address %#" PRIx64, row->name,
-               fault->address);
+    check_that(row->address == ANY || fault->address == row->address,
+               "%s: the hook received address %#" PRIx64 ", %#" PRIx64 " expected", row->name, fault->address,
+               row->address);
     check_that(is_same_text(fault->field, row->field) && fault->index == row->index,
-               "%s: the field is %s, i = %zu", row->name, fault->field ? fault->field : "NULL", fault->index);
+               "%s: the hook received field %s, index %zu; %s, %zu expected", row->name,
+               fault->field ? fault->field : "NULL", fault->index, row->field ? row->field : "NULL",
+               row->index);
 }
 
 static void expect_outputs_untouched(const struct fixture *fixture, const struct row *row)
@@ -1169,8 +1173,8 @@ static void play_rows(const struct kva_engine *engine, uint64_t pool_bytes, bool
         clear_outputs(&fixture);
         kva_failing_memory_fail(&fixture.memory, refused ? 1 : 0, true);
         enum kva_status status = rows[i].call(&fixture);
-        check_that(status == rows[i].status, "%s: %s, want %s", rows[i].name, kva_status_name(status),
-                   kva_status_name(rows[i].status));
+        check_that(status == rows[i].status, "%s: %s expected, %s returned", rows[i].name,
+                   kva_status_name(rows[i].status), kva_status_name(status));
         expect_hook(&fixture, &rows[i]);
         expect_outputs_untouched(&fixture, &rows[i]);
         test_expect_untouched(&before, &fixture.space, rows[i].name);
@@ -1325,7 +1329,7 @@ static enum kva_status evict_r(struct dry *d)
 static const struct dry_row {
     const char *name;
     enum kva_status (*call)(struct dry *d);
-    bool with_pools;  /* the sentence holds for objects of pools, too */
+    bool with_pools;  /* the sentence also holds for objects of pools */
     size_t preloaded; /* operations, where kva_preload gives the promise */
 } dry_rows[] = {
     {"kva_free", dry_free, true, 0},
@@ -1370,8 +1374,9 @@ static void play_dry_row(const struct dry_row *row, const struct kva_engine *eng
     set_up_dry(&dry, engine, pool_bytes, row->preloaded);
     enum kva_status status = row->call(&dry);
     bool promised = row->with_pools || pool_bytes == 0;
-    check_that(status == KVA_OK || (!promised && status == KVA_ENOMEM), "%s, %s pools: %s", row->name,
-               pool_bytes > 0 ? "with" : "without", kva_status_name(status));
+    check_that(status == KVA_OK || (!promised && status == KVA_ENOMEM),
+               "%s, %s pools: %s expected, %s returned", row->name, pool_bytes > 0 ? "with" : "without",
+               promised ? "KVA_OK" : "KVA_OK or KVA_ENOMEM", kva_status_name(status));
     test_expect_sound(&dry.space, 0, (UINT64_C(1) << 24) - 1);
     assert_int_equal(kva_space_abandon(&dry.space), KVA_OK);
     assert_int_equal(dry.memory.blocks, 0);
@@ -1403,8 +1408,9 @@ static void expect_shape(struct fixture *fixture, struct kva_request request, en
         enum kva_status got = i ? kva_alloc_congruent(&fixture->space, &request, &part, 1, &fixture->start)
                                 : alloc(fixture, request);
         enum kva_status want = i && request.nocross != 0 ? KVA_EINVAL : status; /* parts take no boundary */
-        check_that(got == want && fixture->start == UNTOUCHED, "%s, want %s", kva_status_name(got),
-                   kva_status_name(want));
+        check_that(got == want && fixture->start == UNTOUCHED,
+                   "%s expected, %s returned; or the output was written", kva_status_name(want),
+                   kva_status_name(got));
         assert_int_equal(fixture->misuse.calls, 1);
         assert_true(is_same_text(fixture->misuse.fault.field, field));
     }
@@ -1791,8 +1797,8 @@ static void every_bad_config(void **state)
             cases[i].spoil(&config, busy);
             memset(&fixture.space, 0xa5, sizeof(fixture.space));
             enum kva_status status = kva_space_init(&fixture.space, &config);
-            check_that(status == cases[i].status, "bad config %zu: %s, want %s", i, kva_status_name(status),
-                       kva_status_name(cases[i].status));
+            check_that(status == cases[i].status, "configuration %zu: %s expected, %s returned", i,
+                       kva_status_name(cases[i].status), kva_status_name(status));
             assert_int_equal(fixture.memory.blocks, 0);
             assert_int_equal(fixture.misuse.calls, is_misuse(status));
             if (is_misuse(status)) {
@@ -1800,7 +1806,9 @@ static void every_bad_config(void **state)
                 assert_string_equal(fixture.misuse.fault.where, "kva_space_init");
                 check_that(is_same_text(fixture.misuse.fault.field, cases[i].field) &&
                                fixture.misuse.fault.index == cases[i].index,
-                           "bad config %zu: the field is %s, i = %zu", i, fixture.misuse.fault.field,
+                           "configuration %zu: field %s, index %zu expected; %s, %zu found", i,
+                           cases[i].field ? cases[i].field : "NULL", cases[i].index,
+                           fixture.misuse.fault.field ? fixture.misuse.fault.field : "NULL",
                            fixture.misuse.fault.index);
             }
             expect_all_null(&fixture.space);

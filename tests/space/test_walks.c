@@ -354,7 +354,7 @@ static void every_layout(void **state)
 
 /* ------------------------------------------------------------------------------------- changes in between */
 
-/** Free what is at a random unit, or reserve a random range. */
+/** Free the segment at a random unit, or reserve a random range. */
 static void change(struct world *world, struct test_rng *rng)
 {
     unsigned unit = (unsigned)test_below(rng, world->units);

@@ -154,7 +154,7 @@ static void a_reserve_ends(void **state)
     on_every_space(reserve_all);
 }
 
-/* The same for a reservation over all ranges. */
+/* The same for kva_reserve_over, over all ranges. */
 static void reserve_over_all(struct play *play)
 {
     uint64_t bytes = 5;

@@ -25,7 +25,7 @@
 
 /** A call from inside a callback is refused. A call from another thread meanwhile succeeds if the locks
  *  can tell threads apart. */
-struct visit {
+struct two_calls {
     enum kva_status (*call)(void *instance);
     void *instance;
     enum kva_status inside;
@@ -34,27 +34,27 @@ struct visit {
 
 static void *call_beside(void *context)
 {
-    struct visit *visit = context;
+    struct two_calls *two_calls = context;
 
-    visit->beside = visit->call(visit->instance);
+    two_calls->beside = two_calls->call(two_calls->instance);
     return NULL;
 }
 
-static void pay_visit(struct visit *visit)
+static void make_both_calls(struct two_calls *two_calls)
 {
     pthread_t thread;
 
-    visit->inside = visit->call(visit->instance);
-    must(pthread_create(&thread, NULL, call_beside, visit) == 0);
+    two_calls->inside = two_calls->call(two_calls->instance);
+    must(pthread_create(&thread, NULL, call_beside, two_calls) == 0);
     must(pthread_join(thread, NULL) == 0);
 }
 
-/** Whether the locks told threads apart; fails unless both calls were made. */
-static bool told_apart(const struct visit *visit)
+/** Whether the locks distinguish threads; fails unless both calls were made. */
+static bool threads_were_distinguished(const struct two_calls *two_calls)
 {
-    assert_int_equal(visit->inside, KVA_EREENTRY);
-    assert_true(visit->beside == KVA_OK || visit->beside == KVA_EREENTRY);
-    return visit->beside == KVA_OK;
+    assert_int_equal(two_calls->inside, KVA_EREENTRY);
+    assert_true(two_calls->beside == KVA_OK || two_calls->beside == KVA_EREENTRY);
+    return two_calls->beside == KVA_OK;
 }
 
 static enum kva_status alloc_page(void *space)
@@ -70,18 +70,18 @@ static enum kva_status purge(void *vm)
     return kva_vm_purge(vm);
 }
 
-static void visit_in_flush(void *context, uint64_t start, uint64_t last)
+static void call_in_flush(void *context, uint64_t start, uint64_t last)
 {
     (void)start;
     (void)last;
-    pay_visit(context);
+    make_both_calls(context);
 }
 
-static bool visit_in_reclaim(void *context, struct kva_vm *vm, size_t size)
+static bool call_in_reclaim(void *context, struct kva_vm *vm, size_t size)
 {
     (void)vm;
     (void)size;
-    pay_visit(context);
+    make_both_calls(context);
     return false;
 }
 
@@ -94,7 +94,7 @@ struct making {
     const struct kva_threads *threads;
     bool one_thread;
     bool is_apart;   /* the locks tell threads apart */
-    unsigned points; /* passed in the given table of test_one_rule_for_all */
+    unsigned points; /* passed in the given table of test_all_four_functions_follow_one_rule */
     size_t bytes;    /* of node memory: each CPU's pool or cache takes some */
 };
 
@@ -105,30 +105,30 @@ static void count_point(void *context)
     ++*(unsigned *)context;
 }
 
-static void look_at_space(struct kva_space *space, struct visit *visit, struct making *making)
+static void look_at_space(struct kva_space *space, struct two_calls *two_calls, struct making *making)
 {
     uint64_t start;
     struct kva_request request = kva_request_of(PAGE);
 
     points_passed = 0;
-    visit->call = alloc_page;
-    visit->instance = space;
+    two_calls->call = alloc_page;
+    two_calls->instance = space;
     assert_int_equal(kva_alloc(space, &request, &start), KVA_OK);
     assert_int_equal(kva_free_deferred(space, start), KVA_OK);
     assert_int_equal(kva_flush(space), KVA_OK);
-    making->is_apart = told_apart(visit);
+    making->is_apart = threads_were_distinguished(two_calls);
     making->points = points_passed;
     assert_int_equal(kva_space_abandon(space), KVA_OK);
 }
 
-static struct kva_config config_of_space(const struct making *making, struct visit *visit,
+static struct kva_config config_of_space(const struct making *making, struct two_calls *two_calls,
                                          struct kva_memory memory)
 {
     return (struct kva_config){.last = 64 * MIB - 1,
                                .quantum = PAGE,
                                .memory = memory,
-                               .flush = visit_in_flush,
-                               .flush_context = visit,
+                               .flush = call_in_flush,
+                               .flush_context = two_calls,
                                .cpus = CPUS,
                                .threads = making->threads,
                                .one_thread = making->one_thread,
@@ -138,23 +138,23 @@ static struct kva_config config_of_space(const struct making *making, struct vis
 static enum kva_status make_by_space_create(struct making *making)
 {
     struct kva_failing_memory memory;
-    struct visit visit = {0};
-    const struct kva_config config = config_of_space(making, &visit, kva_failing_memory_init(&memory));
+    struct two_calls two_calls = {0};
+    const struct kva_config config = config_of_space(making, &two_calls, kva_failing_memory_init(&memory));
     struct kva_space *space;
     enum kva_status status = kva_space_create(&config, &space);
 
     if (status != KVA_OK)
         return status;
     making->bytes = memory.bytes;
-    look_at_space(space, &visit, making);
+    look_at_space(space, &two_calls, making);
     return kva_space_destroy(space);
 }
 
 static enum kva_status make_by_space_init(struct making *making)
 {
     struct kva_failing_memory memory;
-    struct visit visit = {0};
-    struct kva_config config = config_of_space(making, &visit, kva_failing_memory_init(&memory));
+    struct two_calls two_calls = {0};
+    struct kva_config config = config_of_space(making, &two_calls, kva_failing_memory_init(&memory));
     struct kva_space space;
 
     config.engine = kva_engine_host();
@@ -162,20 +162,20 @@ static enum kva_status make_by_space_init(struct making *making)
     if (status != KVA_OK)
         return status;
     making->bytes = memory.bytes;
-    look_at_space(&space, &visit, making);
+    look_at_space(&space, &two_calls, making);
     return KVA_OK;
 }
 
 static void look_at_instance(struct kva_vm *vm, struct making *making)
 {
-    struct visit visit = {.call = purge, .instance = vm};
-    struct kva_vm_reclaim reclaim = {.callback = visit_in_reclaim, .context = &visit};
+    struct two_calls two_calls = {.call = purge, .instance = vm};
+    struct kva_vm_reclaim reclaim = {.callback = call_in_reclaim, .context = &two_calls};
 
     points_passed = 0;
     assert_int_equal(kva_vm_reclaim_add(vm, &reclaim), KVA_OK);
     assert_null(kva_vmalloc(vm, 64 * MIB));
     assert_int_equal(kva_vm_reclaim_remove(vm, &reclaim), KVA_OK);
-    making->is_apart = told_apart(&visit);
+    making->is_apart = threads_were_distinguished(&two_calls);
     making->points = points_passed;
 }
 
@@ -258,7 +258,7 @@ static void expect_locks(const struct way *way, const struct kva_threads *thread
 
 /** NULL means the host's table where there is a host, and no locks otherwise; one_thread means no locks
  *  everywhere. */
-static void test_one_rule_for_all(void **state)
+static void test_all_four_functions_follow_one_rule(void **state)
 {
     struct kva_threads given = *kva_threads_host();
 
@@ -274,7 +274,7 @@ static void test_one_rule_for_all(void **state)
 }
 
 /** With one_thread the table is not read: an invalid one is not refused. */
-static void test_one_thread_needs_no_table(void **state)
+static void test_one_thread_ignores_the_table(void **state)
 {
     const struct kva_threads empty = {0};
     struct making making = {.threads = &empty};
@@ -369,8 +369,8 @@ static void test_threads_share_a_default_space(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_rule_for_all),
-        cmocka_unit_test(test_one_thread_needs_no_table),
+        cmocka_unit_test(test_all_four_functions_follow_one_rule),
+        cmocka_unit_test(test_one_thread_ignores_the_table),
         cmocka_unit_test(test_threads_share_a_default_space),
     };
 

@@ -113,7 +113,7 @@ static void *flush(void *context)
     return NULL;
 }
 
-/* ------------------------------------------------------------------------------- while a flush calls back */
+/* ------------------------------------------------------------------------------ inside the flush callback */
 
 static void ranges_deferred_during_a_callback_wait_for_the_next_flush(void **state)
 {
@@ -165,7 +165,7 @@ static void *alloc_all(void *context)
 
 /* A thread that needs a range being flushed waits for the other thread's callback, and does not flush
  * again. */
-static void an_allocation_waits_for_the_flush_of_another(void **state)
+static void an_allocation_waits_for_the_flush_of_another_thread(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -206,7 +206,7 @@ static bool flush_and_give(void *context, struct kva_space *space, const struct 
 
 /* Known failure: a purge waits for itself when memory is short. A failed allocation calls a reclaim callback,
  * which purges. */
-static void a_purge_inside_a_reclaim_does_not_wait_for_itself(void **state)
+static void a_flush_inside_a_reclaim_callback_does_not_wait_for_itself(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -256,7 +256,7 @@ static void *take_and_give(void *context)
 }
 
 /* Known failure: two concurrent decays of a pool lose ranges. */
-static void two_decays_at_once_lose_nothing(void **state)
+static void two_drains_at_once_lose_no_range(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -402,9 +402,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ranges_deferred_during_a_callback_wait_for_the_next_flush),
-        cmocka_unit_test(an_allocation_waits_for_the_flush_of_another),
-        cmocka_unit_test(a_purge_inside_a_reclaim_does_not_wait_for_itself),
-        cmocka_unit_test(two_decays_at_once_lose_nothing),
+        cmocka_unit_test(an_allocation_waits_for_the_flush_of_another_thread),
+        cmocka_unit_test(a_flush_inside_a_reclaim_callback_does_not_wait_for_itself),
+        cmocka_unit_test(two_drains_at_once_lose_no_range),
         cmocka_unit_test(spans_are_complete_when_found),
         cmocka_unit_test(deferred_ranges_are_found_as_deferred),
         cmocka_unit_test(a_child_finds_the_space_intact),

@@ -156,7 +156,7 @@ static void look_back(void *context, uint64_t schedule)
     assert_int_equal(play->memory.blocks, 0);
 }
 
-static void on_every_schedule(void **state)
+static void every_schedule_lists_each_deferred_range_once(void **state)
 {
     static const char *const scripts[][2] = {
         {"d1d2d5l", "d3d0q"}, /* beside listed ranges, and between them */
@@ -188,7 +188,7 @@ static void on_every_schedule(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(on_every_schedule),
+        cmocka_unit_test(every_schedule_lists_each_deferred_range_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,7 @@
 enum { FRAMES = 20, BASE = 64, RANGE = 8, RUNS = 3 };
 
 /** What the second thread does. */
-enum deed { FREES, FREES_A_PART, ALLOCATES, NEEDS_A_BLOCK, EVACUATES };
+enum action { FREES, FREES_A_PART, ALLOCATES, NEEDS_A_BLOCK, EVACUATES };
 
 struct run {
     uint64_t first;
@@ -26,7 +26,7 @@ struct run {
 struct play {
     struct kva_threads threads;
     struct kva_frames *frames;
-    enum deed deed;
+    enum action action;
     bool crosses;
     struct run runs[RUNS];
     enum kva_status evacuated[2];
@@ -105,7 +105,7 @@ static void act(struct play *play)
 {
     struct kva_frames_request request = {.type = KVA_MOVABLE, .min = BASE, .max = BASE + RANGE - 1};
 
-    switch (play->deed) {
+    switch (play->action) {
     case FREES:
         free_run(play, &play->runs[1]);
         break;
@@ -142,9 +142,9 @@ static void expect_run(struct play *play, uint64_t first, uint64_t count, uint64
 
     assert_int_equal(kva_frames_find(play->frames, first, &found), KVA_OK);
     check_that(found.state == KVA_FRAMES_USED && found.first == first && found.count == count,
-               "deed %d, schedule %" PRIu64 ": a run of %" PRIu64 " frames expected at %" PRIu64
+               "action %d, schedule %" PRIu64 ": a run of %" PRIu64 " frames expected at %" PRIu64
                ", none found",
-               (int)play->deed, schedule, count, first);
+               (int)play->action, schedule, count, first);
     assert_int_equal(kva_frames_free(play->frames, first), KVA_OK);
 }
 
@@ -158,21 +158,21 @@ static void look_back(void *context, uint64_t schedule)
         expect_run(play, BASE, RANGE, schedule);
     if (play->evacuated[1] == KVA_OK)
         expect_run(play, BASE + 2, 3, schedule);
-    check_that(play->evacuated[0] == KVA_OK || play->deed <= ALLOCATES || play->evacuated[1] == KVA_OK,
-               "deed %d, schedule %" PRIu64 ": the evacuation returned %d", (int)play->deed, schedule,
+    check_that(play->evacuated[0] == KVA_OK || play->action <= ALLOCATES || play->evacuated[1] == KVA_OK,
+               "action %d, schedule %" PRIu64 ": the evacuation returned %d", (int)play->action, schedule,
                (int)play->evacuated[0]);
-    if (play->deed == NEEDS_A_BLOCK)
+    if (play->action == NEEDS_A_BLOCK)
         assert_int_equal(play->allocated, KVA_OK);
     if (play->allocated == KVA_OK)
-        expect_run(play, play->single, play->deed == NEEDS_A_BLOCK ? 4 : 1, schedule);
+        expect_run(play, play->single, play->action == NEEDS_A_BLOCK ? 4 : 1, schedule);
     for (size_t i = 0; i < RUNS; i++) {
         if (play->runs[i].is_in_use)
             expect_run(play, play->runs[i].first, play->runs[i].count, schedule);
     }
     assert_int_equal(kva_frames_stats_read(play->frames, 0, &stats), KVA_OK);
     check_that(stats.free_frames == FRAMES,
-               "deed %d, schedule %" PRIu64 ": all frames should be free, %" PRIu64 " are", (int)play->deed,
-               schedule, stats.free_frames);
+               "action %d, schedule %" PRIu64 ": all frames should be free, %" PRIu64 " are",
+               (int)play->action, schedule, stats.free_frames);
     assert_int_equal(kva_frames_destroy(play->frames), KVA_OK);
 }
 
@@ -181,8 +181,8 @@ static void every_schedule(void **state)
     struct play play = {0};
     (void)state;
 
-    for (unsigned deed = FREES; deed <= EVACUATES; deed++) {
-        play.deed = (enum deed)deed;
+    for (unsigned action = FREES; action <= EVACUATES; action++) {
+        play.action = (enum action)action;
         for (unsigned crosses = 0; crosses < 2; crosses++) {
             struct schedules schedules = {.name = "evacuation",
                                           .threads = 2,

@@ -2,10 +2,9 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * Forks of a program with a frame set. First, a fork at every point of every call that another thread has
- * under way
- * (common/stepper.h): where the worker holds a lock that kva_frames_fork_prepare needs, the worker runs on,
- * point by point, until it releases it. Second, forks while threads are busy. Parent and child both find the
- * set intact and go on using it.
+ * under way (common/stepper.h): where the worker holds a lock that kva_frames_fork_prepare needs, the worker
+ * runs on, point by point, until it releases it. Second, forks while threads are busy. Parent and child both
+ * find the set intact and go on using it.
  */
 #define _GNU_SOURCE
 #include "../common/harness.h"

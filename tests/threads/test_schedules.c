@@ -928,7 +928,8 @@ static void look_back(void *context, uint64_t schedule)
     struct kva_fault fault;
     enum kva_status status = kva_space_check(&play->space, &fault);
 
-    check_that(status == KVA_OK, "%s, schedule %" PRIu64 ": %s", play->scenario->name, schedule, fault.what);
+    check_that(status == KVA_OK, "%s, schedule %" PRIu64 ": the check reports %s", play->scenario->name,
+               schedule, fault.what);
     picture(play);
     schedules_expect_order(&play->history, play->scenario->name, schedule);
     assert_int_equal(kva_space_abandon(&play->space), KVA_OK);

@@ -52,7 +52,8 @@ static bool begin(struct bench *bench, enum kva_mechanism mechanism)
     enum kva_status status = kva_vm_create(&bench->config, &bench->vm);
     if (status == KVA_ENOENT && mechanism == KVA_MECHANISM_GUARDS)
         return false;
-    check_that(status == KVA_OK, "create: %s", kva_status_name(status));
+    check_that(status == KVA_OK, "kva_vm_create: KVA_OK or KVA_ENOENT expected, %s returned",
+               kva_status_name(status));
     return true;
 }
 
@@ -222,7 +223,7 @@ static void parked_areas_are_purged_in_batches(enum kva_mechanism mechanism)
 }
 
 /** A full cache makes room for a freed area: the areas freed longest ago are parked, whatever their size. */
-static void the_cache_follows_what_is_freed(enum kva_mechanism mechanism)
+static void a_full_cache_parks_the_oldest_areas(enum kva_mechanism mechanism)
 {
     enum { SINGLES = 64 };
     void *single[SINGLES];
@@ -296,7 +297,7 @@ static void huge_areas_are_whole_huge_pages(struct bench *bench)
 
 /** With and without guards: an area that does not fit the private part does not go to the frames part
  *  either. */
-static void a_full_private_part_is_full(enum kva_mechanism mechanism)
+static void private_areas_stay_out_of_the_frames_part(enum kva_mechanism mechanism)
 {
     for (int guards = 0; guards < 2; guards++) {
         struct bench bench;
@@ -358,7 +359,7 @@ static void usable_sizes_are_whole_pages(struct bench *bench)
     assert_int_equal(kva_vm_frames_destroy(frames), KVA_OK);
 }
 
-static void parts_that_fit_no_reservation_are_no_misuse(struct bench *bench)
+static void parts_larger_than_the_reservation_return_enospc(struct bench *bench)
 {
     struct kva_vm_request request = kva_vm_request_of(1);
     struct kva_part part = {0, 2 * RESERVATION};
@@ -376,7 +377,7 @@ static void parts_that_fit_no_reservation_are_no_misuse(struct bench *bench)
 
 /* ------------------------------------------------------------------------------------------------ realloc */
 
-static void sizes_change_and_contents_stay(struct bench *bench)
+static void a_resize_keeps_the_contents(struct bench *bench)
 {
     struct kva_vm *vm = bench->vm;
     unsigned char *memory = kva_vrealloc(vm, NULL, 100, 0);
@@ -452,7 +453,7 @@ static void shrinking_purges_for_a_node(enum kva_mechanism mechanism)
 
 /* ------------------------------------------------------------------------------------------------- frames */
 
-static void maps_of_a_frame_agree(struct bench *bench)
+static void maps_of_a_frame_share_its_contents(struct bench *bench)
 {
     struct kva_vm_frames *frames;
     uint64_t numbers[4];
@@ -488,7 +489,7 @@ static void maps_of_a_frame_agree(struct bench *bench)
 }
 
 /** More freed maps than are kept: some are purged on the way, and live ones never. */
-static void short_lived_maps_are_purgeed_in_batches(struct bench *bench)
+static void short_lived_maps_are_purged_in_batches(struct bench *bench)
 {
     enum { FRAMES = 16384, LENGTH = 16 };
     static uint64_t numbers[FRAMES];
@@ -597,7 +598,7 @@ static bool take_another(void *context, struct kva_vm *vm, size_t size)
 
 /** Pages are short when a chunk is needed, and the reclaim callback allocates an object from the same
  *  allocator. */
-static void objects_may_be_taken_while_reclaiming(struct bench *bench)
+static void a_reclaim_callback_may_allocate_an_object(struct bench *bench)
 {
     struct taking_while_asked taking = {&bench->pages, NULL, NULL};
     struct kva_vm_reclaim reclaim = {.callback = take_another, .context = &taking};
@@ -757,7 +758,7 @@ static size_t name_badly(void *context, const void *address, char *text, size_t 
     return (size_t)snprintf(text, bytes, "a\"b\\c\nd\x7f\xff\xc3\xa9\xe2\x82");
 }
 
-static void names_break_no_report(enum kva_mechanism mechanism)
+static void any_name_keeps_the_report_in_lines(enum kva_mechanism mechanism)
 {
     struct lines lines = {.length = 0};
     struct bench bench;
@@ -867,7 +868,7 @@ static void large_areas_stay_in_quarantine(enum kva_mechanism mechanism)
     end(&bench);
 }
 
-/** Whether the addresses follow each other like lowest fits, so many that it is no accident. */
+/** Whether the addresses are `distance` apart, as lowest fits are. */
 static bool is_in_a_row(char *const *memory, size_t count, size_t distance)
 {
     for (size_t i = 1; i < count; i++) {
@@ -994,7 +995,7 @@ static void moved_areas_keep_their_request(struct bench *bench)
 }
 
 /** The chunk that an allocator keeps without objects is no leak. */
-static void an_empty_allocator_is_no_leak(enum kva_mechanism mechanism)
+static void an_empty_chunk_is_not_reported_as_a_leak(enum kva_mechanism mechanism)
 {
     struct kva_pcpu *pcpu;
     struct bench bench;
@@ -1155,32 +1156,32 @@ SCENARIO(wrong_frees_return_distinct_statuses)
 SCENARIO(bad_requests_return_distinct_statuses)
 SCENARIO(windows_and_alignments_are_kept)
 WHOLE_SCENARIO(parked_areas_are_purged_in_batches)
-WHOLE_SCENARIO(the_cache_follows_what_is_freed)
+WHOLE_SCENARIO(a_full_cache_parks_the_oldest_areas)
 SCENARIO(cached_areas_serve_alignments_and_large_sizes)
 SCENARIO(huge_areas_are_whole_huge_pages)
-SCENARIO(sizes_change_and_contents_stay)
-SCENARIO(maps_of_a_frame_agree)
-SCENARIO(short_lived_maps_are_purgeed_in_batches)
+SCENARIO(a_resize_keeps_the_contents)
+SCENARIO(maps_of_a_frame_share_its_contents)
+SCENARIO(short_lived_maps_are_purged_in_batches)
 SCENARIO(copies_lie_at_fixed_distances)
 SCENARIO(usable_sizes_are_whole_pages)
-SCENARIO(parts_that_fit_no_reservation_are_no_misuse)
+SCENARIO(parts_larger_than_the_reservation_return_enospc)
 SCENARIO(moved_areas_end_in_zeroes)
 SCENARIO(failed_objects_leave_no_chunk)
-SCENARIO(objects_may_be_taken_while_reclaiming)
-WHOLE_SCENARIO(a_full_private_part_is_full)
+SCENARIO(a_reclaim_callback_may_allocate_an_object)
+WHOLE_SCENARIO(private_areas_stay_out_of_the_frames_part)
 WHOLE_SCENARIO(a_reservation_without_tables_is_halved)
 WHOLE_SCENARIO(shrinking_purges_for_a_node)
 WHOLE_SCENARIO(later_areas_stay_until_they_are_ready)
 WHOLE_SCENARIO(hardened_areas_are_unmapped_at_once)
 WHOLE_SCENARIO(reports_name_the_allocating_caller)
-WHOLE_SCENARIO(names_break_no_report)
+WHOLE_SCENARIO(any_name_keeps_the_report_in_lines)
 WHOLE_SCENARIO(leaks_are_reported)
 WHOLE_SCENARIO(calls_that_must_not_block_purge_nothing)
 WHOLE_SCENARIO(large_areas_stay_in_quarantine)
 WHOLE_SCENARIO(hardened_areas_of_every_kind_are_scattered)
 SCENARIO(callbacks_cannot_free_the_area_of_the_call)
 SCENARIO(moved_areas_keep_their_request)
-WHOLE_SCENARIO(an_empty_allocator_is_no_leak)
+WHOLE_SCENARIO(an_empty_chunk_is_not_reported_as_a_leak)
 WHOLE_SCENARIO(every_failure_leaves_nothing_allocated)
 
 int main(void)
@@ -1191,32 +1192,32 @@ int main(void)
         cmocka_unit_test(test_bad_requests_return_distinct_statuses),
         cmocka_unit_test(test_windows_and_alignments_are_kept),
         cmocka_unit_test(test_parked_areas_are_purged_in_batches),
-        cmocka_unit_test(test_the_cache_follows_what_is_freed),
+        cmocka_unit_test(test_a_full_cache_parks_the_oldest_areas),
         cmocka_unit_test(test_cached_areas_serve_alignments_and_large_sizes),
         cmocka_unit_test(test_huge_areas_are_whole_huge_pages),
-        cmocka_unit_test(test_sizes_change_and_contents_stay),
-        cmocka_unit_test(test_maps_of_a_frame_agree),
-        cmocka_unit_test(test_short_lived_maps_are_purgeed_in_batches),
+        cmocka_unit_test(test_a_resize_keeps_the_contents),
+        cmocka_unit_test(test_maps_of_a_frame_share_its_contents),
+        cmocka_unit_test(test_short_lived_maps_are_purged_in_batches),
         cmocka_unit_test(test_copies_lie_at_fixed_distances),
         cmocka_unit_test(test_usable_sizes_are_whole_pages),
-        cmocka_unit_test(test_parts_that_fit_no_reservation_are_no_misuse),
+        cmocka_unit_test(test_parts_larger_than_the_reservation_return_enospc),
         cmocka_unit_test(test_moved_areas_end_in_zeroes),
         cmocka_unit_test(test_failed_objects_leave_no_chunk),
-        cmocka_unit_test(test_objects_may_be_taken_while_reclaiming),
-        cmocka_unit_test(test_a_full_private_part_is_full),
+        cmocka_unit_test(test_a_reclaim_callback_may_allocate_an_object),
+        cmocka_unit_test(test_private_areas_stay_out_of_the_frames_part),
         cmocka_unit_test(test_a_reservation_without_tables_is_halved),
         cmocka_unit_test(test_shrinking_purges_for_a_node),
         cmocka_unit_test(test_later_areas_stay_until_they_are_ready),
         cmocka_unit_test(test_hardened_areas_are_unmapped_at_once),
         cmocka_unit_test(test_reports_name_the_allocating_caller),
-        cmocka_unit_test(test_names_break_no_report),
+        cmocka_unit_test(test_any_name_keeps_the_report_in_lines),
         cmocka_unit_test(test_leaks_are_reported),
         cmocka_unit_test(test_calls_that_must_not_block_purge_nothing),
         cmocka_unit_test(test_large_areas_stay_in_quarantine),
         cmocka_unit_test(test_hardened_areas_of_every_kind_are_scattered),
         cmocka_unit_test(test_callbacks_cannot_free_the_area_of_the_call),
         cmocka_unit_test(test_moved_areas_keep_their_request),
-        cmocka_unit_test(test_an_empty_allocator_is_no_leak),
+        cmocka_unit_test(test_an_empty_chunk_is_not_reported_as_a_leak),
         cmocka_unit_test(test_every_failure_leaves_nothing_allocated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -135,7 +135,7 @@ static bool gives_nothing(void *context, struct kva_vm *vm, size_t size)
     return true;
 }
 
-static void reclaim_callbacks_do_not_prolong_it(void **state)
+static void reclaim_callbacks_add_at_most_two_purges(void **state)
 {
     static struct play play;
     unsigned asked = 0;
@@ -188,7 +188,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_that_can_never_fit_ends),
-        cmocka_unit_test(reclaim_callbacks_do_not_prolong_it),
+        cmocka_unit_test(reclaim_callbacks_add_at_most_two_purges),
         cmocka_unit_test(a_place_that_is_idle_at_every_moment_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -89,13 +89,13 @@ static void expect_last_map(mapping *map, enum kva_status (*unmap)(struct kva_vm
     assert_int_equal(kva_vm_frames_free(frames, numbers, FRAMES), KVA_OK);
 }
 
-static void test_a_frame_that_is_mapped_as_often_as_can_be_counted(void **state)
+static void test_kva_vmap_at_the_largest_map_count(void **state)
 {
     (void)state;
     expect_last_map(by_vmap, kva_vunmap);
 }
 
-static void test_the_same_by_kva_map_ram(void **state)
+static void test_kva_map_ram_at_the_largest_map_count(void **state)
 {
     (void)state;
     expect_last_map(by_map_ram, kva_unmap_ram);
@@ -104,9 +104,8 @@ static void test_the_same_by_kva_map_ram(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_a_frame_that_is_mapped_as_often_as_can_be_counted, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_the_same_by_kva_map_ram, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_kva_vmap_at_the_largest_map_count, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_kva_map_ram_at_the_largest_map_count, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

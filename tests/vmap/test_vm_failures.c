@@ -101,10 +101,14 @@ static void expect_same_picture(const struct stage *stage, const struct picture 
                    "%s: the area at %#" PRIxPTR " has changed", what, before->areas[i].start);
     const struct kva_vm_stats *a = &after->stats;
     const struct kva_vm_stats *b = &before->stats;
-    check_that(a->allocations == b->allocations && a->frees == b->frees, "%s: allocations or frees", what);
-    check_that(a->later_areas == b->later_areas && a->later_bytes == b->later_bytes, "%s: later areas", what);
-    check_that(a->ram_live == b->ram_live && a->frames_taken == b->frames_taken, "%s: maps or frames", what);
-    check_that(a->moved == b->moved && a->grown_in_place == b->grown_in_place, "%s: resized areas", what);
+    check_that(a->allocations == b->allocations && a->frees == b->frees,
+               "%s: the counts of allocations or frees have changed", what);
+    check_that(a->later_areas == b->later_areas && a->later_bytes == b->later_bytes,
+               "%s: the count of areas in a grace period has changed", what);
+    check_that(a->ram_live == b->ram_live && a->frames_taken == b->frames_taken,
+               "%s: the count of maps or frames has changed", what);
+    check_that(a->moved == b->moved && a->grown_in_place == b->grown_in_place,
+               "%s: the count of resized areas has changed", what);
     free(after);
 }
 
@@ -802,7 +806,7 @@ static void test_purge_comes_first(void **state)
 
 /** Callbacks are called one by one, first to last, until one helps; a purge follows for the areas that
  *  they free. */
-static void test_callbacks_are_asked_in_order(void **state)
+static void test_callbacks_are_called_in_order(void **state)
 {
     enum kva_mechanism mechanism;
     struct helped scene;
@@ -837,7 +841,7 @@ static void test_callbacks_are_asked_in_order(void **state)
 
 /** Each call that allocates addresses calls the callbacks, when space is short and when memory is; with
  *  KVA_VM_NO_BLOCK none does. */
-static void test_all_kinds_ask(void **state)
+static void test_every_kind_calls_the_callbacks(void **state)
 {
     struct helped scene;
     struct kva_vm_frames *frames;
@@ -956,8 +960,8 @@ int main(void)
         cmocka_unit_test(test_memory_refused),
         cmocka_unit_test(test_creation_refused),
         cmocka_unit_test(test_purge_comes_first),
-        cmocka_unit_test(test_callbacks_are_asked_in_order),
-        cmocka_unit_test(test_all_kinds_ask),
+        cmocka_unit_test(test_callbacks_are_called_in_order),
+        cmocka_unit_test(test_every_kind_calls_the_callbacks),
         cmocka_unit_test(test_frames_stay_while_they_are_mapped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -191,7 +191,7 @@ static unsigned char *never_used_frames(struct kva_vm *vm)
     return (unsigned char *)(uintptr_t)stats.reservation_last;
 }
 
-static unsigned char *freed_and_purgeed(struct kva_vm *vm)
+static unsigned char *freed_and_purged(struct kva_vm *vm)
 {
     unsigned char *memory = live(vm, 3);
     give(vm, memory);
@@ -199,7 +199,7 @@ static unsigned char *freed_and_purgeed(struct kva_vm *vm)
     return memory;
 }
 
-static unsigned char *freed_and_purgeed_large(struct kva_vm *vm)
+static unsigned char *freed_and_purged_large(struct kva_vm *vm)
 {
     unsigned char *memory = live(vm, 1500);
     (void)live(vm, 1);
@@ -234,7 +234,7 @@ static unsigned char *freed_later(struct kva_vm *vm)
     return memory + page;
 }
 
-static unsigned char *unmapped_and_purgeed(struct kva_vm *vm)
+static unsigned char *unmapped_and_purged(struct kva_vm *vm)
 {
     unsigned char *memory = map(vm, 6);
     child_that(kva_vunmap(vm, memory) == KVA_OK);
@@ -242,7 +242,7 @@ static unsigned char *unmapped_and_purgeed(struct kva_vm *vm)
     return memory + 5 * page;
 }
 
-static unsigned char *unmapped_ram_and_purgeed(struct kva_vm *vm)
+static unsigned char *unmapped_ram_and_purged(struct kva_vm *vm)
 {
     unsigned char *kept = map_ram(vm, 2);
     unsigned char *memory = map_ram(vm, 6);
@@ -252,7 +252,7 @@ static unsigned char *unmapped_ram_and_purgeed(struct kva_vm *vm)
     return memory + page;
 }
 
-static unsigned char *moved_away_and_purgeed(struct kva_vm *vm)
+static unsigned char *moved_away_and_purged(struct kva_vm *vm)
 {
     unsigned char *memory = live(vm, 2);
     (void)live(vm, 1); /* in the way */
@@ -261,7 +261,7 @@ static unsigned char *moved_away_and_purgeed(struct kva_vm *vm)
     return memory;
 }
 
-static unsigned char *units_and_purgeed(struct kva_vm *vm)
+static unsigned char *units_and_purged(struct kva_vm *vm)
 {
     const struct kva_pcpu_config config = {.cpus = 2, .unit = page};
     struct kva_pcpu *pcpu;
@@ -356,14 +356,14 @@ static const struct entry faulting_always[] = {
     ENTRY(between_units),
     ENTRY(never_used),
     ENTRY(never_used_frames),
-    ENTRY(freed_and_purgeed),
-    ENTRY(freed_and_purgeed_large),
+    ENTRY(freed_and_purged),
+    ENTRY(freed_and_purged_large),
     ENTRY(freed_among_neighbours),
     ENTRY(freed_later),
-    ENTRY(unmapped_and_purgeed),
-    ENTRY(unmapped_ram_and_purgeed),
-    ENTRY(moved_away_and_purgeed),
-    ENTRY(units_and_purgeed),
+    ENTRY(unmapped_and_purged),
+    ENTRY(unmapped_ram_and_purged),
+    ENTRY(moved_away_and_purged),
+    ENTRY(units_and_purged),
 };
 
 /** Areas are placed at random here, so growing in place is left out. */
@@ -942,8 +942,8 @@ static void expect_report(struct test_child *child, bool sentence, const char *n
 }
 
 static const struct entry reported[] = {
-    ENTRY(guard_of_one_page), ENTRY(end_of_guard),   ENTRY(freed_and_purgeed),
-    ENTRY(never_used),        ENTRY(guard_of_a_map), ENTRY(unmapped_and_purgeed),
+    ENTRY(guard_of_one_page), ENTRY(end_of_guard),   ENTRY(freed_and_purged),
+    ENTRY(never_used),        ENTRY(guard_of_a_map), ENTRY(unmapped_and_purged),
     ENTRY(after_a_ram_map),   ENTRY(between_units),  ENTRY(freed_among_neighbours),
 };
 

@@ -153,7 +153,7 @@ static void begin_grace(void *context, struct kva_later *record)
     waiting = record;
 }
 
-static void test_marked_areas_can_wait(void **state)
+static void test_marked_areas_with_a_grace_period(void **state)
 {
     struct test_vm test;
     struct kva_vm_config config = test_vm_config(&test, KVA_MECHANISM_BEST);
@@ -209,7 +209,7 @@ int main(void)
         cmocka_unit_test(test_the_cache_serves_marked_requests),
         cmocka_unit_test(test_hardened_areas_are_dismissed_at_once),
         cmocka_unit_test(test_resizing_keeps_the_mark),
-        cmocka_unit_test(test_marked_areas_can_wait),
+        cmocka_unit_test(test_marked_areas_with_a_grace_period),
         cmocka_unit_test(test_maps_cannot_be_marked),
     };
 

@@ -305,7 +305,7 @@ static int take_large_areas(void *context)
 }
 
 /** Others reach the kernel's limit: the library finds out that memory was not the reason. */
-static int be_crowded_out(void *context)
+static int reach_the_kernels_limit(void *context)
 {
     struct kva_vm_config *config = context;
     struct kva_vm *vm;
@@ -484,7 +484,7 @@ static void test_limit_on_mappings(void **state)
         }
         child = test_in_child(cross_with_maps, &config);
         test_expect_success(&child, test_mechanism_name(mechanism));
-        child = test_in_child(be_crowded_out, &config);
+        child = test_in_child(reach_the_kernels_limit, &config);
         test_expect_success(&child, test_mechanism_name(mechanism));
         child = test_in_child(end_above_the_limit, &config);
         test_expect_success(&child, test_mechanism_name(mechanism));
@@ -880,7 +880,7 @@ static void expect_refusals_without_block(struct kva_vm *vm, struct kva_vm_frame
 }
 
 /** A cached area, and a hole. */
-static void expect_what_is_at_hand(struct kva_vm *vm)
+static void expect_two_requests_served(struct kva_vm *vm)
 {
     struct kva_vm_request request = kva_vm_request_of(page);
     void *memory;
@@ -919,7 +919,7 @@ static void test_no_block_never_purges(void **state)
         struct kva_vm_stats before = test_vm_stats(test.vm);
         assert_int_equal(before.parked_areas, 11);
         expect_refusals_without_block(test.vm, frames, &number, live, 500, KVA_EAGAIN);
-        expect_what_is_at_hand(test.vm);
+        expect_two_requests_served(test.vm);
         struct kva_vm_stats after = test_vm_stats(test.vm);
         assert_int_equal(after.purges, before.purges);
         assert_int_equal(after.retries, before.retries);
@@ -1197,7 +1197,7 @@ static void keep_record(void *context, struct kva_later *record)
 }
 
 /** All owned areas are reported, lowest first; cached and parked areas and maps are not. */
-static void test_end_with_live_areas(void **state)
+static void test_destroy_with_live_areas(void **state)
 {
     enum kva_mechanism mechanism;
     struct test_vm test;
@@ -1535,8 +1535,8 @@ static int live_without_descriptors(void *context)
     return 0;
 }
 
-/** Go to an empty folder, for ever: as root, or as root of a user namespace. */
-static bool leave_the_files(const char *folder)
+/** Make an empty folder the root folder, for good: as root, or as root of a user namespace. */
+static bool enter_empty_folder(const char *folder)
 {
     return (chroot(folder) == 0 || (unshare(CLONE_NEWUSER) == 0 && chroot(folder) == 0)) && chdir("/") == 0;
 }
@@ -1545,7 +1545,7 @@ static int live_without_files(void *context)
 {
     uintptr_t place = free_place(64 * TEST_MIB);
 
-    if (!leave_the_files(context))
+    if (!enter_empty_folder(context))
         return 77; /* not allowed here */
     child_that(open("/proc/self/maps", O_RDONLY) < 0);
     live_anywhere(place, true);
@@ -1603,7 +1603,7 @@ int main(void)
         cmocka_unit_test(test_alignments_up_to_the_space),
         cmocka_unit_test(test_largest_frame_set),
         cmocka_unit_test(test_reservations),
-        cmocka_unit_test(test_end_with_live_areas),
+        cmocka_unit_test(test_destroy_with_live_areas),
         cmocka_unit_test(test_memory_comes_back),
         cmocka_unit_test(test_too_many_cpus),
         cmocka_unit_test(test_fork),

@@ -132,13 +132,13 @@ static const char a_file[] = "V10: unowned pages of the reservation map a file t
 static const char a_hole[] = "V10: unowned pages of the reservation are not mapped";
 static const char advice[] = "V10: unowned pages of the reservation are locked or advised";
 
-static const struct deed {
+static const struct tampering {
     const char *name;
     tamper *change;
     tamper *undo;
     const char *words; /* the beginning of the check's message */
     size_t where;      /* the page that it reports: 0 the first, 1 the last */
-} deeds[] = {
+} tamperings[] = {
     {"read only", make_readable, make_usual, protection, 0},
     {"executable", make_executable, make_usual, protection, 0},
     {"code", make_code, make_usual, protection, 0},
@@ -159,7 +159,7 @@ static const struct deed {
     {"locked", lock_pages, unlock_pages, advice, 0},
 };
 
-enum { DEEDS = sizeof(deeds) / sizeof(deeds[0]) };
+enum { TAMPERINGS = sizeof(tamperings) / sizeof(tamperings[0]) };
 
 /** The pages of the changed areas: some small, some large enough for mappings of their own. */
 static const size_t lengths[] = {1, 16, MOST_PAGES};
@@ -201,7 +201,8 @@ static const struct {
 
 /** A live area's owner may change it; once it is freed, and idle, the check reports the change; after the
  *  change is undone, the check succeeds. */
-static void tamper_and_undo(enum kva_mechanism mechanism, const struct deed *deed, size_t pages, size_t wait)
+static void tamper_and_undo(enum kva_mechanism mechanism, const struct tampering *tampering, size_t pages,
+                            size_t wait)
 {
     struct test_vm test;
     struct kva_vm_config config = test_vm_config(&test, mechanism);
@@ -209,18 +210,18 @@ static void tamper_and_undo(enum kva_mechanism mechanism, const struct deed *dee
 
     config.cache_bytes = waits[wait].cache_bytes;
     test_vm_create(&test, &config);
-    snprintf(what, sizeof(what), "%s, %s, %zu pages, %s", test_mechanism_name(mechanism), deed->name, pages,
-             waits[wait].name);
+    snprintf(what, sizeof(what), "%s, %s, %zu pages, %s", test_mechanism_name(mechanism), tampering->name,
+             pages, waits[wait].name);
     void *before = kva_vmalloc(test.vm, page);
     unsigned char *memory = kva_vmalloc(test.vm, pages * page);
     void *above = kva_vmalloc(test.vm, page);
     assert_true(before && memory && above);
     memory[0] = 1;
-    if (deed->change(memory, pages * page)) {
+    if (tampering->change(memory, pages * page)) {
         expect_sound(test.vm, what);
         assert_int_equal(kva_vfree(test.vm, memory), KVA_OK);
-        expect_reported(test.vm, memory + deed->where * (pages - 1) * page, deed->words, what);
-        assert_true(deed->undo(memory, pages * page));
+        expect_reported(test.vm, memory + tampering->where * (pages - 1) * page, tampering->words, what);
+        assert_true(tampering->undo(memory, pages * page));
         expect_sound(test.vm, what);
         assert_int_equal(kva_vm_purge(test.vm), KVA_OK);
         expect_sound(test.vm, what);
@@ -241,10 +242,10 @@ static void test_changes_that_owners_leave_are_reported(void **state)
     if (!kernel_reports("changes of owners to their pages"))
         return;
     for_each_mechanism (mechanism, k) {
-        for (size_t i = 0; i < DEEDS; i++) {
+        for (size_t i = 0; i < TAMPERINGS; i++) {
             for (size_t n = 0; n < sizeof(lengths) / sizeof(lengths[0]); n++) {
-                tamper_and_undo(mechanism, &deeds[i], lengths[n], 0);
-                tamper_and_undo(mechanism, &deeds[i], lengths[n], 1);
+                tamper_and_undo(mechanism, &tamperings[i], lengths[n], 0);
+                tamper_and_undo(mechanism, &tamperings[i], lengths[n], 1);
             }
         }
     }
@@ -276,7 +277,7 @@ static bool is_as_new(const unsigned char *address)
 
 /** After a purge the check reports remaining changes; pages that it does not report are as new. At check
  *  level 3 the purge itself reports them. */
-static bool tamper_and_purge(enum kva_mechanism mechanism, const struct deed *deed, size_t pages,
+static bool tamper_and_purge(enum kva_mechanism mechanism, const struct tampering *tampering, size_t pages,
                              bool hardened)
 {
     struct test_vm test;
@@ -288,13 +289,13 @@ static bool tamper_and_purge(enum kva_mechanism mechanism, const struct deed *de
     test_vm_create(&test, &config);
     void *before = kva_vmalloc(test.vm, page);
     unsigned char *memory = kva_vmalloc(test.vm, pages * page);
-    bool done = deed->change(memory, pages * page);
+    bool done = tampering->change(memory, pages * page);
     assert_int_equal(kva_vfree(test.vm, memory), KVA_OK);
     assert_int_equal(kva_vm_purge(test.vm), KVA_OK);
     bool reported = kva_vm_check(test.vm, &fault) == KVA_ECORRUPT;
     assert_int_equal(test.hooks.corruptions, reported && KVA_CHECK_LEVEL >= 3);
     if (reported) {
-        check_that(done && memcmp(fault.what, "V10: ", 5) == 0, "%s: %s", deed->name, fault.what);
+        check_that(done && memcmp(fault.what, "V10: ", 5) == 0, "%s: %s", tampering->name, fault.what);
         assert_in_range(fault.address, (uintptr_t)memory, (uintptr_t)memory + (pages - 1) * page);
     } else if (!hardened) {
         struct kva_vm_request request = kva_vm_request_of(pages * page);
@@ -303,7 +304,7 @@ static bool tamper_and_purge(enum kva_mechanism mechanism, const struct deed *de
         assert_int_equal(kva_vm_alloc(test.vm, &request, &next), KVA_OK);
         assert_ptr_equal(next, memory);
         check_that(is_as_new(memory) && is_as_new(memory + (pages - 1) * page),
-                   "%s, %zu pages: changed, but the check reports nothing", deed->name, pages);
+                   "%s, %zu pages: changed, but the check reports nothing", tampering->name, pages);
         memset(memory, 1, pages * page);
         assert_int_equal(kva_vfree(test.vm, memory), KVA_OK);
     }
@@ -322,12 +323,12 @@ static void test_unreported_pages_are_as_new(void **state)
         return;
     for_each_mechanism (mechanism, k) {
         unsigned reported = 0;
-        for (size_t i = 0; i < DEEDS; i++) {
+        for (size_t i = 0; i < TAMPERINGS; i++) {
             for (size_t n = 0; n < sizeof(lengths) / sizeof(lengths[0]); n++) {
-                if (deeds[i].words == a_hole)
+                if (tamperings[i].words == a_hole)
                     continue; /* a neighbour may have been mapped there */
-                reported += tamper_and_purge(mechanism, &deeds[i], lengths[n], false);
-                reported += tamper_and_purge(mechanism, &deeds[i], lengths[n], true);
+                reported += tamper_and_purge(mechanism, &tamperings[i], lengths[n], false);
+                reported += tamper_and_purge(mechanism, &tamperings[i], lengths[n], true);
             }
         }
         /* Markers leave the mapping as it is, but separate mappings are replaced. */
@@ -338,7 +339,7 @@ static void test_unreported_pages_are_as_new(void **state)
 
 /** After a purge nothing remains of a marked area, whatever its owner has changed; before it the check
  *  does not report the changes. At check level 3 the purge checks as well. */
-static void tamper_with_marked(enum kva_mechanism mechanism, const struct deed *deed, size_t pages,
+static void tamper_with_marked(enum kva_mechanism mechanism, const struct tampering *tampering, size_t pages,
                                bool hardened)
 {
     struct test_vm test;
@@ -356,11 +357,11 @@ static void tamper_with_marked(enum kva_mechanism mechanism, const struct deed *
     void *above = kva_vmalloc(test.vm, page);
     unsigned char *memory = area;
     memset(memory, 1, pages * page);
-    (void)deed->change(memory, pages * page);
+    (void)tampering->change(memory, pages * page);
     assert_int_equal(kva_vfree(test.vm, memory), KVA_OK);
-    expect_sound(test.vm, deed->name);
+    expect_sound(test.vm, tampering->name);
     assert_int_equal(kva_vm_purge(test.vm), KVA_OK);
-    expect_sound(test.vm, deed->name);
+    expect_sound(test.vm, tampering->name);
     assert_int_equal(test.hooks.corruptions, 0);
     assert_int_equal(test_vm_stats(test.vm).pages.failed_unmap_pages, 0);
     request.flags = 0;
@@ -369,7 +370,7 @@ static void tamper_with_marked(enum kva_mechanism mechanism, const struct deed *
     assert_int_equal(kva_vm_alloc(test.vm, &request, &next), KVA_OK);
     assert_ptr_equal(next, memory);
     check_that(is_as_new(memory) && is_as_new(memory + (pages - 1) * page), "%s, %zu pages: not as new",
-               deed->name, pages);
+               tampering->name, pages);
     for (size_t at = 0; at < pages * page; at += page / 2)
         assert_int_equal(memory[at], 0);
     memset(memory, 1, pages * page);
@@ -387,12 +388,12 @@ static void test_marked_areas_are_replaced(void **state)
     if (!kernel_reports("changes of owners to pages of marked areas"))
         return;
     for_each_mechanism (mechanism, k) {
-        for (size_t i = 0; i < DEEDS; i++) {
+        for (size_t i = 0; i < TAMPERINGS; i++) {
             for (size_t n = 0; n < sizeof(lengths) / sizeof(lengths[0]); n++) {
-                if (deeds[i].words == a_hole)
+                if (tamperings[i].words == a_hole)
                     continue; /* marked areas must not have holes */
-                tamper_with_marked(mechanism, &deeds[i], lengths[n], false);
-                tamper_with_marked(mechanism, &deeds[i], lengths[n], true);
+                tamper_with_marked(mechanism, &tamperings[i], lengths[n], false);
+                tamper_with_marked(mechanism, &tamperings[i], lengths[n], true);
             }
         }
     }
@@ -403,7 +404,7 @@ struct leftover {
     struct kva_vm *vm;
     unsigned char *memory;
     size_t bytes;
-    const struct deed *deed;
+    const struct tampering *tampering;
 };
 
 /** The child's own mapping must survive all calls of the child on the instance. Here it asks for the
@@ -422,14 +423,14 @@ static int map_and_purge(void *context)
     for (size_t at = 0; at < left->bytes; at += page)
         child_that(own[at] == 1);
     if (kva_vm_check(left->vm, &fault) != KVA_OK) {
-        fprintf(stderr, "%s: %s at %#" PRIx64 "\n", left->deed->name, fault.what, fault.address);
+        fprintf(stderr, "%s: %s at %#" PRIx64 "\n", left->tampering->name, fault.what, fault.address);
         return 1;
     }
     return 0;
 }
 
 /** As above, but the purge comes after a fork, in a program with or without threads. */
-static void tamper_and_fork(enum kva_mechanism mechanism, const struct deed *deed, size_t pages,
+static void tamper_and_fork(enum kva_mechanism mechanism, const struct tampering *tampering, size_t pages,
                             bool one_thread)
 {
     struct test_vm test;
@@ -441,19 +442,19 @@ static void tamper_and_fork(enum kva_mechanism mechanism, const struct deed *dee
     void *parked = kva_vmalloc(test.vm, MOST_PAGES * page);
     unsigned char *memory = kva_vmalloc(test.vm, pages * page);
     void *above = kva_vmalloc(test.vm, page);
-    struct leftover left = {test.vm, memory, pages * page, deed};
+    struct leftover left = {test.vm, memory, pages * page, tampering};
     assert_true(parked && memory && above);
     memset(memory, 1, pages * page);
     assert_int_equal(kva_vm_mark_foreign(test.vm, memory), KVA_OK);
-    (void)deed->change(memory, pages * page);
+    (void)tampering->change(memory, pages * page);
     assert_int_equal(kva_vfree(test.vm, parked), KVA_OK);
     assert_int_equal(kva_vfree(test.vm, memory), KVA_OK);
     assert_int_equal(test_vm_stats(test.vm).parked_areas, 2);
     assert_int_equal(kva_vm_fork_prepare(test.vm), KVA_OK);
     struct test_child child = test_in_child(map_and_purge, &left);
     assert_int_equal(kva_vm_fork_parent(test.vm), KVA_OK);
-    test_expect_success(&child, deed->name);
-    expect_sound(test.vm, deed->name);
+    test_expect_success(&child, tampering->name);
+    expect_sound(test.vm, tampering->name);
     assert_int_equal(kva_vfree(test.vm, above), KVA_OK);
     test_vm_destroy(&test);
 }
@@ -466,11 +467,11 @@ static void test_marked_areas_and_forks(void **state)
     if (!kernel_reports("marked areas that are parked at a fork"))
         return;
     for_each_mechanism (mechanism, k) {
-        for (size_t i = 0; i < DEEDS; i++) {
+        for (size_t i = 0; i < TAMPERINGS; i++) {
             for (size_t n = 0; n < sizeof(lengths) / sizeof(lengths[0]); n++) {
-                if (deeds[i].words == a_hole)
+                if (tamperings[i].words == a_hole)
                     continue; /* marked areas must not have holes */
-                tamper_and_fork(mechanism, &deeds[i], lengths[n], n % 2 == 0);
+                tamper_and_fork(mechanism, &tamperings[i], lengths[n], n % 2 == 0);
             }
         }
     }
@@ -538,34 +539,34 @@ static void map_frames_again(const struct maps *maps, unsigned char *memory, siz
 }
 
 /** Change a map of kva_vmap or of kva_map_ram, between two others that stay live. */
-static void tamper_with_map(struct maps *maps, const struct deed *deed, size_t pages, bool ram)
+static void tamper_with_map(struct maps *maps, const struct tampering *tampering, size_t pages, bool ram)
 {
     void *(*map)(struct kva_vm *, struct kva_vm_frames *, const uint64_t *, size_t) =
         ram ? kva_map_ram : kva_vmap;
     enum kva_status (*unmap)(struct kva_vm *, void *) = ram ? kva_unmap_ram : kva_vunmap;
     struct kva_vm *vm = maps->test.vm;
-    const char *words = deed->change == map_fresh ? a_file : deed->words;
+    const char *words = tampering->change == map_fresh ? a_file : tampering->words;
     void *before = map(vm, maps->frames, maps->numbers, 3);
     unsigned char *memory = map(vm, maps->frames, maps->numbers, pages);
     void *above = map(vm, maps->frames, maps->numbers, 2);
 
     assert_true(before && memory && above);
-    assert_true(deed->change(memory, pages * page));
-    expect_sound(vm, deed->name);
+    assert_true(tampering->change(memory, pages * page));
+    expect_sound(vm, tampering->name);
     assert_int_equal(unmap(vm, memory), KVA_OK);
-    expect_reported(vm, memory + deed->where * (pages - 1) * page, words, deed->name);
+    expect_reported(vm, memory + tampering->where * (pages - 1) * page, words, tampering->name);
     map_frames_again(maps, memory, pages * page);
-    expect_sound(vm, deed->name);
+    expect_sound(vm, tampering->name);
     assert_int_equal(unmap(vm, before), KVA_OK);
     assert_int_equal(unmap(vm, above), KVA_OK);
-    expect_sound(vm, deed->name);
+    expect_sound(vm, tampering->name);
     assert_int_equal(kva_vm_purge(vm), KVA_OK);
-    expect_sound(vm, deed->name);
+    expect_sound(vm, tampering->name);
 }
 
 static void test_changed_maps(void **state)
 {
-    static const struct deed fresh = {"private memory", map_fresh, NULL, NULL, 0};
+    static const struct tampering fresh = {"private memory", map_fresh, NULL, NULL, 0};
     enum kva_mechanism mechanism;
 
     (void)state;
@@ -574,14 +575,14 @@ static void test_changed_maps(void **state)
     for_each_mechanism (mechanism, k) {
         struct maps maps;
         set_up_maps(&maps, mechanism);
-        for (size_t i = 0; i < 2 * DEEDS; i++) {
-            const struct deed *deed = &deeds[i / 2];
-            bool private_only = deed->change == wipe_for_children || deed->change == merge ||
-                                deed->change == want_huge_pages || deed->change == lock_pages;
+        for (size_t i = 0; i < 2 * TAMPERINGS; i++) {
+            const struct tampering *tampering = &tamperings[i / 2];
+            bool private_only = tampering->change == wipe_for_children || tampering->change == merge ||
+                                tampering->change == want_huge_pages || tampering->change == lock_pages;
             if (private_only)
                 continue;
-            tamper_with_map(&maps, deed, 4, i % 2 != 0);
-            tamper_with_map(&maps, deed, MOST_PAGES, i % 2 != 0);
+            tamper_with_map(&maps, tampering, 4, i % 2 != 0);
+            tamper_with_map(&maps, tampering, MOST_PAGES, i % 2 != 0);
         }
         tamper_with_map(&maps, &fresh, 4, false);
         tamper_with_map(&maps, &fresh, 4, true);

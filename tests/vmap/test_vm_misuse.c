@@ -1145,7 +1145,7 @@ static void test_usable_sizes(void **state)
     play_on_each_mechanism(size_up_all);
 }
 
-static void test_finding(void **state)
+static void test_find_at_each_address(void **state)
 {
     (void)state;
     play_on_each_mechanism(find_all);
@@ -1489,7 +1489,7 @@ int main(void)
         cmocka_unit_test(test_wrong_addresses),
         cmocka_unit_test(test_null_can_be_freed),
         cmocka_unit_test(test_usable_sizes),
-        cmocka_unit_test(test_finding),
+        cmocka_unit_test(test_find_at_each_address),
         cmocka_unit_test(test_arguments),
         cmocka_unit_test(test_quarantined_areas),
         cmocka_unit_test(test_double_frees),

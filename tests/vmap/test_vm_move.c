@@ -170,7 +170,7 @@ static void begin(void)
 }
 
 /** A call moves the requested number of frames, plus at most the rest of a run. Repeated calls finish. */
-static void test_as_many_frames_as_asked_for(void **state)
+static void test_a_call_moves_the_requested_number(void **state)
 {
     (void)state;
     begin();
@@ -200,7 +200,7 @@ static void test_as_many_frames_as_asked_for(void **state)
 }
 
 /** The run that reaches the requested number is the last one. */
-static void test_no_more_frames_than_asked_for(void **state)
+static void test_no_run_moves_beyond_the_requested_number(void **state)
 {
     static const uint64_t most[] = {31, 32, 33, 40, 63, 64, 65};
 
@@ -218,7 +218,7 @@ static void test_no_more_frames_than_asked_for(void **state)
 }
 
 /** Compaction stops as soon as a group of the order is free. */
-static void test_until_a_group_is_free(void **state)
+static void test_compaction_stops_at_a_free_group(void **state)
 {
     (void)state;
     for (unsigned order = 0; order <= block_order(); order++) {
@@ -276,7 +276,7 @@ static bool compact_in_reclaim(void *context, struct kva_vm *vm, size_t size)
     return false;
 }
 
-static void test_not_from_inside_a_reclaim_callback(void **state)
+static void test_compaction_inside_a_reclaim_callback(void **state)
 {
     struct kva_vm_reclaim reclaim = {.callback = compact_in_reclaim};
 
@@ -525,7 +525,7 @@ static void play_reused_numbers(bool compacts, struct test_rng *rng)
     end();
 }
 
-static void test_numbers_used_again(void **state)
+static void test_reallocated_numbers(void **state)
 {
     struct test_rng rng = test_rng_of(31);
 
@@ -1490,20 +1490,20 @@ static void test_maps_in_place_of_lost_ones(void **state)
 enum { SAME = 8 };
 
 /** The inherited maps and frames. */
-struct heirs {
+struct inherited {
     void *map[SAME]; /* each of kept[0] alone */
     struct kva_vm_frames *unmovable;
     uint64_t numbers[KVA_MAP_RAM_MOST]; /* of that set */
 };
 
 /** Count the child's maps that begin where a map of the parent began. */
-static unsigned count_same(const struct heirs *heirs, unsigned char *const *own)
+static unsigned count_same(const struct inherited *inherited, unsigned char *const *own)
 {
     unsigned count = 0;
 
     for (unsigned i = 0; i < SAME; i++) {
         for (unsigned k = 0; k < SAME; k++)
-            count += heirs->map[i] == own[k];
+            count += inherited->map[i] == own[k];
     }
     return count;
 }
@@ -1534,22 +1534,22 @@ static struct kva_vm_frames *set_with_a_frame_to_move(uint64_t *full, uint64_t *
  *  ones. */
 static int use_pages_again(void *context)
 {
-    const struct heirs *heirs = context;
+    const struct inherited *inherited = context;
     struct kva_frames_compacted done;
     unsigned char *own[SAME];
     uint64_t one;
 
     child_that(kva_vm_fork_child(stage.vm) == KVA_OK);
     for (unsigned i = 1; i < SAME; i += 2)
-        child_that(kva_vunmap(stage.vm, heirs->map[i]) == KVA_OK);
+        child_that(kva_vunmap(stage.vm, inherited->map[i]) == KVA_OK);
     child_that(kva_vm_purge(stage.vm) == KVA_OK);
     struct kva_vm_frames *frames = set_with_a_frame_to_move(run, &one);
     for (unsigned i = 0; i < SAME; i++)
         child_that((own[i] = kva_vmap(stage.vm, frames, &one, 1)) != NULL);
-    child_that(count_same(heirs, own) > 1);
+    child_that(count_same(inherited, own) > 1);
     child_that(kva_vm_check(stage.vm, NULL) == KVA_OK);
     for (unsigned i = 0; i < SAME; i += 2) {
-        child_that(kva_vunmap(stage.vm, heirs->map[i]) == KVA_OK);
+        child_that(kva_vunmap(stage.vm, inherited->map[i]) == KVA_OK);
         child_that(kva_vm_check(stage.vm, NULL) == KVA_OK);
     }
     child_expects_one_frame(own, 1);
@@ -1566,22 +1566,22 @@ static int use_pages_again(void *context)
 
 static void test_pages_used_again_in_a_child(void **state)
 {
-    struct heirs heirs;
+    struct inherited inherited;
 
     (void)state;
     begin();
     (void)test_movable_scatter(&stage, keep_few, kept);
     assert_int_equal(kva_vm_purge(stage.vm), KVA_OK);
     for (unsigned i = 0; i < SAME; i++)
-        heirs.map[i] = test_movable_map(&stage, kept, 1);
+        inherited.map[i] = test_movable_map(&stage, kept, 1);
     assert_int_equal(kva_vm_fork_prepare(stage.vm), KVA_OK);
-    struct test_child child = test_in_child(use_pages_again, &heirs);
+    struct test_child child = test_in_child(use_pages_again, &inherited);
     assert_int_equal(kva_vm_fork_parent(stage.vm), KVA_OK);
     test_expect_success(&child, "pages used again");
     (void)compact(KVA_FRAMES_ALL_BLOCKS, UINT64_MAX);
     for (unsigned i = 0; i < SAME; i++) {
-        test_movable_expect(&stage, heirs.map[i], kept, 1);
-        unmap(heirs.map[i]);
+        test_movable_expect(&stage, inherited.map[i], kept, 1);
+        unmap(inherited.map[i]);
     }
     end();
 }
@@ -1592,7 +1592,7 @@ enum { SHORT_MAPS = 4096 / KVA_MAP_RAM_MOST };
 /** Maps of the other set lie between the short-lived ones, so that a child has no hole that is large enough
  *  for a thread's stack: ThreadSanitizer creates a thread there before the holes are closed. */
 struct short_maps {
-    struct heirs heirs;
+    struct inherited inherited;
     void *map[SHORT_MAPS];
     void *between[SHORT_MAPS]; /* of the other set */
     bool are_live;
@@ -1603,7 +1603,7 @@ struct short_maps {
 static int map_for_a_short_time(void *context)
 {
     const struct short_maps *maps = context;
-    const struct heirs *heirs = &maps->heirs;
+    const struct inherited *inherited = &maps->inherited;
     struct kva_vm_area area;
     struct kva_vm_stats stats;
     void *memory[SHORT_MAPS];
@@ -1614,8 +1614,8 @@ static int map_for_a_short_time(void *context)
     child_that(kva_vm_check(stage.vm, NULL) == KVA_OK);
     child_that(kva_vm_stats_read(stage.vm, &stats) == KVA_OK && stats.ram_parked == 0);
     for (unsigned i = 0; i < SHORT_MAPS; i++) {
-        child_that(kva_vm_map_ram(stage.vm, heirs->unmovable, heirs->numbers, KVA_MAP_RAM_MOST, &memory[i]) ==
-                   KVA_OK);
+        child_that(kva_vm_map_ram(stage.vm, inherited->unmovable, inherited->numbers, KVA_MAP_RAM_MOST,
+                                  &memory[i]) == KVA_OK);
         child_that(kva_vm_find(stage.vm, memory[i], &area) == KVA_OK && !(area.flags & KVA_VM_FOREIGN));
         test_put_word(memory[i], i);
         child_that(test_word(memory[0]) == i);
@@ -1633,11 +1633,13 @@ static void play_short_maps_in_a_child(bool are_live)
 
     begin();
     assert_int_equal(kva_vm_frames_alloc(stage.frames, KVA_MAP_RAM_MOST, kept), KVA_OK);
-    maps.heirs.unmovable = unmovable_set(KVA_MAP_RAM_MOST);
-    assert_int_equal(kva_vm_frames_alloc(maps.heirs.unmovable, KVA_MAP_RAM_MOST, maps.heirs.numbers), KVA_OK);
+    maps.inherited.unmovable = unmovable_set(KVA_MAP_RAM_MOST);
+    assert_int_equal(kva_vm_frames_alloc(maps.inherited.unmovable, KVA_MAP_RAM_MOST, maps.inherited.numbers),
+                     KVA_OK);
     for (unsigned i = 0; i < SHORT_MAPS; i++) {
         assert_non_null(maps.map[i] = kva_map_ram(stage.vm, stage.frames, kept, KVA_MAP_RAM_MOST));
-        assert_non_null(maps.between[i] = kva_map_ram(stage.vm, maps.heirs.unmovable, maps.heirs.numbers, 1));
+        assert_non_null(maps.between[i] =
+                            kva_map_ram(stage.vm, maps.inherited.unmovable, maps.inherited.numbers, 1));
     }
     for (unsigned i = 0; !are_live && i < SHORT_MAPS; i++)
         assert_int_equal(kva_unmap_ram(stage.vm, maps.map[i]), KVA_OK);
@@ -1663,16 +1665,16 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_compaction_frees_blocks),
-        cmocka_unit_test(test_as_many_frames_as_asked_for),
-        cmocka_unit_test(test_no_more_frames_than_asked_for),
-        cmocka_unit_test(test_until_a_group_is_free),
+        cmocka_unit_test(test_a_call_moves_the_requested_number),
+        cmocka_unit_test(test_no_run_moves_beyond_the_requested_number),
+        cmocka_unit_test(test_compaction_stops_at_a_free_group),
         cmocka_unit_test(test_bad_compactions),
-        cmocka_unit_test(test_not_from_inside_a_reclaim_callback),
+        cmocka_unit_test(test_compaction_inside_a_reclaim_callback),
         cmocka_unit_test(test_destroy_between_slices),
         cmocka_unit_test(test_many_maps_pin_a_frame),
         cmocka_unit_test(test_a_frame_many_times_in_a_map),
         cmocka_unit_test(test_ended_maps_after_compaction),
-        cmocka_unit_test(test_numbers_used_again),
+        cmocka_unit_test(test_reallocated_numbers),
         cmocka_unit_test(test_ended_maps_of_free_frames),
         cmocka_unit_test(test_maps_in_place_of_ended_ones),
         cmocka_unit_test(test_runs),

@@ -140,7 +140,7 @@ static enum kva_status compact(void)
     uint64_t moved = stage.test.pages.moved_frames;
     enum kva_status status = kva_vm_frames_compact(stage.frames, KVA_FRAMES_ALL_BLOCKS, UINT64_MAX, &done);
 
-    check_that(status == KVA_OK, "%s", kva_status_name(status));
+    check_that(status == KVA_OK, "KVA_OK expected, %s returned", kva_status_name(status));
     assert_int_equal(done.moved_frames, stage.test.pages.moved_frames - moved);
     return status;
 }
@@ -185,15 +185,17 @@ static void expect_as_it_was(const struct picture *before, const char *name)
 
     check_that(after.frames.used_frames == before->frames.used_frames &&
                    after.frames.free_frames == before->frames.free_frames,
-               "%s", name);
-    check_that(after.vm.live_areas == before->vm.live_areas && after.vm.ram_live == before->vm.ram_live, "%s",
+               "%s: the statistics of the frame set have changed", name);
+    check_that(after.vm.live_areas == before->vm.live_areas && after.vm.ram_live == before->vm.ram_live,
+               "%s: the number of live areas or short-lived maps has changed", name);
+    check_that(after.vm.frames_taken == before->vm.frames_taken,
+               "%s: the number of allocated frames has changed", name);
+    check_that(after.vm.allocations == before->vm.allocations, "%s: the number of allocations has changed",
                name);
-    check_that(after.vm.frames_taken == before->vm.frames_taken, "%s", name);
-    check_that(after.vm.allocations == before->vm.allocations, "%s", name);
-    check_that(after.frame_sets == before->frame_sets, "%s", name);
+    check_that(after.frame_sets == before->frame_sets, "%s: the number of frame sets has changed", name);
 }
 
-/** The kept frames hold what they held, and the checks find no fault. */
+/** The kept frames have their contents, and the checks find no fault. */
 static void expect_all_well(const char *name)
 {
     test_movable_expect(&stage, kept_map, kept, kept_count);
@@ -229,16 +231,18 @@ static bool play(const struct call *call, const struct refusal *refusal)
     const bool is_refused = refused() > before_refused;
     expect_all_well(call->name);
     if (status != KVA_OK) {
-        check_that(is_refused && !call->never_fails, "%s: %s", call->name, kva_status_name(status));
+        check_that(is_refused && !call->never_fails, "%s: %s without a refusal, or although it never fails",
+                   call->name, kva_status_name(status));
         check_that(status == (refusal->source == PAGES ? refusal->status : KVA_ENOMEM) ||
                        status == KVA_ENOMEM,
-                   "%s: %s", call->name, kva_status_name(status));
+                   "%s: the refused status expected, %s returned", call->name, kva_status_name(status));
         expect_as_it_was(&before, call->name);
         test_vm_forgive(&stage.test);
     }
     if (status != KVA_OK || call->never_fails) {
         status = call->make();
-        check_that(status == KVA_OK, "%s: %s without refusals", call->name, kva_status_name(status));
+        check_that(status == KVA_OK, "%s without refusals: KVA_OK expected, %s returned", call->name,
+                   kva_status_name(status));
         expect_all_well(call->name);
     }
     if (call->make == compact) /* the second compaction completes the first */
@@ -295,8 +299,8 @@ static void play_growth(bool movable, bool is_run, bool from_then_on)
         status = is_run ? kva_vm_frames_alloc_run(made, SOME, 8, &all[part])
                         : kva_vm_frames_alloc(made, SOME, &all[part]);
         disarm();
-        check_that(status == KVA_OK || (status == KVA_ENOMEM && refused() > before_refused), "%s",
-                   kva_status_name(status));
+        check_that(status == KVA_OK || (status == KVA_ENOMEM && refused() > before_refused),
+                   "KVA_OK, or KVA_ENOMEM after a refusal expected; %s returned", kva_status_name(status));
         assert_int_equal(test_frames_stats(made).used_frames, status == KVA_OK ? part + SOME : part);
         assert_int_equal(test_frames_stats(made).free_frames,
                          2 * first - part - (status == KVA_OK ? SOME : 0));
@@ -369,7 +373,8 @@ static void test_source_without_moves(void **state)
     memory = NULL;
     made = NULL;
     enum kva_status status = kva_vm_frames_compact(stage.frames, KVA_FRAMES_ALL_BLOCKS, UINT64_MAX, &done);
-    check_that(status == KVA_OK || status == KVA_ENOENT, "%s", kva_status_name(status));
+    check_that(status == KVA_OK || status == KVA_ENOENT, "KVA_OK or KVA_ENOENT expected, %s returned",
+               kva_status_name(status));
     assert_int_equal(done.moved_frames, 0);
     expect_all_well("no moves");
     tear_down(&calls[0]);

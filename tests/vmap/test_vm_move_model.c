@@ -143,8 +143,10 @@ static bool read_places(struct world *w, bool *is_used)
         return false;
     for (size_t i = 0; i < count; i++) {
         uint64_t place = kva_failing_pages_place(&w->stage.test.pages, map + i * w->stage.page);
-        check_that(place < w->stage.count && !is_used[place], "%s: frame %" PRIu64 " at %" PRIu64, w->name,
-                   w->scratch[i], place);
+        check_that(place < w->stage.count && !is_used[place],
+                   "%s: frame %" PRIu64 " is at place %" PRIu64
+                   ", which is outside the set or holds another frame",
+                   w->name, w->scratch[i], place);
         is_used[place] = true;
     }
     assert_int_equal(kva_vunmap(w->stage.vm, map), KVA_OK);
@@ -161,8 +163,8 @@ static void expect_no_gap(struct world *w, size_t count, uint64_t align)
     bool is_known = read_places(w, is_used);
     for (uint64_t place = w->stage.count; is_known && place-- > 0;) {
         gap = is_used[place] ? 0 : gap + 1;
-        check_that(gap < count || place % align != 0, "%s: %zu frames fit at %" PRIu64, w->name, count,
-                   place);
+        check_that(gap < count || place % align != 0, "%s: KVA_ENOSPC, but %zu frames fit at %" PRIu64,
+                   w->name, count, place);
     }
     free(is_used);
 }
@@ -186,8 +188,8 @@ static void play_alloc(struct world *w)
     bool fits = count <= w->stage.count - w->taken;
     enum kva_status status = kva_vm_frames_alloc(w->stage.frames, count, w->scratch);
 
-    check_that(status == (fits ? KVA_OK : KVA_ENOSPC), "%s: %zu frames: %s", w->name, count,
-               kva_status_name(status));
+    check_that(status == (fits ? KVA_OK : KVA_ENOSPC), "%s: %zu frames: %s expected, %s returned", w->name,
+               count, fits ? "KVA_OK" : "KVA_ENOSPC", kva_status_name(status));
     if (fits)
         adopt(w, w->scratch, count);
     test_vm_forgive(&w->stage.test);
@@ -228,7 +230,8 @@ static void play_alloc_run(struct world *w)
             expect_run(w, w->scratch, count, align);
         return;
     }
-    check_that(status == KVA_ENOSPC, "%s: a run of %zu frames: %s", w->name, count, kva_status_name(status));
+    check_that(status == KVA_ENOSPC, "%s: a run of %zu frames: KVA_ENOSPC expected, %s returned", w->name,
+               count, kva_status_name(status));
     w->refused_runs++;
     if (test_one_in(&w->rng, 8))
         expect_no_gap(w, count, align);
@@ -307,8 +310,8 @@ static void play_free(struct world *w)
     if (expected == KVA_OK && count > 1 && test_one_in(&w->rng, 20))
         free_twice(w, numbers, count);
     enum kva_status status = kva_vm_frames_free(w->stage.frames, numbers, count);
-    check_that(status == expected, "%s: %s, not %s", w->name, kva_status_name(status),
-               kva_status_name(expected));
+    check_that(status == expected, "%s: %s expected, %s returned", w->name, kva_status_name(expected),
+               kva_status_name(status));
     if (status == KVA_OK)
         forget(w, numbers, count);
     w->busy += status == KVA_EBUSY;
@@ -483,8 +486,8 @@ static void play_unpin(struct world *w)
     if (!map)
         return;
     enum kva_status status = kva_vm_unpin(w->stage.vm, memory, bytes);
-    check_that(status == expected, "%s: %s, not %s", w->name, kva_status_name(status),
-               kva_status_name(expected));
+    check_that(status == expected, "%s: %s expected, %s returned", w->name, kva_status_name(expected),
+               kva_status_name(status));
     for (size_t i = 0; status == KVA_OK && i < count; i++)
         frame_of(w, map->numbers[from + i])->pins--;
     test_vm_forgive(&w->stage.test);
@@ -558,9 +561,13 @@ static void play_compact(struct world *w)
     uint64_t *before = places(w);
 
     assert_int_equal(kva_vm_frames_compact(w->stage.frames, some_order(w), most, &done), KVA_OK);
-    check_that(w->stage.test.pages.moved_frames - moved == done.moved_frames, "%s", w->name);
-    check_that(most != 0 || done.moved_frames == 0, "%s", w->name);
-    check_that(test_frames_stats(w->stage.frames).free_blocks >= free_blocks, "%s", w->name);
+    check_that(w->stage.test.pages.moved_frames - moved == done.moved_frames,
+               "%s: the source has moved another number of frames than the %" PRIu64 " reported", w->name,
+               done.moved_frames);
+    check_that(most != 0 || done.moved_frames == 0, "%s: no moved frames expected, %" PRIu64 " found",
+               w->name, done.moved_frames);
+    check_that(test_frames_stats(w->stage.frames).free_blocks >= free_blocks,
+               "%s: at least %" PRIu64 " free blocks expected", w->name, free_blocks);
     w->moved += done.moved_frames;
     w->compactions++;
     expect_maps(w);

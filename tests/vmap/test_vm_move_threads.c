@@ -314,7 +314,7 @@ static void *work(void *context)
     return NULL;
 }
 
-/** Two maps of one frame: what is stored through one is loaded through the other, many times. */
+/** Two maps of one frame: a value stored through one is loaded through the other, many times. */
 static void *hammer(void *context)
 {
     struct worker *worker = context;

@@ -260,8 +260,8 @@ static void test_many_groups_with_few_values(void **state)
             nodes[i] = (struct kva_vm_nodes){KVA_VM_NODES_BOUND, i % values + 1};
         assert_int_equal(kva_pcpu_create(test.vm, &shape, &pcpu), KVA_OK);
         enum kva_status status = kva_pcpu_alloc(pcpu, 16, 16, &object);
-        check_that(status == (values > 255 ? KVA_ENOSPC : KVA_OK), "%u values: %s", values,
-                   kva_status_name(status));
+        check_that(status == (values > 255 ? KVA_ENOSPC : KVA_OK), "%u values: %s expected, %s returned",
+                   values, values > 255 ? "KVA_ENOSPC" : "KVA_OK", kva_status_name(status));
         test_vm_expect_sound(&test, "many groups");
         for (unsigned i = 0; status == KVA_OK && i < GROUPS; i++)
             assert_int_equal(area_of(test.vm, kva_pcpu_of(pcpu, object, i)).node.set, i % values + 1);

@@ -291,8 +291,8 @@ static void test_pages_of_failed_unmaps_are_zero(void **state)
             refuses = refuse_all;
             enum kva_status status = open_some(&source, 5, counts[i]);
             refuses = NULL;
-            check_that(status == KVA_ENOMEM, "%s, %" PRIu64 " pages: %s", test_mechanism_name(mechanism),
-                       counts[i], kva_status_name(status));
+            check_that(status == KVA_ENOMEM, "%s, %" PRIu64 " pages: KVA_ENOMEM expected, %s returned",
+                       test_mechanism_name(mechanism), counts[i], kva_status_name(status));
             assert_int_equal(open_some(&source, 5, counts[i]), KVA_OK);
             for (uint64_t p = 0; p < counts[i]; p++)
                 check_that(memory(&source, 5 + p)[0] == 0, "%s: page %" PRIu64 " of %" PRIu64 " is not zero",
@@ -419,7 +419,8 @@ static void test_foreign_pages_are_replaced_before_use(void **state)
             enum kva_status status = open_some(&source, 5, count);
             refuses = NULL;
             if (!replaced) {
-                check_that(status == KVA_ENOMEM || status == KVA_ELIMIT, "%s, %" PRIu64 " pages: %s",
+                check_that(status == KVA_ENOMEM || status == KVA_ELIMIT,
+                           "%s, %" PRIu64 " pages: KVA_ENOMEM or KVA_ELIMIT expected, %s returned",
                            test_mechanism_name(mechanism), count, kva_status_name(status));
                 source.pages.retry_unmaps(source.pages.context, source.reservation.handle);
                 assert_true(is_closed(memory(&source, 5)) && is_closed(memory(&source, 4 + count)));
@@ -535,13 +536,13 @@ static void test_lost_policies_come_back(void **state)
 
 /** A refused bind changes nothing. A bind over a part of another leaves the rest, and its undo restores
  *  nothing. */
-static void test_binds_over_binds(void **state)
+static void test_overlapping_binds(void **state)
 {
     enum kva_mechanism mechanism;
 
     (void)state;
     if (policy_of(&page) < 0) {
-        print_message("left out, because the kernel does not report policies: binds over binds\n");
+        print_message("left out, because the kernel does not report policies: overlapping binds\n");
         return;
     }
     for_each_mechanism (mechanism, k) {
@@ -578,7 +579,7 @@ static void test_binds_over_binds(void **state)
 
 /** A machine with one node of any number: the node can be requested by its number and as node 0, and no call
  *  binds. */
-static void test_one_node_by_any_number(void **state)
+static void test_one_node_of_any_number(void **state)
 {
     static const unsigned numbers[] = {0, 1, 5, 63, 64, 1000};
     enum kva_mechanism mechanism;
@@ -659,13 +660,13 @@ static void test_lost_policies_leave_owners_alone(void **state)
 
 /** Neighbours of the same nodes count as one, and a common end counts once. Binding and undoing accumulates
  *  no mappings. */
-static void test_binds_beside_binds(void **state)
+static void test_adjacent_binds(void **state)
 {
     enum kva_mechanism mechanism;
 
     (void)state;
     if (policy_of(&page) < 0) {
-        print_message("left out, because the kernel does not report policies: binds beside binds\n");
+        print_message("left out, because the kernel does not report policies: adjacent binds\n");
         return;
     }
     for_each_mechanism (mechanism, k) {
@@ -1924,7 +1925,7 @@ static void test_files_of_owners_at_the_limit(void **state)
     at_the_limit("dismissals at the limit on mappings", dismiss_a_file);
 }
 
-static void test_locked_afterwards(void **state)
+static void test_memory_locked_after_reserving(void **state)
 {
     (void)state;
     test_locking_on_each_mechanism(open_locked);
@@ -2299,10 +2300,10 @@ int main(void)
         cmocka_unit_test(test_dismissals_leave_no_mappings),
         cmocka_unit_test(test_lost_policies_come_back),
         cmocka_unit_test(test_lost_policies_leave_owners_alone),
-        cmocka_unit_test(test_binds_over_binds),
-        cmocka_unit_test(test_binds_beside_binds),
+        cmocka_unit_test(test_overlapping_binds),
+        cmocka_unit_test(test_adjacent_binds),
         cmocka_unit_test(test_binds_among_open_pages),
-        cmocka_unit_test(test_one_node_by_any_number),
+        cmocka_unit_test(test_one_node_of_any_number),
         cmocka_unit_test(test_refused_closes_split_nothing),
         cmocka_unit_test(test_failed_unmaps_do_not_add_up),
         cmocka_unit_test(test_closed_by_protection),
@@ -2316,7 +2317,7 @@ int main(void)
         cmocka_unit_test(test_calls_at_the_limit),
         cmocka_unit_test(test_binds_are_undone_at_the_limit),
         cmocka_unit_test(test_files_of_owners_at_the_limit),
-        cmocka_unit_test(test_locked_afterwards),
+        cmocka_unit_test(test_memory_locked_after_reserving),
         cmocka_unit_test(test_halved_reservation_keeps_frames),
         cmocka_unit_test(test_place_taken_after_the_search),
         cmocka_unit_test(test_fixed_place_without_the_list),

@@ -437,7 +437,7 @@ static void expect_sound(struct world *world, const char *what)
 {
     const char *wrong = check(world);
 
-    check_that(wrong == NULL, "%s: %s", what, wrong);
+    check_that(wrong == NULL, "%s: the check reports %s", what, wrong);
     expect_maps(world, what);
 }
 
@@ -482,7 +482,8 @@ static void test_frames_move_under_their_maps(void **state)
         uint64_t from = round % 2 == 0 ? 10 : 100;
         uint64_t to = 110 - from;
         enum kva_status status = move(&world, from, to, 4);
-        check_that(status == (can ? KVA_OK : KVA_ENOENT), "%s", kva_status_name(status));
+        check_that(status == (can ? KVA_OK : KVA_ENOENT), "%s expected, %s returned",
+                   can ? "KVA_OK" : "KVA_ENOENT", kva_status_name(status));
         assert_int_equal(pages_in_file(&world), used);
         for (unsigned i = 0; i < 4 && can; i++) {
             assert_int_equal(word_at(&world, to + i), i < 3 ? 1000 + i : 0);
@@ -1068,7 +1069,8 @@ static void move_by_plan(struct world *world)
     const bool marked = is_all_marked();
     const bool discarded = is_all_discarded();
 
-    check_that(status == KVA_OK || status == KVA_ENOMEM, "call %u and %u more refused: %s", plan.refuse,
+    check_that(status == KVA_OK || status == KVA_ENOMEM,
+               "call %u and %u more refused: KVA_OK or KVA_ENOMEM expected, %s returned", plan.refuse,
                plan.more, kva_status_name(status));
     plan.refuse = 0;
     plan.stop = 0;
@@ -1405,7 +1407,8 @@ static void *move_cancelled(void *argument)
     plan = (struct plan){.at_point = cancel_me};
     cancelled_move = move(argument, 10, 100, 4);
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-    check_that(state == PTHREAD_CANCEL_ENABLE, "the cancel state is %d", state);
+    check_that(state == PTHREAD_CANCEL_ENABLE, "the cancel state should be PTHREAD_CANCEL_ENABLE, not %d",
+               state);
     return NULL;
 }
 
@@ -1702,8 +1705,10 @@ static void test_the_limit_on_mappings(void **state)
         if (crowd.first != NULL) {
             if (late == 0)
                 use_up_mappings(&world);
-            check_that(move(&world, 30, 110, 1) == KVA_OK, "a whole map, late: %u", late);
-            check_that(move(&world, 12, 100, 1) == KVA_ELIMIT, "a part of a map, late: %u", late);
+            check_that(move(&world, 30, 110, 1) == KVA_OK, "a move of a whole map should succeed; late: %u",
+                       late);
+            check_that(move(&world, 12, 100, 1) == KVA_ELIMIT,
+                       "a move of a part of a map should return KVA_ELIMIT; late: %u", late);
             expect_contents(&world, "at the limit");
             test_leave(&crowd);
             unmap_rest(&world);
@@ -1799,7 +1804,8 @@ static bool move_beside_takers(struct world *world, unsigned k, unsigned times)
     plan = (struct plan){.on = false};
     expect_neighbours(world, k);
     give_mappings();
-    check_that(status == KVA_OK || status == KVA_ENOMEM || status == KVA_ELIMIT, "point %u: %s", k,
+    check_that(status == KVA_OK || status == KVA_ENOMEM || status == KVA_ELIMIT,
+               "point %u: KVA_OK, KVA_ENOMEM or KVA_ELIMIT expected, %s returned", k,
                kva_status_name(status));
     if (status == KVA_OK)
         assert_int_equal(move(world, 100, 10, 2), KVA_OK);

@@ -674,7 +674,7 @@ static void play_as_vmap(bool hardened, size_t length)
     end();
 }
 
-static void test_maps_as_of_vmap(void **state)
+static void test_long_and_hardened_maps_have_guards(void **state)
 {
     (void)state;
     play_as_vmap(false, KVA_MAP_RAM_MOST + 1);
@@ -701,7 +701,7 @@ int main(void)
         cmocka_unit_test(test_cache_is_emptied_before_refusals),
         cmocka_unit_test(test_memory_of_the_index),
         cmocka_unit_test(test_last_page),
-        cmocka_unit_test(test_maps_as_of_vmap),
+        cmocka_unit_test(test_long_and_hardened_maps_have_guards),
     };
     page = test_page();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -213,7 +213,8 @@ static bool on_reclaim(void *context, struct kva_vm *vm, size_t size)
     bool has_something = play->slot[0];
 
     (void)size;
-    check_that(vm == play->vm && !play->is_reclaiming, "%s: two reclaim at once", play->scenario->name);
+    check_that(vm == play->vm && !play->is_reclaiming, "%s: two threads reclaim at once",
+               play->scenario->name);
     play->is_reclaiming = true;
     play->threads.point(play->threads.context);
     do_step(play, &give);
@@ -222,7 +223,7 @@ static bool on_reclaim(void *context, struct kva_vm *vm, size_t size)
     return has_something;
 }
 
-/** Note what is left, page by page, and check its stamps. */
+/** Note the state of each page, and check the stamps. */
 static void picture(struct play *play)
 {
     struct kva_vm_area area;
@@ -601,8 +602,9 @@ static void look_back(void *context, uint64_t schedule)
     struct kva_fault fault = {.what = ""};
     enum kva_status status = kva_vm_check(play->vm, &fault);
 
-    check_that(status == KVA_OK && play->corruptions == 0, "%s, schedule %" PRIu64 ": %s",
-               play->scenario->name, schedule, fault.what);
+    check_that(status == KVA_OK && play->corruptions == 0,
+               "%s, schedule %" PRIu64 ": the check reports %s, %u corruptions", play->scenario->name,
+               schedule, fault.what, play->corruptions);
     picture(play);
     schedules_expect_order(&play->history, play->scenario->name, schedule);
     for (unsigned i = 0; i < SLOTS; i++)

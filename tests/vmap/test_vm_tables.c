@@ -348,7 +348,8 @@ static size_t scatter(struct kva_vm *vm, uint64_t step, unsigned char **areas, s
 
     while (count < most && count * step < room) {
         enum kva_status status = take_at(vm, count * step, page, &areas[count]);
-        check_that(status == KVA_OK, "area %zu: %s", count, kva_status_name(status));
+        check_that(status == KVA_OK, "area %zu: KVA_OK expected, %s returned", count,
+                   kva_status_name(status));
         areas[count][0] = (unsigned char)count;
         count++;
     }
@@ -542,7 +543,7 @@ static void test_core_file(void **state)
     if (stat(path, &status) != 0) { /* kernel.core_uses_pid, or a file system without room */
         print_message("left out, because no core was written: a core file\n");
     } else {
-        check_that((uint64_t)status.st_size < 32 * TEST_MIB, "the core has %llu bytes",
+        check_that((uint64_t)status.st_size < 32 * TEST_MIB, "a core below 32 MiB expected, %llu bytes found",
                    (unsigned long long)status.st_size);
         assert_true(file_holds(path, "what an area holds"));
         (void)unlink(path);

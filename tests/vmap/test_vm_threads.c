@@ -73,7 +73,7 @@ static void expect_sound(const struct stage *stage)
     struct kva_fault fault = {.what = ""};
     enum kva_status status = kva_vm_check(stage->vm, &fault);
 
-    check_that(status == KVA_OK, "%s at %#" PRIx64, fault.what, fault.address);
+    check_that(status == KVA_OK, "the check reports %s at %#" PRIx64, fault.what, fault.address);
 }
 
 /** No thread holds anything, so all of it must be given back. */

@@ -87,8 +87,8 @@ static inline uint64_t rng_below(struct rng *rng, uint64_t bound)
 /** A number in low .. high, both included, each equally likely; low <= high. */
 static inline uint64_t rng_between(struct rng *rng, uint64_t low, uint64_t high)
 {
-    uint64_t span = high - low;
-    return span == UINT64_MAX ? rng_next(rng) : low + rng_below(rng, span + 1);
+    uint64_t extent = high - low;
+    return extent == UINT64_MAX ? rng_next(rng) : low + rng_below(rng, extent + 1);
 }
 
 #endif

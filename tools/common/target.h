@@ -46,7 +46,7 @@ struct target_range {
 };
 
 /** Flags of an allocation. A kind without huge pages ignores TARGET_HUGE. */
-enum target_spec { TARGET_HUGE = 1, TARGET_NO_BLOCK = 2 };
+enum target_flag { TARGET_HUGE = 1, TARGET_NO_BLOCK = 2 };
 
 /** System calls that a target has made, and how many of them flush TLBs. */
 struct target_calls {
@@ -164,7 +164,7 @@ enum kva_status target_create(struct target *target, const struct target_kind *k
 enum kva_status target_destroy(struct target *target);
 
 /** Allocate `size` bytes at a multiple of `align`, a power of two. Kinds with an order take the lowest place.
- *  `flags`: enum target_spec. */
+ *  `flags`: enum target_flag. */
 enum kva_status target_alloc(struct target *target, uint64_t size, uint64_t align, unsigned flags,
                              uint64_t *addr);
 

@@ -97,7 +97,7 @@ bool trial_fail_at(struct trial *trial, const char *what, enum kva_status status
                    uint64_t align, uint64_t addr);
 
 /** Allocate, and verify that the area is aligned and inside the range. False: the trial has failed.
- *  `flags`: enum target_spec. */
+ *  `flags`: enum target_flag. */
 bool trial_take_as(struct trial *trial, uint64_t size, uint64_t align, unsigned flags, uint64_t *addr);
 
 /** The same, without flags. */
