@@ -91,7 +91,7 @@ typedef void kva_hook(void *context, const struct kva_fault *fault);
 /** Hosted builds: the host's corruption hook, for kva_config.on_corruption. It writes one line to standard
  *  error, and stops the program by a trap instruction:
  *
- *      kva: kva_free: I6: a busy segment is found by one way and not by another, at 0x0000000000003000
+ *      kva: kva_free: I6: a busy segment is found by one lookup and not by another, at 0x0000000000003000
  *
  *  It is the default of kva_space_create and kva_vm_create, but not of kva_space_init and kva_vm_create_from.
  *

@@ -4,7 +4,7 @@
  * The corruption hook of a hosted program that sets none: it writes one line on standard error, and stops the
  * program by a trap.
  *
- *      kva: kva_free: I6: a busy segment is found by one way and not by another, at 0x0000000000003000
+ *      kva: kva_free: I6: a busy segment is found by one lookup and not by another, at 0x0000000000003000
  *
  * The program's memory is known to be broken, and any lock may be held. So there is one write, of text on the
  * stack, without the heap and stdio.

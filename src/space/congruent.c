@@ -121,7 +121,7 @@ static enum kva_status occupy_part(struct kva_address_map *map, const struct kva
         core_reserve(map, start, start + (bytes_of_part(map, part) - 1), congruence->owner);
 
     check_contract(&map->ledger.hooks, status != KVA_EEXIST, __func__,
-                   "I6: a hole is found by one way and not by another", start);
+                   "I6: a hole is found by one lookup and not by another", start);
     return status;
 }
 

@@ -70,7 +70,7 @@ enum kva_status kva_refuse_start(const struct kva_space *space, const char *wher
     if (status != KVA_OK)
         return misuse(space, status, where, start);
     kva_report_corruption(&space->map->ledger.hooks, where,
-                          "I6: a busy segment is found by one way and not by another", start);
+                          "I6: a busy segment is found by one lookup and not by another", start);
     return KVA_ECORRUPT;
 }
 

@@ -624,7 +624,7 @@ static enum kva_status why_not_freed(const struct kva_pcpu *pcpu, uint64_t offse
     if (status != KVA_OK)
         return status;
     kva_report_corruption(&pcpu->vm->ledger.hooks, "kva_pcpu_free",
-                          "I6: a busy segment is found by one way and not by another", offset);
+                          "I6: a busy segment is found by one lookup and not by another", offset);
     return KVA_ECORRUPT;
 }
 

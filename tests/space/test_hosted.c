@@ -274,7 +274,7 @@ static int corrupt_an_instance(void *context)
 static void corruption_is_reported_before_the_abort(void **state)
 {
     static const char line[] =
-        "kva: kva_free: I6: a busy segment is found by one way and not by another, at 0x";
+        "kva: kva_free: I6: a busy segment is found by one lookup and not by another, at 0x";
     static const char in_vmap[] = "kva: release_place: V1: an area has no segment, at 0x";
     (void)state;
     struct test_child child = test_in_child(corrupt_a_space, NULL);
