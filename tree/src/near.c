@@ -1,1 +1,0 @@
-int crumbs, scrumb, crumbl;
