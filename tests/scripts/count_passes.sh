@@ -47,7 +47,7 @@ done <list
 
 for usage in '--list' '--list nothing' 'free'; do
     status=0
-    # the words of a command line
+    # shellcheck disable=SC2086  # words of a command line
     "$count" $usage >out 2>&1 || status=$?
     [ "$status" -eq 2 ] || fail "$usage ended in status $status: $(cat out)"
 done

@@ -135,7 +135,7 @@ changes '-enum { FEW = 3, LIMIT = FEW << 4 };' '+enum { FEW = 2, LIMIT = FEW << 
 mutation 'src/base LIMIT' 'FEW<<4' 'FEW << 5'
 changes '-enum { FEW = 3, LIMIT = FEW << 4 };' '+enum { FEW = 3, LIMIT = FEW << 5 };'
 mutation 'src/base BIG' '(a) > LIMIT || (b)' '(a)'
-# a backslash, not a quote
+# shellcheck disable=SC1003  # a backslash, not a quote
 changes '-    ((a) > LIMIT || \' '-     (b) > LIMIT)' '+    ((a) > LIMIT)'
 mutation 'src/base pair' 'int a;' 'char a;'
 changes '-    int a;' '+    char a;'
