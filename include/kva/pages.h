@@ -36,7 +36,7 @@ enum kva_mechanism {
      *  mappings that a process may have: vm.max_map_count, 65530 by default. Where that would leave less
      *  than a quarter of them to the program, areas share mappings, so that any number of areas fits: see
      *  WHERE MAPPINGS RUN SHORT in kva/vm.h. An area that is farther than a 4096th of the reservation from
-     *  all others takes mappings of its own all the same, until 15/16 of them are taken. So do maps of
+     *  all others takes mappings of its own nevertheless, until 15/16 of them are taken. So do maps of
      *  frames: at most some 30,000 fit. */
     KVA_MECHANISM_MAPPINGS = 2
 };
@@ -66,7 +66,7 @@ struct kva_pages_stats {
      *  descriptor). */
     uint64_t mappings_limit;
 
-    uint64_t failed_unmaps;      /* calls so far that left a failed unmap: see `close` */
+    uint64_t failed_unmaps;      /* ranges so far that a call left as failed unmaps: see `close` */
     uint64_t failed_unmap_pages; /* pages that are failed unmaps at present */
 };
 
@@ -209,7 +209,7 @@ struct kva_pages {
      *  become one, and only while the process has as many mappings as it may have.) */
     void (*unmap)(void *context, void *reservation, uint64_t start, uint64_t bytes);
 
-    /** Close failed unmaps, as many as the system allows now. Other functions try it for a few pages; this
+    /** Close failed unmaps, as many as the system allows now. Other functions try it for a few ranges; this
      *  one for all. May be NULL. */
     void (*retry_unmaps)(void *context, void *reservation);
 
