@@ -10,10 +10,10 @@
 #include "pages_check.h"
 #include "pages_dismiss.h"
 #include "pages_frames.h"
-#include "pages_reserve.h"
 #include "pages_move.h"
 #include "pages_open.h"
 #include "pages_pieces.h"
+#include "pages_reserve.h"
 #include "pages_retry.h"
 
 static void read_pages_stats(void *context, void *handle, struct kva_pages_stats *stats)

@@ -15,8 +15,8 @@
 #include "pages_close.h"
 
 #include "pages_count.h"
-#include "pages_unmaps.h"
 #include "pages_steps.h"
+#include "pages_unmaps.h"
 
 /* ------------------------------------------------------------------------------------------ private pages */
 

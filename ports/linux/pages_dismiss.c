@@ -10,8 +10,8 @@
 #include "pages_dismiss.h"
 
 #include "pages_close.h"
-#include "pages_unmaps.h"
 #include "pages_retry.h"
+#include "pages_unmaps.h"
 
 void kva_port_dismiss(void *context, void *handle, uint64_t start, uint64_t bytes)
 {

@@ -35,8 +35,8 @@
 #include <sched.h>
 #include <sys/syscall.h>
 
-#include "uninterrupted.h"
 #include "system.h"
+#include "uninterrupted.h"
 #include "userfault.h"
 
 /* ---------------------------------------------------------------------------------------- open and close */

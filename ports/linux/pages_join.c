@@ -26,9 +26,9 @@
 
 #include "pages_close.h"
 #include "pages_count.h"
-#include "pages_unmaps.h"
 #include "pages_pieces.h"
 #include "pages_steps.h"
+#include "pages_unmaps.h"
 
 /** Close an inaccessible run that the kernel refused to make accessible: a part of it may be split off, or
  *  accessible already. A fresh mapping merges all that. */

@@ -10,8 +10,8 @@
 #include "pages_pieces.h"
 
 #include "pages_count.h"
-#include "pages_unmaps.h"
 #include "pages_steps.h"
+#include "pages_unmaps.h"
 
 bool kva_port_make_tables(struct reservation *reservation, struct kva_reservation *spec)
 {

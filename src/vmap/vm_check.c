@@ -28,8 +28,8 @@
 
 #include "vm_cache.h"
 #include "vm_ended.h"
-#include "vm_pcpu.h"
 #include "vm_mapped.h"
+#include "vm_pcpu.h"
 
 /* ------------------------------------------------------------------------------------------- the segments */
 

@@ -11,10 +11,10 @@
  */
 #include "vm_cache.h"
 #include "vm_congruent.h"
+#include "vm_mapped.h"
 #include "vm_move.h"
 #include "vm_pcpu.h"
 #include "vm_retire.h"
-#include "vm_mapped.h"
 
 static bool has_movable(const struct kva_vm *vm)
 {

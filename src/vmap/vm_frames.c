@@ -5,9 +5,9 @@
 #include "vm_frames.h"
 
 #include "vm_ended.h"
+#include "vm_mapped.h"
 #include "vm_move.h"
 #include "vm_retire.h"
-#include "vm_mapped.h"
 
 /** Frames' numbers fit 32 bits. */
 static const uint64_t most_frames = UINT32_MAX - 1;

@@ -20,8 +20,8 @@
 #include "vm_move.h"
 
 #include "vm_ended.h"
-#include "vm_retire.h"
 #include "vm_mapped.h"
+#include "vm_retire.h"
 
 /** The most ranges of pages that may map a run that is moved. Each takes some 10 us to map anew, while all
  *  other threads wait. */

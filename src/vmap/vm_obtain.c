@@ -11,10 +11,10 @@
  */
 #include "vm_obtain.h"
 
+#include "vm_mapped.h"
 #include "vm_park.h"
 #include "vm_ready.h"
 #include "vm_retire.h"
-#include "vm_mapped.h"
 
 /* -------------------------------------------------------------------------------------- attempt and retry */
 
