@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * kva: page frames, for kernels, hypervisors, unikernels and managers of device memory.
+ * kva/frames.h: page frames, for kernels, hypervisors, unikernels and managers of device memory.
  *
  * A FRAME is a page of memory, known by its number. A FRAME SET allocates frames: one, a naturally aligned
  * group of 2^order, or any number of consecutive ones. It covers ZONES, each a half-open interval [start,
@@ -183,7 +183,7 @@ KVA_API enum kva_status kva_frames_create(const struct kva_frames_config *config
  */
 KVA_API enum kva_status kva_frames_destroy(struct kva_frames *frames);
 
-/* ------------------------------------------------------------------------------------ take and give back */
+/* ------------------------------------------------------------------------------------- allocate and free */
 
 /** Whether the contents of frames can be moved. */
 enum kva_frames_type {
@@ -213,7 +213,7 @@ struct kva_frames_request {
     unsigned flags; /* of enum kva_frames_flags */
 };
 
-/** Take a run of frames.
+/** Allocate a run of frames.
  *
  *  Which of the frames that satisfy a request are taken is undefined: each CPU takes from its own blocks.
  *
@@ -239,12 +239,12 @@ struct kva_frames_request {
  *           give up the blocks that they hold: O(CPUs zones)
  *  Locking: Blocks. A request that finds nothing in the block that its CPU holds takes the lock of its CPU;
  *           one that would fail, or asks for more than a block, takes those of all CPUs
- *  Failure: nothing was taken
+ *  Failure: nothing was allocated
  */
 KVA_API enum kva_status kva_frames_alloc(struct kva_frames *frames, const struct kva_frames_request *request,
                                          uint64_t *first);
 
-/** Take many runs of the same shape, all or none: the fastest way to get many single frames.
+/** Allocate many runs of the same shape, all or none: the fastest way to get many single frames.
  *
  *  In/Out:  frames
  *  In:      request  as for kva_frames_alloc
@@ -255,7 +255,7 @@ KVA_API enum kva_status kva_frames_alloc(struct kva_frames *frames, const struct
  *  Cost:    a lock for each block that single frames are taken from; other shapes as `runs` calls of
  *           kva_frames_alloc
  *  Locking: as kva_frames_alloc
- *  Failure: all taken runs are given back; meanwhile other requests may have failed for lack of them. Blocks
+ *  Failure: all allocated runs are freed; meanwhile other requests may have failed for lack of them. Blocks
  *           that held unmovable ones may count as unmovable until nothing is in use in them, and
  *           changed_blocks, strayed_runs and elsewhere_runs keep what they counted
  */
@@ -263,7 +263,7 @@ KVA_API enum kva_status kva_frames_alloc_many(struct kva_frames *frames,
                                               const struct kva_frames_request *request, size_t runs,
                                               uint64_t *firsts);
 
-/** Take a given range as one run, if all of it is free.
+/** Reserve a given range as one run, if all of it is free.
  *
  *  In/Out:  frames
  *  In:      first     the range
@@ -285,7 +285,7 @@ KVA_API enum kva_status kva_frames_alloc_many(struct kva_frames *frames,
 KVA_API enum kva_status kva_frames_reserve(struct kva_frames *frames, uint64_t first, uint64_t count,
                                            enum kva_frames_type type, uint64_t *obstacle);
 
-/** Give a run back.
+/** Free a run.
  *
  *  In/Out:  frames
  *  In:      first   the number of its first frame
@@ -294,7 +294,7 @@ KVA_API enum kva_status kva_frames_reserve(struct kva_frames *frames, uint64_t f
  *           KVA_ENULL       frames is NULL
  *           KVA_EUNKNOWN    first lies outside the zones or in a hole
  *           KVA_EINTERIOR   first lies inside a run, not at its start
- *           KVA_EDOUBLE     first is free already, or has been given back while it is being moved
+ *           KVA_EDOUBLE     first is free already, or has been freed while it is being moved
  *  Cost:    O(log zones + c / 64) for a run of c frames; O(log n) on top for each block that becomes eligible
  *           for further requests
  *  Locking: Blocks, those of the run together. Never waits for a move
@@ -302,22 +302,22 @@ KVA_API enum kva_status kva_frames_reserve(struct kva_frames *frames, uint64_t f
  */
 KVA_API enum kva_status kva_frames_free(struct kva_frames *frames, uint64_t first);
 
-/** Give many runs back.
+/** Free many runs.
  *
  *  In/Out:  frames
  *  In:      firsts  the first numbers; fastest in the order in which kva_frames_alloc_many returned them
  *           runs    how many
- *  Out:     done    how many have been given back, whatever the call returns; may be NULL
+ *  Out:     done    how many have been freed, whatever the call returns; may be NULL
  *  Returns: KVA_OK, or what kva_frames_free returns for the first wrong one; KVA_ENULL when frames or, with
  *           runs > 0, firsts is NULL
  *  Cost:    a lock for each sequence of single frames in one block; else as `runs` calls of kva_frames_free
  *  Locking: as kva_frames_free
- *  Failure: the runs before firsts[*done] have been given back; that one and all after it are unchanged
+ *  Failure: the runs before firsts[*done] have been freed; that one and all after it are unchanged
  */
 KVA_API enum kva_status kva_frames_free_many(struct kva_frames *frames, const uint64_t *firsts, size_t runs,
                                              size_t *done);
 
-/** Give part of a run back. What is left before and after the part become runs of their own.
+/** Free part of a run. The rests before and after it become runs of their own.
  *
  *  In/Out:  frames
  *  In:      first   the part
@@ -346,7 +346,7 @@ KVA_API enum kva_status kva_frames_free_range(struct kva_frames *frames, uint64_
  *           KVA_ENULL       frames is NULL
  *           KVA_EUNKNOWN    first lies outside the zones or in a hole
  *           KVA_EINTERIOR   first lies inside a run, not at its start
- *           KVA_EDOUBLE     first is free already, or has been given back while it is being moved
+ *           KVA_EDOUBLE     first is free already, or has been freed while it is being moved
  *           KVA_EBUSY       the run is being moved: try again
  *  Cost:    O(log zones + c / 64) for a run of c frames; never takes memory
  *  Locking: Blocks, those of the run together. Never waits for a move
@@ -384,7 +384,7 @@ KVA_API enum kva_status kva_frames_split(struct kva_frames *frames, uint64_t fir
  *                     any length. Until all of them have been moved, each is in use twice: at its old place,
  *                     and as the room that was taken for it. Meanwhile other requests may find too little
  *                     free, and given ranges may be in use; kva_frames_find and the statistics report two
- *                     runs. A run that is given back meanwhile becomes free, with its room, when these moves
+ *                     runs. A run that is freed meanwhile becomes free, with its room, when these moves
  *                     end. */
 
 /** Result of a call of kva_frames_compact. */
@@ -393,12 +393,12 @@ struct kva_frames_compacted {
     uint64_t moved_frames;
     uint64_t freed_blocks; /* blocks that became wholly free */
     uint64_t pinned_runs;  /* runs whose move returned KVA_FRAMES_PINNED or KVA_FRAMES_BUSY */
-    bool is_finished;      /* nothing more is to be gained at present; false where `most` was reached */
+    bool is_finished;      /* nothing more can be gained at present; false where `most` was reached */
 };
 
 /** For kva_frames_compact: free as many blocks as possible, not just one group. A block that a pinned or busy
  *  run keeps in use provides room for others, and another block is emptied in its place. Each call tries such
- *  runs anew. */
+ *  runs again. */
 #define KVA_FRAMES_ALL_BLOCKS UINT32_MAX
 
 /** Move frames until there is a free group of an order, or as many free blocks as possible. `most` limits the
@@ -427,13 +427,13 @@ struct kva_frames_compacted {
 KVA_API enum kva_status kva_frames_compact(struct kva_frames *frames, size_t zone, unsigned order,
                                            uint64_t most, struct kva_frames_compacted *done);
 
-/** Move all frames out of a given range, and take it as one run.
+/** Move all frames out of a given range, and reserve it as one run.
  *
  *  In/Out:  frames
  *  In:      first, count, type   as for kva_frames_reserve
  *  Out:     obstacle  on KVA_EBUSY and KVA_ENOSPC the lowest frame that could not be moved; may be NULL
  *  Returns: KVA_OK
- *           KVA_EBUSY      a frame is not movable, is pinned or busy, or is about to be given back. If a used
+ *           KVA_EBUSY      a frame is not movable, is pinned or busy, or is about to be freed. If a used
  *                          frame of the range lies in a block with unmovable ones, nothing is moved, and the
  *                          obstacle is that frame
  *           KVA_ENOSPC     there is no room in the zone, outside the range, for a run that is in the way
@@ -515,7 +515,7 @@ struct kva_frames_found {
     unsigned node;
 };
 
-/** Find what is at a number. A run under way is in use at both of its places, even if it has been given back:
+/** Find what is at a number. A run under way is in use at both of its places, even if it has been freed:
  *  see COMPACTION.
  *
  *  In:      frames

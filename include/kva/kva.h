@@ -280,7 +280,7 @@ KVA_API enum kva_status kva_space_destroy(struct kva_space *space);
  *   nocross   a boundary: no multiple of this lies inside the range, except at its start. A power of two, at
  *             least the size, rounded up
  *   target    KVA_NEAREST: any address, inside the window or not. The distance of a start a is |a - target|
- *   random    KVA_RANDOM: 64 bits that the caller draws anew for each request. Of the N starts s_0 < s_1 <
+ *   random    KVA_RANDOM: 64 bits that the caller draws for each request. Of the N starts s_0 < s_1 <
  *             ... in the window that align and phase allow, free or not, random selects s_i with i = random *
  *             N / 2^64, rounded down. So each start is selected by as many values of random as any other, or
  *             by one more
@@ -442,8 +442,8 @@ KVA_API enum kva_status kva_reserve(struct kva_space *space, uint64_t start, uin
  *           KVA_EDEFERRED   start lies in a deferred segment
  *           KVA_ERANGE      the range reaches beyond the segment
  *           KVA_ENOMEM      no node memory; cannot happen for a whole segment, for an end of one that touches
- *                           a free segment, or after kva_preload. (For a range that a pool has handed out:
- *                           cannot happen for all of it, or after kva_preload)
+ *                           a free segment, or after kva_preload. (For a range from a pool: cannot happen
+ *                           for all of it, or after kva_preload)
  *           KVA_EREENTRY    called from inside the flush callback
  *  Cost:    O(log n)
  *  Locking: Space
@@ -461,8 +461,8 @@ KVA_API enum kva_status kva_free_range(struct kva_space *space, uint64_t start, 
  *                          this
  *           KVA_ENOMEM     no node memory. At the same size: cannot happen. Shrinking: cannot happen when the
  *                          space after the segment is free. Growing: only with bt, where ranges lie 2^31
- *                          quanta apart. None of these after kva_preload. (A range that a pool has handed out
- *                          may need memory to shrink or to grow, but not after kva_preload; and with pools,
+ *                          quanta apart. None of these after kva_preload. (A range from a pool may
+ *                          need memory to shrink or to grow, but not after kva_preload; and with pools,
  *                          growing may return this instead of KVA_ENOSPC if there is no memory to drain them)
  *           KVA_ENULL      space is NULL or not initialised
  *           KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE, KVA_EDEFERRED, KVA_EREENTRY   as kva_free

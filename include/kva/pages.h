@@ -159,8 +159,8 @@ struct kva_pages_move {
  *  everything is as before the call. A function that returns void cannot fail. A function must be there
  *  unless its comment says that it may be NULL.
  *
- *  A FAILED UNMAP is a closed page whose touch may not fault, because the system has refused to close it,
- *  or because mappings run short. */
+ *  A FAILED UNMAP is a closed page on which a touch may not fault, because the system has refused to close
+ *  it, or because mappings run short. */
 struct kva_pages {
     /** Reserve addresses. The part for frames has at least a page, and not all of them. Every page is
      *  CLOSED: a touch faults. So is the page in front of the reservation, which is never opened. Also

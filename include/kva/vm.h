@@ -163,7 +163,7 @@ typedef void kva_vm_leak(void *context, const struct kva_vm_area *area);
  *  grace period.
  *
  *  Areas of every kind count: allocated ones, maps, and those of a per-CPU allocator that has objects in
- *  them. Frame sets and per-CPU allocators end with the instance, even if frames are taken. If areas are
+ *  them. Frame sets and per-CPU allocators end with the instance, even if frames are allocated. If areas are
  *  live, free them, or call kva_vm_abandon.
  *
  *  In:      vm       on KVA_OK a dangling pointer
@@ -226,11 +226,10 @@ KVA_API enum kva_status kva_vm_destroy(struct kva_vm *vm, kva_vm_leak *leak, voi
  *
  * WHERE MAPPINGS RUN SHORT. Before Linux 6.13 a page that faults takes mappings of its own, of which a
  * process has few (KVA_MECHANISM_MAPPINGS). When the process has many thousands of them, areas are joined:
- * the closed pages between two joined areas, guard pages and freed pages, become failed unmaps, whose
- * touch does not fault. Such a page holds no data, and a store to it reaches no owner.
- * kva_vm_stats counts these pages (failed_unmap_pages); kva_vm_area and the report mark the areas. When
- * there are mappings again, later calls and kva_vm_purge make the pages fault. A hardened instance returns
- * KVA_ELIMIT instead. */
+ * the closed pages between two joined areas, guard pages and freed pages, become failed unmaps. A touch of
+ * one does not fault. Such a page holds no data, and a store to it reaches no owner. kva_vm_stats counts
+ * these pages (failed_unmap_pages); kva_vm_area and the report mark the areas. When there are mappings again,
+ * later calls and kva_vm_purge make the pages fault. A hardened instance returns KVA_ELIMIT instead. */
 
 /** CONVENTIONS are those of kva/kva.h, and
  *   Memory      is a void pointer to its first byte. No area begins at NULL.
@@ -835,7 +834,7 @@ KVA_API const struct kva_space *kva_vm_space(const struct kva_vm *vm);
  */
 KVA_API enum kva_status kva_vm_purge(struct kva_vm *vm);
 
-/** A reclaim callback: give areas of `vm` back and return true, or return false. It is called after a purge,
+/** A reclaim callback: free areas of `vm` and return true, or return false. It is called after a purge,
  *  when addresses, pages, mappings or the memory for an area's bookkeeping are still short.
  *
  *  It may make every call on the instance except kva_vm_destroy, kva_vm_abandon, kva_vm_purge,

@@ -98,7 +98,7 @@ struct kva_vm_frames_config {
 KVA_API enum kva_status kva_vm_frames_create(struct kva_vm *vm, const struct kva_vm_frames_config *config,
                                              struct kva_vm_frames **frames);
 
-/** End a frame set and give all its frames back. Its parked maps are unmapped first.
+/** End a frame set and free all its frames. Its parked maps are unmapped first.
  *
  *  In:      frames  on KVA_OK a dangling pointer
  *  Returns: KVA_OK
@@ -111,8 +111,8 @@ KVA_API enum kva_status kva_vm_frames_create(struct kva_vm *vm, const struct kva
  */
 KVA_API enum kva_status kva_vm_frames_destroy(struct kva_vm_frames *frames);
 
-/** Take frames. They read as zero. If they are a block or more, they are consecutive if possible; else whole
- *  blocks are taken as long as there are free ones.
+/** Allocate frames. They read as zero. A block or more are consecutive if possible; else whole blocks are
+ *  taken as long as there are free ones.
  *
  *  In/Out:  frames
  *  In:      count    1 ..
@@ -125,12 +125,12 @@ KVA_API enum kva_status kva_vm_frames_destroy(struct kva_vm_frames *frames);
  *           KVA_ENOENT   the set is lost: it is movable, and this is a child of the process that created it
  *  Cost:    O(count + log n) up to a block, O(count + n / 512) for more, n being the set's frames
  *  Locking: Instance
- *  Failure: nothing was taken
+ *  Failure: nothing was allocated
  */
 KVA_API enum kva_status kva_vm_frames_alloc(struct kva_vm_frames *frames, size_t count, uint64_t *numbers);
 
-/** Take consecutive frames, the first at a place that is a multiple of `align`. They read as zero. A map of
- *  them takes one mapping, and huge pages with KVA_VM_HUGE if they are whole blocks (align: a block).
+/** Allocate consecutive frames, the first at a place that is a multiple of `align`. They read as zero. A map
+ *  of them takes one mapping, and huge pages with KVA_VM_HUGE if they are whole blocks (align: a block).
  *
  *  Where free memory is scattered, this fails: kva_vm_frames_compact makes room. In a movable set the frames
  *  move together. Their new place is aligned to their count, rounded up to a power of two, but to no more
@@ -148,16 +148,16 @@ KVA_API enum kva_status kva_vm_frames_alloc(struct kva_vm_frames *frames, size_t
  *                        ...: no run crosses these places
  *  Cost:    as kva_frames_alloc, and O(count)
  *  Locking: Instance
- *  Failure: nothing was taken
+ *  Failure: nothing was allocated
  */
 KVA_API enum kva_status kva_vm_frames_alloc_run(struct kva_vm_frames *frames, size_t count, uint64_t align,
                                                 uint64_t *numbers);
 
-/** Give frames back. Their memory goes back to the system. A stale pointer through a parked map sees zeroes,
+/** Free frames. Their memory goes back to the system. A stale pointer through a parked map sees zeroes,
  *  and later the stores of the next user: if that matters, call kva_vm_purge before.
  *
  *  In/Out:  frames
- *  In:      numbers  `count` of them, in any order, however they were taken
+ *  In:      numbers  `count` of them, in any order, however they were allocated
  *           count    0: no effect
  *  Returns: KVA_OK
  *           KVA_ENULL    frames or numbers is NULL
@@ -192,7 +192,7 @@ KVA_API intptr_t kva_vm_frames_descriptor(const struct kva_vm_frames *frames);
  *
  *  In/Out:  vm
  *  In:      frames   a set of this instance
- *           numbers  `count` frames that were taken from it
+ *           numbers  `count` frames that were allocated from it
  *           count    1 ..
  *           flags    KVA_VM_NO_BLOCK; KVA_VM_HUGE: the map begins at a multiple of a huge page, and wherever
  *                    whole aligned blocks of frames fall on whole huge pages of addresses, the system is
@@ -205,7 +205,7 @@ KVA_API intptr_t kva_vm_frames_descriptor(const struct kva_vm_frames *frames);
  *           KVA_EWRAP    count pages pass SIZE_MAX
  *           KVA_EINVAL   the set belongs to another instance, or flags has other bits
  *           KVA_ERANGE   the set does not have a number
- *           KVA_ENOENT   a frame was not taken from the set, or the set is lost (in a child of a fork)
+ *           KVA_ENOENT   a frame is not allocated, or the set is lost (in a child of a fork)
  *           KVA_ENOSPC, KVA_EAGAIN, KVA_ENOMEM, KVA_ELIMIT   as kva_vm_alloc. KVA_ENOSPC also when a frame
  *                        would be in more than 2^32 - 2 maps, including those that other threads are making
  *  Cost:    O(log n + count), a call for each run of consecutive frames, two if the set is movable; for

@@ -18,7 +18,7 @@
  *                low ......................................... high     become inner candidates
  *
  * COST. O(log candidates + log n) for each candidate, plus the filter: only the run of the new candidate has
- * grown, so the request fits there or nowhere (docs/theory/policies.md, Evictions).
+ * grown, so the request fits there or nowhere (docs/theory/policies.md, "Evictions").
  *
  * CHANGES BETWEEN TWO CALLS may leave a run wider or narrower than the hole that would arise.
  * kva_evict_finish checks every segment again, under the lock, and returns KVA_EAGAIN if one is neither free
@@ -385,7 +385,7 @@ struct kva_candidate *kva_evict_next(const struct kva_eviction *eviction,
 
 /** Whether each segment of the range that is cleared is free, or a candidate as it was added. KVA_OK, and
  *  `whole` is the range with all of the segments at its ends; KVA_EAGAIN; KVA_ENOSPC if a drain has left an
- *  object in a pool for want of memory. */
+ *  object in a pool for lack of memory. */
 static enum kva_status verify_candidates(const struct kva_eviction *eviction, struct kva_segment *whole)
 {
     const struct kva_space *space = eviction->space;

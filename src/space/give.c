@@ -16,7 +16,7 @@ static enum kva_status free_segment(struct kva_space *space, uint64_t start)
 }
 
 /** With pools, a live object goes to a pool. If there is none at `start`, the tree has the segment, or it is
- *  misuse. Repeats if a pool has handed out an object there between the two looks. */
+ *  misuse. Repeats if a pool has allocated an object there between the two looks. */
 static enum kva_status free_with_pools(struct kva_space *space, uint64_t start)
 {
     struct kva_object object;

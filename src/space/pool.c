@@ -206,7 +206,7 @@ static struct kva_magazine *magazine_of(struct kva_pools *pools, struct kva_cpu 
     return *magazine;
 }
 
-/** Fill half of a magazine, if there are objects; the one with the lowest address is handed out first.
+/** Move a batch of objects into an empty magazine, if there are any; the lowest one is allocated first.
  *  Requires the CPU's lock and the space's. */
 static void refill(struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta)
 {
@@ -229,8 +229,8 @@ static void refill(struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta
 
 /* -------------------------------------------------------------------------------------- allocate, free */
 
-/** Whether the pools can serve a request: no window, no filter, lowest first, up to the largest object. As
- *  the window's upper end 0 means no limit, and as the alignment it means 1. */
+/** Whether the pools can serve a request: no window, no filter, lowest first, up to the largest object.
+ *  `max` 0 means no limit, and `align` 0 means 1. */
 static bool is_poolable(const struct kva_space *space, const struct kva_request *request)
 {
     const struct kva_pools *pools = space->shared->pools;
@@ -252,7 +252,7 @@ static void make_live(const struct kva_space *space, const struct kva_object *ob
     atomic_store_explicit(&state->live, 1, memory_order_release);
 }
 
-/** Hand out an object of a CPU's magazine, if there is one. */
+/** Allocate an object from a CPU's magazine, if there is one. */
 static inline bool take_from_magazine(const struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta,
                                       void *owner, uint64_t *start)
 {

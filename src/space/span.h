@@ -18,7 +18,7 @@
  *         gone <---- free <------> pooled <------> live ----> deferred ----> free
  *              drain     refill, spill   alloc, free    defer          flush
  *
- * A span is AT HOME with one CPU, whose refills look there first. So the objects that two CPUs hand out come
+ * A span is AT HOME with one CPU, whose refills look there first. So the objects that two CPUs allocate come
  * to lie in different spans, even if they were mixed, and the cache lines that allocating and freeing write
  * stay with one CPU. A CPU that has no span of a size asks one other CPU, in turn, for a span that it can
  * spare, before it makes one.
@@ -83,7 +83,7 @@ enum {
      * keep more ranges from other CPUs. */
     KVA_MAGAZINE = 32,
     KVA_BATCH = KVA_MAGAZINE / 2,
-    /* What a CPU holds with all magazines full, in quanta: its bound without another. It fits 21 bits. */
+    /* What a CPU holds with all magazines full, in quanta: the largest share. It fits 21 bits. */
     KVA_HELD_MOST = KVA_MAGAZINE * (KVA_POOL_QUANTA * (KVA_POOL_QUANTA + 1) / 2),
     KVA_EMPTY_SPANS = 2, /* wholly free ones that are kept: one being filled and one being emptied */
     KVA_DECAY = 64,      /* a CPU's refills and spills between two looks for an idle CPU */
@@ -126,15 +126,15 @@ struct kva_object {
 
 struct kva_magazine {
     uint32_t count;
-    struct kva_object object[KVA_MAGAZINE]; /* the last one is handed out next */
+    struct kva_object object[KVA_MAGAZINE]; /* the last one is allocated next */
 };
 
 /** The pool of one CPU. */
 struct kva_cpu {
     _Alignas(KVA_LINE) struct kva_lock lock;
     uint32_t held; /* quanta in the magazines: at most KVA_HELD_MOST */
-    /** Allocated here less freed here, modulo 2^64. The sum over all CPUs, plus moved_quanta and
-     *  moved_segments, is what is live. */
+    /** Allocated here less freed here, modulo 2^64. The sums over all CPUs, plus moved_quanta and
+     *  moved_segments, count the live objects. */
     uint64_t live_quanta;
     uint64_t live_segments;
     uint32_t uses;        /* allocations and frees here */
@@ -244,8 +244,8 @@ struct kva_span *kva_span_find(const struct kva_pools *pools, uint64_t address);
 uint32_t kva_spans_take(struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta,
                         struct kva_object *objects, uint32_t most);
 
-/** Make an object free that is in no other state. Its segment of the tree may be freed if all objects in that
- *  are free now. */
+/** Make an object free that is in no other state. Its segment of the tree may be freed if all objects in it
+ *  are free. */
 void kva_span_give(struct kva_space *space, const struct kva_object *object);
 
 /** Give all wholly free spans back to the tree. Takes no memory. */
@@ -303,7 +303,7 @@ static inline enum kva_status leave_pool(struct kva_space *space, uint64_t start
 /** object_clear_live, and count the object out of the live ones. */
 bool kva_object_count_out(const struct kva_space *space, const struct kva_object *object);
 
-/** What is live, summed over all CPUs. Requires all locks. */
+/** The live objects, counted over all CPUs. Requires all locks. */
 struct kva_live {
     uint64_t segments;
     uint64_t quanta;

@@ -82,7 +82,7 @@ static inline struct kva_descriptor *cache_pop(const struct kva_vm *vm, struct k
     return area;
 }
 
-/** Hand out the cached area to which `link` points. Under the CPU's lock. The state is set last: once the
+/** Allocate the cached area to which `link` points. Under the CPU's lock. The state is set last: once the
  *  area is live, it can be freed under another CPU's lock. */
 static inline struct kva_taken cache_revive(const struct kva_vm *vm, struct kva_vm_cpu *cpu,
                                             struct kva_descriptor **link, size_t size, size_t align,

@@ -20,7 +20,7 @@
  *   V11 The directory of the table of areas counts the entries in use of each part. [vm_table]
  *   V12 A district is one segment of the space. An area lies inside one district, and has its number of
  *       nodes; or it lies outside all districts, and has number 0. [vm_district]
- *   V13 The taken places of a frame set are those that the page-frame allocator handed out. [vm_stock]
+ *   V13 The taken places of a frame set are those that the page-frame allocator has allocated. [vm_stock]
  *   V14 In a movable frame set, the places are a permutation of the numbers, and the chain of a number holds
  *       the pages of live and ended maps that map its frame. [vm_names]
  */
