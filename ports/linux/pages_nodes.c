@@ -147,7 +147,7 @@ bool kva_port_plan_binding(struct bindings *bindings, uintptr_t start, uintptr_t
     return true;
 }
 
-/** When no binding has lost a piece, none is lost. */
+/** If no binding has a lost piece any more, clear the count of lost pieces. */
 static void forget_pieces(struct bindings *bindings)
 {
     for (size_t at = 0; at < bindings->now.count; at++) {

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/**
- * Which nodes the pages of a reservation come from: see pages_nodes.c.
- */
+/** Which nodes the pages of a reservation come from: see pages_nodes.c. */
 #ifndef KVA_PORTS_LINUX_PAGES_NODES_H
 #define KVA_PORTS_LINUX_PAGES_NODES_H
 
@@ -35,7 +33,7 @@ struct bindings {
     struct binding_list next; /* written before a change */
     struct binding *memory;   /* of both lists, in pages of its own */
     size_t bytes;
-    uint64_t lost; /* lost pieces of all bindings, at most */
+    uint64_t lost; /* at most so many pieces of all bindings are lost */
     struct machine machine;
 };
 

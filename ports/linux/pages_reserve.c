@@ -35,8 +35,8 @@ static enum kva_status probe_guards(uint64_t page, bool *has, uint64_t *calls)
     return KVA_OK;
 }
 
-/** Whether to use guard regions: KVA_OK; KVA_ENOENT: they were asked for, and are missing; KVA_ENOMEM: that
- *  cannot be found out. */
+/** Whether to use guard regions: KVA_OK; KVA_ENOENT: they were asked for, and are missing; KVA_ENOMEM: this
+ *  cannot be determined. */
 static enum kva_status choose_mechanism(enum kva_mechanism mechanism, uint64_t page, bool *guards,
                                         uint64_t *calls)
 {

@@ -72,7 +72,7 @@ static inline unsigned digit_of(char character)
     return character >= 'a' && character <= 'f' ? (unsigned)(character - 'a') + 10 : 16;
 }
 
-/** Read a number that begins here, in base 10 or 16; false if none does. */
+/** Read a number that begins here, in base 10 or 16; false if there is none. */
 static inline bool reader_number(struct reader *reader, unsigned base, uint64_t *number)
 {
     bool any = false;

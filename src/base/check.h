@@ -9,7 +9,7 @@
  *     2     the neighbourhood of the place that an operation changed      after a change   O(log n)
  *           (of a flush: of both ends of the range that it covered)
  *     3     the whole structure; every search against the linear one      after a change   O(n log n)
- *           (of a flush in vmap: also areas without an owner against the system's list of mappings)
+ *           (of kva_vm_purge: also pages without an owner against the system's list of mappings)
  *
  * The level is a compile-time constant, tested in plain `if`s, so the compiler sees every check at every
  * level. Bad arguments of public calls are detected at all levels, because the public contract promises it.

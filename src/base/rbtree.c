@@ -337,7 +337,7 @@ struct kva_rb_node *kva_rb_neighbour(const struct kva_rb_node *node, enum kva_rb
 enum { LONGEST_PATH = 2 * 64 };
 
 /** The number of black nodes on the leftmost path below `node`, included. The path is not verified yet: if it
- *  exceeds LONGEST_PATH, which a circle does, the result is -1. */
+ *  exceeds LONGEST_PATH, as in a cycle, the result is -1. */
 static int black_height(const struct kva_rb_node *node)
 {
     int height = 0;

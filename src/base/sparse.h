@@ -10,7 +10,7 @@
  *      pieces      | zero |    1    |    2    |    3    | ...      contiguous in memory, 64 KiB each
  *
  * All parts without a piece share piece 0, which is zero and read-only, so a reader needs no test. The owner
- * of the memory hands out pieces, lowest numbers first, so the pieces of all its tables lie close together,
+ * of the memory supplies pieces, lowest numbers first, so the pieces of all its tables lie close together,
  * however far apart the entries are.
  *
  * PREPARE, THEN COMMIT. sparse_ensure may fail and precedes any change; afterwards entries can be written.

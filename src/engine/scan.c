@@ -387,7 +387,8 @@ static enum kva_status scan_defer(struct kva_address_map *map, uint64_t start, u
     return KVA_OK;
 }
 
-/** One pass: entries deferred in the epoch become free, and a free entry after a free one is dropped. */
+/** One pass: up to `most` entries deferred in the epoch become free, and a free entry after a free one is
+ *  dropped. */
 static void scan_free_deferred(struct kva_address_map *map, unsigned epoch, uint64_t most)
 {
     struct scan_map *scan = scan_of(map);

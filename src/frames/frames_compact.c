@@ -17,10 +17,10 @@
  * block whose largest free group is the smallest that suffices.
  *
  * PINNED RUNS. A block in which a run stays is skipped: it is no longer a source, and its free frames are
- * room. The next ROUND counts anew, and empties the blocks that are then the cheapest; until there is nothing
- * to gain, or no run was pinned. The first rounds end with the first pinned run. After them, the least number
- * of sources doubles from round to round, and each ends as soon as it has freed as many blocks as possible.
- * docs/theory/frames.md, "Compaction by counts", has the reasons and the proofs.
+ * room. The next ROUND counts again, and empties the blocks that are then the cheapest; until there is
+ * nothing to gain, or no run was pinned. The first rounds end with the first pinned run. After them, the
+ * least number of sources doubles from round to round, and each ends as soon as it has freed as many blocks
+ * as possible. docs/theory/frames.md, "Compaction by counts", has the reasons and the proofs.
  *
  * FOR ONE GROUP the block with the fewest used frames is emptied. If something stays in it, others follow,
  * also in steps of powers of two, until a group of the order is free.
@@ -635,7 +635,7 @@ enum kva_status kva_frames_compact(struct kva_frames *frames, size_t zone, unsig
         add_done(&sum, &pass);
         sum.is_finished = sum.is_finished || has_group;
     }
-    /* Only when finished: otherwise each slice of another zone would begin a finished zone anew. */
+    /* Only when finished: otherwise each slice of another zone would begin a finished zone again. */
     for (size_t z = 0; z < frames->zone_count && sum.is_finished; z++) {
         if (is_named(&frames->zones[z], zone))
             kva_forget_hints(frames, &frames->zones[z], 0, frames->zones[z].rows.blocks);

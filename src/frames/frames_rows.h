@@ -11,7 +11,7 @@
  * of their block. Readers hold no lock: what they find may be outdated, and they check the block itself.
  *
  * A SUMMARY may lack a bit for a moment. A thread that clears the last bit of a word clears the bit above,
- * checks the word again, and sets the bit above anew if another thread has set one in the word meanwhile. A
+ * checks the word again, and sets the bit above again if another thread has set one in the word meanwhile. A
  * search in between may miss the block. Each clearing is therefore counted when it begins, in `began`, and
  * when it ends, in `ended`. docs/theory/frames.md, "Why KVA_ENOSPC is exact", proves that a search between
  * two equal counts misses nothing.
@@ -112,7 +112,7 @@ static inline void row_set(struct frames_rows *rows, unsigned row, uint32_t bloc
     row_set_above(rows, row, 1, block >> ROW_SHIFT);
 }
 
-/** Clear a bit of a summary. If the word below has a bit again, set this bit and those above anew: other
+/** Clear a bit of a summary. If the word below has a bit again, set this bit and those above again: other
  *  threads may have cleared those because of this one. Returns whether the summary has no bit left. */
 static inline bool row_clear_summary(struct frames_rows *rows, unsigned row, unsigned level, size_t at)
 {

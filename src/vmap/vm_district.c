@@ -197,7 +197,7 @@ static uint64_t usual_bytes(const struct kva_vm *vm, const struct kva_vm_nodes *
     return max_u64(align_down(max_u64(all >> 10, min_u64(before, all >> 4)), unit_of(vm)), unit_of(vm));
 }
 
-/** Without room for the usual size, try half of it, and so on down to the size in demand. */
+/** Without room for the usual size, try half of it, and so on down to the demand's size. */
 enum kva_status kva_take_district(struct kva_vm *vm, const struct kva_demand *demand,
                                   const struct kva_vm_nodes *nodes, struct kva_district **district)
 {

@@ -9,7 +9,7 @@
  *           v
  *      kva_move_frames             checks that the run may move; parks its ended maps
  *           v
- *      the page source's move      holds stores back, copies, maps all pages of the run anew
+ *      the page source's move      holds stores back, copies, remaps all pages of the run
  *           v
  *      kva_swap_places             the number follows the contents
  *
@@ -23,12 +23,12 @@
 #include "vm_mapped.h"
 #include "vm_retire.h"
 
-/** The most ranges of pages that may map a run that is moved. Each takes some 10 us to map anew, while all
+/** The most ranges of pages that may map a run that is moved. Each takes some 10 us to remap, while all
  *  other threads wait. */
 enum { MOST_RANGES = 64 };
 
-/** Frames moved under one hold of the lock: 20 us for a frame that one page maps. After a slice that mapped
- *  more ranges than SLICE_RANGES anew, the next one is shorter. */
+/** Frames moved under one hold of the lock: 20 us for a frame that one page maps. After a slice that
+ *  remapped more ranges than SLICE_RANGES, the next one is shorter. */
 enum { SLICE_FRAMES = 32, SLICE_RANGES = 64 };
 
 /* -------------------------------------------------------------------------------------- the maps of a run */

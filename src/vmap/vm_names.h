@@ -15,7 +15,7 @@
  *      place       0   1   2   3       -------->          0   1   2   3      are swapped
  *
  * MAPPED PAGES. Each number of a movable set has a chain of the pages that map its frame, in live and ended
- * maps: when the frame moves, they are mapped anew. A chain links pages by their numbers in the frames part,
+ * maps: when the frame moves, they are remapped. A chain links pages by their numbers in the frames part,
  * plus one; 0 ends it.
  *
  *      head of number 7 --> page 12 <--> page 530 <--> page 13 --> 0
@@ -51,7 +51,7 @@ struct kva_vm_frames {
     bool is_lost;                /* movable, and inherited by a child of fork, which cannot keep its maps */
     unsigned compacting;         /* threads that are compacting it */
     bool is_refused;             /* the system refused a move in the current slice */
-    unsigned ranges_moved;       /* ranges of pages mapped anew in the current slice */
+    unsigned ranges_moved;       /* ranges of pages remapped in the current slice */
     uint64_t count;
     uint64_t taken;
     uint64_t pending; /* frames counted for maps that are still being made, once per map */
