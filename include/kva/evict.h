@@ -133,8 +133,8 @@ KVA_API struct kva_candidate *kva_evict_next(const struct kva_eviction *eviction
  *                          candidate as it was added (start, last and owner); or the filter refuses the
  *                          place. Begin again
  *           KVA_ENOMEM     no node memory; cannot happen after kva_preload. (With pools, each candidate that
- *                          came from a pool counts as one operation more; and the drain may take
- *                          preloaded memory, or find none)
+ *                          came from a pool counts as one operation more; and the drain may take preloaded
+ *                          memory, or find none)
  *           KVA_ENULL      eviction or start is NULL, or eviction was not begun
  *           KVA_EINVAL     kva_evict_add has not returned KVA_OK yet, or the eviction is over
  *           KVA_EREENTRY   called from inside the flush callback

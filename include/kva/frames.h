@@ -685,7 +685,7 @@ KVA_API enum kva_status kva_frames_check(const struct kva_frames *frames, struct
  *  threads they do nothing.
  *
  *  It waits for moves under way, unless the move function calls it. A lock that the move function takes must
- *  be acquired AFTER this call: otherwise the move waits for the lock, and the fork for the move. (Prepare
+ *  be taken AFTER this call: otherwise the move waits for the lock, and the fork for the move. (Prepare
  *  handlers run in the reverse order of their registration: register the lock's handlers first.)
  *
  *  In/Out:  frames

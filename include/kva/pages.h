@@ -190,7 +190,7 @@ struct kva_pages {
 
     /** Choose the nodes that pages of a private range come from, until another call changes that
      *  (KVA_VM_NODES_ANY: no choice). Opening and closing keeps the choice. All of the range is closed. Also
-     *  returns KVA_ENOENT: the machine lacks one of the nodes, or the program may not use it. To undo a
+     *  returns KVA_ENOENT: the machine lacks one of the nodes, or the program may not use it. Undoing a
      *  choice takes no mapping, unless it divides another. May be NULL: there is one node, node 0. */
     enum kva_status (*bind)(void *context, void *reservation, uint64_t start, uint64_t bytes,
                             const struct kva_vm_nodes *nodes);

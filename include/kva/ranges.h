@@ -70,9 +70,8 @@ KVA_API enum kva_status kva_clear(struct kva_space *space, uint64_t start, uint6
  *  Out:     bytes         the number of bytes that were busy; may be NULL
  *  Returns: as kva_clear, and
  *           KVA_ENOMEM     no node memory; without pools it cannot happen after kva_preload, for which the
- *                          call counts as two operations. (With pools, each range in it that came from
- *                          a pool counts as one more; and the drain may take preloaded memory, or find
- *                          none)
+ *                          call counts as two operations. (With pools, each range in it that came from a
+ *                          pool counts as one more; and the drain may take preloaded memory, or find none)
  *           KVA_EAGAIN     with threads: another thread has deferred a segment in the range since the flush
  *  Cost:    as kva_clear. A flush comes on top; with pools, a drain, as with kva_alloc
  *  Locking: as kva_clear; dropped during a flush

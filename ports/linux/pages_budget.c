@@ -4,14 +4,14 @@
  * The budget of mappings.
  *
  * A process may have vm.max_map_count mappings. An opening that would exceed those that are left is refused
- * before the kernel refuses it; a close that would exceed them uses markers, or leaves failed
- * unmaps (pages_join.c). How many are left is known from a LOOK at all mappings of the process: when the
- * reservation begins, when it has taken an eighth of them, and before a refusal. Without /proc, or a file
- * descriptor to read it, the limit is unknown, and only the kernel refuses.
+ * before the kernel refuses it; a close that would exceed them uses markers, or leaves failed unmaps
+ * (pages_join.c). How many are left is known from a LOOK at all mappings of the process: when the reservation
+ * begins, when it has taken an eighth of them, before a refusal, and up to ten times a second while no plenty
+ * is left. Without /proc, or a file descriptor to read it, the limit is unknown, and only the kernel refuses.
  *
- *      0                                             3/4             15/16      max_map_count
+ *      0                                                 3/4            15/16       max_map_count
  *      |------ others ------|------- the reservation -----|---------------|---------------|
- *                                                  plenty           limit
+ *                                                       plenty          limit
  *
  * Up to the limit the reservation takes mappings that it needs. It takes those that it can do without
  * (pages_join.c) only while a quarter is left to the rest of the program.

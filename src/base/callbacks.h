@@ -51,7 +51,7 @@ static inline bool is_in_callback(const struct kva_callbacks *callbacks, const s
     return callbacks->inside != 0 && callbacks->inside == thread_self(threads);
 }
 
-/** Add a callback after all others, or remove one. Requires the main lock, which may be released and taken
+/** Add a callback after all others, or remove one. Requires the main lock, which may be dropped and taken
  *  again; must not be called inside a callback. KVA_OK; KVA_EEXIST (it is on the list), KVA_ENOENT (it is
  *  not). */
 enum kva_status kva_callbacks_add(struct kva_callbacks *callbacks, const struct kva_locks *locks,

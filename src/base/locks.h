@@ -65,7 +65,7 @@ static inline void main_yield(const struct kva_locks *locks)
 }
 
 /** With the main lock held, take the reclaim lock, which precedes it in the order. True if this had to wait:
- *  the main lock was released meanwhile. */
+ *  the main lock was dropped meanwhile. */
 bool kva_reclaim_take(const struct kva_locks *locks);
 
 static inline void reclaim_drop(const struct kva_locks *locks)

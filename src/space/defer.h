@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /** Deferred free and flush, for the files above; defer.c has the theory. The last two functions require the
- *  space's lock, and may release it and take it again. */
+ *  space's lock, and may drop it and take it again. */
 #ifndef KVA_SPACE_DEFER_H
 #define KVA_SPACE_DEFER_H
 

@@ -163,7 +163,7 @@ static inline void end_compound(const struct kva_space *space)
         end_change(&space->shared->compound);
 }
 
-/** Take, and release, the space's lock and those of all CPUs. */
+/** Take, and drop, the space's lock and those of all CPUs. */
 static inline void freeze(const struct kva_space *space)
 {
     if (space->shared)

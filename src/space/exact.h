@@ -9,7 +9,7 @@
  *              -- in the way: busy ------> return
  *
  * The lowest segment of the worst state in the way is reported. All calls require the space's lock, which a
- * flush releases. The bounds of the space may change meanwhile, so each attempt checks them again.
+ * flush drops. The bounds of the space may change meanwhile, so each attempt checks them again.
  */
 #ifndef KVA_SPACE_EXACT_H
 #define KVA_SPACE_EXACT_H

@@ -8,7 +8,7 @@
  *
  * An attempt checks that nothing but the segment itself lies in the new place. Then it frees the segment and
  * occupies the new place, in one compound, with memory prepared. The space's lock is held from the check to
- * the last change: so the segment is not lost, and no other thread sees the old place free. A flush releases
+ * the last change: so the segment is not lost, and no other thread sees the old place free. A flush drops
  * the lock, but precedes the check. Another thread may change the segment meanwhile, so each attempt begins
  * with its lookup.
  */

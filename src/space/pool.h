@@ -14,7 +14,7 @@
  * gives every free object back to the tree. It precedes KVA_ENOSPC, so pools never cause it.
  *
  * EXACTNESS. A drain holds the space's lock and those of all CPUs until the request has been attempted again:
- * if that fails, there was no room at a moment at which all locks were held. If the drain released one CPU's
+ * if that fails, there was no room at a moment at which all locks were held. If the drain dropped one CPU's
  * lock before it took the next, a range could be freed on the first CPU and another allocated on the second:
  * at each moment one of them is free, but the drain finds neither.
  *

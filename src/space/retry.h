@@ -17,7 +17,7 @@
 
 /** A request has failed for lack of space: make room and attempt it again, step by step; returns the last
  *  attempt's status. A request that may not block receives KVA_EAGAIN if a step might help, else KVA_ENOSPC.
- *  Requires the space's lock; releases it between the steps, but not after the last attempt. */
+ *  Requires the space's lock; drops it between the steps, but not after the last attempt. */
 enum kva_status kva_retry(struct kva_space *space, const struct kva_request *request, kva_attempt *attempt,
                           void *operation);
 

@@ -16,8 +16,8 @@
  *              takes no lock: it pushes onto a stack that the next call on the instance empties.
  *
  * FAILURE      Prepare, then commit: first the descriptor, then the addresses, then the pages; each step
- *              undoes those before it. Giving back takes no memory and cannot fail: pages that the
- *              system refuses to close become failed unmaps (kva/pages.h).
+ *              undoes those before it. Giving back takes no memory and cannot fail: pages that the system
+ *              refuses to close become failed unmaps (kva/pages.h).
  *
  * COST         An allocation and a free that the cache serves touch the current CPU's record, the descriptor
  *              and the table's entry: no tree, no contended lock, no system call. Otherwise they cost the
