@@ -87,7 +87,7 @@ KVA_API enum kva_status kva_pcpu_destroy(struct kva_pcpu *pcpu);
  *           alignment above 16, the search is kva_alloc's, O((k + 1) log objects). A new chunk comes on top
  *           at times, as kva_vm_alloc_congruent, and with nodes a new district, a call for each group
  *  Locking: Instance
- *  Failure: nothing was taken
+ *  Failure: nothing was allocated
  */
 KVA_API enum kva_status kva_pcpu_alloc(struct kva_pcpu *pcpu, size_t size, size_t align, void **object);
 
