@@ -62,9 +62,9 @@ struct kva_config;
  *  config.memory. If the caller sets that, no call on the space uses the program's heap or stdio, so the
  *  space can serve a malloc.
  *
- *  In:      config  last is required; most programs also set first and quantum. NULL or 0 in engine, memory,
- *                   threads, cpus and on_corruption selects the system's (kva_engine_host() and so on); see
- *                   struct kva_config
+ *  In:      config  last is required (0 makes a space of address 0 alone); most programs also set first and
+ *                   quantum. NULL or 0 in engine, memory, threads, cpus and on_corruption selects the
+ *                   system's (kva_engine_host() and so on); see struct kva_config
  *  Out:     space   the new space: all of it is free, except config.busy
  *  Returns: as kva_space_init, and KVA_ENOMEM when there is no memory for the space itself
  *  Cost:    as kva_space_init
@@ -75,11 +75,11 @@ KVA_API enum kva_status kva_space_create(const struct kva_config *config, struct
 
 /** Which of the starts that fit is taken. */
 enum kva_policy {
-    KVA_LOWEST = 0,  /* the smallest */
-    KVA_HIGHEST = 1, /* the largest */
+    KVA_LOWEST = 0,  /* the lowest */
+    KVA_HIGHEST = 1, /* the highest */
     KVA_NEAREST = 2, /* the one with the smallest distance to request.target; of two, the lower */
-    KVA_BEST = 3,    /* the smallest in the smallest free segment that has one; of two, in the lower */
-    KVA_RANDOM = 4   /* the smallest at or above the one that request.random selects; else the smallest */
+    KVA_BEST = 3,    /* the lowest in the smallest free segment that has one; of two segments, the lower */
+    KVA_RANDOM = 4   /* the lowest at or above the start that request.random selects; else the lowest */
 };
 
 /** A filter of free segments; see struct kva_hole. */
@@ -89,7 +89,7 @@ typedef bool kva_hole_filter(void *context, struct kva_hole *hole);
 /** What an allocation asks for. A field that is 0 has its usual value. */
 struct kva_request {
     uint64_t size;  /* 1 .. 2^64 - 1; rounded up to the quantum */
-    uint64_t align; /* a power of two, or a multiple of the quantum; less than it counts as the quantum */
+    uint64_t align; /* a power of two, or a multiple of the quantum; a value below the quantum counts as it */
 
     /** The window: both ends are included, need no alignment, and are clipped to the space. min = max = 0
      *  stands for the whole space (for address 0 alone: kva_reserve) */
@@ -616,7 +616,8 @@ KVA_API enum kva_status kva_space_init(struct kva_space *space, const struct kva
 
 /** End a space that holds no busy segment; deferred ones are flushed first.
  *
- *  In/Out:  space   initialised; afterwards every call on it returns KVA_ENULL
+ *  In/Out:  space   initialised; afterwards every call on it returns KVA_ENULL, except kva_space_destroy,
+ *                   which a space of kva_space_create still needs, and kva_space_init
  *  Returns: KVA_OK
  *           KVA_ENULL      space is NULL or not initialised
  *           KVA_EBUSY      there are busy segments: free them, or call kva_space_abandon
@@ -630,7 +631,8 @@ KVA_API enum kva_status kva_space_fini(struct kva_space *space);
 /** End a space that may hold busy and deferred segments: they are forgotten, not freed, and no callback is
  *  called.
  *
- *  In/Out:  space   initialised; afterwards every call on it returns KVA_ENULL
+ *  In/Out:  space   initialised; afterwards every call on it returns KVA_ENULL, except kva_space_destroy,
+ *                   which a space of kva_space_create still needs, and kva_space_init
  *  Returns: KVA_OK
  *           KVA_ENULL      space is NULL or not initialised
  *           KVA_EREENTRY   called from inside a flush or reclaim callback

@@ -30,7 +30,7 @@ enum kva_status {
 
     /* The caller's bugs: also reported to the misuse hook. */
     KVA_ENULL = 32,     /* a required pointer is NULL, or the space is not initialised */
-    KVA_EINVAL = 33,    /* a field has an invalid value */
+    KVA_EINVAL = 33,    /* a field has an invalid value, or the object is of the wrong kind or state */
     KVA_ESIZE = 34,     /* a size is 0, too large or not the segment's; or a boundary is below the size */
     KVA_EALIGN = 35,    /* an alignment, phase or boundary is invalid; or an address misses the quantum */
     KVA_EWRAP = 36,     /* a size, rounded up, or a range's end passes 2^64 - 1 */

@@ -69,8 +69,9 @@ KVA_API const struct kva_threads *kva_threads_host(void);
  *               KVA_EEXIST: they are drained before either is returned. If there is no memory to drain a part
  *               of a span, KVA_ENOMEM may be returned instead
  *  Segments     Each range in a pool is a KVA_POOLED segment; such segments may be adjacent
- *  Bound        The CPUs' pools hold at most pool_bytes in all. Further ranges lie in spans that are partly
- *               in use; they are KVA_POOLED as well
+ *  Bound        The CPUs' pools hold at most pool_bytes in all. Further free ranges lie in spans of which
+ *               other ranges are in use or in a CPU's pool, and in at most two empty spans. They are
+ *               KVA_POOLED as well, so kva_stats.pooled_bytes may exceed pool_bytes
  *  Idle pools   Busy pools empty idle ones from time to time; kva_pools_drain empties all at once */
 
 /** Give back to the space the ranges in its CPUs' pools, and the spans that are then wholly free.

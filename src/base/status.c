@@ -18,7 +18,7 @@ static const struct status_words {
      "the process has as many mappings as the system allows (Linux: raise vm.max_map_count)"},
     {KVA_EAGAIN, "KVA_EAGAIN", "not everything was tried, or the space has changed: a retry may help"},
     {KVA_ENULL, "KVA_ENULL", "a required pointer is NULL, or the space is not initialised"},
-    {KVA_EINVAL, "KVA_EINVAL", "a field has an invalid value"},
+    {KVA_EINVAL, "KVA_EINVAL", "a field has an invalid value, or the object is of the wrong kind or state"},
     {KVA_ESIZE, "KVA_ESIZE", "a size is 0, too large or not the segment's; or a boundary is below the size"},
     {KVA_EALIGN, "KVA_EALIGN",
      "an alignment, phase or boundary is invalid; or an address misses the quantum"},
