@@ -6,6 +6,7 @@
  * of 8192 frames, the most blocks.
  */
 #include "../common/frames_model.h"
+#include "../common/lone_thread.h"
 
 #include <kva/threads.h>
 #include <string.h>
@@ -41,32 +42,7 @@ static void expect_hook(const char *name, enum kva_status status, const char *fi
 
 static struct kva_threads no_threads; /* filled in set_up_config */
 
-static void no_wait(void *context, const uint32_t *word, uint32_t value)
-{
-    (void)context;
-    check_that(false, "the only thread waits for %p, %" PRIu32, (const void *)word, value);
-}
-
-static void no_wake(void *context, const uint32_t *word, bool all)
-{
-    (void)context;
-    (void)word;
-    (void)all;
-}
-
 static unsigned current_cpu;
-
-static unsigned this_cpu(void *context)
-{
-    (void)context;
-    return current_cpu;
-}
-
-static uintptr_t this_thread(void *context)
-{
-    (void)context;
-    return 1;
-}
 
 static struct set {
     struct kva_frames_zone zones[KVA_FRAMES_ZONES + 1];
@@ -81,8 +57,7 @@ static void set_up_config(void)
     struct kva_memory memory = kva_failing_memory_init(&model.memory);
 
     memset(&set, 0, sizeof(set));
-    no_threads = (struct kva_threads){
-        .wait = no_wait, .wake = no_wake, .cpu = this_cpu, .self = this_thread, .cpus = 2};
+    no_threads = test_lone_thread(&current_cpu, 2);
     set.zones[0] = (struct kva_frames_zone){100, 200, 0};
     set.zones[1] = (struct kva_frames_zone){300, 400, 1};
     set.holes[0] = (struct kva_frames_range){110, 10};

@@ -6,6 +6,7 @@
  * quantum, that knows nothing of pools. Each space lies in another place (common/place.h).
  */
 #include "common/harness.h"
+#include "common/lone_thread.h"
 #include "common/picture.h"
 #include "common/place.h"
 
@@ -702,34 +703,10 @@ static void preload_holds_with_pools(void **state)
 
 /* ----------------------------------------------------------------------------------- several CPUs, bounds */
 
-static void no_wait(void *context, const uint32_t *word, uint32_t value)
-{
-    (void)context;
-    check_that(*word != value, "the only thread must not wait");
-}
-
-static void no_wake(void *context, const uint32_t *word, bool all)
-{
-    (void)context;
-    (void)word;
-    (void)all;
-}
-
-static unsigned chosen_cpu(void *context)
-{
-    return ((const struct rig *)context)->cpu;
-}
-
-static uintptr_t only_self(void *context)
-{
-    return (uintptr_t)context;
-}
-
 static void set_up_cpus(struct rig *rig, const struct kva_engine *engine, uint32_t quanta,
                         uint32_t pool_quanta, unsigned cpus)
 {
-    struct kva_threads threads = {
-        .wait = no_wait, .wake = no_wake, .cpu = chosen_cpu, .self = only_self, .cpus = cpus, .context = rig};
+    struct kva_threads threads = test_lone_thread(&rig->cpu, cpus);
     struct kva_config config = config_of(rig, engine, quanta, pool_quanta);
 
     begin(rig, quanta);
@@ -772,12 +749,7 @@ static void too_many_cpus_return_enomem(void **state)
     for_each_engine (engine, e) {
         for (uint64_t i = 0; i < 2 * WRAPS; i++) {
             static struct rig rig;
-            struct kva_threads threads = {.wait = no_wait,
-                                          .wake = no_wake,
-                                          .cpu = chosen_cpu,
-                                          .self = only_self,
-                                          .cpus = UINT32_MAX - (unsigned)i,
-                                          .context = &rig};
+            struct kva_threads threads = test_lone_thread(&rig.cpu, UINT32_MAX - (unsigned)i);
             struct kva_config config = config_of(&rig, engine, 4096, 4096);
 
             if (i < WRAPS) /* a little more than i + 1 times all 32-bit sizes */
@@ -1108,8 +1080,7 @@ static void spans_are_used_again(void **state)
 /** A space of 2^46 bytes with pools: it has room for many new spans at new addresses. */
 static void begin_wide(struct rig *rig, const struct kva_engine *engine, unsigned cpus)
 {
-    struct kva_threads threads = {
-        .wait = no_wait, .wake = no_wake, .cpu = chosen_cpu, .self = only_self, .cpus = cpus, .context = rig};
+    struct kva_threads threads = test_lone_thread(&rig->cpu, cpus);
     const struct kva_config config = {.last = (UINT64_C(1) << 46) - 1,
                                       .quantum = 4096,
                                       .engine = engine,

@@ -13,6 +13,7 @@
  * expected result follows from the letters alone.
  */
 #include "../common/harness.h"
+#include "../common/lone_thread.h"
 #include "../common/other.h"
 #include "../common/picture.h"
 
@@ -1117,30 +1118,6 @@ static void a_reset_empties_the_pools(void **state)
 
 /* ------------------------------------------------------------------------------- lookups without the lock */
 
-static void no_wait(void *context, const uint32_t *word, uint32_t value)
-{
-    (void)context;
-    check_that(*word != value, "the only thread must not wait");
-}
-
-static void no_wake(void *context, const uint32_t *word, bool all)
-{
-    (void)context;
-    (void)word;
-    (void)all;
-}
-
-static unsigned only_cpu(void *context)
-{
-    (void)context;
-    return 0;
-}
-
-static uintptr_t only_self(void *context)
-{
-    return (uintptr_t)context;
-}
-
 static void lookups_without_the_lock_find_no_absent_range(void **state)
 {
     const struct kva_engine *engine;
@@ -1149,12 +1126,8 @@ static void lookups_without_the_lock_find_no_absent_range(void **state)
         for (unsigned pooled = 0; pooled < 2; pooled++) {
             static struct rig rig;
             struct kva_segment segment, before;
-            struct kva_threads threads = {.wait = no_wait,
-                                          .wake = no_wake,
-                                          .cpu = only_cpu,
-                                          .self = only_self,
-                                          .cpus = 1,
-                                          .context = &rig};
+            unsigned cpu = 0;
+            struct kva_threads threads = test_lone_thread(&cpu, 1);
 
             memset(&rig, 0, sizeof(rig));
             rig.place = &pages;
